@@ -1,0 +1,32 @@
+"""Structured pruning of Keras 3 models by Shapley values."""
+
+from keras_shapley_prune.channels import ChannelGroup, ChannelMap, trace_channels
+from keras_shapley_prune.costs import count_flops, measure_latency
+from keras_shapley_prune.layer_specs import register_layer
+from keras_shapley_prune.masking import ChannelMask, mask_channels
+from keras_shapley_prune.pruning import prune
+from keras_shapley_prune.ranking import GroupScores, Ranking, ShapleyRanker
+from keras_shapley_prune.report import Comparison, compare
+from keras_shapley_prune.selection import select_units
+from keras_shapley_prune.surgery import remove_channels
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ChannelGroup",
+    "ChannelMap",
+    "ChannelMask",
+    "Comparison",
+    "GroupScores",
+    "Ranking",
+    "ShapleyRanker",
+    "compare",
+    "count_flops",
+    "mask_channels",
+    "measure_latency",
+    "prune",
+    "register_layer",
+    "remove_channels",
+    "select_units",
+    "trace_channels",
+]

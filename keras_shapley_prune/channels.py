@@ -1,0 +1,339 @@
+"""Units: integers that travel with the tensors and say what can be removed."""
+
+import dataclasses
+import fnmatch
+
+import numpy as np
+
+from keras_shapley_prune.graph import record_graph
+from keras_shapley_prune.layer_specs import (
+    find_mixing_activation,
+    find_obstacle,
+    find_spec,
+)
+
+FIXED = -1  # the id of a channel that is no unit: it always stays
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ChannelGroup:
+    """Units that are carried by the same layers and can be removed one by one.
+
+    Attributes:
+        name: String, the first producer's name (with a suffix if that is taken).
+        units: Integer array, shape `(num_units,)`.
+        producers: Tuple of the names of the layers that compute the units.
+        consumers: Tuple of the names of the layers that read them.
+    """
+
+    name: str
+    units: np.ndarray
+    producers: tuple
+    consumers: tuple
+
+    @property
+    def num_units(self):
+        """Integer, how many units the group has."""
+        return len(self.units)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ChannelMap:
+    """Where every unit of a model is produced, carried and read.
+
+    Attributes:
+        graph: The recorded `Graph` of the model.
+        num_units: Integer. Units are numbered from 0; tied channels share a number.
+        groups: Tuple of `ChannelGroup`, from the input to the output: all units that
+            can be removed.
+        locks: Dict: unit -> why it cannot be removed.
+        ids: Dict: symbolic tensor -> unit of each position of its last axis.
+        layer_ids: Dict: operation -> dict of the letters of its weight axes
+            (`"i"`, `"o"`, `"m"`) -> unit of each position.
+        sites: Dict: `(call index, input position)` -> unit of each channel that a
+            layer reads there. A removed unit acts at its sites and nowhere else.
+        producers: Tuple of the operations that produce units, in running order.
+    """
+
+    graph: object
+    num_units: int
+    groups: tuple
+    locks: dict
+    ids: dict
+    layer_ids: dict
+    sites: dict
+    producers: tuple
+
+    def select_groups(self, layers=None):
+        """Returns the groups that `layers` selects.
+
+        Args:
+            layers: `None` for all groups, or a layer name, a shell-style pattern
+                such as `"block2_*"`, or a list of them. A group is selected when one
+                of its producers matches.
+
+        Returns:
+            Tuple of `ChannelGroup`.
+
+        Raises:
+            ValueError: If a pattern selects nothing, or no group is left.
+        """
+        if layers is None:
+            selected = self.groups
+        else:
+            patterns = [layers] if isinstance(layers, str) else list(layers)
+            found = [self._match(pattern) for pattern in patterns]
+            selected = tuple(g for g in self.groups if any(g in f for f in found))
+        if not selected:
+            raise ValueError(
+                "Expected a model with removable units. Received one without: "
+                f"{self.describe_locks()}"
+            )
+        return selected
+
+    def _match(self, pattern):
+        matched = [g for g in self.groups if fnmatch.filter(g.producers, pattern)]
+        if matched:
+            return matched
+        locked = {n: r for n, r in self.lock_reasons().items() if n == pattern}
+        names = [name for group in self.groups for name in group.producers]
+        raise ValueError(
+            "Argument `layers` should hold names of layers with removable units, or "
+            f"shell-style patterns that match some. Received: {pattern!r}"
+            + (f", which is locked: {locked[pattern]}. " if locked else ". ")
+            + f"Layers with removable units: {names}"
+        )
+
+    def lock_reasons(self):
+        """Returns a dict: layer name -> why (some of) its units are locked."""
+        reasons = {}
+        for operation in self.producers:
+            ids = self.layer_ids[operation]["o"]
+            locked = [self.locks[unit] for unit in ids if unit in self.locks]
+            if locked:
+                reasons[operation.name] = locked[0]
+        return reasons
+
+    def describe_locks(self):
+        """Returns the locked layers and the reasons as one string."""
+        reasons = self.lock_reasons()
+        if not reasons:
+            return "no layer produces channels"
+        return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+
+    def check_keep(self, keep):
+        """Raises an error unless `keep` is a selection this model can take.
+
+        Args:
+            keep: Boolean array, shape `(num_units,)`.
+
+        Returns:
+            `keep` as a boolean array.
+
+        Raises:
+            ValueError: If shape or type differ, a locked unit goes, or a whole group.
+        """
+        keep = np.asarray(keep)
+        if keep.shape != (self.num_units,) or keep.dtype != bool:
+            raise ValueError(
+                "Argument `keep` should be a boolean array of shape "
+                f"({self.num_units},): one entry for each unit of the model. "
+                f"Received: dtype={keep.dtype}, shape={keep.shape}"
+            )
+        for unit, reason in self.locks.items():
+            if not keep[unit]:
+                raise ValueError(
+                    f"Argument `keep` should keep locked units. Received: "
+                    f"keep[{unit}]=False, which is locked: {reason}"
+                )
+        for group in self.groups:
+            if not keep[group.units].any():
+                raise ValueError(
+                    "Argument `keep` should keep a unit of every group. Received: "
+                    f"all {group.num_units} units of {group.name!r} removed"
+                )
+        return keep
+
+
+def kept(keep, ids):
+    """Returns `keep` at unit ids; positions that carry no unit are always kept."""
+    return np.append(keep, True)[ids]
+
+
+def trace_channels(model):
+    """Finds out which channels of a model can be removed, and together with which.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`. It is not changed.
+
+    Returns:
+        A `ChannelMap`.
+
+    Raises:
+        ValueError: If `model` is not built or has no graph of layers.
+
+    Example:
+
+    ```python
+    channel_map = keras_shapley_prune.trace_channels(model)
+    for group in channel_map.groups:
+        print(group.name, group.num_units, group.consumers)
+    print(channel_map.lock_reasons())
+    ```
+    """
+    graph = record_graph(model)
+    tracer = ChannelTracer(graph)
+    for call in graph.calls:
+        tracer.trace(call)
+    for tensor in graph.outputs:
+        tracer.lock(tracer.ids(tensor), "model output")
+    return tracer.finish()
+
+
+class ChannelTracer:
+    """Carries unit ids through the recorded calls of a model.
+
+    The flow functions of `layer_specs.py` are written against its methods `ids`,
+    `consume`, `produce`, `tie`, `lock` and `lock_all`.
+    """
+
+    def __init__(self, graph):
+        self._graph = graph
+        self._parents = []  # union-find over units
+        self._locks = {}
+        self._ids = {tensor: _fixed(tensor) for tensor in graph.inputs}
+        self._produced = {}
+        self._layer_ids = {}
+        self._sites = {}
+
+    def trace(self, call):
+        """Computes the unit ids of what `call` returns."""
+        obstacle = find_obstacle(call)
+        if obstacle is not None:
+            self.lock_all(call, f"{obstacle} (`{call.operation.name}`)")
+            return
+        spec = find_spec(call.operation)
+        ids_in = self.ids(call.inputs[0])
+        known = self._layer_ids.get(call.operation)
+        if known is not None and (spec.weights or spec.size):
+            shared = f"shared layer `{call.operation.name}` joins it with channels"
+            self.tie(known["i"], ids_in, shared)
+        ids_out = np.asarray(spec.flow(call, self))
+        mixing = find_mixing_activation(call.operation)
+        if mixing is not None:
+            self.lock(ids_out, f"activation {mixing} may mix channels")
+        for tensor in call.outputs:
+            self._ids[tensor] = ids_out
+        if known is None:
+            multiplier = getattr(call.operation, "depth_multiplier", 1)
+            expanded = np.repeat(ids_in, multiplier)
+            self._layer_ids[call.operation] = {
+                "i": ids_in,
+                "m": expanded,
+                "o": ids_out,
+            }
+
+    def ids(self, tensor):
+        """Returns the unit ids at the last axis of a symbolic tensor."""
+        return self._ids[tensor]
+
+    def consume(self, call, position):
+        """Marks that `call` mixes the channels of its input at `position`."""
+        self._sites[call.index, position] = self.ids(call.inputs[position])
+
+    def produce(self, call):
+        """Returns new units for the channels of a call; a shared layer's again."""
+        if call.operation not in self._produced:
+            start, size = len(self._parents), call.outputs[0].shape[-1]
+            self._parents.extend(range(start, start + size))
+            self._produced[call.operation] = np.arange(start, start + size)
+        return self._produced[call.operation]
+
+    def tie(self, ids, others, reason):
+        """Makes units at the same positions stand or fall together.
+
+        A unit tied to a channel that is none is locked, for `reason`.
+        """
+        for a, b in zip(ids, others, strict=True):
+            if a == FIXED or b == FIXED:
+                self.lock([a, b], f"{reason} that cannot be removed")
+            else:
+                a, b = sorted((self._find(a), self._find(b)))
+                self._parents[b] = a
+
+    def lock(self, ids, reason):
+        """Forbids to remove units; the first reason given is the one shown."""
+        for unit in ids:
+            if unit != FIXED:
+                self._locks.setdefault(int(unit), reason)
+
+    def lock_all(self, call, reason):
+        """Locks whatever a call reads and returns ids of no unit for its outputs."""
+        for tensor in call.inputs:
+            self.lock(self.ids(tensor), reason)
+        for tensor in call.outputs:
+            self._ids[tensor] = _fixed(tensor)
+        return self._ids[call.outputs[0]] if call.outputs else []
+
+    def _find(self, unit):
+        while self._parents[unit] != unit:
+            self._parents[unit] = self._parents[self._parents[unit]]
+            unit = self._parents[unit]
+        return unit
+
+    def finish(self):
+        """Returns the `ChannelMap`, its units numbered without gaps."""
+        roots = np.array([self._find(u) for u in range(len(self._parents))], int)
+        numbers, compact = np.unique(roots, return_inverse=True)
+        numbering = np.append(compact, FIXED)
+
+        def renumber(ids):
+            return numbering[ids]
+
+        sites = {site: renumber(ids) for site, ids in self._sites.items()}
+        produced = {op: renumber(ids) for op, ids in self._produced.items()}
+        locks = {}
+        for unit, reason in self._locks.items():
+            locks.setdefault(int(renumber(unit)), reason)
+        return ChannelMap(
+            graph=self._graph,
+            num_units=len(numbers),
+            groups=_group_units(self._graph, produced, sites, locks),
+            locks=locks,
+            ids={tensor: renumber(ids) for tensor, ids in self._ids.items()},
+            layer_ids={
+                operation: {letter: renumber(ids) for letter, ids in letters.items()}
+                for operation, letters in self._layer_ids.items()
+            },
+            sites=sites,
+            producers=tuple(self._produced),
+        )
+
+
+def _fixed(tensor):
+    """Ids of no unit, one for each channel (none where their number is unknown)."""
+    return np.full((tensor.shape[-1] or 0) if tensor.shape else 0, FIXED)
+
+
+def _group_units(graph, produced, sites, locks):
+    """Gathers the units that have the same producers into groups."""
+    producers, consumers = {}, {}
+    for operation, ids in produced.items():
+        for unit in np.unique(ids):
+            producers.setdefault(unit, []).append(operation.name)
+    for (index, _), ids in sites.items():
+        for unit in np.unique(ids[ids != FIXED]):
+            consumers.setdefault(unit, []).append(graph.calls[index].operation.name)
+    members = {}
+    for unit, names in sorted(producers.items()):
+        if unit not in locks:
+            members.setdefault(tuple(names), []).append(unit)
+    groups, taken = [], set()
+    for names, units in members.items():
+        name, suffix = names[0], 2
+        while name in taken:
+            name, suffix = f"{names[0]}#{suffix}", suffix + 1
+        taken.add(name)
+        readers = dict.fromkeys(n for u in units for n in consumers.get(u, ()))
+        groups.append(ChannelGroup(name, np.array(units), names, tuple(readers)))
+    return tuple(groups)

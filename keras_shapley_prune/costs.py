@@ -1,0 +1,67 @@
+"""What a network costs: parameters, FLOPs and measured latency."""
+
+import math
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_shapley_prune.graph import record_graph
+
+
+def count_flops(model):
+    """Counts the floating-point operations of one example's inference.
+
+    Counted are the multiplications and additions of all layers with a kernel
+    (convolutions and dense layers), two for each kernel entry and position it is
+    applied at. Normalizations, activations and pooling are not.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`.
+
+    Returns:
+        Integer, or `None` if a spatial size is not known.
+    """
+    total = 0
+    for call in record_graph(model).calls:
+        positions = _count_positions(call)
+        kernels = [w for w in getattr(call.operation, "weights", ()) if w.ndim > 1]
+        if kernels and positions is None:
+            return None
+        total += sum(2 * math.prod(kernel.shape) * positions for kernel in kernels)
+    return total
+
+
+def _count_positions(call):
+    """How many times the kernel of a call is applied to one example."""
+    # A transposed convolution applies its kernel once for each input position.
+    transposed = isinstance(call.operation, keras.layers.Conv2DTranspose)
+    tensor = call.inputs[0] if transposed else call.outputs[0]
+    positions = tensor.shape[1:-1]
+    return None if None in positions else math.prod(positions)
+
+
+def measure_latency(models, inputs, num_runs=30):
+    """Measures the time of one inference of several models, taking turns.
+
+    Args:
+        models: List of `keras.Model`.
+        inputs: What the models take, one batch.
+        num_runs: Integer, how many timed runs of each model.
+
+    Returns:
+        List of floats: the median time of each model in seconds.
+    """
+    steps = [tf.function(lambda x, m=model: m(x, training=False)) for model in models]
+    inputs = keras.tree.map_structure(tf.convert_to_tensor, inputs)
+    for step in steps:  # trace, and warm up
+        step(inputs)
+        step(inputs)
+    seconds = np.empty((num_runs, len(steps)))
+    for run in range(num_runs):
+        for position, step in enumerate(steps):
+            start = time.perf_counter()
+            keras.tree.map_structure(lambda tensor: tensor.numpy(), step(inputs))
+            seconds[run, position] = time.perf_counter() - start
+    return np.median(seconds, axis=0).tolist()

@@ -1,0 +1,198 @@
+"""The calls of a functional model, recorded once and run anywhere."""
+
+import dataclasses
+
+import keras
+
+
+def check_backend():
+    """Raises an error unless Keras runs on the TensorFlow backend.
+
+    Raises:
+        RuntimeError: If another backend is active.
+    """
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise RuntimeError(
+            "keras_shapley_prune runs on the TensorFlow backend of Keras. Set the "
+            "environment variable KERAS_BACKEND=tensorflow before importing keras. "
+            f"Received: keras.backend.backend()={backend!r}"
+        )
+
+
+def functional_view(model):
+    """Returns an uncompiled functional model over the same layers as `model`.
+
+    No layer is called, so nothing about `model` changes.
+
+    Args:
+        model: A built `keras.Sequential` or functional `keras.Model`.
+
+    Returns:
+        A functional `keras.Model` that shares every layer with `model`.
+
+    Raises:
+        ValueError: If `model` is no Keras model, not built, or subclassed.
+    """
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            "Argument `model` should be a built Sequential or functional "
+            f"`keras.Model`. Received: model={model!r} (of type {type(model)})"
+        )
+    if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
+        kind = "an unbuilt" if isinstance(model, keras.Sequential) else "a subclassed"
+        raise ValueError(
+            "Argument `model` should be a built Sequential or functional "
+            "`keras.Model`: pruning reads its graph of layers. A Sequential model "
+            "gets one from `keras.Input` as its first layer or from "
+            "`model.build(input_shape)`; a subclassed model has none. "
+            f"Received: {kind} model named {model.name!r} (of type {type(model)})"
+        )
+    if isinstance(model, keras.Sequential):
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    return keras.Model(model.input, model.output, name=model.name)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Call:
+    """One call of an operation (a layer or a raw `keras.ops` operation).
+
+    Attributes:
+        index: Integer, the position of the call in `Graph.calls`.
+        operation: The `keras.Operation` of the original model.
+        args: Tuple, its positional arguments, symbolic tensors among them.
+        kwargs: Dict, its keyword arguments.
+        inputs: Tuple of the symbolic tensors found in `args` and `kwargs`.
+        outputs: Tuple of the symbolic tensors it returned.
+    """
+
+    index: int
+    operation: keras.Operation
+    args: tuple
+    kwargs: dict
+    inputs: tuple
+    outputs: tuple
+
+    def fill_in(self, values):
+        """Returns `(args, kwargs)` with `values` in the place of `inputs`."""
+        remaining = iter(values)
+        return keras.tree.map_structure(
+            lambda leaf: next(remaining) if _is_tensor(leaf) else leaf,
+            (self.args, self.kwargs),
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Graph:
+    """The calls of a model in an order in which they can be run.
+
+    Attributes:
+        inputs: Tuple of symbolic tensors.
+        outputs: Tuple of symbolic tensors.
+        calls: Tuple of `Call`.
+        input_structure: The (nested) symbolic inputs as the model takes them.
+        output_structure: The (nested) symbolic outputs as the model returns them.
+    """
+
+    inputs: tuple
+    outputs: tuple
+    calls: tuple
+    input_structure: object
+    output_structure: object
+
+    def consumers(self):
+        """Returns a dict: tensor -> list of the calls that read it."""
+        readers = {}
+        for call in self.calls:
+            for tensor in call.inputs:
+                readers.setdefault(tensor, []).append(call)
+        return readers
+
+
+def run_calls(calls, values, edit_input=None):
+    """Runs recorded calls on real or symbolic tensors.
+
+    Args:
+        calls: Iterable of `Call`, in running order.
+        values: Dict: recorded symbolic tensor -> the value it stands for. It has to
+            hold what `calls` read and do not produce. The outputs are added to it.
+        edit_input: Optional callable `fn(call, position, value)` that returns what
+            the call reads at `call.inputs[position]` in the place of `value`.
+    """
+    for call in calls:
+        read = [values[tensor] for tensor in call.inputs]
+        if edit_input is not None:
+            read = [edit_input(call, i, value) for i, value in enumerate(read)]
+        args, kwargs = call.fill_in(read)
+        returned = keras.tree.flatten(call.operation(*args, **kwargs))
+        values.update(zip(call.outputs, returned, strict=True))
+
+
+def record_graph(model):
+    """Records every call of a functional or Sequential model.
+
+    The recording runs Keras's own traversal (`keras.models.clone_model`) over
+    stand-ins for the operations, so no layer of `model` is called or changed.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`.
+
+    Returns:
+        A `Graph`.
+    """
+    view = functional_view(model)
+    calls = []
+
+    def record(stand_in, *args, **kwargs):
+        returned = stand_in(*args, **kwargs)
+        inputs = [x for x in keras.tree.flatten((args, kwargs)) if _is_tensor(x)]
+        calls.append(
+            Call(
+                index=len(calls),
+                operation=stand_in.operation,
+                args=args,
+                kwargs=kwargs,
+                inputs=tuple(inputs),
+                outputs=tuple(keras.tree.flatten(returned)),
+            )
+        )
+        return returned
+
+    recorded = keras.models.clone_model(
+        view,
+        input_tensors=new_inputs(view.input),
+        clone_function=_StandIn,
+        call_function=record,
+    )
+    return Graph(
+        inputs=tuple(recorded.inputs),
+        outputs=tuple(recorded.outputs),
+        calls=tuple(calls),
+        input_structure=recorded.input,
+        output_structure=recorded.output,
+    )
+
+
+def new_inputs(structure):
+    """Returns fresh `keras.Input`s shaped, typed and named like `structure`."""
+    return keras.tree.map_structure(
+        lambda x: keras.Input(
+            batch_shape=x.shape, dtype=x.dtype, name=x.name, sparse=x.sparse
+        ),
+        structure,
+    )
+
+
+class _StandIn(keras.Operation):
+    """Takes the place of an operation while its calls are recorded."""
+
+    def __init__(self, operation):
+        super().__init__(name=operation.name)
+        self.operation = operation
+
+    def compute_output_spec(self, *args, **kwargs):
+        return self.operation.compute_output_spec(*args, **kwargs)
+
+
+def _is_tensor(value):
+    return isinstance(value, keras.KerasTensor)

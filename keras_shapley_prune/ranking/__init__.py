@@ -1,0 +1,6 @@
+"""Rankers: how much each unit of a model is worth."""
+
+from keras_shapley_prune.ranking.ranking import GroupScores, Ranking
+from keras_shapley_prune.ranking.shapley import ShapleyRanker
+
+__all__ = ["GroupScores", "Ranking", "ShapleyRanker"]

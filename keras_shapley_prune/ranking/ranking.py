@@ -1,0 +1,141 @@
+"""The result of a ranker: a value for each unit, with its standard error."""
+
+import collections.abc
+import dataclasses
+import json
+
+import numpy as np
+
+_FORMAT = "keras_shapley_prune.Ranking"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GroupScores:
+    """The scores of one group.
+
+    Attributes:
+        values: Float array, shape `(num_units,)`. The higher, the more the unit is
+            worth; negative where the network is better off without it.
+        standard_errors: Float array, shape `(num_units,)`.
+        num_evaluations: Integer, how many coalitions were evaluated, counted an
+            example at a time.
+    """
+
+    values: np.ndarray
+    standard_errors: np.ndarray
+    num_evaluations: int
+
+
+class Ranking(collections.abc.Mapping):
+    """Scores of every group of a model: a mapping from group names to scores.
+
+    Args:
+        groups: Dict: group name -> `GroupScores`.
+        method: String, how the values were found.
+        num_examples: Integer, on how many examples.
+        locks: Dict: layer name -> why its units are locked.
+
+    Example:
+
+    ```python
+    ranking = keras_shapley_prune.ShapleyRanker().rank(model, dataset)
+    print(ranking)
+    ranking["conv2d"].values, ranking["conv2d"].standard_errors
+    ranking.save("ranking.json")
+    ranking = keras_shapley_prune.Ranking.load("ranking.json")
+    ```
+    """
+
+    def __init__(self, groups, method, num_examples, locks=None):
+        self._groups = dict(groups)
+        self.method = method
+        self.num_examples = num_examples
+        self.locks = dict(locks or {})
+
+    def __getitem__(self, name):
+        return self._groups[name]
+
+    def __iter__(self):
+        return iter(self._groups)
+
+    def __len__(self):
+        return len(self._groups)
+
+    @property
+    def num_evaluations(self):
+        """Integer, how many coalitions were evaluated in all."""
+        return sum(scores.num_evaluations for scores in self.values())
+
+    def __str__(self):
+        width = max([len(name) for name in [*self, *self.locks, "group"]])
+        head = (
+            f"{'group':{width}}  units      lowest      median     highest  std. error"
+        )
+        lines = [
+            f"{self.method}: {self.num_examples} examples, "
+            f"{self.num_evaluations:,} evaluations",
+            head,
+        ]
+        for name, scores in self.items():
+            low, middle, high = np.quantile(scores.values, [0, 0.5, 1])
+            error = np.median(scores.standard_errors)
+            lines.append(
+                f"{name:{width}}  {len(scores.values):5d}  {low:10.3g}  {middle:10.3g}"
+                f"  {high:10.3g}  {error:10.2g}"
+            )
+        lines += [f"{n:{width}}  locked: {reason}" for n, reason in self.locks.items()]
+        return "\n".join(lines)
+
+    def save(self, path):
+        """Writes the ranking to one JSON file.
+
+        Args:
+            path: String or path-like.
+        """
+        groups = {
+            name: {
+                "values": scores.values.tolist(),
+                "standard_errors": scores.standard_errors.tolist(),
+                "num_evaluations": scores.num_evaluations,
+            }
+            for name, scores in self.items()
+        }
+        content = {
+            "format": _FORMAT,
+            "method": self.method,
+            "num_examples": self.num_examples,
+            "locks": self.locks,
+            "groups": groups,
+        }
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+
+    @classmethod
+    def load(cls, path):
+        """Reads a ranking that `save` wrote.
+
+        Args:
+            path: String or path-like.
+
+        Returns:
+            A `Ranking`.
+
+        Raises:
+            ValueError: If the file holds something else.
+        """
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            raise ValueError(
+                "Argument `path` should name a file that `Ranking.save` wrote. "
+                f"Received: path={str(path)!r}"
+            )
+        groups = {
+            name: GroupScores(
+                np.array(scores["values"]),
+                np.array(scores["standard_errors"]),
+                scores["num_evaluations"],
+            )
+            for name, scores in content["groups"].items()
+        }
+        return cls(groups, content["method"], content["num_examples"], content["locks"])

@@ -1,0 +1,115 @@
+"""Surgery: rebuilds a model without the units that leave."""
+
+import warnings
+
+import keras
+import numpy as np
+
+from keras_shapley_prune.channels import kept, trace_channels
+from keras_shapley_prune.graph import functional_view, new_inputs
+from keras_shapley_prune.layer_specs import find_spec
+
+
+def remove_channels(model, keep, channel_map=None):
+    """Returns a smaller copy of `model` without the units that `keep` leaves out.
+
+    Layers are re-created from their configs, with the same names, dtype policies and
+    trainable flags; only the number of filters (units, target shape) changes. Weights
+    are copied, without the slices of what is removed.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`. It is not changed.
+        keep: Boolean array, shape `(num_units,)`, the units that stay.
+        channel_map: The `ChannelMap` of `model`, if it has been traced already.
+
+    Returns:
+        A `keras.Sequential` if `model` is one, else a functional `keras.Model`, not
+        compiled. It computes what `mask_channels(model, keep)` computes.
+
+    Raises:
+        ValueError: If `keep` removes locked units, or all units of a group.
+
+    Example:
+
+    ```python
+    channel_map = trace_channels(model)
+    keep = np.ones(channel_map.num_units, bool)
+    keep[channel_map.groups[0].units[:8]] = False
+    smaller = remove_channels(model, keep, channel_map)
+    ```
+    """
+    channel_map = channel_map or trace_channels(model)
+    keep = channel_map.check_keep(keep)
+    copies = {}
+
+    def copy(operation):
+        letters = channel_map.layer_ids.get(operation, {})
+        kept_at = {letter: kept(keep, ids) for letter, ids in letters.items()}
+        copies[operation] = _copy_operation(operation, kept_at), kept_at
+        return copies[operation][0]
+
+    if isinstance(model, keras.Sequential):
+        inputs = new_inputs(model.inputs[0])
+        pruned = keras.Sequential([inputs, *map(copy, model.layers)], name=model.name)
+    else:
+        view = functional_view(model)
+        pruned = keras.models.clone_model(
+            view, input_tensors=new_inputs(view.input), clone_function=copy
+        )
+    for operation, (copied, kept_at) in copies.items():
+        _copy_weights(operation, copied, kept_at)
+    return pruned
+
+
+def _copy_operation(operation, kept_at):
+    """Re-creates a layer or raw operation, with as many channels as stay."""
+    if not isinstance(operation, keras.Layer):
+        try:
+            return type(operation).from_config(operation.get_config())
+        except (NotImplementedError, TypeError):
+            return operation  # it has no weights and no size: it can serve both
+    config = _config_of(operation)
+    spec = find_spec(operation)
+    if kept_at and spec.size:
+        num_kept = int(np.count_nonzero(kept_at["o"]))
+        if callable(spec.size):
+            spec.size(config, num_kept)
+        else:
+            config[spec.size] = num_kept
+    if isinstance(operation, keras.layers.Lambda):
+        return type(operation)(**config)  # its from_config refuses functions
+    return type(operation).from_config(config)
+
+
+def _config_of(layer):
+    """Returns the config of a layer, functions in it as themselves.
+
+    So a layer with a lambda, or with a function that is not registered with Keras,
+    can be re-created too.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The object being serialized")
+        config = layer.get_config()
+    for name in config:
+        value = getattr(layer, name, None)
+        if callable(value) and not isinstance(value, keras.Layer):
+            config[name] = value
+    return config
+
+
+def _copy_weights(operation, copied, kept_at):
+    """Copies weights, leaving out the slices of removed channels."""
+    if not getattr(operation, "weights", None):
+        return
+    if not kept_at or all(mask.all() for mask in kept_at.values()):
+        copied.set_weights(operation.get_weights())
+        return
+    axes_of = find_spec(operation).weights
+    targets = {weight.name: weight for weight in copied.weights}
+    for weight in operation.weights:
+        value = keras.ops.convert_to_numpy(weight)
+        letters = axes_of[weight.name]
+        for axis, letter in enumerate(letters, start=value.ndim - len(letters)):
+            if letter != "." and axis >= 0:
+                value = np.compress(kept_at[letter], value, axis=axis)
+        targets[weight.name].assign(value)
