@@ -205,12 +205,18 @@ class ChannelTracer:
         self._produced = {}
         self._layer_ids = {}
         self._sites = {}
+        self._obstacles = {}
 
     def trace(self, call):
         """Computes the unit ids of what `call` returns."""
-        obstacle = find_obstacle(call)
+        obstacle = self._obstacles.get(call.operation) or find_obstacle(call)
         if obstacle is not None:
-            self.lock_all(call, f"{obstacle} (`{call.operation.name}`)")
+            reason = f"{obstacle} (`{call.operation.name}`)"
+            self.lock_all(call, reason)
+            # It may be shared with a call that could be pruned by itself.
+            self._obstacles[call.operation] = obstacle
+            for ids in self._layer_ids.get(call.operation, {}).values():
+                self.lock(ids, reason)
             return
         spec = find_spec(call.operation)
         ids_in = self.ids(call.inputs[0])

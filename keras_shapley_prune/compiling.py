@@ -15,6 +15,8 @@ def compile_like(model, original):
     """
     if not original.compiled:
         return
+    # `get_compile_config()` holds names in the place of objects, from which a loss
+    # that is not registered with Keras could not be had back.
     config = dict(original._compile_config.config)
     config["optimizer"] = _renew(config["optimizer"])
     for name in ("metrics", "weighted_metrics"):

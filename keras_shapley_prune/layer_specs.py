@@ -61,6 +61,8 @@ def join(call, channels):
             wide.append(ids)
         else:
             channels.lock(ids, f"`{call.operation.name}` broadcasts it")
+    if not wide:
+        return channels.lock_all(call, "broadcasts every tensor it joins")
     for constant in _array_constants(call):
         if np.shape(constant)[-1] != 1:
             channels.lock(wide[0], f"`{call.operation.name}` joins it with a constant")
@@ -124,9 +126,19 @@ def _axis_not_last(call):
     return None if axis in (-1, rank - 1) else f"normalizes axis {axis}"
 
 
-def _per_channel_constants(call):
-    values = (call.operation.scale, call.operation.offset)
-    return "has one constant a channel" if any(map(np.ndim, values)) else None
+def _constant_arrays(*names):
+    """Returns the check that attributes of an operation are plain numbers."""
+
+    def unfit(call):
+        values = [getattr(call.operation, name) for name in names]
+        return "has an array of constants" if any(map(np.ndim, values)) else None
+
+    return unfit
+
+
+def _noise_of_channels(call):
+    shape = call.operation.noise_shape
+    return None if shape is None or shape[-1] in (None, 1) else "has a noise_shape"
 
 
 def _shared_channel_axis(call):
@@ -279,8 +291,10 @@ def _register_stock_layers():
         layers.BatchNormalization, "keep", None, normalization, _axis_not_last
     )
     register_layer(layers.PReLU, "keep", None, {"alpha": "i"}, _shared_channel_axis)
-    register_layer(layers.Rescaling, "keep", unfit=_per_channel_constants)
-    for name in """Activation ReLU LeakyReLU ELU Identity Dropout SpatialDropout2D
+    constants = _constant_arrays("scale", "offset")
+    register_layer(layers.Rescaling, "keep", unfit=constants)
+    register_layer(layers.Dropout, "keep", unfit=_noise_of_channels)
+    for name in """Activation ReLU LeakyReLU ELU Identity SpatialDropout2D
             GaussianDropout GaussianNoise ActivityRegularization MaxPooling2D
             AveragePooling2D GlobalMaxPooling2D GlobalAveragePooling2D ZeroPadding2D
             Cropping2D UpSampling2D""".split():
@@ -296,8 +310,10 @@ def _register_raw_operations():
     for name in "Add Subtract Multiply Divide TrueDivide Maximum Minimum".split():
         _OPERATION_SPECS[name] = LayerSpec(flow=join)
     for name in """Abs Negative Square Sqrt Exp Relu Relu6 LeakyRelu Elu Selu Gelu Silu
-            Sigmoid HardSigmoid HardSilu Tanh Softplus Softsign Clip Cast""".split():
+            Sigmoid HardSigmoid HardSilu Tanh Softplus Softsign Cast""".split():
         _OPERATION_SPECS[name] = LayerSpec(flow=keep)
+    limits = _constant_arrays("x_min", "x_max")
+    _OPERATION_SPECS["Clip"] = LayerSpec(flow=keep, unfit=limits)
     for name in "Mean Sum Max Min".split():
         _OPERATION_SPECS[name] = LayerSpec(flow=reduce)
     _OPERATION_SPECS["Concatenate"] = LayerSpec(flow=concatenate)

@@ -56,8 +56,13 @@ def remove_channels(model, keep, channel_map=None):
         pruned = keras.models.clone_model(
             view, input_tensors=new_inputs(view.input), clone_function=copy
         )
+    if not model.trainable:
+        pruned.trainable = False  # this sets its layers, whose own flags come next
     for operation, (copied, kept_at) in copies.items():
-        _copy_weights(operation, copied, kept_at)
+        if isinstance(operation, keras.Layer):
+            if copied.trainable != operation.trainable:
+                copied.trainable = operation.trainable
+            _copy_weights(operation, copied, kept_at)
     return pruned
 
 
@@ -99,8 +104,6 @@ def _config_of(layer):
 
 def _copy_weights(operation, copied, kept_at):
     """Copies weights, leaving out the slices of removed channels."""
-    if not getattr(operation, "weights", None):
-        return
     if not kept_at or all(mask.all() for mask in kept_at.values()):
         copied.set_weights(operation.get_weights())
         return
