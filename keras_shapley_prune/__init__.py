@@ -5,7 +5,12 @@ from keras_shapley_prune.costs import count_flops, measure_latency
 from keras_shapley_prune.layer_specs import register_layer
 from keras_shapley_prune.masking import ChannelMask, mask_channels
 from keras_shapley_prune.pruning import prune
-from keras_shapley_prune.ranking import GroupScores, Ranking, ShapleyRanker
+from keras_shapley_prune.ranking import (
+    BaselineRanker,
+    GroupScores,
+    Ranking,
+    ShapleyRanker,
+)
 from keras_shapley_prune.report import Comparison, compare
 from keras_shapley_prune.selection import select_units
 from keras_shapley_prune.surgery import remove_channels
@@ -13,6 +18,7 @@ from keras_shapley_prune.surgery import remove_channels
 __version__ = "0.1.0"
 
 __all__ = [
+    "BaselineRanker",
     "ChannelGroup",
     "ChannelMap",
     "ChannelMask",

@@ -108,6 +108,7 @@ class GroupMasker:
     """
 
     def __init__(self, channel_map, group):
+        self.num_units = group.num_units
         position_of = np.full(channel_map.num_units + 1, group.num_units)
         position_of[group.units] = np.arange(group.num_units)
         columns = {site: position_of[ids] for site, ids in channel_map.sites.items()}
@@ -123,12 +124,15 @@ class GroupMasker:
         """Tuple of `(call index, input position)` where the group is read."""
         return tuple(self._columns)
 
-    def edit(self, coalitions):
+    def edit(self, coalitions, watch=None):
         """Returns the `edit_input` of `run_calls` under which the group is masked.
 
         Args:
             coalitions: Float tensor, shape `(batch, num_units)`, 1 for a unit that
                 is in the coalition.
+            watch: Optional callable `fn(columns, value)`, called with what is read at
+                each site, and which unit of the group each channel is (`num_units`
+                for a channel of another group).
         """
         # One column more for the channels at a site that are not of this group.
         padded = tf.pad(coalitions, [[0, 0], [0, 1]], constant_values=1.0)
@@ -138,6 +142,9 @@ class GroupMasker:
             if site not in self._columns:
                 return value
             mask = tf.gather(padded, self._columns[site], axis=1)
-            return self._layers[site](value, channel_mask=mask)
+            masked = self._layers[site](value, channel_mask=mask)
+            if watch is not None:
+                watch(self._columns[site], masked)
+            return masked
 
         return edit_input

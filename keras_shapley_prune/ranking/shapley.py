@@ -1,16 +1,10 @@
-"""Shapley values of filters by Monte-Carlo walks with a permutation an example."""
+"""Shapley values of filters: the ranker that people use."""
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.data import CalibrationData
-from keras_shapley_prune.losses import resolve_loss
-from keras_shapley_prune.ranking.moments import RunningMoments
-from keras_shapley_prune.ranking.ranking import GroupScores, Ranking
-from keras_shapley_prune.ranking.suffix import plan_suffixes
-from keras_shapley_prune.ranking.walks import draw_antithetic_ranks, walk_losses
+from keras_shapley_prune.ranking.estimators import ESTIMATORS
+from keras_shapley_prune.ranking.ranker import rank_by_sampling
+from keras_shapley_prune.ranking.values import resolve_value
 
 
 class ShapleyRanker:
@@ -28,13 +22,26 @@ class ShapleyRanker:
     and its reverse), which costs the same and is far more exact.
 
     Args:
-        num_permutations: Integer, how many permutations each example walks. One
-            permutation costs `num_units + 1` evaluations of the part of the network
-            after the masks. With 1, neighbouring examples form the pairs. More
-            examples are worth more than more permutations.
+        estimator: String. `"permutation"` walks along random permutations of each
+            example's own. `"gradient"` takes the gradient at random coalitions: all
+            units from one backward pass, a little biased. `"exact"` evaluates every
+            coalition, for groups of up to 16 units. `"shared_permutation"` is the
+            paper's, for comparison.
+        num_draws: Integer, how many permutations each example walks, or at how many
+            coalitions it takes the gradient. A permutation costs `num_units + 1`
+            evaluations of the part of the network after the masks. With 1,
+            neighbouring examples form the antithetic pairs. More examples are worth
+            more than more permutations.
+        value: String, the value of a coalition: `"loss"` for minus the loss, or
+            `"kl"` for minus the Kullback-Leibler divergence from the outputs of the
+            whole network, which needs no labels. Or a callable
+            `fn(labels, outputs)` that returns one value an example, the higher the
+            better.
         loss: What `model.compile(loss=...)` takes. `None` for the loss the model is
-            compiled with.
+            compiled with. Only for `value="loss"`.
         batch_size: Integer, the size of a batch where the data comes as arrays.
+            Smaller batches are evaluated on several coalitions at once, up to this
+            many examples.
         seed: Integer. The same seed and data give the same values.
 
     Raises:
@@ -43,24 +50,39 @@ class ShapleyRanker:
     Example:
 
     ```python
-    ranker = keras_shapley_prune.ShapleyRanker(num_permutations=2, seed=1)
+    ranker = keras_shapley_prune.ShapleyRanker(num_draws=2, seed=1)
     ranking = ranker.rank(model, (images, labels))
     print(ranking)
     ```
     """
 
-    def __init__(self, num_permutations=1, loss=None, batch_size=32, seed=0):
-        for name, value, least in (
-            ("num_permutations", num_permutations, 1),
+    def __init__(
+        self,
+        estimator="permutation",
+        num_draws=1,
+        value="loss",
+        loss=None,
+        batch_size=32,
+        seed=0,
+    ):
+        if estimator not in ESTIMATORS:
+            raise ValueError(
+                f"Argument `estimator` should be one of {sorted(ESTIMATORS)}. "
+                f"Received: estimator={estimator!r}"
+            )
+        for name, number, least in (
+            ("num_draws", num_draws, 1),
             ("batch_size", batch_size, 1),
             ("seed", seed, 0),
         ):
-            if not isinstance(value, (int, np.integer)) or value < least:
+            if not isinstance(number, (int, np.integer)) or number < least:
                 raise ValueError(
                     f"Argument `{name}` should be an integer, at least {least}. "
-                    f"Received: {name}={value!r}"
+                    f"Received: {name}={number!r}"
                 )
-        self.num_permutations = num_permutations
+        self.estimator = estimator
+        self.num_draws = num_draws
+        self.value = value
         self.loss = loss
         self.batch_size = batch_size
         self.seed = seed
@@ -73,10 +95,11 @@ class ShapleyRanker:
             dataset: What `model.evaluate` takes: a finite, batched
                 `tf.data.Dataset`, a `keras.utils.PyDataset`, arrays `(x, y)` or
                 `(x, y, sample_weight)`, or an iterable of batches. It is read once.
+                With a value that needs no labels, batches of `x` alone do.
             layers: `None` for all groups, or layer names or shell-style patterns:
                 only the groups that one of these layers produces.
             channel_map: The `ChannelMap` of `model`, if it has been traced already.
-            verbose: `"auto"` or 1 for a progress bar, 2 for one line a batch, 0 for
+            verbose: `"auto"` or 1 for a progress bar, 2 for one step a batch, 0 for
                 silence.
 
         Returns:
@@ -87,132 +110,13 @@ class ShapleyRanker:
                 there is no loss, if the data is empty or does not fit the model, or
                 if the loss is not finite.
         """
-        channel_map = channel_map or trace_channels(model)
-        groups = channel_map.select_groups(layers)
-        loss = resolve_loss(model, self.loss)
-        data = CalibrationData(dataset, channel_map.graph.inputs, self.batch_size)
-        games = [
-            _Game(index, group, suffix, loss)
-            for index, (group, suffix) in enumerate(plan_suffixes(channel_map, groups))
-        ]
-        progress = _Progress(games, data.num_batches, verbose)
-        num_examples = 0
-        for batch_index, (inputs, labels, weights) in enumerate(data):
-            values = dict(zip(channel_map.graph.inputs, inputs, strict=True))
-            num_examples += inputs[0].shape[0]
-            for game in games:
-                self._play(game, batch_index, values, labels, weights)
-                progress.add(game)
-        progress.finish()
-        scores = {game.group.name: game.scores() for game in games}
-        return Ranking(
-            {group.name: scores[group.name] for group in groups},
-            method=f"Shapley values, {self.num_permutations} permutation(s) an example",
-            num_examples=num_examples,
-            locks=channel_map.lock_reasons(),
+        return rank_by_sampling(
+            model,
+            dataset,
+            resolve_value(self.value, model, self.loss),
+            ESTIMATORS[self.estimator](self.num_draws, self.seed),
+            layers=layers,
+            channel_map=channel_map,
+            batch_size=self.batch_size,
+            verbose=verbose,
         )
-
-    def _play(self, game, batch_index, values, labels, weights):
-        """Adds one batch to the estimate of one group."""
-        cut = game.suffix.advance(values)
-        # A stream for each batch and group: the values do not depend on the others.
-        generator = np.random.default_rng([self.seed, batch_index, game.index])
-        num_examples = cut[0].shape[0]
-        ranks = draw_antithetic_ranks(
-            generator, num_examples, self.num_permutations, game.group.num_units
-        )
-        marginals = [game.walk(draw, cut, labels, weights) for draw in ranks]
-        if not np.isfinite(marginals).all():
-            raise ValueError(
-                "Expected a finite loss for every example and coalition. Received: "
-                f"a loss that is not finite, in group {game.group.name!r}, batch "
-                f"{batch_index} (counted from 0)"
-            )
-        pairs_straddle = self.num_permutations % 2 == 1
-        game.moments.add(np.mean(marginals, axis=0), 2 if pairs_straddle else 1)
-        game.num_evaluations += ranks.size + ranks.shape[0] * ranks.shape[1]
-        for tensor in game.suffix.release:
-            values.pop(tensor, None)
-
-
-class _Game:
-    """One group, the compiled walk over its suffix, and what is known so far."""
-
-    def __init__(self, index, group, suffix, loss):
-        self.index, self.group, self.suffix = index, group, suffix
-        self.moments = RunningMoments(group.num_units)
-        self.num_evaluations = 0
-        self._loss = loss
-        self._step = None
-
-    def walk(self, ranks, cut, labels, weights):
-        """Returns the marginals of one walk an example, `(batch, num_units)`."""
-        if self._step is None:
-            self._step = self._compile(cut, labels, weights)
-        return self._step(ranks, cut, labels, weights).numpy()
-
-    def _compile(self, cut, labels, weights):
-        def any_batch(tensor):
-            return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
-
-        def step(ranks, cut, labels, weights):
-            def losses_of(coalitions):
-                outputs = self.suffix.run(cut, coalitions)
-                sample_weight = weights if keras.tree.flatten(weights) else None
-                return self._loss(labels, outputs, sample_weight)
-
-            return walk_losses(losses_of, ranks)
-
-        signature = [
-            tf.TensorSpec([None, self.group.num_units], tf.int32),
-            self.suffix.cut_specs(cut),
-            keras.tree.map_structure(any_batch, labels),
-            keras.tree.map_structure(any_batch, weights),
-        ]
-        return tf.function(step, input_signature=signature)
-
-    def scores(self):
-        """Returns the `GroupScores` so far."""
-        moments = self.moments
-        return GroupScores(moments.mean, moments.standard_error, self.num_evaluations)
-
-
-class _Progress:
-    """Keras's progress bar over the units of all groups and batches."""
-
-    def __init__(self, games, num_batches, verbose):
-        self._bar = None
-        if verbose not in ("auto", 0, 1, 2, True, False):
-            raise ValueError(
-                "Argument `verbose` should be 'auto', 0, 1 or 2. "
-                f"Received: verbose={verbose!r}"
-            )
-        self._last = games[-1]
-        verbose = 1 if verbose == "auto" else int(verbose)
-        num_units = sum(game.group.num_units for game in games)
-        self._by_batch = verbose == 2
-        if verbose:
-            steps = 1 if self._by_batch else num_units
-            target = None if num_batches is None else num_batches * steps
-            name = "batch" if self._by_batch else "unit"
-            self._bar = keras.utils.Progbar(target, unit_name=name)
-        self._seen = 0
-
-    def add(self, game):
-        """Counts one batch of one group."""
-        if self._bar is not None:
-            if not self._by_batch:
-                self._advance(game.group.num_units)
-            elif game is self._last:
-                self._advance(1)
-
-    def _advance(self, steps):
-        self._seen += steps
-        self._bar.update(
-            self._seen, finalize=False if self._bar.target is None else None
-        )
-
-    def finish(self):
-        """Ends the line of a bar whose length was not known."""
-        if self._bar is not None and self._bar.target is None:
-            self._bar.update(self._seen, finalize=True)

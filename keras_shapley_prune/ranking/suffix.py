@@ -42,15 +42,21 @@ class Suffix:
         run_calls(self.prefix, values)
         return [values[tensor] for tensor in self.cut]
 
-    def run(self, cut_values, coalitions):
+    @property
+    def num_units(self):
+        """Integer, the number of units that are masked."""
+        return self.masker.num_units
+
+    def run(self, cut_values, coalitions, watch=None):
         """Returns the model's outputs under one coalition an example.
 
         Args:
             cut_values: List of the values of `cut`.
             coalitions: Float tensor, shape `(batch, num_units)`.
+            watch: Optional callable, see `GroupMasker.edit`.
         """
         values = dict(zip(self.cut, cut_values, strict=True))
-        run_calls(self.calls, values, self.masker.edit(coalitions))
+        run_calls(self.calls, values, self.masker.edit(coalitions, watch))
         return [values[tensor] for tensor in self.outputs]
 
     def cut_specs(self, cut_values):

@@ -29,31 +29,50 @@ def draw_antithetic_ranks(generator, num_examples, num_permutations, num_units):
     return ranks.reshape(num_examples, num_permutations, num_units).swapaxes(0, 1)
 
 
-def walk_losses(losses_of, ranks):
+def walk_values(value_of, ranks, fold=1):
     """Walks every example of a batch along its own permutation.
 
     Args:
-        losses_of: Callable: coalitions, float tensor of shape `(batch, num_units)`
-            with 1 for a unit that is in -> losses, shape `(batch,)`.
+        value_of: Callable `fn(coalitions, copies)`: coalitions, float tensor of shape
+            `(copies * batch, num_units)` with 1 for a unit that is in, the whole batch
+            `copies` times over -> values, shape `(copies * batch,)`.
         ranks: Int32 tensor, shape `(batch, num_units)`, the step at which each unit
             is removed.
+        fold: Integer tensor, how many steps are evaluated at once.
 
     Returns:
-        Float tensor, shape `(batch, num_units)`: how much the loss rose as the unit
-        was removed, its marginal contribution to the coalition that was left.
+        Float tensor, shape `(num_units + 1, batch)`: the value of the network that is
+        left after each number of removals.
     """
-    num_units = ranks.shape[1]
+    batch, num_units = tf.shape(ranks)[0], ranks.shape[1]
+    num_rounds = -(-(num_units + 1) // fold)
+    values = tf.TensorArray(tf.float32, num_rounds, element_shape=[None, None])
 
-    def remove_next(step, previous, marginals):
-        losses = losses_of(tf.cast(ranks > step, tf.float32))
-        rise = (losses - previous)[:, tf.newaxis]
-        return step + 1, losses, tf.where(ranks == step, rise, marginals)
+    def next_round(round_, values):
+        steps = tf.minimum(round_ * fold + tf.range(fold), num_units)
+        inside = ranks[tf.newaxis] >= steps[:, tf.newaxis, tf.newaxis]
+        coalitions = tf.reshape(tf.cast(inside, tf.float32), [-1, num_units])
+        worth = tf.reshape(value_of(coalitions, fold), [fold, batch])
+        return round_ + 1, values.write(round_, worth)
 
-    everything = tf.ones_like(ranks, tf.float32)
-    _, _, marginals = tf.while_loop(
-        lambda step, *_: step < num_units,
-        remove_next,
-        (0, losses_of(everything), tf.zeros_like(everything)),
+    _, values = tf.while_loop(
+        lambda round_, _: round_ < num_rounds,
+        next_round,
+        (0, values),
         parallel_iterations=1,
     )
-    return marginals
+    return values.concat()[: num_units + 1]
+
+
+def walk_marginals(values, ranks):
+    """Returns what each unit was worth to the units that outlasted it.
+
+    Args:
+        values: Float tensor, shape `(num_units + 1, batch)`, of `walk_values`.
+        ranks: Int32 tensor, shape `(batch, num_units)`.
+
+    Returns:
+        Float tensor, shape `(batch, num_units)`.
+    """
+    steps = tf.transpose(values[:-1] - values[1:])
+    return tf.gather(steps, ranks, batch_dims=1)

@@ -1,0 +1,129 @@
+"""The networks and data the benchmarks measure on.
+
+Data comes from folders that are given on the command line, trained networks are kept
+in a cache folder:
+
+    --tfds DIR    TensorFlow Datasets' data_dir, with fashion_mnist prepared
+    --shared DIR  a folder with cifar10_8k.npz and the pretrained CIFAR-10 networks
+    --cache DIR   where networks trained here are kept
+"""
+
+import argparse
+import dataclasses
+import pathlib
+
+import keras
+import numpy as np
+from keras import layers
+
+
+@dataclasses.dataclass
+class Problem:
+    """A trained network with calibration and test data.
+
+    Attributes:
+        name: String.
+        model: The trained `keras.Model`, compiled with its loss.
+        train: Tuple `(x, y)`, calibration images are drawn from it.
+        test: Tuple `(x, y)`.
+        layers: Pattern of the layers to prune, or `None` for all.
+    """
+
+    name: str
+    model: keras.Model
+    train: tuple
+    test: tuple
+    layers: object = None
+
+    def calibration(self, num_examples, seed):
+        """Returns `(x, y)` of examples drawn from the training set."""
+        drawn = np.random.default_rng([seed, 77]).permutation(len(self.train[0]))
+        drawn = drawn[:num_examples]
+        return self.train[0][drawn], self.train[1][drawn]
+
+    def accuracy(self, model, num_examples=None):
+        """Returns the share of test examples that `model` gets right."""
+        x, y = (array[:num_examples] for array in self.test)
+        predicted = model.predict(x, batch_size=500, verbose=0).argmax(axis=-1)
+        return float(np.mean(predicted == y))
+
+
+def add_arguments(parser):
+    """Adds the options that say where data and networks are."""
+    parser.add_argument("--tfds", default="/work/data/tfds", help="tfds data_dir")
+    parser.add_argument("--shared", default="../shared/data", help="CIFAR-10 files")
+    parser.add_argument("--cache", default=".cache", help="networks trained here")
+
+
+def fashion_mnist(args, seed=0):
+    """The design note's CNN (32-32-M-64-64-M-128-128), 5 epochs on 20,000 images."""
+    import tensorflow_datasets as tfds
+
+    data = {
+        split: tfds.as_numpy(
+            tfds.load("fashion_mnist", split=split, data_dir=args.tfds, batch_size=-1)
+        )
+        for split in ("train", "test")
+    }
+    (x, y), (x_test, y_test) = (
+        (part["image"].astype("float32") / 255, part["label"]) for part in data.values()
+    )
+    path = pathlib.Path(args.cache) / f"fashion_mnist_{seed}.keras"
+    if path.exists():
+        model = keras.models.load_model(path)
+    else:
+        keras.utils.set_random_seed(seed)
+        model = _convolutional_network(
+            (28, 28, 1), (32, 32, "M", 64, 64, "M", 128, 128)
+        )
+        model.fit(x[:20000], y[:20000], epochs=5, batch_size=64, verbose=2)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model.save(path)
+    return Problem(
+        f"fashion_mnist_{seed}", model, (x[:20000], y[:20000]), (x_test, y_test)
+    )
+
+
+def _convolutional_network(shape, widths):
+    model = keras.Sequential([keras.Input(shape)])
+    for width in widths:
+        if width == "M":
+            model.add(layers.MaxPooling2D())
+        else:
+            model.add(layers.Conv2D(width, 3, padding="same", use_bias=False))
+            model.add(layers.BatchNormalization())
+            model.add(layers.ReLU())
+    model.add(layers.GlobalAveragePooling2D())
+    model.add(layers.Dense(128, activation="relu"))
+    model.add(layers.Dense(10))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
+    return model
+
+
+def cifar10(args, name="resnet20"):
+    """A pretrained CIFAR-10 ResNet of the shared folder, its inner channels."""
+    folder = pathlib.Path(args.shared)
+    with np.load(folder / "cifar10_8k.npz") as data:
+        arrays = {key: data[key] for key in data.files}
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+    def prepare(images):
+        return ((images / 255 - mean) / std).astype("float32")
+
+    model = keras.models.load_model(folder / f"{name}_cifar10.keras")
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, metrics=["accuracy"])
+    return Problem(
+        name,
+        model,
+        (prepare(arrays["x_train"]), arrays["y_train"].ravel()),
+        (prepare(arrays["x_test"]), arrays["y_test"].ravel()),
+    )
+
+
+def parse(description):
+    """Parses a benchmark's options: those of `add_arguments` alone."""
+    parser = argparse.ArgumentParser(description=description)
+    add_arguments(parser)
+    return parser.parse_args()

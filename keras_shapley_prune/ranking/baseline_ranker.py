@@ -1,0 +1,95 @@
+"""The rankings that pruning is usually done by, for comparison and for speed."""
+
+import numpy as np
+
+from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.ranking.baselines import BASELINES
+from keras_shapley_prune.ranking.ranker import rank_by_sampling
+from keras_shapley_prune.ranking.ranking import GroupScores, Ranking
+from keras_shapley_prune.ranking.values import resolve_value
+from keras_shapley_prune.ranking.weight_scores import WEIGHT_SCORES
+
+BASELINE_NAMES = (*WEIGHT_SCORES, *BASELINES)
+
+
+class BaselineRanker:
+    """Ranks units by one of the usual criteria, with the interface of ShapleyRanker.
+
+    On a coupled group (a residual stage, say) the criteria of the weights are
+    averaged over the layers that produce the units, those of the activations over the
+    layers that read them.
+
+    Args:
+        criterion: String. From the weights, without data: `"random"`, `"l1_norm"`,
+            `"l2_norm"`, `"bn_gamma"`, `"geometric_median"` (FPGM). From the
+            activations: `"mean_activation"`, `"apoz"` (share of positive
+            activations). From gradients: `"sensitivity"` (absolute gradient of the
+            loss by the activation), `"taylor"` (absolute), `"taylor_signed"`,
+            `"taylor_squared"`. From the loss itself: `"leave_one_out"`.
+        value: What the criteria of gradients and loss look at: `"loss"`, `"kl"` or a
+            callable, as in `ShapleyRanker`.
+        loss: What `model.compile(loss=...)` takes. `None` for the compiled loss.
+        batch_size: Integer, the size of a batch where the data comes as arrays.
+        seed: Integer, for `"random"`.
+
+    Raises:
+        ValueError: If `criterion` is none of these.
+
+    Example:
+
+    ```python
+    ranking = keras_shapley_prune.BaselineRanker("l1_norm").rank(model, dataset)
+    ```
+    """
+
+    def __init__(self, criterion, value="loss", loss=None, batch_size=32, seed=0):
+        if criterion not in BASELINE_NAMES:
+            raise ValueError(
+                f"Argument `criterion` should be one of {list(BASELINE_NAMES)}. "
+                f"Received: criterion={criterion!r}"
+            )
+        self.criterion = criterion
+        self.value = value
+        self.loss = loss
+        self.batch_size = batch_size
+        self.seed = seed
+
+    def rank(self, model, dataset=None, layers=None, channel_map=None, verbose="auto"):
+        """Scores every group of a model.
+
+        Args:
+            model: A built Sequential or functional `keras.Model`. It is not changed.
+            dataset: As in `ShapleyRanker.rank`. The criteria of the weights do not
+                read it.
+            layers: As in `ShapleyRanker.rank`.
+            channel_map: The `ChannelMap` of `model`, if it has been traced already.
+            verbose: As in `ShapleyRanker.rank`.
+
+        Returns:
+            A `Ranking`. Standard errors of the criteria of the weights are 0.
+
+        Raises:
+            ValueError: If the model or the data does not fit.
+        """
+        if self.criterion in WEIGHT_SCORES:
+            return self._rank_weights(channel_map or trace_channels(model), layers)
+        return rank_by_sampling(
+            model,
+            dataset,
+            resolve_value(self.value, model, self.loss),
+            BASELINES[self.criterion](),
+            layers=layers,
+            channel_map=channel_map,
+            batch_size=self.batch_size,
+            verbose=verbose,
+        )
+
+    def _rank_weights(self, channel_map, layers):
+        score = WEIGHT_SCORES[self.criterion]
+        generator = np.random.default_rng(self.seed)
+        groups = {}
+        for group in channel_map.select_groups(layers):
+            values = score(channel_map, group, generator)
+            groups[group.name] = GroupScores(values, np.zeros(len(values)), 0)
+        locks = channel_map.lock_reasons()
+        return Ranking(groups, self.criterion, num_examples=0, locks=locks)

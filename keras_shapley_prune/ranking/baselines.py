@@ -1,0 +1,149 @@
+"""Estimators of the baselines that look at activations and their gradients."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_shapley_prune.ranking.moments import ExampleMoments
+
+
+class _OneLook:
+    """What the baselines share: one estimate an example, nothing to draw."""
+
+    dtype = tf.float32
+
+    def new_state(self, num_units):
+        """Returns the empty running state of an estimate."""
+        return ExampleMoments(num_units)
+
+    def draw(self, key, num_examples, num_units):
+        """Returns the one empty draw."""
+        return np.ones((1, num_examples, num_units), np.float32)
+
+    def num_evaluations(self, num_units):
+        """A backward pass counts as two evaluations."""
+        return 3
+
+
+class TaylorEstimator(_OneLook):
+    """First-order Taylor expansion of the loss as a filter is set to zero.
+
+    Per example, the sum over positions of activation times gradient (Molchanov et
+    al. 2017, arXiv:1611.06440; squared: 2019, arXiv:1906.10771). On a coupled group
+    the terms of all layers that read the units are summed before the absolute value.
+
+    Args:
+        form: String, `"signed"`, `"absolute"` or `"squared"`.
+    """
+
+    def __init__(self, form):
+        self._form = form
+
+    def describe(self):
+        """Returns the method's name, for people."""
+        return f"Taylor expansion, {self._form}"
+
+    def estimate(self, play, everything, fold):
+        """Returns the estimates, shape `(batch, num_units)`."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(everything)
+            total = tf.reduce_sum(play(everything))
+        gains = tape.gradient(total, everything)
+        return {"signed": tf.identity, "absolute": tf.abs, "squared": tf.square}[
+            self._form
+        ](gains)
+
+
+class LeaveOneOutEstimator(_OneLook):
+    """What the value falls by as one unit leaves and all others stay."""
+
+    def describe(self):
+        """Returns the method's name, for people."""
+        return "leave one out"
+
+    def num_evaluations(self, num_units):
+        """One for each unit, and one with all."""
+        return num_units + 1
+
+    def estimate(self, play, everything, fold):
+        """Returns the estimates, shape `(batch, num_units)`."""
+        batch, num_units = tf.shape(everything)[0], everything.shape[1]
+        without_one = 1.0 - tf.eye(num_units)
+        num_rounds = -(-num_units // fold)
+        values = tf.TensorArray(tf.float32, num_rounds, element_shape=[None, None])
+
+        def next_round(round_, values):
+            part = without_one[round_ * fold : (round_ + 1) * fold]
+            copies = tf.shape(part)[0]
+            worth = play(tf.repeat(part, batch, axis=0), copies)
+            padding = [[0, fold - copies], [0, 0]]
+            worth = tf.pad(tf.reshape(worth, [copies, batch]), padding)
+            return round_ + 1, values.write(round_, worth)
+
+        _, values = tf.while_loop(
+            lambda round_, _: round_ < num_rounds,
+            next_round,
+            (0, values),
+            parallel_iterations=1,
+        )
+        without = values.concat()[:num_units]
+        return tf.transpose(play(everything)[tf.newaxis] - without)
+
+
+class ActivationEstimator(_OneLook):
+    """Statistics of the activations, averaged over the positions of a channel.
+
+    On a coupled group they are averaged over the layers that read the units.
+
+    Args:
+        statistic: String. `"mean_activation"`: mean absolute activation. `"apoz"`:
+            the share of positive activations, that is 1 - APoZ (Hu et al. 2016,
+            arXiv:1607.03250). `"sensitivity"`: mean absolute gradient of the loss
+            with respect to the activation.
+    """
+
+    def __init__(self, statistic):
+        self._statistic = statistic
+
+    def describe(self):
+        """Returns the method's name, for people."""
+        return self._statistic
+
+    def estimate(self, play, everything, fold):
+        """Returns the estimates, shape `(batch, num_units)`."""
+        num_units, seen = everything.shape[1], []
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+
+            def watch(columns, activations):
+                tape.watch(activations)
+                seen.append((columns, activations))
+
+            total = tf.reduce_sum(play.whole(watch))
+        tensors = [activations for _, activations in seen]
+        if self._statistic == "sensitivity":
+            tensors = [tf.abs(g) for g in tape.gradient(total, tensors)]
+        elif self._statistic == "apoz":
+            tensors = [tf.cast(a > 0, tf.float32) for a in tensors]
+        else:
+            tensors = [tf.abs(a) for a in tensors]
+        columns = np.concatenate([found for found, _ in seen])
+        by_channel = tf.concat([_over_positions(tensor) for tensor in tensors], axis=1)
+        by_unit = tf.math.unsorted_segment_mean(
+            tf.transpose(by_channel), columns, num_units + 1
+        )
+        return tf.transpose(by_unit[:num_units])
+
+
+def _over_positions(tensor):
+    tensor = tf.cast(tensor, tf.float32)
+    return tf.reduce_mean(tensor, axis=range(1, tensor.shape.rank - 1))
+
+
+BASELINES = {
+    "taylor": lambda: TaylorEstimator("absolute"),
+    "taylor_signed": lambda: TaylorEstimator("signed"),
+    "taylor_squared": lambda: TaylorEstimator("squared"),
+    "leave_one_out": LeaveOneOutEstimator,
+    "sensitivity": lambda: ActivationEstimator("sensitivity"),
+    "mean_activation": lambda: ActivationEstimator("mean_activation"),
+    "apoz": lambda: ActivationEstimator("apoz"),
+}

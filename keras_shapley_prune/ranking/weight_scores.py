@@ -1,0 +1,107 @@
+"""Scores of units that come from the weights alone."""
+
+import keras
+import numpy as np
+
+from keras_shapley_prune.layer_specs import find_spec
+
+
+def filters_of(channel_map, group):
+    """Returns the weights that produce each unit, a matrix for each producer.
+
+    Args:
+        channel_map: A `ChannelMap`.
+        group: One of its `ChannelGroup`s.
+
+    Returns:
+        List of float arrays, shape `(num_units, entries)`. Where a producer carries a
+        unit at several positions, as before a reshape, all of them are its entries.
+    """
+    matrices = []
+    for operation in channel_map.producers:
+        ids = channel_map.layer_ids[operation]["o"]
+        if not np.isin(group.units, ids).any():
+            continue
+        weights = _along(operation, "o", num_axes=2)
+        by_position = np.concatenate(
+            [np.moveaxis(w, axis, 0).reshape(len(ids), -1) for w, axis in weights], 1
+        )
+        rows = [by_position[ids == unit].ravel() for unit in group.units]
+        matrices.append(np.stack(rows))
+    return matrices
+
+
+def batch_norm_gammas(channel_map, group):
+    """Returns |gamma| of each unit, an array for each normalization on its way."""
+    gammas = []
+    for operation, letters in channel_map.layer_ids.items():
+        gamma = getattr(operation, "gamma", None)
+        if gamma is None or not np.isin(group.units, letters["i"]).all():
+            continue
+        values = np.abs(keras.ops.convert_to_numpy(gamma))
+        ids = letters["i"]
+        gammas.append(np.array([values[ids == u].mean() for u in group.units]))
+    return gammas
+
+
+def _along(operation, letter, num_axes):
+    """Returns `(weight, axis)` of the weights with an axis of that letter."""
+    found = []
+    for weight in operation.weights:
+        axes = find_spec(operation).weights[weight.name]
+        if letter in axes and len(axes) >= num_axes:
+            value = keras.ops.convert_to_numpy(weight)
+            found.append((value, value.ndim - len(axes) + axes.index(letter)))
+    return found
+
+
+def l1_norm(channel_map, group, generator):
+    """Sum of the absolute weights, averaged over producers (Li et al. 2017)."""
+    return _mean([np.abs(w).sum(axis=1) for w in filters_of(channel_map, group)])
+
+
+def l2_norm(channel_map, group, generator):
+    """Euclidean norm of the weights, averaged over producers."""
+    return _mean([np.linalg.norm(w, axis=1) for w in filters_of(channel_map, group)])
+
+
+def geometric_median(channel_map, group, generator):
+    """Sum of the distances to the group's other filters (FPGM, He et al. 2019).
+
+    Averaged over producers.
+    """
+    scores = []
+    for filters in filters_of(channel_map, group):
+        squares = (filters**2).sum(axis=1)
+        distances = squares[:, np.newaxis] + squares - 2 * filters @ filters.T
+        scores.append(np.sqrt(np.maximum(distances, 0)).sum(axis=1))
+    return _mean(scores)
+
+
+def bn_gamma(channel_map, group, generator):
+    """|gamma| of the batch normalizations (Network Slimming, Liu et al. 2017).
+
+    Averaged over the normalizations that carry the group.
+    """
+    gammas = batch_norm_gammas(channel_map, group)
+    if not gammas:
+        raise ValueError(
+            "The ranker 'bn_gamma' needs a BatchNormalization with a gamma on the way "
+            f"of each group. Received: none for group {group.name!r}"
+        )
+    return _mean(gammas)
+
+
+def random(channel_map, group, generator):
+    """Uniform random numbers."""
+    return generator.random(group.num_units)
+
+
+def _mean(arrays):
+    return np.mean(arrays, axis=0)
+
+
+WEIGHT_SCORES = {
+    function.__name__: function
+    for function in (random, l1_norm, l2_norm, bn_gamma, geometric_median)
+}
