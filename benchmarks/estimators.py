@@ -1,0 +1,255 @@
+"""How close each estimator of Shapley values comes, and at what cost.
+
+    python benchmarks/estimators.py [--seeds 3] [--output benchmarks/results]
+
+Exact games (groups of 12 to 16 filters, all coalitions evaluated) and large games (64
+and 128 filters, the truth by 60 antithetic permutations an example with another seed).
+Cost is counted in walks: 1 is n + 1 evaluations of the network's suffix for each of the
+200 calibration examples, n the number of filters; a backward pass counts as two
+evaluations. Writes estimators.csv and estimators.png, prints the table.
+
+relMSE is |estimate - truth|^2 / |truth - mean|^2, tau is Kendall's, overlap the share
+of the true lower half among the estimated lower half: all averaged over games and seeds.
+The estimators of shapiq play the game whose value is the mean over the examples, which
+is the only one they know.
+"""
+
+import argparse
+import csv
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import networks
+import numpy as np
+import scipy.stats
+from keras import layers
+
+import keras_shapley_prune
+from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.losses import resolve_loss
+from keras_shapley_prune.ranking.exact import all_coalitions
+from keras_shapley_prune.ranking.suffix import plan_suffixes
+
+NUM_EXAMPLES = 200
+COSTS = (0.05, 0.25, 1, 2, 5)
+
+
+def small_network(shape, train, path):
+    """Returns a CNN of layers with 12, 14 and 16 filters, trained on `train`."""
+    if path.exists():
+        return keras.models.load_model(path)
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input(shape)])
+    for width in (12, 14, 16):
+        model.add(layers.Conv2D(width, 3, padding="same", use_bias=False))
+        model.add(layers.BatchNormalization(momentum=0.9))
+        model.add(layers.ReLU())
+        model.add(layers.MaxPooling2D())
+    model.add(layers.GlobalAveragePooling2D())
+    model.add(layers.Dense(10))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
+    model.fit(*train, epochs=60 if len(train[0]) < 2000 else 6, verbose=0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model.save(path)
+    return model
+
+
+def load_problems(args):
+    """Yields `(name, model, calibration data, layers or None, exact?)`."""
+    from sklearn.datasets import load_digits
+
+    cache = pathlib.Path(args.cache)
+    images, labels = load_digits(return_X_y=True)
+    digits = (images.reshape(-1, 8, 8, 1).astype("float32") / 16, labels)
+    train = tuple(array[:1400] for array in digits)
+    model = small_network((8, 8, 1), train, cache / "small_digits.keras")
+    yield "digits", model, tuple(a[:NUM_EXAMPLES] for a in train), None, True
+    fashion = networks.fashion_mnist(args)
+    train = fashion.train
+    model = small_network((28, 28, 1), train, cache / "small_fashion.keras")
+    yield "fashion", model, fashion.calibration(NUM_EXAMPLES, 0), None, True
+    convolutions = [x.name for x in fashion.model.layers if hasattr(x, "filters")]
+    chosen = [convolutions[2], convolutions[4], convolutions[5]]
+    data = fashion.calibration(NUM_EXAMPLES, 0)
+    yield "fashion large", fashion.model, data, chosen, False
+
+
+def score(estimate, truth):
+    """Returns relMSE, Kendall's tau and the overlap of the lower halves."""
+    error = np.sum((estimate - truth) ** 2) / np.sum((truth - truth.mean()) ** 2)
+    half = len(truth) // 2
+    lower = [set(np.argsort(values)[:half]) for values in (estimate, truth)]
+    overlap = len(lower[0] & lower[1]) / half
+    return error, scipy.stats.kendalltau(estimate, truth).statistic, overlap
+
+
+def our_estimates(model, data, chosen, num_units, seed):
+    """Yields `(estimator, cost in walks, group -> values)`."""
+    for cost in COSTS:
+        for estimator in ("permutation", "shared_permutation", "gradient"):
+            per_draw = 3 if estimator == "gradient" else num_units + 1
+            num_draws = round(cost * (num_units + 1) / per_draw)
+            if num_draws < 1:
+                continue
+            ranker = keras_shapley_prune.ShapleyRanker(
+                estimator, num_draws, batch_size=100, seed=seed
+            )
+            yield estimator, cost, ranker.rank(model, data, layers=chosen, verbose=0)
+
+
+def coalition_table(model, data, name):
+    """Returns the mean value of every coalition of a group, `(2**n,)`."""
+    channel_map = trace_channels(model)
+    group = next(g for g in channel_map.groups if g.name == name)
+    ((_, suffix),) = plan_suffixes(channel_map, [group])
+    loss = resolve_loss(model)
+    images, labels = data
+    cut = suffix.advance({channel_map.graph.inputs[0]: keras.ops.array(images)})
+    import tensorflow as tf
+
+    @tf.function
+    def value(coalition):
+        outputs = suffix.run(cut, tf.repeat(coalition[tf.newaxis], len(labels), axis=0))
+        return -tf.reduce_mean(loss(labels, outputs))
+
+    return np.array(
+        [float(value(tf.constant(c))) for c in all_coalitions(group.num_units)]
+    )
+
+
+def shapiq_estimates(table, num_units, seed):
+    """Yields `(estimator, cost, values)` of shapiq's estimators on a value table."""
+    from shapiq import approximator
+
+    def game(coalitions):
+        return table[coalitions.astype(int) @ (1 << np.arange(num_units))]
+
+    for cost in [c for c in COSTS if c >= 1]:
+        budget = round(cost * (num_units + 1))
+        for make in (
+            approximator.PermutationSamplingSV,
+            approximator.KernelSHAP,
+            approximator.UnbiasedKernelSHAP,
+            approximator.SVARM,
+            approximator.StratifiedSamplingSV,
+            approximator.OwenSamplingSV,
+        ):
+            estimator = make(num_units, random_state=seed)
+            values = estimator.approximate(budget, game).get_n_order_values(1)
+            yield f"shapiq {make.__name__}", cost, values
+
+
+def measure(args):
+    """Yields a row for each game, estimator, cost and seed."""
+    for name, model, data, chosen, exact in load_problems(args):
+        truth_ranker = (
+            keras_shapley_prune.ShapleyRanker("exact", batch_size=2000)
+            if exact
+            else keras_shapley_prune.ShapleyRanker(num_draws=60, seed=999)
+        )
+        groups = {g.name: g for g in trace_channels(model).select_groups(chosen)}
+        for group in groups.values():
+            kind = "exact" if exact else "large"
+            truth = truth_ranker.rank(model, data, layers=group.name, verbose=1)
+            truth = truth[group.name].values
+            table = coalition_table(model, data, group.name) if exact else None
+            for seed in range(args.seeds):
+                for estimator, cost, ranking in our_estimates(
+                    model, data, group.name, group.num_units, seed
+                ):
+                    yield (
+                        kind,
+                        name,
+                        group.name,
+                        estimator,
+                        cost,
+                        seed,
+                        *score(ranking[group.name].values, truth),
+                    )
+                if exact:
+                    for estimator, cost, values in shapiq_estimates(
+                        table, group.num_units, seed
+                    ):
+                        yield (
+                            kind,
+                            name,
+                            group.name,
+                            estimator,
+                            cost,
+                            seed,
+                            *score(values, truth),
+                        )
+
+
+def summarize(rows):
+    """Returns dict: `(kind, estimator, cost)` -> mean relMSE, tau, overlap."""
+    cells = {}
+    for kind, _, _, estimator, cost, _, *scores in rows:
+        cells.setdefault((kind, estimator, cost), []).append(scores)
+    return {key: np.nanmean(values, axis=0) for key, values in cells.items()}
+
+
+def print_table(summary):
+    """Prints relMSE / tau / overlap for each estimator and cost."""
+    for kind in ("exact", "large"):
+        names = dict.fromkeys(e for k, e, _ in summary if k == kind)
+        print(f"\n{kind} games: relMSE / tau / overlap, by cost in walks")
+        print(" " * 30 + "".join(f"{cost:>20}" for cost in COSTS))
+        for name in names:
+            cells = [summary.get((kind, name, cost)) for cost in COSTS]
+            shown = [
+                "" if c is None else "{:.2g} / {:.2f} / {:.2f}".format(*c)
+                for c in cells
+            ]
+            print(f"{name:30}" + "".join(f"{text:>20}" for text in shown))
+
+
+def plot(summary, path):
+    """Draws relMSE against cost."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    for axes, kind in zip(panels, ("exact", "large"), strict=True):
+        for name in dict.fromkeys(e for k, e, _ in summary if k == kind):
+            costs = [c for c in COSTS if (kind, name, c) in summary]
+            errors = [summary[kind, name, c][0] for c in costs]
+            style = "--" if name.startswith("shapiq") else "-"
+            axes.plot(costs, errors, style, marker="o", markersize=3, label=name)
+        axes.set(xscale="log", yscale="log", xlabel="cost (walks an example)")
+        axes.set_title(f"{kind} games")
+        axes.set_ylabel("relative MSE")
+        axes.legend(fontsize=7, frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    networks.add_arguments(parser)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--output", type=pathlib.Path, default="benchmarks/results")
+    args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+    rows = []
+    with open(args.output / "estimators.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            "kind game group estimator cost seed relmse tau overlap".split()
+        )
+        for row in measure(args):
+            rows.append(row)
+            writer.writerow(row)
+            file.flush()
+    summary = summarize(rows)
+    print_table(summary)
+    plot(summary, args.output / "estimators.png")
+
+
+if __name__ == "__main__":
+    main()
