@@ -90,7 +90,9 @@ class ShapleyRanker:
         channel_map = channel_map or trace_channels(model)
         groups = channel_map.select_groups(layers)
         loss = resolve_loss(model, self.loss)
-        data = CalibrationData(dataset, channel_map.graph.inputs, self.batch_size)
+        data = CalibrationData(
+            dataset, channel_map.graph.input_structure, self.batch_size
+        )
         games = [
             _Game(index, group, suffix, loss)
             for index, (group, suffix) in enumerate(plan_suffixes(channel_map, groups))
@@ -169,7 +171,9 @@ class _Game:
             keras.tree.map_structure(any_batch, labels),
             keras.tree.map_structure(any_batch, weights),
         ]
-        return tf.function(step, input_signature=signature)
+        # TensorFlow warns of retracing by the code object: each game needs its own.
+        step.__code__ = step.__code__.replace(co_name=f"step_{self.index}")
+        return tf.function(step, input_signature=signature, autograph=False)
 
     def scores(self):
         """Returns the `GroupScores` so far."""
