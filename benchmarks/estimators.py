@@ -9,8 +9,8 @@ Cost is counted in walks: 1 is n + 1 evaluations of the network's suffix for eac
 evaluations. Writes estimators.csv and estimators.png, prints the table.
 
 relMSE is |estimate - truth|^2 / |truth - mean|^2, tau is Kendall's, overlap the share
-of the true lower half among the estimated lower half: all averaged over games and seeds.
-The estimators of shapiq play the game whose value is the mean over the examples, which
+of the true lower half in the estimated one: all averaged over games and seeds. The
+estimators of shapiq play the game whose value is the mean over the examples, which
 is the only one they know.
 """
 

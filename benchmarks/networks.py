@@ -73,9 +73,8 @@ def fashion_mnist(args, seed=0):
         model = keras.models.load_model(path)
     else:
         keras.utils.set_random_seed(seed)
-        model = _convolutional_network(
-            (28, 28, 1), (32, 32, "M", 64, 64, "M", 128, 128)
-        )
+        widths = (32, 32, "M", 64, 64, "M", 128, 128)
+        model = _convolutional_network((28, 28, 1), widths, num_steps=5 * 313)
         model.fit(x[:20000], y[:20000], epochs=5, batch_size=64, verbose=2)
         path.parent.mkdir(parents=True, exist_ok=True)
         model.save(path)
@@ -84,20 +83,22 @@ def fashion_mnist(args, seed=0):
     )
 
 
-def _convolutional_network(shape, widths):
+def _convolutional_network(shape, widths, num_steps):
     model = keras.Sequential([keras.Input(shape)])
     for width in widths:
         if width == "M":
             model.add(layers.MaxPooling2D())
         else:
             model.add(layers.Conv2D(width, 3, padding="same", use_bias=False))
-            model.add(layers.BatchNormalization())
+            model.add(layers.BatchNormalization(momentum=0.9))
             model.add(layers.ReLU())
     model.add(layers.GlobalAveragePooling2D())
     model.add(layers.Dense(128, activation="relu"))
     model.add(layers.Dense(10))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("adam", loss, metrics=["accuracy"])
+    schedule = keras.optimizers.schedules.CosineDecay(1e-3, num_steps)
+    optimizer = keras.optimizers.Adam(schedule)
+    model.compile(optimizer, loss, metrics=["accuracy"])
     return model
 
 

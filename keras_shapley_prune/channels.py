@@ -53,6 +53,7 @@ class ChannelMap:
         sites: Dict: `(call index, input position)` -> unit of each channel that a
             layer reads there. A removed unit acts at its sites and nowhere else.
         producers: Tuple of the operations that produce units, in running order.
+        obstacles: Dict: operation that cannot be pruned -> why.
     """
 
     graph: object
@@ -63,6 +64,7 @@ class ChannelMap:
     layer_ids: dict
     sites: dict
     producers: tuple
+    obstacles: dict
 
     def select_groups(self, layers=None):
         """Returns the groups that `layers` selects.
@@ -82,6 +84,11 @@ class ChannelMap:
             selected = self.groups
         else:
             patterns = [layers] if isinstance(layers, str) else list(layers)
+            if not patterns:
+                raise ValueError(
+                    "Argument `layers` should hold a layer name or pattern, or be None "
+                    f"for all layers. Received: layers={layers!r}"
+                )
             found = [self._match(pattern) for pattern in patterns]
             selected = tuple(g for g in self.groups if any(g in f for f in found))
         if not selected:
@@ -105,8 +112,15 @@ class ChannelMap:
         )
 
     def lock_reasons(self):
-        """Returns a dict: layer name -> why (some of) its units are locked."""
-        reasons = {}
+        """Returns a dict: layer name -> why (some of) its units are locked.
+
+        Layers with weights that cannot be pruned themselves are in it too.
+        """
+        reasons = {
+            operation.name: reason
+            for operation, reason in self.obstacles.items()
+            if getattr(operation, "weights", None)
+        }
         for operation in self.producers:
             ids = self.layer_ids[operation]["o"]
             locked = [self.locks[unit] for unit in ids if unit in self.locks]
@@ -185,8 +199,6 @@ def trace_channels(model):
     tracer = ChannelTracer(graph)
     for call in graph.calls:
         tracer.trace(call)
-    for tensor in graph.outputs:
-        tracer.lock(tracer.ids(tensor), "model output")
     return tracer.finish()
 
 
@@ -245,7 +257,9 @@ class ChannelTracer:
 
     def consume(self, call, position):
         """Marks that `call` mixes the channels of its input at `position`."""
-        self._sites[call.index, position] = self.ids(call.inputs[position])
+        ids = self.ids(call.inputs[position])
+        if (ids != FIXED).any():
+            self._sites[call.index, position] = ids
 
     def produce(self, call):
         """Returns new units for the channels of a call; a shared layer's again."""
@@ -260,6 +274,9 @@ class ChannelTracer:
 
         A unit tied to a channel that is none is locked, for `reason`.
         """
+        if len(ids) != len(others):
+            self.lock([*ids, *others], f"{reason} of another number")
+            return
         for a, b in zip(ids, others, strict=True):
             if a == FIXED or b == FIXED:
                 self.lock([a, b], f"{reason} that cannot be removed")
@@ -289,6 +306,9 @@ class ChannelTracer:
 
     def finish(self):
         """Returns the `ChannelMap`, its units numbered without gaps."""
+        for tensor in self._graph.outputs:
+            for unit in self.ids(tensor)[self.ids(tensor) != FIXED]:
+                self._locks[int(unit)] = "model output"  # whatever else locks it
         roots = np.array([self._find(u) for u in range(len(self._parents))], int)
         numbers, compact = np.unique(roots, return_inverse=True)
         numbering = np.append(compact, FIXED)
@@ -313,6 +333,7 @@ class ChannelTracer:
             },
             sites=sites,
             producers=tuple(self._produced),
+            obstacles=self._obstacles,
         )
 
 

@@ -25,12 +25,25 @@ def count_flops(model):
     """
     total = 0
     for call in record_graph(model).calls:
-        positions = _count_positions(call)
-        kernels = [w for w in getattr(call.operation, "weights", ()) if w.ndim > 1]
-        if kernels and positions is None:
+        flops = _count_call(call)
+        if flops is None:
             return None
-        total += sum(2 * math.prod(kernel.shape) * positions for kernel in kernels)
+        total += flops
     return total
+
+
+def _count_call(call):
+    """Counts the operations of one call, or returns `None` if they are not known."""
+    if isinstance(call.operation, keras.Model):
+        return count_flops(call.operation)
+    weights = getattr(call.operation, "weights", ())
+    kernels = [weight for weight in weights if weight.name.endswith("kernel")]
+    if not kernels:
+        return 0
+    positions = _count_positions(call)
+    if positions is None:
+        return None
+    return sum(2 * math.prod(kernel.shape) * positions for kernel in kernels)
 
 
 def _count_positions(call):

@@ -12,13 +12,16 @@ class CalibrationData:
         dataset: A finite, batched `tf.data.Dataset`, a `keras.utils.PyDataset`, a
             tuple of arrays `(x, y)` or `(x, y, sample_weight)`, or an iterable of
             batches. Each batch is `(x, y)` or `(x, y, sample_weight)`.
-        inputs: The symbolic inputs of the model, as a flat sequence.
+        inputs: The symbolic inputs of the model, flat or structured as it takes them.
         batch_size: Integer, the size of a batch where `dataset` is arrays.
         needs_labels: Boolean, whether every batch must bring a `y`.
     """
 
     def __init__(self, dataset, inputs, batch_size=32, needs_labels=True):
-        self._inputs = tuple(inputs)
+        self._inputs = tuple(keras.tree.flatten(inputs))
+        self._keys = [tensor.name for tensor in self._inputs]
+        if isinstance(inputs, dict):
+            self._keys = sorted(inputs)
         self._needs_labels = needs_labels
         self._batches, self.num_batches = _open(dataset, batch_size)
 
@@ -59,13 +62,12 @@ class CalibrationData:
     def _order(self, x):
         """Returns the flat inputs of a batch in the model's order."""
         if isinstance(x, dict):
-            names = [tensor.name for tensor in self._inputs]
-            if set(names) - set(x):
+            if set(self._keys) - set(x):
                 raise ValueError(
-                    f"Argument `dataset` should give the inputs {names}. "
+                    f"Argument `dataset` should give the inputs {self._keys}. "
                     f"Received: a batch with {sorted(x)}"
                 )
-            return [x[name] for name in names]
+            return [x[key] for key in self._keys]
         flat = keras.tree.flatten(x)
         if len(flat) != len(self._inputs):
             raise ValueError(
@@ -131,7 +133,8 @@ def _fit_input(value, tensor):
     """Returns one input of a batch in the model's dtype, its shape checked."""
     value = tf.convert_to_tensor(_detach(value))
     expected = tuple(tensor.shape)
-    if len(value.shape) == len(expected) - 1 and expected[-1] == 1:
+    widened = value.shape.concatenate([1])
+    if len(widened) == len(expected) and widened.is_compatible_with(expected):
         value = value[..., tf.newaxis]
     if not value.shape.is_compatible_with(expected):
         hint = ""

@@ -32,8 +32,10 @@ def functional_view(model):
         A functional `keras.Model` that shares every layer with `model`.
 
     Raises:
+        RuntimeError: If Keras does not run on TensorFlow.
         ValueError: If `model` is no Keras model, not built, or subclassed.
     """
+    check_backend()
     if not isinstance(model, keras.Model):
         raise ValueError(
             "Argument `model` should be a built Sequential or functional "

@@ -87,9 +87,9 @@ def reshape(call, channels):
     """
     before, after = call.inputs[0].shape[1:], call.outputs[0].shape[1:]
     ids = channels.ids(call.inputs[0])
-    if before[-1] == after[-1]:
+    if before and after and before[-1] == after[-1]:
         return ids
-    if None in before or None in after:
+    if not before or not after or None in before or None in after:
         return channels.lock_all(call, "reshapes channels of unknown number")
     columns = np.broadcast_to(ids, before).reshape(-1, after[-1])
     for row in np.unique(columns, axis=0):
@@ -309,7 +309,9 @@ def _register_stock_layers():
 def _register_raw_operations():
     for name in "Add Subtract Multiply Divide TrueDivide Maximum Minimum".split():
         _OPERATION_SPECS[name] = LayerSpec(flow=join)
-    for name in """Abs Negative Square Sqrt Exp Relu Relu6 LeakyRelu Elu Selu Gelu Silu
+    for (
+        name
+    ) in """Absolute Negative Square Sqrt Exp Relu Relu6 LeakyRelu Elu Selu Gelu Silu
             Sigmoid HardSigmoid HardSilu Tanh Softplus Softsign Cast""".split():
         _OPERATION_SPECS[name] = LayerSpec(flow=keep)
     limits = _constant_arrays("x_min", "x_max")

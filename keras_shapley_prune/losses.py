@@ -28,7 +28,7 @@ def resolve_loss(model, loss=None):
                 + ("compiled without a loss" if model.compiled else "not compiled")
             )
         weights = model.get_compile_config().get("loss_weights")
-    names = list(getattr(model, "output_names", None) or ["output"])
+    names = _output_names(model)
     losses = [_get_loss(entry) for entry in _per_output(loss, names, "loss")]
     weights = _per_output(1.0 if weights is None else weights, names, "loss_weights")
     return PerExampleLoss(names, losses, weights)
@@ -67,6 +67,15 @@ class PerExampleLoss:
                 values = _unreduced(loss, label, prediction)
                 total += (1.0 if factor is None else factor) * _weigh(values, weight)
         return total
+
+
+def _output_names(model):
+    """Returns the names of the outputs: the keys, where the model returns a dict."""
+    structure = getattr(model, "output", None)
+    if isinstance(structure, dict):
+        keys = {id(tensor): key for key, tensor in structure.items()}
+        return [keys[id(tensor)] for tensor in keras.tree.flatten(structure)]
+    return list(getattr(model, "output_names", None) or ["output"])
 
 
 def _get_loss(entry):
@@ -120,10 +129,9 @@ def _weigh(values, weight):
     """Averages over all axes but the batch, weighted."""
     if weight is not None:
         weight = tf.cast(weight, values.dtype)
-        values = _mean_to_rank(values, max(weight.shape.rank, 1))
         if weight.shape.rank == values.shape.rank + 1 and weight.shape[-1] == 1:
             weight = weight[..., 0]
-        values *= weight
+        values = _mean_to_rank(values, max(weight.shape.rank, 1)) * weight
     return _mean_to_rank(values, 1)
 
 

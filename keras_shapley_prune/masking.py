@@ -118,6 +118,8 @@ class GroupMasker:
             if (found < group.num_units).any()
         }
         self._layers = {site: ChannelMask() for site in self._columns}
+        for site, layer in self._layers.items():
+            layer.build((None, len(self._columns[site])))  # not in a compiled step
 
     @property
     def sites(self):

@@ -1,7 +1,7 @@
 """`prune`: from a trained model to a smaller one, in one line a step."""
 
 from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.compiling import compile_like
+from keras_shapley_prune.compiling import copy_compile_config
 from keras_shapley_prune.ranking import ShapleyRanker
 from keras_shapley_prune.selection import check_ratio, select_units
 from keras_shapley_prune.surgery import remove_channels
@@ -58,11 +58,13 @@ def prune(
             f"ranker. Received: ranker={ranker!r}, loss={loss!r}"
         )
     ranker = ranker or ShapleyRanker(loss=loss)
+    compile_config = copy_compile_config(model)
     channel_map = trace_channels(model)
     ranking = ranker.rank(
         model, dataset, layers=layers, channel_map=channel_map, verbose=verbose
     )
     keep = select_units(channel_map, ranking, ratio)
     pruned = remove_channels(model, keep, channel_map)
-    compile_like(pruned, model)
+    if compile_config is not None:
+        pruned.compile(**compile_config)
     return pruned

@@ -25,11 +25,13 @@ class Comparison:
     locks: dict
 
     def __str__(self):
-        width = max([len(name) for name in [*self.units, "parameters"]])
+        width = max([len(name) for name in [*self.units, *self.locks, "parameters"]])
         lines = [f"{'layer':{width}}  {'units':>15}"]
         for name, (before, after) in self.units.items():
             reason = f"  locked: {self.locks[name]}" if name in self.locks else ""
             lines.append(f"{name:{width}}  {before:>6} → {after:>6}{reason}")
+        for name in [name for name in self.locks if name not in self.units]:
+            lines.append(f"{name:{width}}  {'':>15}  locked: {self.locks[name]}")
         for name, (before, after) in (
             ("parameters", self.parameters),
             ("FLOPs", self.flops),

@@ -48,14 +48,7 @@ def remove_channels(model, keep, channel_map=None):
         copies[operation] = _copy_operation(operation, kept_at), kept_at
         return copies[operation][0]
 
-    if isinstance(model, keras.Sequential):
-        inputs = new_inputs(model.inputs[0])
-        pruned = keras.Sequential([inputs, *map(copy, model.layers)], name=model.name)
-    else:
-        view = functional_view(model)
-        pruned = keras.models.clone_model(
-            view, input_tensors=new_inputs(view.input), clone_function=copy
-        )
+    pruned = _rebuild(model, copy)
     if not model.trainable:
         pruned.trainable = False  # this sets its layers, whose own flags come next
     for operation, (copied, kept_at) in copies.items():
@@ -66,8 +59,21 @@ def remove_channels(model, keep, channel_map=None):
     return pruned
 
 
+def _rebuild(model, copy):
+    """Re-creates a Sequential or functional model of copies of its operations."""
+    if isinstance(model, keras.Sequential):
+        inputs = new_inputs(model.inputs[0])
+        return keras.Sequential([inputs, *map(copy, model.layers)], name=model.name)
+    view = functional_view(model)
+    return keras.models.clone_model(
+        view, input_tensors=new_inputs(view.input), clone_function=copy
+    )
+
+
 def _copy_operation(operation, kept_at):
     """Re-creates a layer or raw operation, with as many channels as stay."""
+    if isinstance(operation, keras.Model) and getattr(operation, "inputs", None):
+        return _rebuild(operation, lambda inner: _copy_operation(inner, {}))
     if not isinstance(operation, keras.Layer):
         try:
             return type(operation).from_config(operation.get_config())
@@ -82,7 +88,10 @@ def _copy_operation(operation, kept_at):
         else:
             config[spec.size] = num_kept
     if isinstance(operation, keras.layers.Lambda):
-        return type(operation)(**config)  # its from_config refuses functions
+        # Its from_config refuses functions, and unpacks these two by itself.
+        config["arguments"] = operation.arguments
+        config["output_shape"] = operation._output_shape
+        return type(operation)(**config)
     return type(operation).from_config(config)
 
 

@@ -123,7 +123,67 @@ def locked():
     return keras.Model(inputs, layers.Dense(4, name="logits")(x), name="locked")
 
 
-BUILDERS = (chain, residual, branches, depthwise, autoencoder, shared, locked)
+def pointwise():
+    """Layers that change values channel by channel, and pairwise minima."""
+    inputs = keras.Input((8, 8, 3), name="image")
+    x = layers.Rescaling(0.5, offset=0.1)(inputs)
+    x = layers.Conv2D(6, 3, name="left")(layers.GaussianNoise(0.1)(x))
+    x = layers.ELU()(layers.Identity()(x))
+    y = layers.Conv2D(6, 3, activation=layers.LeakyReLU(0.3), name="right")(inputs)
+    x = layers.Minimum()([layers.GaussianDropout(0.2)(x), y])
+    x = layers.ActivityRegularization(l2=0.01)(layers.Rescaling(2.0)(x))
+    x = layers.GlobalMaxPooling2D()(keras.ops.tanh(x))
+    x = layers.Dense(5, activation="relu", name="hidden")(x)
+    return keras.Model(inputs, layers.Dense(4, name="logits")(x), name="pointwise")
+
+
+def two_ends():
+    """Inputs in a dict, outputs in a list, one of them in mid-network."""
+    image = keras.Input((8, 8, 3), name="image")
+    extra = keras.Input((4,), name="extra")
+    x = layers.Conv2D(6, 3, activation="relu", name="conv")(image)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    y = layers.Dense(5, activation="tanh", name="side")(extra)
+    x = layers.Dense(7, activation="relu", name="joint")(
+        layers.Concatenate(name="both")([x, y])
+    )
+    classes = layers.Dense(3, activation="softmax", name="classes")(x)
+    size = layers.Dense(1, name="size")(x)
+    return keras.Model(
+        {"image": image, "extra": extra}, [classes, size], name="two_ends"
+    )
+
+
+def nested():
+    """A model as a layer of another: what it reads stays, what follows can go."""
+    inner = keras.Sequential(
+        [
+            keras.Input((6, 6, 5)),
+            layers.Conv2D(4, 3, activation="relu", name="inner_conv"),
+            layers.BatchNormalization(name="inner_norm"),
+        ],
+        name="inner",
+    )
+    inputs = keras.Input((10, 10, 3), name="image")
+    x = layers.Conv2D(6, 3, activation="relu", name="before1")(inputs)
+    x = layers.Conv2D(5, 3, name="before2")(x)
+    x = layers.Conv2D(6, 3, activation="relu", name="after")(inner(x))
+    x = layers.Flatten()(x)
+    return keras.Model(inputs, layers.Dense(4, name="logits")(x), name="nested")
+
+
+BUILDERS = (
+    chain,
+    residual,
+    branches,
+    depthwise,
+    autoencoder,
+    shared,
+    locked,
+    pointwise,
+    two_ends,
+    nested,
+)
 
 
 def randomize(model, seed=0):
@@ -148,7 +208,93 @@ def build(builder, seed=0):
 
 
 def images(model, num_examples=4, seed=0):
-    """Returns random inputs for a model."""
-    shape = model.inputs[0].shape[1:]
+    """Returns random inputs for a model of one input."""
+    (values,) = keras.tree.flatten(inputs_of(model, num_examples, seed))
+    return values
+
+
+def inputs_of(model, num_examples=4, seed=0):
+    """Returns random inputs for a model, structured as it takes them."""
     generator = np.random.default_rng(seed)
-    return generator.normal(size=(num_examples, *shape)).astype("float32")
+
+    def draw(tensor):
+        shape = (num_examples, *tensor.shape[1:])
+        return generator.normal(size=shape).astype("float32")
+
+    if isinstance(model, keras.Sequential):
+        return draw(model.inputs[0])
+    return keras.tree.map_structure(draw, model.input)
+
+
+def classifier(compiled=True):
+    """Returns a small, quickly ranked model: two groups, four classes."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 1), name="image"),
+            layers.Conv2D(6, 3, activation="relu", name="conv"),
+            layers.GlobalAveragePooling2D(name="pool"),
+            layers.Dense(8, activation="relu", name="hidden"),
+            layers.Dense(4, activation="softmax", name="classes"),
+        ],
+        name="classifier",
+    )
+    if compiled:
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def labelled_images(num_examples=24, seed=0):
+    """Returns `(x, y)` for `classifier`: the class is the brightest quarter."""
+    generator = np.random.default_rng(seed)
+    y = generator.integers(0, 4, num_examples)
+    x = generator.normal(size=(num_examples, 6, 6, 1), scale=0.3)
+    for image, label in zip(x, y, strict=True):
+        row, column = divmod(int(label), 2)
+        image[3 * row : 3 * row + 3, 3 * column : 3 * column + 3] += 1
+    return x.astype("float32"), y
+
+
+def random_keep(channel_map, fraction, seed=0):
+    """Returns a `keep` that removes a random fraction of each group's units."""
+    generator = np.random.default_rng(seed)
+    keep = np.ones(channel_map.num_units, bool)
+    for group in channel_map.groups:
+        num_removed = min(round(fraction * group.num_units), group.num_units - 1)
+        keep[generator.choice(group.units, num_removed, replace=False)] = False
+    return keep
+
+
+def outputs_of(model, inputs):
+    """Returns the flat list of a model's outputs as arrays."""
+    outputs = keras.tree.flatten(model(inputs, training=False))
+    return [keras.ops.convert_to_numpy(keras.ops.cast(t, "float32")) for t in outputs]
+
+
+def relative_difference(outputs, expected):
+    """Returns the largest difference of two lists of arrays, by the largest value."""
+    return max(
+        np.abs(a - b).max() / np.abs(b).max()
+        for a, b in zip(outputs, expected, strict=True)
+    )
+
+
+def snapshot(model, inputs):
+    """Returns everything about a model that pruning must not change."""
+    operations = getattr(model, "operations", None) or model.layers
+    everything = [*operations, *model.layers]
+    optimizer = getattr(model, "optimizer", None)
+    return {
+        "config": model.get_config(),
+        "names": [layer.name for layer in model.layers],
+        "layers": [id(layer) for layer in model.layers],
+        "trainable": [layer.trainable for layer in [model, *model.layers]],
+        "dtypes": [layer.dtype_policy.name for layer in model.layers],
+        "nodes": [len(operation._inbound_nodes) for operation in everything],
+        "readers": [len(operation._outbound_nodes) for operation in everything],
+        "compiled": model.compiled,
+        "compile_config": id(getattr(model, "_compile_config", None)),
+        "optimizer": optimizer and (id(optimizer), len(optimizer.variables)),
+        "weights": [weight.numpy().tolist() for weight in model.variables],
+        "outputs": [array.tolist() for array in outputs_of(model, inputs)],
+    }

@@ -37,7 +37,7 @@ class PermutationEstimator:
 
     def describe(self):
         """Returns the method's name, for people."""
-        return f"{self.num_draws} permutation(s) an example"
+        return f"Shapley values, {self.num_draws} permutation(s) an example"
 
     def new_state(self, num_units):
         """Returns the empty running state of an estimate."""
@@ -75,7 +75,7 @@ class SharedPermutationEstimator(PermutationEstimator):
     """
 
     def describe(self):
-        return f"{self.num_draws} permutation(s) shared by all examples"
+        return f"Shapley values, {self.num_draws} permutation(s) for all examples"
 
     def new_state(self, num_units):
         return DrawMoments(num_units, self.num_draws)
@@ -107,7 +107,7 @@ class GradientEstimator:
         self.num_draws, self.seed = num_draws, seed
 
     def describe(self):
-        return f"gradients at {self.num_draws} coalition(s) an example"
+        return f"Shapley values, {self.num_draws} gradient(s) an example"
 
     def new_state(self, num_units):
         return ExampleMoments(num_units)
@@ -141,7 +141,7 @@ class ExactEstimator:
     dtype = tf.float32
 
     def describe(self):
-        return "exact"
+        return "Shapley values, exact"
 
     def new_state(self, num_units):
         return ExampleMoments(num_units)
@@ -162,7 +162,7 @@ class ExactEstimator:
         num_units, batch = draw.shape[1], tf.shape(draw)[0]
         coalitions = tf.constant(all_coalitions(num_units))
         weights = tf.constant(shapley_weights(num_units), tf.float64)
-        num_rounds = -(-len(coalitions) // fold)
+        num_rounds = -(-(2**num_units) // fold)
 
         def next_round(round_, total):
             start = round_ * fold

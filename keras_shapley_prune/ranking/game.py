@@ -36,6 +36,9 @@ class Game:
         return self.step(draw, cut, labels, weights).numpy()
 
     def _compile(self, cut, labels, weights):
+        def step(draw, cut, labels, weights):
+            return self._estimate(draw, cut, labels, weights)
+
         def any_batch(tensor):
             return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
 
@@ -45,7 +48,9 @@ class Game:
             keras.tree.map_structure(any_batch, labels),
             keras.tree.map_structure(any_batch, weights),
         ]
-        return tf.function(self._estimate, input_signature=signature)
+        # TensorFlow warns of retracing by the code object: each game needs its own.
+        step.__code__ = step.__code__.replace(co_name=f"step_{self.index}")
+        return tf.function(step, input_signature=signature, autograph=False)
 
     def _estimate(self, draw, cut, labels, weights):
         batch = tf.shape(draw)[0]

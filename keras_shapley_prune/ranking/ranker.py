@@ -32,7 +32,8 @@ def rank_by_sampling(
     channel_map = channel_map or trace_channels(model)
     groups = channel_map.select_groups(layers)
     inputs = channel_map.graph.inputs
-    data = CalibrationData(dataset, inputs, batch_size, value.needs_labels)
+    structure = channel_map.graph.input_structure
+    data = CalibrationData(dataset, structure, batch_size, value.needs_labels)
     games = [
         Game(index, group, suffix, value, estimator, batch_size)
         for index, (group, suffix) in enumerate(plan_suffixes(channel_map, groups))

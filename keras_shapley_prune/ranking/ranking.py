@@ -95,7 +95,10 @@ class Ranking(collections.abc.Mapping):
         groups = {
             name: {
                 "values": scores.values.tolist(),
-                "standard_errors": scores.standard_errors.tolist(),
+                "standard_errors": [
+                    error if np.isfinite(error) else None  # JSON has no infinity
+                    for error in scores.standard_errors.tolist()
+                ],
                 "num_evaluations": scores.num_evaluations,
             }
             for name, scores in self.items()
@@ -133,7 +136,9 @@ class Ranking(collections.abc.Mapping):
         groups = {
             name: GroupScores(
                 np.array(scores["values"]),
-                np.array(scores["standard_errors"]),
+                np.array(
+                    [np.inf if e is None else e for e in scores["standard_errors"]]
+                ),
                 scores["num_evaluations"],
             )
             for name, scores in content["groups"].items()

@@ -1,0 +1,345 @@
+"""Tests of unit ids, groups and locks."""
+
+import keras
+import models
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_shapley_prune.channels import FIXED, kept, trace_channels
+
+
+def _trace(builder):
+    return trace_channels(models.build(builder))
+
+
+def _groups(builder):
+    return {
+        group.name: (group.num_units, group.producers, group.consumers)
+        for group in _trace(builder).groups
+    }
+
+
+@pytest.mark.parametrize(
+    ("builder", "expected"),
+    [
+        (
+            models.chain,
+            {
+                "conv1": (8, ("conv1",), ("conv2",)),
+                "conv2": (12, ("conv2",), ("dense1",)),
+                "dense1": (10, ("dense1",), ("dense2",)),
+            },
+        ),
+        (
+            models.residual,
+            {
+                "stem": (8, ("stem", "outer1"), ("inner1", "inner2", "projection")),
+                "inner1": (6, ("inner1",), ("outer1",)),
+                "inner2": (6, ("inner2",), ("outer2",)),
+                "projection": (10, ("outer2", "projection"), ("logits",)),
+            },
+        ),
+        (
+            models.branches,
+            {
+                "a": (6, ("a",), ("mixed", "side")),
+                "b": (4, ("b",), ("mixed",)),
+                "mixed": (8, ("mixed", "excite", "side"), ("squeeze", "logits")),
+                "squeeze": (3, ("squeeze",), ("excite",)),
+            },
+        ),
+        (
+            models.depthwise,
+            {
+                "conv": (5, ("conv",), ("separable", "logits")),
+                "separable": (7, ("separable",), ("logits",)),
+            },
+        ),
+        (
+            models.autoencoder,
+            {
+                "encode": (6, ("encode",), ("code",)),
+                "code": (9, ("code",), ("decode",)),
+                "decode": (5, ("decode",), ("up1",)),
+                "up1": (7, ("up1",), ("pixels",)),
+            },
+        ),
+        (
+            models.shared,
+            {
+                "stem": (6, ("stem", "conv"), ("conv", "tail", "side")),
+                "tail": (4, ("tail", "side"), ("logits",)),
+            },
+        ),
+        (
+            models.locked,
+            {"free1": (8, ("free1",), ("normalized",)), "free2": None},
+        ),
+        (
+            models.pointwise,
+            {"left": (6, ("left", "right"), ("hidden",)), "hidden": None},
+        ),
+        (
+            models.two_ends,
+            {
+                "conv": (6, ("conv",), ("joint",)),
+                "side": (5, ("side",), ("joint",)),
+                "joint": (7, ("joint",), ("classes", "size")),
+            },
+        ),
+        (models.nested, {"before1": None, "after": (6, ("after",), ("logits",))}),
+    ],
+)
+def test_groups(builder, expected):
+    groups = _groups(builder)
+    assert set(groups) == set(expected)
+    for name, group in expected.items():
+        if group is not None:
+            size, producers, consumers = groups[name]
+            assert size == group[0]
+            assert set(producers) == set(group[1])
+            assert set(consumers) == set(group[2])
+
+
+@pytest.mark.parametrize("builder", models.BUILDERS)
+def test_units_are_numbered_without_gaps_and_each_is_in_a_group_or_locked(builder):
+    channel_map = _trace(builder)
+    units = [unit for group in channel_map.groups for unit in group.units]
+    assert len(units) == len(set(units))
+    assert not set(units) & set(channel_map.locks)
+    assert set(units) | set(channel_map.locks) == set(range(channel_map.num_units))
+    for ids in channel_map.ids.values():
+        assert np.all((ids >= FIXED) & (ids < channel_map.num_units))
+
+
+@pytest.mark.parametrize("builder", models.BUILDERS)
+def test_every_unit_that_can_go_is_read_somewhere(builder):
+    channel_map = _trace(builder)
+    read = set(np.concatenate(list(channel_map.sites.values())))
+    for group in channel_map.groups:
+        assert group.consumers
+        assert read.issuperset(group.units)
+
+
+def test_lock_reasons_of_the_locked_builder():
+    channel_map = _trace(models.locked)
+    reasons = channel_map.lock_reasons()
+    expected = {
+        "layer_norm": ("LayerNormalization", "not a registered layer"),
+        "grouped": ("Conv2D", "groups=2"),
+        "row_norm": ("BatchNormalization", "axis 1"),
+        "normalized": ("LayerNormalization", "not a registered layer", "layer_norm"),
+        "softmaxed": ("activation softmax", "may mix channels"),
+        "into_groups": ("Conv2D", "groups=2", "grouped"),
+        "odd_axis": ("BatchNormalization", "axis 1", "row_norm"),
+        "attention": ("broadcasts it",),
+        "custom": ("activation <lambda>", "may mix channels"),
+        "logits": ("model output",),
+    }
+    assert reasons.keys() == expected.keys()
+    for name, words in expected.items():
+        assert all(word in reasons[name] for word in words), reasons[name]
+    text = channel_map.describe_locks()
+    assert all(f"{name}: {reason}" in text for name, reason in reasons.items())
+
+
+def test_a_model_as_a_layer_locks_what_it_reads():
+    reasons = _trace(models.nested).lock_reasons()
+    assert set(reasons) == {"before2", "inner", "logits"}
+    assert "Sequential" in reasons["before2"]
+    assert "`inner`" in reasons["before2"]
+
+
+def _through(*steps, shape=(8, 8, 3), filters=4):
+    """Conv -> steps -> Dense; returns the lock reason of the conv, or `None`."""
+    inputs = keras.Input(shape)
+    x = layers.Conv2D(filters, 1, name="conv")(inputs)
+    for step in steps:
+        x = step(x)
+    model = keras.Model(inputs, layers.Dense(2, name="last")(x))
+    return trace_channels(model).lock_reasons().get("conv")
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (layers.Softmax(), "Softmax is not a registered layer"),
+        (layers.Activation("softmax"), "activation softmax may mix channels"),
+        (layers.Activation(lambda x: x[..., ::-1]), "activation <lambda>"),
+        (layers.GroupNormalization(2), "GroupNormalization is not a registered"),
+        (layers.UnitNormalization(), "UnitNormalization"),
+        (layers.Permute((3, 1, 2)), "Permute"),
+        (lambda x: x[..., ::-1], "GetItem is not a registered layer"),
+        (lambda x: keras.ops.mean(x, axis=-1, keepdims=True), "the channel axis"),
+        (lambda x: keras.ops.max(x, axis=(1, -1)), "the channel axis"),
+        (lambda x: x + np.arange(4, dtype="float32"), "with a constant"),
+        (lambda x: x * np.ones((1, 1, 1, 4), "float32"), "with a constant"),
+        (layers.Rescaling([1.0, 2.0, 3.0, 4.0]), "array of constants"),
+        (layers.Rescaling(1.0, offset=np.arange(4.0)), "array of constants"),
+        (
+            layers.MaxPooling2D(data_format="channels_first"),
+            "data_format='channels_first'",
+        ),
+        (layers.PReLU(shared_axes=[1, 2, 3]), "shares alpha over the channels"),
+        (layers.Conv2D(4, 1, groups=4), "has groups=4"),
+    ],
+)
+def test_what_is_not_exact_is_locked(step, words):
+    assert words in _through(step)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda x: x + np.float32(2),
+        lambda x: 1.0 - x,
+        lambda x: x * np.ones((1, 1, 1, 1), "float32"),
+        lambda x: keras.ops.mean(x, axis=1),
+        lambda x: keras.ops.sum(x, axis=(1, 2), keepdims=True),
+        layers.PReLU(shared_axes=[1]),
+        layers.Activation(layers.ReLU(6.0)),
+        layers.Reshape((-1, 8)),
+        layers.Reshape((4, 16, 4)),
+        layers.BatchNormalization(axis=3),
+    ],
+)
+def test_what_is_exact_is_not_locked(step):
+    assert _through(step) is None
+
+
+def test_channels_tied_to_the_input_are_locked():
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Add(name="add")([layers.Conv2D(3, 1, name="conv")(inputs), inputs])
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    assert (
+        "`add` joins it with channels" in trace_channels(model).lock_reasons()["conv"]
+    )
+
+
+def test_joining_tensors_of_different_rank_is_locked():
+    inputs = keras.Input((8, 4, 3))
+    x = layers.Conv2D(4, 1, name="conv")(inputs)
+    y = layers.Dense(4, name="dense")(layers.Flatten()(inputs))
+    model = keras.Model(inputs, layers.Dense(2, name="last")(x + y))
+    reasons = trace_channels(model).lock_reasons()
+    assert set(reasons) == {"conv", "dense", "last"}
+
+
+def test_a_locked_channel_locks_what_is_tied_to_it():
+    inputs = keras.Input((8,))
+    x = layers.Dense(4, name="seen")(inputs)
+    y = layers.Dense(4, name="tied")(inputs)
+    model = keras.Model(inputs, [layers.Dense(2, name="last")(x + y), x])
+    reasons = trace_channels(model).lock_reasons()
+    assert reasons == dict.fromkeys(("seen", "tied", "last"), "model output")
+
+
+def test_only_the_channels_that_are_locked_are_locked():
+    inputs = keras.Input((8,))
+    wide = layers.Dense(6, name="wide")(inputs)
+    narrow = layers.Dense(2, name="narrow")(inputs)
+    both = layers.Concatenate()([wide, narrow])
+    x = layers.Dense(4, name="next")(both)
+    y = layers.LayerNormalization()(narrow)
+    model = keras.Model(inputs, layers.Dense(1, name="last")(x + layers.Dense(4)(y)))
+    channel_map = trace_channels(model)
+    assert "wide" in [group.name for group in channel_map.groups]
+    assert "narrow" in channel_map.lock_reasons()
+
+
+def test_flatten_and_reshape_follow_each_channel():
+    channel_map = _trace(models.chain)
+    (dense1,) = [op for op in channel_map.producers if op.name == "dense1"]
+    (conv2,) = [op for op in channel_map.producers if op.name == "conv2"]
+    ids = channel_map.layer_ids[dense1]["i"]
+    np.testing.assert_array_equal(ids, np.tile(channel_map.layer_ids[conv2]["o"], 4))
+
+
+def test_scalars_for_inputs_do_not_stop_the_trace():
+    inputs = keras.Input((), name="day")
+    x = layers.Reshape((1,))(inputs)
+    x = layers.Dense(6, activation="relu", name="hidden")(x)
+    channel_map = trace_channels(keras.Model(inputs, layers.Dense(2)(x)))
+    assert [group.name for group in channel_map.groups] == ["hidden"]
+
+
+def test_scalars_in_mid_network_lock_what_they_are_made_of():
+    inputs = keras.Input((8,))
+    x = layers.Dense(6, activation="relu", name="hidden")(inputs)
+    a, b = layers.Dense(4, name="a")(x), layers.Dense(4, name="b")(x)
+    score = 2.0 * keras.ops.sum(a * b, axis=-1)
+    channel_map = trace_channels(keras.Model(inputs, score))
+    assert [group.name for group in channel_map.groups] == ["hidden"]
+    assert set(channel_map.lock_reasons()) == {"a", "b"}
+
+
+def test_a_reshape_layer_called_on_two_shapes_does_not_stop_the_trace():
+    inputs = keras.Input((4, 4, 3))
+    reshape = layers.Reshape((-1, 4), name="reshape")
+    rows = [reshape(layers.Conv2D(n, 1, name=f"conv{n}")(inputs)) for n in (4, 8)]
+    x = layers.Concatenate(axis=1)(rows)
+    x = layers.Dense(6, name="hidden")(x)
+    channel_map = trace_channels(keras.Model(inputs, layers.Dense(2)(x)))
+    assert "hidden" in [group.name for group in channel_map.groups]
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        (None, ["stem", "inner1", "inner2", "projection"]),
+        ("inner1", ["inner1"]),
+        ("inner*", ["inner1", "inner2"]),
+        ("outer2", ["projection"]),
+        (["stem", "inner2"], ["stem", "inner2"]),
+        (("outer1", "stem"), ["stem"]),
+    ],
+)
+def test_select_groups(selection, expected):
+    groups = _trace(models.residual).select_groups(selection)
+    assert sorted(group.name for group in groups) == sorted(expected)
+
+
+def test_select_groups_names_the_unknown_pattern():
+    with pytest.raises(ValueError, match="Argument `layers`") as info:
+        _trace(models.chain).select_groups(["conv1", "block_*"])
+    assert "'block_*'" in str(info.value)
+    assert "['conv1', 'conv2', 'dense1']" in str(info.value)
+
+
+def test_select_groups_says_why_a_layer_is_locked():
+    with pytest.raises(ValueError, match="which is locked: Conv2D has groups=2"):
+        _trace(models.locked).select_groups("into_groups")
+
+
+def test_select_groups_of_a_model_without_any():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="only")])
+    with pytest.raises(ValueError, match="only: model output"):
+        trace_channels(model).select_groups()
+    empty = keras.Sequential([keras.Input((3,)), layers.ReLU()])
+    with pytest.raises(ValueError, match="no layer produces channels"):
+        trace_channels(empty).select_groups()
+
+
+def test_check_keep():
+    channel_map = _trace(models.chain)
+    keep = np.ones(channel_map.num_units, bool)
+    np.testing.assert_array_equal(channel_map.check_keep(list(keep)), keep)
+    with pytest.raises(ValueError, match=rf"\({len(keep)},\).*\(3,\)"):
+        channel_map.check_keep(keep[:3])
+    with pytest.raises(ValueError, match=r"boolean array.*dtype=int"):
+        channel_map.check_keep(keep.astype(int))
+    locked = keep.copy()
+    locked[next(iter(channel_map.locks))] = False
+    with pytest.raises(ValueError, match="locked: model output"):
+        channel_map.check_keep(locked)
+    none_left = keep.copy()
+    none_left[channel_map.groups[0].units] = False
+    with pytest.raises(ValueError, match="all 8 units of 'conv1' removed"):
+        channel_map.check_keep(none_left)
+
+
+def test_kept_keeps_what_is_no_unit():
+    keep = np.array([True, False, True])
+    ids = np.array([1, FIXED, 2, 0, 1])
+    np.testing.assert_array_equal(kept(keep, ids), [False, True, True, True, False])

@@ -1,0 +1,252 @@
+"""Tests of the calibration data: every form gives the same batches."""
+
+import keras
+import models
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from keras_shapley_prune.data import CalibrationData
+
+NUM_EXAMPLES, BATCH_SIZE = 10, 4  # the last batch is short
+
+
+class Batches(keras.utils.PyDataset):
+    """Arrays in slices; `__len__` as Keras documents it."""
+
+    def __init__(self, arrays):
+        super().__init__()
+        self.arrays = arrays
+
+    def __len__(self):
+        return -(-NUM_EXAMPLES // BATCH_SIZE)
+
+    def __getitem__(self, index):
+        part = slice(index * BATCH_SIZE, (index + 1) * BATCH_SIZE)
+        return keras.tree.map_structure(lambda a: a[part], self.arrays)
+
+
+class CountedBatches(Batches):
+    """The same, its length given as the property `num_batches`."""
+
+    @property
+    def num_batches(self):
+        return -(-NUM_EXAMPLES // BATCH_SIZE)
+
+
+class EndlessBatches(Batches):
+    """A `PyDataset` without an end."""
+
+    @property
+    def num_batches(self):
+        return None
+
+
+def _generator(arrays):
+    yield from (Batches(arrays)[i] for i in range(3))
+
+
+FORMS = {
+    "arrays": lambda arrays: arrays,
+    "tensors": lambda arrays: keras.tree.map_structure(tf.constant, arrays),
+    "tf.data": lambda a: tf.data.Dataset.from_tensor_slices(a).batch(BATCH_SIZE),
+    "tf.data of unknown length": lambda a: (
+        tf.data.Dataset.from_tensor_slices(a).batch(BATCH_SIZE).filter(lambda *_: True)
+    ),
+    "PyDataset": Batches,
+    "PyDataset with num_batches": CountedBatches,
+    "generator": _generator,
+    "list of batches": lambda arrays: list(_generator(arrays)),
+}
+
+
+def _arrays(weighted=False):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(NUM_EXAMPLES, 6, 6, 1)).astype("float32")
+    y = generator.integers(0, 4, NUM_EXAMPLES)
+    weight = generator.uniform(size=NUM_EXAMPLES).astype("float32")
+    return (x, y, weight) if weighted else (x, y)
+
+
+def _read(dataset, model=None, **options):
+    inputs = (model or models.classifier(compiled=False)).inputs
+    return list(CalibrationData(dataset, inputs, BATCH_SIZE, **options))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_every_form_gives_the_same_batches(form, weighted):
+    arrays = _arrays(weighted)
+    batches = _read(FORMS[form](arrays))
+    assert [len(values[0]) for values, _, _ in batches] == [4, 4, 2]
+    parts = [
+        np.concatenate([b[0][0] for b in batches]),
+        np.concatenate([b[1] for b in batches]),
+    ]
+    if weighted:
+        parts.append(np.concatenate([b[2] for b in batches]))
+    else:
+        assert not keras.tree.flatten([b[2] for b in batches])
+    for ours, theirs in zip(parts, arrays, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("arrays", 3),
+        ("tf.data", 3),
+        ("PyDataset", 3),
+        ("PyDataset with num_batches", 3),
+        ("list of batches", 3),
+        ("generator", None),
+        ("tf.data of unknown length", None),
+    ],
+)
+def test_num_batches(form, expected):
+    inputs = models.classifier(compiled=False).inputs
+    data = CalibrationData(FORMS[form](_arrays()), inputs, BATCH_SIZE)
+    assert data.num_batches == expected
+
+
+@pytest.mark.parametrize("form", ["arrays", "tf.data", "PyDataset", "list of batches"])
+def test_data_can_be_read_twice(form):
+    data = CalibrationData(
+        FORMS[form](_arrays()), models.classifier(compiled=False).inputs, BATCH_SIZE
+    )
+    assert len(list(data)) == len(list(data)) == 3
+
+
+def test_integers_become_what_the_model_takes():
+    x = np.arange(2 * 36, dtype="uint8").reshape(2, 6, 6, 1)
+    ((values, _, _),) = _read((x, np.zeros(2)))
+    assert values[0].dtype == tf.float32
+    np.testing.assert_array_equal(values[0], x.astype("float32"))
+
+
+def test_a_missing_channel_axis_is_added():
+    x, y = _arrays()
+    batches = _read((x[..., 0], y))
+    np.testing.assert_array_equal(batches[0][0][0], x[:BATCH_SIZE])
+
+
+@pytest.mark.parametrize(
+    "arrange",
+    [
+        lambda image, extra: {"image": image, "extra": extra},
+        lambda image, extra: {"extra": extra, "image": image, "unused": extra},
+        lambda image, extra: [extra, image],  # the order of `model.inputs`
+    ],
+)
+@pytest.mark.parametrize("form", ["arrays", "tf.data", "generator"])
+def test_several_inputs_come_in_the_models_order(arrange, form):
+    model = models.build(models.two_ends)
+    assert [tensor.name for tensor in model.inputs] == ["extra", "image"]
+    inputs = models.inputs_of(model, NUM_EXAMPLES)
+    x = arrange(inputs["image"], inputs["extra"])
+    if isinstance(x, list) and form == "tf.data":
+        x = tuple(x)
+    y = (np.zeros(NUM_EXAMPLES), np.ones((NUM_EXAMPLES, 1)))
+    batches = _read(FORMS[form]((x, y)), model)
+    for position, name in enumerate(("extra", "image")):
+        joined = np.concatenate([values[position] for values, _, _ in batches])
+        np.testing.assert_array_equal(joined, inputs[name])
+    assert np.concatenate([labels[1] for _, labels, _ in batches]).shape == (10, 1)
+
+
+def test_inputs_by_the_keys_of_the_model():
+    first, second = keras.Input((2,), name="x1"), keras.Input((2,), name="x2")
+    with pytest.warns(UserWarning, match="keys"):
+        model = keras.Model(
+            {"a": first, "b": second}, layers.Add()([first, 2 * second])
+        )
+    x = {"a": np.zeros((3, 2)), "b": np.ones((3, 2))}
+    np.testing.assert_array_equal(model.predict(x, verbose=0), 2 * np.ones((3, 2)))
+    data = CalibrationData((x, np.zeros(3)), model.input)
+    ((values, _, _),) = list(data)
+    np.testing.assert_array_equal(values[1], x["b"])
+
+
+def test_labels_are_not_needed_where_they_are_not():
+    x, _ = _arrays()
+    batches = _read(x, needs_labels=False)
+    assert sum(len(values[0]) for values, _, _ in batches) == NUM_EXAMPLES
+
+
+class Exploding:
+    """Stands for data that must not be read."""
+
+    def __iter__(self):
+        raise AssertionError("the data was read")
+
+
+def test_nothing_is_read_before_it_is_needed():
+    CalibrationData(Exploding(), models.classifier(compiled=False).inputs)
+
+
+X, Y = _arrays()
+BAD_DATA = {
+    "infinite tf.data": (
+        lambda: FORMS["tf.data"]((X, Y)).repeat(),
+        "should be finite.*Received: an infinite tf.data.Dataset",
+    ),
+    "infinite PyDataset": (
+        lambda: EndlessBatches((X, Y)),
+        "should be finite.*Received: an infinite keras.utils.PyDataset",
+    ),
+    "empty tf.data": (
+        lambda: FORMS["tf.data"]((X, Y)).take(0),
+        "at least one example.*Received: an empty dataset",
+    ),
+    "empty arrays": (lambda: (X[:0], Y[:0]), "at least one.*an empty dataset"),
+    "empty list": (list, "at least one example.*an empty dataset"),
+    "empty generator": (lambda: iter(()), "at least one example.*an empty dataset"),
+    "unbatched": (
+        lambda: tf.data.Dataset.from_tensor_slices((X, Y)),
+        r"'image'.*\(None, 6, 6, 1\).*\(6, 6, 1\), a single example: batch the",
+    ),
+    "wrong shape": (
+        lambda: (np.zeros((4, 5, 6, 1)), np.zeros(4)),
+        r"input 'image'.*shape \(None, 6, 6, 1\).*shape \(4, 5, 6, 1\)",
+    ),
+    "wrong rank": (
+        lambda: (np.zeros((4, 36)), np.zeros(4)),
+        r"shape \(None, 6, 6, 1\).*shape \(4, 36\)",
+    ),
+    "no labels in tf.data": (
+        lambda: tf.data.Dataset.from_tensor_slices(X).batch(4),
+        "should hold labels.*batches of inputs only",
+    ),
+    "no labels in an array": (lambda: X, "should hold labels"),
+    "labels of other length": (
+        lambda: (X, Y[:-1]),
+        r"same number of examples.*\[10, 9\]",
+    ),
+    "weights of other length": (
+        lambda: (X, Y, Y[:3]),
+        r"same number of examples.*\[10, 10, 3\]",
+    ),
+    "labels of other length in a batch": (
+        lambda: [(X[:4], Y[:3])],
+        r"a `y` for each example.*4 inputs and \[3\] entries of `y`",
+    ),
+    "weights of other length in a batch": (
+        lambda: [(X[:4], Y[:4], Y[:2])],
+        r"a `sample_weight` for each.*4 inputs and \[2\] entries",
+    ),
+    "too many inputs": (lambda: ((X, X), Y), r"1 input\(s\) a batch. Received: 2"),
+    "unknown inputs": (
+        lambda: ({"picture": X}, Y),
+        r"the inputs \['image'\].*\['picture'\]",
+    ),
+    "a number": (lambda: 3, "should be a `tf.data.Dataset`.*<class 'int'>"),
+    "nothing": (lambda: None, "should be a `tf.data.Dataset`.*NoneType"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_bad_data_is_refused(case):
+    make, words = BAD_DATA[case]
+    with pytest.raises(ValueError, match=words):
+        _read(make())

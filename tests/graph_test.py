@@ -1,0 +1,146 @@
+"""Tests of the recorded graph."""
+
+import keras
+import models
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_shapley_prune import graph
+
+
+@pytest.mark.parametrize("builder", models.BUILDERS)
+def test_running_the_recorded_calls_gives_the_outputs(builder):
+    model = models.build(builder)
+    inputs = models.inputs_of(model)
+    recorded = graph.record_graph(model)
+    values = dict(zip(recorded.inputs, keras.tree.flatten(inputs), strict=True))
+    graph.run_calls(recorded.calls, values)
+    outputs = [values[tensor].numpy() for tensor in recorded.outputs]
+    for ours, theirs in zip(outputs, models.outputs_of(model, inputs), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("builder", models.BUILDERS)
+def test_recording_changes_nothing(builder):
+    model = models.build(builder)
+    inputs = models.inputs_of(model)
+    before = models.snapshot(model, inputs)
+    graph.record_graph(model)
+    graph.functional_view(model)
+    assert models.snapshot(model, inputs) == before
+
+
+def test_calls_come_in_running_order_with_their_inputs_and_outputs():
+    recorded = graph.record_graph(models.build(models.residual))
+    known = set(recorded.inputs)
+    for index, call in enumerate(recorded.calls):
+        assert call.index == index
+        assert known.issuperset(call.inputs)
+        known.update(call.outputs)
+    assert known.issuperset(recorded.outputs)
+    kinds = [type(call.operation).__name__ for call in recorded.calls]
+    assert kinds.count("Add") == 2  # a layer and the operator `+`
+    assert "Relu" in kinds
+
+
+def test_a_shared_layer_is_one_operation_in_two_calls():
+    recorded = graph.record_graph(models.build(models.shared))
+    calls = [call for call in recorded.calls if call.operation.name == "conv"]
+    assert len(calls) == 2
+    assert calls[0].operation is calls[1].operation
+
+
+def test_consumers_are_the_calls_that_read_a_tensor():
+    recorded = graph.record_graph(models.build(models.branches))
+    (image,) = recorded.inputs
+    readers = recorded.consumers()
+    names = [call.operation.name for call in readers[image]]
+    assert sorted(names) == ["a", "b", "concatenate"]
+    assert recorded.outputs[0] not in readers
+
+
+def test_edit_input_sees_every_position_and_its_value_is_what_is_read():
+    model = models.build(models.branches)
+    inputs = models.inputs_of(model)
+    recorded = graph.record_graph(model)
+    seen = []
+
+    def zero_the_gate(call, position, value):
+        seen.append((call.index, position))
+        if (call.operation.name, position) == ("multiply", 1):
+            return 0 * value
+        return value
+
+    values = {recorded.inputs[0]: inputs}
+    graph.run_calls(recorded.calls, values, zero_the_gate)
+    assert seen == [(c.index, i) for c in recorded.calls for i in range(len(c.inputs))]
+    (multiply,) = [c for c in recorded.calls if c.operation.name == "multiply"]
+    assert not values[multiply.outputs[0]].numpy().any()
+
+
+def test_keyword_arguments_are_kept():
+    inputs = keras.Input((4,))
+    x = layers.Dropout(0.5, seed=1)(inputs, training=True)
+    recorded = graph.record_graph(keras.Model(inputs, x))
+    values = {recorded.inputs[0]: np.ones((8, 4), "float32")}
+    graph.run_calls(recorded.calls, values)
+    assert recorded.calls[0].kwargs == {"training": True}
+    assert set(np.unique(values[recorded.outputs[0]])) == {0.0, 2.0}
+
+
+def test_new_inputs_keep_structure_shape_dtype_and_name():
+    inputs = {
+        "b": keras.Input((None, 3), name="b", dtype="uint8"),
+        "a": [keras.Input((2,), batch_size=4, name="a")],
+    }
+    fresh = graph.new_inputs(inputs)
+    keras.tree.assert_same_structure(inputs, fresh)
+    for old, new in zip(
+        keras.tree.flatten(inputs), keras.tree.flatten(fresh), strict=True
+    ):
+        assert new is not old
+        assert (new.shape, new.dtype, new.name) == (old.shape, old.dtype, old.name)
+
+
+class Subclassed(keras.Model):
+    """A model whose graph is Python code."""
+
+    def __init__(self):
+        super().__init__(name="mine")
+        self.dense = layers.Dense(2)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+def _called(model):
+    model(np.ones((1, 3), "float32"))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: keras.Sequential([layers.Dense(3)], name="mine"), "an unbuilt model"),
+        (Subclassed, "a subclassed model"),
+        (lambda: _called(Subclassed()), "a subclassed model"),
+        (lambda: layers.Dense(3, name="mine"), "Dense"),
+        (lambda: "model.keras", "'model.keras'"),
+        (lambda: None, "None"),
+    ],
+)
+def test_what_has_no_graph_is_refused(build, words):
+    with pytest.raises(ValueError, match="Argument `model` should be a built") as info:
+        graph.record_graph(build())
+    assert words in str(info.value)
+
+
+def test_another_backend_is_refused(monkeypatch):
+    model = models.build(models.chain)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(RuntimeError, match="KERAS_BACKEND=tensorflow") as info:
+        graph.check_backend()
+    assert "'jax'" in str(info.value)
+    with pytest.raises(RuntimeError, match="KERAS_BACKEND=tensorflow"):
+        graph.record_graph(model)

@@ -1,0 +1,240 @@
+"""Tests of the registry of layer types."""
+
+import functools
+import inspect
+
+import keras
+import models
+import numpy as np
+import pytest
+from keras import layers
+from keras.src import ops as source_of_ops
+
+from keras_shapley_prune import layer_specs
+from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.graph import record_graph
+from keras_shapley_prune.layer_specs import find_spec, register_layer
+from keras_shapley_prune.masking import mask_channels
+from keras_shapley_prune.surgery import remove_channels
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """Lets a test register layers; the registry is as before afterwards."""
+    monkeypatch.setattr(layer_specs, "_SPECS", dict(layer_specs._SPECS))
+
+
+def test_every_registered_layer_is_in_a_builder():
+    used = {
+        type(call.operation)
+        for builder in models.BUILDERS
+        for call in record_graph(builder()).calls
+    }
+    missing = [c.__name__ for c in layer_specs._SPECS if c not in used]
+    assert not missing
+
+
+BINARY = ["Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Maximum", "Minimum"]
+REDUCTIONS = ["Mean", "Sum", "Max", "Min"]
+
+
+def _apply(name, a, b):
+    """Applies the operation of a registered class name as its function is called."""
+    special = {"TrueDivide": "true_divide", "LeakyRelu": "leaky_relu"}
+    special |= {"HardSigmoid": "hard_sigmoid", "HardSilu": "hard_silu"}
+    special |= {"LogSigmoid": "log_sigmoid", "Absolute": "absolute"}
+    function = getattr(keras.ops, special.get(name, name.lower()))
+    if name in BINARY:
+        return function(a, b)
+    if name in REDUCTIONS:
+        return function(a, axis=(1, 2), keepdims=True)
+    more = {"Clip": (-1, 1), "Cast": ("float32",)}.get(name, ())
+    return function([a, b], axis=-1) if name == "Concatenate" else function(a, *more)
+
+
+@pytest.mark.parametrize("name", sorted(layer_specs._OPERATION_SPECS))
+def test_a_raw_operation_is_found_and_pruned_exactly(name):
+    inputs = keras.Input((5, 5, 3))
+    a = layers.Conv2D(6, 2, activation="softplus", name="a")(inputs)
+    b = layers.Conv2D(6, 2, activation="softplus", name="b")(inputs)
+    x = _apply(name, a, b)
+    call = record_graph(keras.Model(inputs, x)).calls[-1]
+    assert type(call.operation).__name__ == name
+    assert find_spec(call.operation) is layer_specs._OPERATION_SPECS[name]
+    model = models.randomize(keras.Model(inputs, layers.Dense(3, name="last")(x)))
+    channel_map = trace_channels(model)
+    assert "a" not in channel_map.lock_reasons()
+    keep = models.random_keep(channel_map, 0.5)
+    images = models.images(model)
+    pruned = models.outputs_of(remove_channels(model, keep, channel_map), images)
+    masked = models.outputs_of(mask_channels(model, keep, channel_map), images)
+    assert models.relative_difference(pruned, masked) < 1e-4
+    assert models.relative_difference(pruned, models.outputs_of(model, images)) > 1e-3
+
+
+def test_the_names_of_raw_operations_are_classes_of_keras():
+    modules = [m for _, m in inspect.getmembers(source_of_ops, inspect.ismodule)]
+    for name in layer_specs._OPERATION_SPECS:
+        found = [getattr(m, name) for m in modules if hasattr(m, name)]
+        assert any(issubclass(c, keras.Operation) for c in found), name
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(getattr(keras.ops, name) for name in ("absolute", "abs", "square", "tanh")),
+        *(getattr(keras.ops, name) for name in ("relu", "silu", "softplus", "exp")),
+    ],
+)
+def test_common_elementwise_functions_do_not_lock(function):
+    inputs = keras.Input((4,))
+    x = function(layers.Dense(3, name="first")(inputs))
+    model = keras.Model(inputs, layers.Dense(2, name="last")(x))
+    assert list(trace_channels(model).lock_reasons()) == ["last"]
+
+
+def test_a_subclass_of_a_known_layer_is_not_known():
+    class Backwards(layers.Dense):
+        def call(self, inputs):
+            return super().call(inputs[..., ::-1])
+
+    assert find_spec(Backwards(3)) is None
+
+
+def test_a_users_operation_with_a_known_name_is_not_known():
+    class Relu(keras.Operation):
+        def call(self, x):
+            return x[..., ::-1]
+
+    assert find_spec(Relu()) is None
+
+
+def test_unknown_weights_lock_a_known_layer():
+    inputs = keras.Input((4,))
+    x = layers.Dense(3, name="first")(inputs)
+    adapted = layers.Dense(5, name="adapted")
+    x = adapted(x)
+    adapted.enable_lora(2)
+    reasons = trace_channels(keras.Model(inputs, layers.Dense(2)(x))).lock_reasons()
+    assert "Dense has unknown weights" in reasons["first"]
+    assert "lora" in reasons["first"]
+
+
+def test_an_activation_with_weights_locks_its_layer():
+    inputs = keras.Input((4,))
+    x = layers.Dense(3, activation=layers.PReLU(), name="first")(inputs)
+    channel_map = trace_channels(keras.Model(inputs, layers.Dense(2)(x)))
+    assert "first" not in [group.name for group in channel_map.groups]
+
+
+@pytest.mark.parametrize("name", layer_specs._ELEMENTWISE_NAMES)
+def test_the_listed_activations_are_elementwise(name):
+    function = getattr(keras.activations, name)
+    if name == "threshold":
+        function = functools.partial(function, threshold=0.1, default_value=0.0)
+    x = np.random.default_rng(0).normal(size=(3, 7)).astype("float32")
+    together = keras.ops.convert_to_numpy(function(x))
+    alone = [keras.ops.convert_to_numpy(function(x[:, i : i + 1])) for i in range(7)]
+    np.testing.assert_allclose(together, np.concatenate(alone, 1), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "sparsemax", "glu"])
+def test_activations_that_mix_are_not_listed(name):
+    if hasattr(keras.activations, name):
+        assert getattr(keras.activations, name) not in layer_specs._ELEMENTWISE
+
+
+class ChannelScale(layers.Layer):
+    """A layer of the user's with one weight a channel."""
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(shape[-1],), name="scale")
+
+    def call(self, inputs):
+        return inputs * self.scale
+
+
+class Doubler(layers.Layer):
+    """A layer of the user's that brings each channel twice, side by side."""
+
+    def call(self, inputs):
+        return keras.ops.concatenate([inputs, inputs], axis=-1)
+
+
+class Projection(layers.Layer):
+    """A dense layer of the user's, with a size of its own."""
+
+    def __init__(self, width, **kwargs):
+        super().__init__(**kwargs)
+        self.width = width
+
+    def build(self, shape):
+        self.matrix = self.add_weight(shape=(shape[-1], self.width), name="matrix")
+
+    def call(self, inputs):
+        return keras.ops.matmul(inputs, self.matrix)
+
+    def get_config(self):
+        return {**super().get_config(), "width": self.width}
+
+
+def _with_user_layers():
+    return models.randomize(
+        keras.Sequential(
+            [
+                keras.Input((4,)),
+                layers.Dense(6, name="first"),
+                ChannelScale(name="scaled"),
+                Doubler(name="doubled"),
+                Projection(5, name="projected"),
+                layers.Dense(2, name="last"),
+            ]
+        )
+    )
+
+
+def test_a_users_layers_are_locked_until_they_are_registered(registry):
+    model = _with_user_layers()
+    assert "ChannelScale" in trace_channels(model).lock_reasons()["first"]
+    register_layer(ChannelScale, flow="keep", weights={"scale": "i"})
+    register_layer(
+        Doubler,
+        flow=lambda call, channels: np.tile(channels.ids(call.inputs[0]), 2),
+    )
+    register_layer(Projection, "mix", size="width", weights={"matrix": "io"})
+    channel_map = trace_channels(model)
+    assert [group.name for group in channel_map.groups] == ["first", "projected"]
+    keep = models.random_keep(channel_map, 0.5)
+    x = models.images(model)
+    pruned = remove_channels(model, keep, channel_map)
+    assert pruned.get_layer("projected").width == 3
+    masked = mask_channels(model, keep, channel_map)
+    outputs = [models.outputs_of(m, x) for m in (pruned, masked)]
+    assert models.relative_difference(*outputs) < 1e-4
+
+
+def test_an_unfit_call_of_a_registered_layer_is_locked(registry):
+    register_layer(
+        ChannelScale, "keep", weights={"scale": "i"}, unfit=lambda call: "feels ill"
+    )
+    reason = trace_channels(_with_user_layers()).lock_reasons()["first"]
+    assert "ChannelScale feels ill (`scaled`)" in reason
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"layer_class": "Dense", "flow": "mix"}, "`layer_class`.*'Dense'"),
+        ({"layer_class": int, "flow": "mix"}, "`layer_class`.*int"),
+        ({"layer_class": layers.Dense, "flow": "mixed"}, "`flow`.*'mix'.*'mixed'"),
+        (
+            {"layer_class": layers.Dense, "flow": "mix", "weights": {"kernel": "xy"}},
+            "`weights`.*'kernel': 'xy'",
+        ),
+    ],
+)
+def test_register_layer_refuses(registry, arguments, words):
+    before = dict(layer_specs._SPECS)
+    with pytest.raises(ValueError, match=words):
+        register_layer(**arguments)
+    assert before == layer_specs._SPECS

@@ -1,0 +1,328 @@
+"""Tests of `prune`: the whole line, and every bad input it refuses."""
+
+import re
+
+import data_test
+import keras
+import models
+import numpy as np
+import pytest
+import tensorflow as tf
+from compiling_test import OddMetric, SizedMetric, odd_loss, odd_metric
+from keras import layers
+from shapley_test import Exploding
+
+import keras_shapley_prune
+from keras_shapley_prune import ShapleyRanker, prune, trace_channels
+from keras_shapley_prune.ranking import GroupScores, Ranking
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Returns a classifier that has learned its data, not to be changed."""
+    model = models.classifier()
+    model.fit(*models.labelled_images(256), epochs=40, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("ratio", "conv", "hidden"), [(0.5, 3, 4), (0.25, 4, 6), (0.9, 1, 1), (0, 6, 8)]
+)
+def test_every_group_loses_its_share(trained, ratio, conv, hidden):
+    pruned = prune(trained, models.labelled_images(16), ratio, verbose=0)
+    assert pruned.get_layer("conv").filters == conv
+    assert pruned.get_layer("hidden").units == hidden
+    assert pruned.get_layer("classes").units == 4
+    assert type(pruned) is keras.Sequential
+
+
+def test_the_steps_one_by_one_give_the_same_model(trained):
+    data = models.labelled_images(16)
+    pruned = prune(trained, data, 0.5, verbose=0)
+    channel_map = keras_shapley_prune.trace_channels(trained)
+    ranking = ShapleyRanker().rank(trained, data, verbose=0)
+    keep = keras_shapley_prune.select_units(channel_map, ranking, 0.5)
+    by_hand = keras_shapley_prune.remove_channels(trained, keep)
+    masked = keras_shapley_prune.mask_channels(trained, keep)
+    for ours, theirs in zip(pruned.weights, by_hand.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    outputs = [models.outputs_of(m, data[0]) for m in (pruned, masked)]
+    assert models.relative_difference(*outputs) < 1e-4
+
+
+def test_it_prunes_better_than_the_reverse(trained):
+    """The least valuable units leave: the loss rises less than without the best."""
+    data = models.labelled_images(64)
+
+    class Reversed(ShapleyRanker):
+        def rank(self, *args, **kwargs):
+            ranking = super().rank(*args, **kwargs)
+            groups = {
+                name: GroupScores(-s.values, s.standard_errors, s.num_evaluations)
+                for name, s in ranking.items()
+            }
+            return Ranking(groups, "reversed", ranking.num_examples)
+
+    held_out = models.labelled_images(256, seed=1)
+    losses = [
+        prune(trained, data, 0.25, ranker=ranker, verbose=0).evaluate(
+            *held_out, verbose=0
+        )[0]
+        for ranker in (ShapleyRanker(num_draws=4), Reversed())
+    ]
+    assert losses[0] < losses[1]
+
+
+@pytest.mark.parametrize("builder", models.BUILDERS)
+def test_the_argument_is_not_changed(builder):
+    model = models.build(builder)
+    for layer in model.layers[1::3]:
+        layer.trainable = False
+    model.compile("adam", "mse", run_eagerly=True)
+    inputs = models.inputs_of(model, 4)
+    labels = [np.zeros((4, *t.shape[1:]), "float32") for t in model.outputs]
+    labels = labels[0] if len(labels) == 1 else labels
+    model.train_on_batch(inputs, labels)
+    before = models.snapshot(model, inputs)
+    pruned = prune(model, (inputs, labels), 0.5, verbose=0)
+    assert models.snapshot(model, inputs) == before
+    assert pruned.compiled
+    assert pruned.count_params() < model.count_params()
+    pruned.train_on_batch(inputs, labels)
+    assert models.snapshot(model, inputs) == before
+
+
+@pytest.mark.parametrize(
+    ("loss", "metrics"),
+    [
+        ("sparse_categorical_crossentropy", ["accuracy"]),
+        (odd_loss, [odd_metric, OddMetric(name="odd")]),
+    ],
+)
+def test_fit_works_at_once_and_improves(loss, metrics):
+    x, y = models.labelled_images(128)
+    model = models.classifier(compiled=False)
+    model.compile(keras.optimizers.Adam(0.01), loss, metrics=metrics)
+    model.fit(x, y, epochs=10, verbose=0)
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(50)
+    pruned = prune(model, data, 0.5, verbose=0)
+    before = pruned.evaluate(x, y, verbose=0, return_dict=True)
+    assert set(before) == set(model.evaluate(x, y, verbose=0, return_dict=True))
+    pruned.fit(data, epochs=10, verbose=0)
+    assert pruned.evaluate(x, y, verbose=0, return_dict=True)["loss"] < before["loss"]
+
+
+def test_an_uncompiled_model_stays_uncompiled():
+    model = models.classifier(compiled=False)
+    loss = "sparse_categorical_crossentropy"
+    assert not prune(model, models.labelled_images(8), loss=loss, verbose=0).compiled
+
+
+def test_layers_limit_what_leaves(trained):
+    pruned = prune(trained, models.labelled_images(8), 0.5, layers="hid*", verbose=0)
+    assert pruned.get_layer("conv").filters == 6
+    assert pruned.get_layer("hidden").units == 4
+
+
+def test_a_ranker_of_ones_own(trained):
+    asked = []
+
+    class Last:
+        """The later a unit stands, the less it is worth."""
+
+        def rank(self, model, dataset, layers=None, channel_map=None, verbose="auto"):
+            asked.append((model, dataset, layers, verbose))
+            groups = {
+                g.name: GroupScores(-np.arange(g.num_units), np.zeros(g.num_units), 0)
+                for g in channel_map.select_groups(layers)
+            }
+            return Ranking(groups, "last first", 0)
+
+    pruned = prune(trained, None, 0.5, layers="conv", ranker=Last(), verbose=0)
+    assert asked == [(trained, None, "conv", 0)]
+    kernel = trained.get_layer("conv").kernel.numpy()
+    np.testing.assert_array_equal(pruned.get_layer("conv").kernel, kernel[..., :3])
+
+
+def test_the_rankers_loss_is_used():
+    model = models.classifier()
+    calls = []
+
+    def own(labels, predictions):
+        calls.append(1)
+        return odd_loss(labels, predictions)
+
+    prune(model, models.labelled_images(8), loss=own, verbose=0)
+    assert calls
+    calls.clear()
+    prune(model, models.labelled_images(8), ranker=ShapleyRanker(loss=own), verbose=0)
+    assert calls
+
+
+@pytest.mark.parametrize("name", ["MobileNetV2"])
+def test_a_model_of_keras_applications(name):
+    model = getattr(keras.applications, name)(
+        weights=None, input_shape=(32, 32, 3), classes=4, alpha=0.35
+    )
+    model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
+    x = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype("float32")
+    pruned = prune(model, (x, np.arange(4)), 0.5, layers="block_1_*", verbose=0)
+    assert pruned.get_layer("block_1_expand").filters == 24
+    assert pruned(x).shape == (4, 4)
+
+
+# --- bad input ---------------------------------------------------------------------
+
+
+def _refused(model, words, *args, error=ValueError, **kwargs):
+    """Checks that `prune` refuses, says why, and changes nothing before."""
+    built = isinstance(model, keras.Model) and bool(getattr(model, "inputs", None))
+    inputs = models.inputs_of(model) if built else None
+    before = models.snapshot(model, inputs) if built else None
+    with pytest.raises(error, match=words) as info:
+        prune(model, *args, **{"verbose": 0, **kwargs})
+    if built:
+        assert models.snapshot(model, inputs) == before
+    return str(info.value)
+
+
+@pytest.mark.parametrize("ratio", [1, 1.5, -0.1, 50, np.nan, "0.5", None, True])
+def test_bad_ratios(trained, ratio):
+    words = r"Argument `ratio` should be a float in \[0, 1\)"
+    message = _refused(trained, words, Exploding(), ratio)
+    assert f"Received: ratio={ratio!r}" in message
+
+
+class Subclassed(keras.Model):
+    """A model whose graph is Python code."""
+
+    def __init__(self):
+        super().__init__(name="mine")
+        self.dense = layers.Dense(2)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: keras.Sequential([layers.Dense(3)], name="mine"), "unbuilt.*'mine'"),
+        (Subclassed, "a subclassed model named 'mine'"),
+        (lambda: layers.Dense(3), "Received: model=<Dense"),
+        (lambda: None, "Received: model=None"),
+        (lambda: "model.keras", "Received: model='model.keras'"),
+    ],
+)
+def test_bad_models(make, words):
+    message = _refused(make(), "Argument `model` should be a built", Exploding())
+    assert re.search(words, message)
+
+
+@pytest.mark.parametrize("case", data_test.BAD_DATA)
+def test_bad_data(trained, case):
+    make, words = data_test.BAD_DATA[case]
+    _refused(trained, words, make())
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [data_test.EndlessBatches, lambda a: data_test.FORMS["tf.data"](a).repeat()],
+)
+def test_endless_data_is_refused_before_any_is_read(trained, dataset, monkeypatch):
+    def explode(*args):
+        raise AssertionError("the data was read")
+
+    monkeypatch.setattr(keras_shapley_prune.data.CalibrationData, "__iter__", explode)
+    _refused(trained, "should be finite", dataset(models.labelled_images(8)))
+
+
+def test_an_uncompiled_model_without_a_loss():
+    model = models.classifier(compiled=False)
+    message = _refused(model, "compiled with a loss, or the arg", Exploding())
+    assert "'classifier', which is not compiled" in message
+
+
+def test_a_loss_that_is_not_finite(trained):
+    x, y = models.labelled_images(16)
+    weights = np.ones(16)
+    weights[9] = np.nan
+    batches = tf.data.Dataset.from_tensor_slices((x, y, weights)).batch(8)
+    message = _refused(trained, "Expected a finite loss", batches)
+    assert "group 'conv', batch 1" in message
+
+
+@pytest.mark.parametrize("pattern", ["block_*", ["conv", "nothing"], "", "conv1"])
+def test_unknown_layers(trained, pattern):
+    message = _refused(trained, "Argument `layers`", Exploding(), layers=pattern)
+    unknown = pattern if isinstance(pattern, str) else pattern[-1]
+    assert f"Received: {unknown!r}" in message
+    assert "['conv', 'hidden']" in message
+
+
+@pytest.mark.parametrize("layers_argument", [[], ()])
+def test_no_layers(trained, layers_argument):
+    _refused(trained, "layers", Exploding(), layers=layers_argument)
+
+
+def test_a_locked_layer(trained):
+    message = _refused(trained, "Argument `layers`", Exploding(), layers="classes")
+    assert "'classes', which is locked: model output" in message
+
+
+def test_nothing_that_can_be_removed():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="only")])
+    message = _refused(model, "removable units", Exploding(), loss="mse")
+    assert "only: model output" in message
+
+
+def test_another_backend(trained, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.backend, "backend", lambda: "torch")
+        with pytest.raises(RuntimeError, match="KERAS_BACKEND=tensorflow") as info:
+            prune(trained, Exploding(), verbose=0)
+    assert "'torch'" in str(info.value)
+
+
+def test_ranker_and_loss(trained):
+    words = "`ranker` and `loss` exclude each other"
+    message = _refused(trained, words, Exploding(), ranker=ShapleyRanker(), loss="mse")
+    assert "loss='mse'" in message
+
+
+def test_bad_verbose(trained):
+    message = _refused(trained, "Argument `verbose`", Exploding(), verbose="loud")
+    assert "verbose='loud'" in message
+
+
+def test_unknown_loss(trained):
+    _refused(trained, "mean_sqared", Exploding(), loss="mean_sqared")
+
+
+def test_a_metric_that_cannot_be_made_anew_is_named_before_the_work():
+    model = models.classifier(compiled=False)
+    model.compile("adam", "mse", metrics=[SizedMetric(2.0)])
+    _refused(model, "SizedMetric", Exploding(), error=(TypeError, ValueError))
+
+
+def test_nothing_is_written(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    prune(trained, models.labelled_images(8), verbose=0)
+    _refused(trained, "at least one example", [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_that_do_not_fit_the_outputs():
+    model = models.build(models.two_ends)
+    x = models.inputs_of(model, 4)
+    message = _refused(model, "Argument `y`", (x, np.zeros(4)), loss="mse")
+    assert "['classes', 'size']" in message
+    assert "1 entries" in message
+
+
+def test_trace_channels_is_what_prune_sees(trained):
+    locks = trace_channels(trained).lock_reasons()
+    comparison = keras_shapley_prune.compare(
+        trained, prune(trained, models.labelled_images(8), verbose=0)
+    )
+    assert comparison.locks == locks

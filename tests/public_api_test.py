@@ -1,0 +1,123 @@
+"""Tests of what the package shows: names, docstrings, cost of the import."""
+
+import ast
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import keras_shapley_prune
+
+NAMES = keras_shapley_prune.__all__
+
+
+def test_all_is_sorted_and_complete():
+    assert sorted(NAMES) == NAMES
+    assert len(set(NAMES)) == len(NAMES)
+    public = {
+        name
+        for name, value in vars(keras_shapley_prune).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert public == set(NAMES)
+    namespace = {}
+    exec("from keras_shapley_prune import *", namespace)
+    assert set(NAMES) <= set(namespace)
+
+
+def test_version():
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", keras_shapley_prune.__version__)
+
+
+def _public_functions():
+    for name in NAMES:
+        value = getattr(keras_shapley_prune, name)
+        if not inspect.isclass(value):
+            yield name, value
+            continue
+        for attribute, member in vars(value).items():
+            if isinstance(member, (classmethod, staticmethod)):
+                member = member.__func__
+            own = inspect.isfunction(member) and not attribute.startswith("_")
+            keras_method = attribute in ("build", "call", "compute_output_shape")
+            if own and not keras_method:
+                yield f"{name}.{attribute}", member
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_public_object_has_a_docstring(name):
+    value = getattr(keras_shapley_prune, name)
+    first, *rest = inspect.getdoc(value).splitlines()
+    assert first.endswith((".", ":"))
+    assert value.__doc__ != object.__doc__
+    assert not rest or rest[0] == ""
+
+
+@pytest.mark.parametrize(("name", "function"), _public_functions())
+def test_docstrings_name_every_argument_and_what_is_returned(name, function):
+    text = inspect.getdoc(function)
+    assert text, name
+    arguments = [a for a in inspect.signature(function).parameters if a not in _SELF]
+    if arguments:
+        section = text.split("Args:")[1]
+        for argument in arguments:
+            assert re.search(rf"^    \*{{0,2}}{argument}: ", section, re.M), argument
+    nodes = list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))))
+    if any(isinstance(node, ast.Return) and node.value for node in nodes):
+        assert "Returns:" in text or text.startswith("Returns ")
+    if any(isinstance(node, ast.Raise) for node in nodes):
+        assert "Raises:" in text
+
+
+_SELF = ("self", "cls")
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if inspect.isclass(getattr(keras_shapley_prune, n))]
+)
+def test_classes_describe_what_they_hold_or_take(name):
+    text = inspect.getdoc(getattr(keras_shapley_prune, name))
+    assert "Args:" in text or "Attributes:" in text
+
+
+def test_arguments_are_few():
+    for name, function in _public_functions():
+        assert len(inspect.signature(function).parameters) <= 8, name
+
+
+HEAVY = """sklearn matplotlib tensorflow_datasets tensorflow_model_optimization scipy
+    pandas tf_keras""".split()
+
+
+def test_the_import_is_light():
+    code = """
+import json, os, sys
+os.environ.pop("TF_USE_LEGACY_KERAS", None)
+import keras, tensorflow
+before = set(sys.modules)
+environment = dict(os.environ)
+import keras_shapley_prune
+print(json.dumps({
+    "modules": sorted({m.split(".")[0] for m in set(sys.modules) - before}),
+    "changed": environment != dict(os.environ),
+    "legacy": os.environ.get("TF_USE_LEGACY_KERAS"),
+}))
+"""
+    # Away from the working directory's modules and from the tests'.
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    found = json.loads(result.stdout.splitlines()[-1])
+    assert "keras_shapley_prune" in found["modules"]
+    assert not set(found["modules"]) & set(HEAVY)
+    assert found["legacy"] is None
+    assert not found["changed"]

@@ -1,0 +1,78 @@
+"""The README: its Python runs, its commands and links are in place."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = (
+    'python -m pip install ".[examples]" && python examples/quickstart.py',
+    'python -m pip install ".[test]" && python -m pytest',
+)
+
+
+def blocks(language):
+    """The contents of the README's fenced blocks of one language."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [content for found, content in fenced if found == language]
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    """What all Python blocks print, run as one program outside of the project."""
+    pytest.importorskip("sklearn")
+    folder = tmp_path_factory.mktemp("readme")
+    program = folder / "snippets.py"
+    program.write_text("\n".join(blocks("python")), encoding="utf-8")
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, program],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (folder / "ranking.json").exists()
+    return done.stdout
+
+
+def test_first_python_line_is_before_line_32():
+    lines = README.splitlines()
+    assert lines.index("```python") + 2 < 32
+
+
+def test_picture_is_before_line_40():
+    pictures = [n for n, line in enumerate(README.splitlines(), 1) if line[:2] == "!["]
+    assert pictures[0] < 40
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_are_on_the_first_screen(command):
+    assert command in README.splitlines()[:80]
+
+
+def test_first_snippet_prints_what_the_readme_shows(printed):
+    shown = blocks("")[0].splitlines()
+    exact = [line for line in shown if not line.startswith("accuracy")]
+    assert len(exact) < len(shown)  # accuracies depend on the machine
+    assert printed.splitlines()[: len(exact)] == exact
+
+
+def test_snippets_print_accuracy_and_ranking(printed):
+    assert len(re.findall(r"^accuracy .*% → .*%", printed, re.MULTILINE)) >= 2
+    assert "conv2d 32 read by" in printed
+
+
+@pytest.mark.parametrize(
+    "target", sorted(set(re.findall(r"\]\(([^)#]+)\)", README)) - {""})
+)
+def test_relative_links_exist(target):
+    if not re.match(r"https?://", target):
+        assert (ROOT / target).exists()
