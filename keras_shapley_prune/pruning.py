@@ -58,8 +58,8 @@ def prune(
             f"ranker. Received: ranker={ranker!r}, loss={loss!r}"
         )
     ranker = ranker or ShapleyRanker(loss=loss)
-    compile_config = copy_compile_config(model)
     channel_map = trace_channels(model)
+    compile_config = copy_compile_config(model)
     ranking = ranker.rank(
         model, dataset, layers=layers, channel_map=channel_map, verbose=verbose
     )

@@ -183,6 +183,11 @@ def _through(*steps, shape=(8, 8, 3), filters=4):
         ),
         (layers.PReLU(shared_axes=[1, 2, 3]), "shares alpha over the channels"),
         (layers.Conv2D(4, 1, groups=4), "has groups=4"),
+        (layers.Dropout(0.5, noise_shape=(None, 1, 1, 4)), "has a noise_shape"),
+        (
+            lambda x: keras.ops.clip(x, np.zeros(4), np.arange(4.0)),
+            "an array of constants",
+        ),
     ],
 )
 def test_what_is_not_exact_is_locked(step, words):
@@ -202,6 +207,8 @@ def test_what_is_not_exact_is_locked(step, words):
         layers.Reshape((-1, 8)),
         layers.Reshape((4, 16, 4)),
         layers.BatchNormalization(axis=3),
+        layers.Dropout(0.5, noise_shape=(None, 1, 1, 1)),
+        lambda x: keras.ops.clip(x, -1.0, 1.0),
     ],
 )
 def test_what_is_exact_is_not_locked(step):

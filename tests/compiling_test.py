@@ -85,10 +85,10 @@ def _copy(**compile_arguments):
 
 def _check_trains(pruned, names):
     x, y = models.labelled_images(64)
-    before = pruned.evaluate(x, y, verbose=0, return_dict=True)
+    before = pruned.evaluate(x, y, batch_size=64, verbose=0, return_dict=True)
     assert set(before) == set(names)
-    pruned.fit(x, y, epochs=8, batch_size=16, verbose=0)
-    after = pruned.evaluate(x, y, verbose=0, return_dict=True)
+    pruned.fit(x, y, epochs=4, batch_size=64, verbose=0)
+    after = pruned.evaluate(x, y, batch_size=64, verbose=0, return_dict=True)
     assert after["loss"] < before["loss"]
 
 
@@ -229,15 +229,12 @@ def test_several_outputs(loss, loss_weights, metrics):
         m.evaluate(x, y, verbose=0, return_dict=True) for m in (pruned, model)
     )
     assert ours == pytest.approx(theirs, rel=1e-5)
-    pruned.fit(x, y, epochs=10, verbose=0)
+    pruned.fit(x, y, epochs=4, verbose=0)
     assert pruned.evaluate(x, y, verbose=0, return_dict=True)["loss"] < ours["loss"]
 
 
 def test_a_model_that_is_not_compiled():
-    model = models.classifier(compiled=False)
-    pruned = models.classifier(compiled=False)
-    pruned.compile(**copy_compile_config(model))
-    assert not pruned.compiled
+    assert copy_compile_config(models.classifier(compiled=False)) is None
 
 
 def test_a_model_loaded_from_disk(tmp_path):

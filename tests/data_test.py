@@ -168,6 +168,16 @@ def test_inputs_by_the_keys_of_the_model():
     np.testing.assert_array_equal(values[1], x["b"])
 
 
+def test_no_weights_may_be_written_out():
+    x, y = _arrays()
+    for (values, labels, weights), expected in zip(
+        _read((x, y, None)), _read((x, y)), strict=True
+    ):
+        np.testing.assert_array_equal(values[0], expected[0][0])
+        np.testing.assert_array_equal(labels, expected[1])
+        assert not keras.tree.flatten(weights)
+
+
 def test_labels_are_not_needed_where_they_are_not():
     x, _ = _arrays()
     batches = _read(x, needs_labels=False)

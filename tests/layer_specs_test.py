@@ -221,6 +221,25 @@ def test_an_unfit_call_of_a_registered_layer_is_locked(registry):
     assert "ChannelScale feels ill (`scaled`)" in reason
 
 
+def test_a_shared_layer_with_one_unfit_call_is_locked_everywhere(registry):
+    register_layer(
+        ChannelScale,
+        "keep",
+        weights={"scale": "i"},
+        unfit=lambda call: "is the second" if call.index > 2 else None,
+    )
+    inputs = keras.Input((4,))
+    scale = ChannelScale(name="scale")
+    x = scale(layers.Dense(4, name="first")(inputs))
+    x = scale(layers.Dense(4, name="second")(x))
+    model = models.randomize(keras.Model(inputs, layers.Dense(2, name="last")(x)))
+    channel_map = trace_channels(model)
+    assert not channel_map.groups
+    reasons = channel_map.lock_reasons()
+    assert "ChannelScale is the second" in reasons["first"]
+    assert "ChannelScale is the second" in reasons["second"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

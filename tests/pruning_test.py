@@ -21,7 +21,7 @@ from keras_shapley_prune.ranking import GroupScores, Ranking
 def trained():
     """Returns a classifier that has learned its data, not to be changed."""
     model = models.classifier()
-    model.fit(*models.labelled_images(256), epochs=40, verbose=0)
+    model.fit(*models.labelled_images(256), batch_size=16, epochs=20, verbose=0)
     return model
 
 
@@ -159,6 +159,7 @@ def test_the_rankers_loss_is_used():
     assert calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["MobileNetV2"])
 def test_a_model_of_keras_applications(name):
     model = getattr(keras.applications, name)(

@@ -39,7 +39,7 @@ def test_every_producer_is_listed_with_its_size_and_lock(builder):
     for name, (before, after) in comparison.units.items():
         for network, count in ((model, before), (pruned, after)):
             layer = network.get_layer(name)
-            assert count == getattr(layer, "filters", None) or layer.units
+            assert count == (getattr(layer, "filters", None) or layer.units)
     others = set(comparison.locks) - set(comparison.units)
     assert all(model.get_layer(name).weights for name in others)
     for name in set(comparison.locks) - others:

@@ -209,6 +209,27 @@ def test_several_inputs_and_outputs():
         np.testing.assert_array_equal(scores.values, ranking[name].values)
 
 
+def test_batches_of_images_of_different_sizes():
+    inputs = keras.Input((None, None, 3))
+    x = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")(inputs)
+    x = layers.Conv2D(1, 1, activation="sigmoid", name="pixels")(x)
+    model = keras.Model(inputs, x)
+    generator = np.random.default_rng(0)
+    batches = [
+        (
+            generator.normal(size=(2, size, size, 3)).astype("float32"),
+            generator.integers(0, 2, (2, size, size, 1)),
+        )
+        for size in (6, 9)
+    ]
+    scores = _rank(model, batches, loss="binary_crossentropy")["conv"]
+    alone = [
+        _rank(model, [batch], loss="binary_crossentropy")["conv"].values.sum()
+        for batch in batches
+    ]
+    assert scores.values.sum() == pytest.approx(np.mean(alone), rel=1e-3, abs=1e-6)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_one_trace_serves_full_and_short_batches(monkeypatch, weighted):
     played = []
