@@ -20,9 +20,7 @@ def copy_compile_config(model):
     """
     if not model.compiled:
         return None
-    # `get_compile_config()` holds names in the place of objects, from which a loss
-    # that is not registered with Keras could not be had back.
-    config = dict(model._compile_config.config)
+    config = dict(compile_arguments(model))
     config["optimizer"] = _renew(config["optimizer"])
     for name in ("metrics", "weighted_metrics"):
         config[name] = keras.tree.map_structure(
@@ -30,6 +28,15 @@ def copy_compile_config(model):
             config[name],
         )
     return config
+
+
+def compile_arguments(model):
+    """Returns what `compile` was called with, as a dict of the very objects.
+
+    Keras's own `get_compile_config()` serializes them, which fails for some, and from
+    which a loss that is not registered with Keras could not be had back.
+    """
+    return model._compile_config.config
 
 
 def _renew(configurable):

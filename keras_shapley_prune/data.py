@@ -104,9 +104,10 @@ def _open(dataset, batch_size):
 
 def _open_arrays(arrays, batch_size):
     arrays = keras.tree.map_structure(
-        lambda a: a if tf.is_tensor(a) else np.asarray(a), arrays
+        lambda a: a if a is None or tf.is_tensor(a) else np.asarray(a), arrays
     )
-    lengths = [a.shape[0] if a.shape else None for a in keras.tree.flatten(arrays)]
+    flat = [array for array in keras.tree.flatten(arrays) if array is not None]
+    lengths = [array.shape[0] if array.shape else None for array in flat]
     if len(set(lengths)) != 1 or None in lengths:
         raise ValueError(
             "Arrays in argument `dataset` should have the same number of examples. "
@@ -117,7 +118,9 @@ def _open_arrays(arrays, batch_size):
     def slices():
         for start in starts:
             part = slice(start, start + batch_size)
-            yield keras.tree.map_structure(lambda a, part=part: a[part], arrays)
+            yield keras.tree.map_structure(
+                lambda a, part=part: None if a is None else a[part], arrays
+            )
 
     return slices, len(starts)
 

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from keras_shapley_prune.compiling import compile_arguments
+
 
 def resolve_loss(model, loss=None):
     """Returns the loss to play with, one for each output of the model.
@@ -27,7 +29,7 @@ def resolve_loss(model, loss=None):
                 f"Received: model {model.name!r}, which is "
                 + ("compiled without a loss" if model.compiled else "not compiled")
             )
-        weights = model.get_compile_config().get("loss_weights")
+        weights = compile_arguments(model).get("loss_weights")
     names = _output_names(model)
     losses = [_get_loss(entry) for entry in _per_output(loss, names, "loss")]
     weights = _per_output(1.0 if weights is None else weights, names, "loss_weights")

@@ -40,7 +40,10 @@ class Game:
             return self._estimate(draw, cut, labels, weights)
 
         def any_batch(tensor):
-            return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
+            # Labels may be images, of one size in each batch.
+            inner = [None] * (len(tensor.shape) - 2)
+            shape = [None, *inner, *tensor.shape[1:][-1:]]
+            return tf.TensorSpec(shape, tensor.dtype)
 
         signature = [
             tf.TensorSpec([None, self.group.num_units], self._estimator.dtype),

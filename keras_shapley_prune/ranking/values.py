@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from keras_shapley_prune.graph import record_graph
 from keras_shapley_prune.losses import resolve_loss
 
 
@@ -65,7 +66,9 @@ class DivergenceValue:
     needs_reference = True
 
     def __init__(self, model):
-        activations = [_activation_name(model, name) for name in model_outputs(model)]
+        graph = record_graph(model)
+        makers = {t: call.operation for call in graph.calls for t in call.outputs}
+        activations = [_activation_name(makers.get(t)) for t in graph.outputs]
         self._to_log_probabilities = [_LOGARITHMS.get(a, _logits) for a in activations]
 
     def __call__(self, labels, outputs, weights, reference):
@@ -94,23 +97,10 @@ class CallableValue:
         return tf.cast(self._function(labels, outputs), tf.float32)
 
 
-def model_outputs(model):
-    """Returns the symbolic outputs of a model as a flat list."""
-    return list(model.outputs)
-
-
-def _activation_name(model, output):
-    layer = next(
-        (op for op in model.operations if any(output is t for t in _outputs(op))), None
-    )
-    activation = getattr(layer, "activation", None)
-    if isinstance(layer, keras.layers.Softmax):
+def _activation_name(operation):
+    if isinstance(operation, keras.layers.Softmax):
         return "softmax"
-    return getattr(activation, "__name__", None)
-
-
-def _outputs(operation):
-    return keras.tree.flatten(operation.output)
+    return getattr(getattr(operation, "activation", None), "__name__", None)
 
 
 _EPSILON = 1e-7
