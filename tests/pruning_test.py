@@ -25,9 +25,7 @@ def trained():
     return model
 
 
-@pytest.mark.parametrize(
-    ("ratio", "conv", "hidden"), [(0.5, 3, 4), (0.25, 4, 6), (0.9, 1, 1), (0, 6, 8)]
-)
+@pytest.mark.parametrize(("ratio", "conv", "hidden"), [(0.25, 4, 6), (0.9, 1, 1)])
 def test_every_group_loses_its_share(trained, ratio, conv, hidden):
     pruned = prune(trained, models.labelled_images(16), ratio, verbose=0)
     assert pruned.get_layer("conv").filters == conv
@@ -103,7 +101,7 @@ def test_fit_works_at_once_and_improves(loss, metrics):
     x, y = models.labelled_images(128)
     model = models.classifier(compiled=False)
     model.compile(keras.optimizers.Adam(0.01), loss, metrics=metrics)
-    model.fit(x, y, epochs=10, verbose=0)
+    model.fit(x, y, epochs=5, verbose=0)
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(50)
     pruned = prune(model, data, 0.5, verbose=0)
     before = pruned.evaluate(x, y, verbose=0, return_dict=True)
