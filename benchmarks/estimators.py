@@ -25,6 +25,7 @@ import keras
 import networks
 import numpy as np
 import scipy.stats
+import tensorflow as tf
 from keras import layers
 
 import keras_shapley_prune
@@ -109,7 +110,6 @@ def coalition_table(model, data, name):
     loss = resolve_loss(model)
     images, labels = data
     cut = suffix.advance({channel_map.graph.inputs[0]: keras.ops.array(images)})
-    import tensorflow as tf
 
     @tf.function
     def value(coalition):
@@ -126,7 +126,8 @@ def shapiq_estimates(table, num_units, seed):
     from shapiq import approximator
 
     def game(coalitions):
-        return table[coalitions.astype(int) @ (1 << np.arange(num_units))]
+        numbers = np.atleast_2d(coalitions).astype(int) @ (1 << np.arange(num_units))
+        return table[numbers]
 
     for cost in [c for c in COSTS if c >= 1]:
         budget = round(cost * (num_units + 1))

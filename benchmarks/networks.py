@@ -8,7 +8,6 @@ in a cache folder:
     --cache DIR   where networks trained here are kept
 """
 
-import argparse
 import dataclasses
 import pathlib
 
@@ -50,7 +49,7 @@ class Problem:
 
 def add_arguments(parser):
     """Adds the options that say where data and networks are."""
-    parser.add_argument("--tfds", default="/work/data/tfds", help="tfds data_dir")
+    parser.add_argument("--tfds", default=None, help="tfds data_dir")
     parser.add_argument("--shared", default="../shared/data", help="CIFAR-10 files")
     parser.add_argument("--cache", default=".cache", help="networks trained here")
 
@@ -121,10 +120,3 @@ def cifar10(args, name="resnet20"):
         (prepare(arrays["x_train"]), arrays["y_train"].ravel()),
         (prepare(arrays["x_test"]), arrays["y_test"].ravel()),
     )
-
-
-def parse(description):
-    """Parses a benchmark's options: those of `add_arguments` alone."""
-    parser = argparse.ArgumentParser(description=description)
-    add_arguments(parser)
-    return parser.parse_args()
