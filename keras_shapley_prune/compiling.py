@@ -43,8 +43,14 @@ def _renew(configurable):
     """Returns a new object from the config of another."""
     if not hasattr(configurable, "get_config"):
         return configurable
+    if type(configurable) is keras.metrics.MeanMetricWrapper:
+        return type(configurable)(  # its config holds the function by name
+            configurable._fn,
+            name=configurable.name,
+            dtype=configurable.dtype,
+            **configurable._fn_kwargs,
+        )
     schedule = getattr(configurable, "_learning_rate", None)
-    function = getattr(configurable, "_fn", None)  # of a MeanMetricWrapper
-    used = [type(configurable), type(schedule), *([function] if function else [])]
-    with keras.saving.custom_object_scope({x.__name__: x for x in used}):
+    used = [type(configurable), type(schedule)]
+    with keras.saving.custom_object_scope({cls.__name__: cls for cls in used}):
         return type(configurable).from_config(configurable.get_config())

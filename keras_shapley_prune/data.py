@@ -42,7 +42,8 @@ class CalibrationData:
         if y is None and self._needs_labels:
             raise ValueError(
                 "Argument `dataset` should hold labels: batches `(x, y)` or "
-                "`(x, y, sample_weight)`. Received: batches of inputs only"
+                "`(x, y, sample_weight)`. Received: batches of inputs only (arrays go "
+                "into a tuple `(x, y)`; a list is read as a list of batches)"
             )
         values = [
             _fit_input(value, tensor)

@@ -4,7 +4,7 @@ from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.compiling import copy_compile_config
 from keras_shapley_prune.ranking import ShapleyRanker
 from keras_shapley_prune.selection import check_ratio, select_units
-from keras_shapley_prune.surgery import remove_channels
+from keras_shapley_prune.surgery import check_copies, remove_channels
 
 
 def prune(
@@ -59,6 +59,7 @@ def prune(
         )
     ranker = ranker or ShapleyRanker(loss=loss)
     channel_map = trace_channels(model)
+    check_copies(channel_map.graph)
     compile_config = copy_compile_config(model)
     ranking = ranker.rank(
         model, dataset, layers=layers, channel_map=channel_map, verbose=verbose

@@ -59,6 +59,19 @@ def remove_channels(model, keep, channel_map=None):
     return pruned
 
 
+def check_copies(graph):
+    """Raises an error if a layer of a model cannot be re-created from its config.
+
+    Args:
+        graph: The recorded `Graph` of the model.
+
+    Raises:
+        ValueError: If a layer cannot; the message names it.
+    """
+    for operation in dict.fromkeys(call.operation for call in graph.calls):
+        _copy_operation(operation, {})
+
+
 def _rebuild(model, copy):
     """Re-creates a Sequential or functional model of copies of its operations."""
     if isinstance(model, keras.Sequential):
@@ -79,6 +92,17 @@ def _copy_operation(operation, kept_at):
             return type(operation).from_config(operation.get_config())
         except (NotImplementedError, TypeError):
             return operation  # it has no weights and no size: it can serve both
+    try:
+        return _copy_layer(operation, kept_at)
+    except Exception as error:
+        raise ValueError(
+            "Expected a model whose layers can be re-created from their configs. "
+            f"Received: layer {operation.name!r} (of type {type(operation)}), which "
+            f"cannot: {error}"
+        ) from error
+
+
+def _copy_layer(operation, kept_at):
     config = _config_of(operation)
     spec = find_spec(operation)
     if kept_at and spec.size:

@@ -1,5 +1,7 @@
 """Tests of the compile configuration of the copy."""
 
+import functools
+
 import keras
 import models
 import numpy as np
@@ -116,6 +118,10 @@ def test_losses(loss, optimizer):
         (OddMetric(name="odd"), "odd"),
         (keras.metrics.SparseTopKCategoricalAccuracy(2, name="top2"), "top2"),
         (keras.metrics.MeanMetricWrapper(odd_metric, name="wrapped"), "wrapped"),
+        (
+            keras.metrics.MeanMetricWrapper(functools.partial(odd_metric), name="part"),
+            "part",
+        ),
     ],
 )
 def test_metrics(metric, name):

@@ -1,11 +1,15 @@
 """Settings and fixtures of all tests."""
 
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import pytest
+
+# Models are full of cycles: the default thresholds would spend the time on looking.
+gc.set_threshold(200_000, 20, 100)
 
 
 @pytest.fixture(autouse=True)

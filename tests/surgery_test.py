@@ -10,7 +10,7 @@ from keras import layers
 
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.masking import mask_channels
-from keras_shapley_prune.surgery import remove_channels
+from keras_shapley_prune.surgery import check_copies, remove_channels
 
 
 def _halve(model):
@@ -298,3 +298,25 @@ def test_keep_is_checked():
     channel_map = trace_channels(model)
     with pytest.raises(ValueError, match="Argument `keep`"):
         remove_channels(model, np.zeros(channel_map.num_units, bool))
+
+
+def test_a_layer_that_cannot_be_made_anew_is_named():
+    class Sized(layers.Layer):
+        def __init__(self, size, **kwargs):
+            super().__init__(**kwargs)
+            self.size = [size]
+
+        def call(self, inputs):
+            return inputs * len(self.size)
+
+        def get_config(self):
+            return super().get_config()
+
+    inputs = keras.Input((4,))
+    x = Sized(3, name="sized")(layers.Dense(6, name="hidden")(inputs))
+    x = layers.Dense(5, name="free")(x)
+    model = keras.Model(inputs, layers.Dense(2, name="last")(x))
+    with pytest.raises(ValueError, match=r"layer 'sized'.*Sized.*size"):
+        check_copies(trace_channels(model).graph)
+    with pytest.raises(ValueError, match=r"layer 'sized'"):
+        _halve(model)
