@@ -1,6 +1,7 @@
 """Structured pruning of Keras 3 models by Shapley values."""
 
-from keras_shapley_prune.channels import ChannelGroup, ChannelMap, trace_channels
+from keras_shapley_prune.channel_map import ChannelGroup, ChannelMap
+from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.costs import count_flops, measure_latency
 from keras_shapley_prune.layer_specs import register_layer
 from keras_shapley_prune.masking import ChannelMask, mask_channels

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.channels import kept, trace_channels
+from keras_shapley_prune.channel_map import kept
+from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.graph import new_inputs, run_calls
 
 

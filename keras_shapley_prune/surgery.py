@@ -5,7 +5,8 @@ import warnings
 import keras
 import numpy as np
 
-from keras_shapley_prune.channels import kept, trace_channels
+from keras_shapley_prune.channel_map import kept
+from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.graph import functional_view, new_inputs
 from keras_shapley_prune.layer_specs import find_spec
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_shapley_prune.channels import FIXED, kept, trace_channels
+from keras_shapley_prune.channel_map import FIXED, kept
+from keras_shapley_prune.channels import trace_channels
 
 
 def _trace(builder):

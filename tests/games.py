@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from keras_shapley_prune.channels import kept, trace_channels
+from keras_shapley_prune.channel_map import kept
+from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.masking import mask_channels
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.ranking.moments import ExampleMoments
+from keras_shapley_prune.ranking.walks import evaluate_folded
 
 
 class _OneLook:
@@ -67,26 +68,13 @@ class LeaveOneOutEstimator(_OneLook):
     def estimate(self, play, everything, fold):
         """Returns the estimates, shape `(batch, num_units)`."""
         batch, num_units = tf.shape(everything)[0], everything.shape[1]
-        without_one = 1.0 - tf.eye(num_units)
-        num_rounds = -(-num_units // fold)
-        values = tf.TensorArray(tf.float32, num_rounds, element_shape=[None, None])
 
-        def next_round(round_, values):
-            part = without_one[round_ * fold : (round_ + 1) * fold]
-            copies = tf.shape(part)[0]
-            worth = play(tf.repeat(part, batch, axis=0), copies)
-            padding = [[0, fold - copies], [0, 0]]
-            worth = tf.pad(tf.reshape(worth, [copies, batch]), padding)
-            return round_ + 1, values.write(round_, worth)
+        def without(steps):
+            others = 1.0 - tf.one_hot(steps, num_units)
+            return tf.repeat(others[:, tf.newaxis], batch, axis=1)
 
-        _, values = tf.while_loop(
-            lambda round_, _: round_ < num_rounds,
-            next_round,
-            (0, values),
-            parallel_iterations=1,
-        )
-        without = values.concat()[:num_units]
-        return tf.transpose(play(everything)[tf.newaxis] - without)
+        left = evaluate_folded(play, without, num_units, batch, fold)
+        return tf.transpose(play(everything)[tf.newaxis] - left)
 
 
 class ActivationEstimator(_OneLook):

@@ -15,6 +15,7 @@ from keras_shapley_prune.ranking.exact import (
 from keras_shapley_prune.ranking.moments import DrawMoments, ExampleMoments
 from keras_shapley_prune.ranking.walks import (
     draw_antithetic_ranks,
+    evaluate_folded,
     walk_marginals,
     walk_values,
 )
@@ -161,25 +162,14 @@ class ExactEstimator:
     def estimate(self, value_of, draw, fold):
         num_units, batch = draw.shape[1], tf.shape(draw)[0]
         coalitions = tf.constant(all_coalitions(num_units))
-        weights = tf.constant(shapley_weights(num_units), tf.float64)
-        num_rounds = -(-(2**num_units) // fold)
 
-        def next_round(round_, total):
-            start = round_ * fold
-            part = coalitions[start : start + fold]
-            copies = tf.shape(part)[0]
-            worth = value_of(tf.repeat(part, batch, axis=0), copies)
-            worth = tf.cast(tf.reshape(worth, [copies, batch]), tf.float64)
-            share = tf.matmul(weights[start : start + fold], worth, transpose_a=True)
-            return round_ + 1, total + share
+        def chosen(steps):
+            return tf.repeat(tf.gather(coalitions, steps)[:, tf.newaxis], batch, axis=1)
 
-        _, shapley = tf.while_loop(
-            lambda round_, _: round_ < num_rounds,
-            next_round,
-            (0, tf.zeros([num_units, batch], tf.float64)),
-            parallel_iterations=1,
-        )
-        return tf.cast(tf.transpose(shapley), tf.float32)
+        values = evaluate_folded(value_of, chosen, 2**num_units, batch, fold)
+        weights = tf.constant(shapley_weights(num_units))
+        shapley = tf.matmul(tf.cast(values, tf.float64), weights, transpose_a=True)
+        return tf.cast(shapley, tf.float32)
 
 
 ESTIMATORS = {

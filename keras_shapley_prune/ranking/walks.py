@@ -29,29 +29,30 @@ def draw_antithetic_ranks(generator, num_examples, num_permutations, num_units):
     return ranks.reshape(num_examples, num_permutations, num_units).swapaxes(0, 1)
 
 
-def walk_values(value_of, ranks, fold=1):
-    """Walks every example of a batch along its own permutation.
+def evaluate_folded(value_of, coalitions_at, num_steps, batch, fold):
+    """Evaluates a sequence of coalitions for every example, several at a time.
 
     Args:
         value_of: Callable `fn(coalitions, copies)`: coalitions, float tensor of shape
             `(copies * batch, num_units)` with 1 for a unit that is in, the whole batch
             `copies` times over -> values, shape `(copies * batch,)`.
-        ranks: Int32 tensor, shape `(batch, num_units)`, the step at which each unit
-            is removed.
+        coalitions_at: Callable: integer tensor, shape `(fold,)`, of steps ->
+            coalitions, `(fold, batch, num_units)`.
+        num_steps: Integer, the length of the sequence.
+        batch: Integer tensor, the number of examples.
         fold: Integer tensor, how many steps are evaluated at once.
 
     Returns:
-        Float tensor, shape `(num_units + 1, batch)`: the value of the network that is
-        left after each number of removals.
+        Float tensor, shape `(num_steps, batch)`.
     """
-    batch, num_units = tf.shape(ranks)[0], ranks.shape[1]
-    num_rounds = -(-(num_units + 1) // fold)
+    num_rounds = -(-num_steps // fold)
     values = tf.TensorArray(tf.float32, num_rounds, element_shape=[None, None])
 
     def next_round(round_, values):
-        steps = tf.minimum(round_ * fold + tf.range(fold), num_units)
-        inside = ranks[tf.newaxis] >= steps[:, tf.newaxis, tf.newaxis]
-        coalitions = tf.reshape(tf.cast(inside, tf.float32), [-1, num_units])
+        # The last round is filled up with its last step.
+        steps = tf.minimum(round_ * fold + tf.range(fold), num_steps - 1)
+        coalitions = coalitions_at(steps)
+        coalitions = tf.reshape(coalitions, [-1, coalitions.shape[-1]])
         worth = tf.reshape(value_of(coalitions, fold), [fold, batch])
         return round_ + 1, values.write(round_, worth)
 
@@ -61,7 +62,28 @@ def walk_values(value_of, ranks, fold=1):
         (0, values),
         parallel_iterations=1,
     )
-    return values.concat()[: num_units + 1]
+    return values.concat()[:num_steps]
+
+
+def walk_values(value_of, ranks, fold=1):
+    """Walks every example of a batch along its own permutation.
+
+    Args:
+        value_of: As in `evaluate_folded`.
+        ranks: Int32 tensor, shape `(batch, num_units)`, the step at which each unit
+            is removed.
+        fold: As in `evaluate_folded`.
+
+    Returns:
+        Float tensor, shape `(num_units + 1, batch)`: the value of the network that is
+        left after each number of removals.
+    """
+
+    def left_after(steps):
+        return tf.cast(ranks >= steps[:, tf.newaxis, tf.newaxis], tf.float32)
+
+    num_steps = ranks.shape[1] + 1
+    return evaluate_folded(value_of, left_after, num_steps, tf.shape(ranks)[0], fold)
 
 
 def walk_marginals(values, ranks):
