@@ -16,6 +16,7 @@ is the only one they know.
 
 import argparse
 import csv
+import itertools
 import os
 import pathlib
 
@@ -31,7 +32,7 @@ from keras import layers
 import keras_shapley_prune
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.losses import resolve_loss
-from keras_shapley_prune.ranking.exact import all_coalitions
+from keras_shapley_prune.ranking.exact import all_coalitions, shapley_weights
 from keras_shapley_prune.ranking.suffix import plan_suffixes
 
 NUM_EXAMPLES = 200
@@ -88,24 +89,24 @@ def score(estimate, truth):
     return error, scipy.stats.kendalltau(estimate, truth).statistic, overlap
 
 
-def our_estimates(model, data, chosen, num_units, seed):
-    """Yields `(estimator, cost in walks, group -> values)`."""
+def our_estimates(model, data, group, seed):
+    """Yields `(estimator, cost in walks, values)`."""
+    walk = group.num_units + 1
     for cost in COSTS:
         for estimator in ("permutation", "shared_permutation", "gradient"):
-            per_draw = 3 if estimator == "gradient" else num_units + 1
-            num_draws = round(cost * (num_units + 1) / per_draw)
+            num_draws = round(cost * walk / (5 if estimator == "gradient" else walk))
             if num_draws < 1:
                 continue
             ranker = keras_shapley_prune.ShapleyRanker(
                 estimator, num_draws, batch_size=100, seed=seed
             )
-            yield estimator, cost, ranker.rank(model, data, layers=chosen, verbose=0)
+            ranking = ranker.rank(model, data, layers=group.name, verbose=0)
+            yield estimator, cost, ranking[group.name].values
 
 
-def coalition_table(model, data, name):
+def coalition_table(model, data, group):
     """Returns the mean value of every coalition of a group, `(2**n,)`."""
     channel_map = trace_channels(model)
-    group = next(g for g in channel_map.groups if g.name == name)
     ((_, suffix),) = plan_suffixes(channel_map, [group])
     loss = resolve_loss(model)
     images, labels = data
@@ -147,43 +148,23 @@ def shapiq_estimates(table, num_units, seed):
 def measure(args):
     """Yields a row for each game, estimator, cost and seed."""
     for name, model, data, chosen, exact in load_problems(args):
-        truth_ranker = (
-            keras_shapley_prune.ShapleyRanker("exact", batch_size=2000)
-            if exact
-            else keras_shapley_prune.ShapleyRanker(num_draws=60, seed=999)
-        )
-        groups = {g.name: g for g in trace_channels(model).select_groups(chosen)}
-        for group in groups.values():
+        for group in trace_channels(model).select_groups(chosen):
             kind = "exact" if exact else "large"
-            truth = truth_ranker.rank(model, data, layers=group.name, verbose=1)
-            truth = truth[group.name].values
-            table = coalition_table(model, data, group.name) if exact else None
+            if exact:
+                table = coalition_table(model, data, group)
+                truth = shapley_weights(group.num_units).T @ table
+            else:
+                ranker = keras_shapley_prune.ShapleyRanker(num_draws=60, seed=999)
+                ranking = ranker.rank(model, data, layers=group.name)
+                truth = ranking[group.name].values
             for seed in range(args.seeds):
-                for estimator, cost, ranking in our_estimates(
-                    model, data, group.name, group.num_units, seed
-                ):
-                    yield (
-                        kind,
-                        name,
-                        group.name,
-                        estimator,
-                        cost,
-                        seed,
-                        *score(ranking[group.name].values, truth),
-                    )
+                estimates = our_estimates(model, data, group, seed)
                 if exact:
-                    for estimator, cost, values in shapiq_estimates(
-                        table, group.num_units, seed
-                    ):
-                        yield (
-                            kind,
-                            name,
-                            group.name,
-                            estimator,
-                            cost,
-                            seed,
-                            *score(values, truth),
-                        )
+                    theirs = shapiq_estimates(table, group.num_units, seed)
+                    estimates = itertools.chain(estimates, theirs)
+                for estimator, cost, values in estimates:
+                    where = kind, name, group.name, estimator, cost, seed
+                    yield *where, *score(values, truth)
 
 
 def summarize(rows):
