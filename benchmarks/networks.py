@@ -3,9 +3,8 @@
 Data comes from folders that are given on the command line, trained networks are kept
 in a cache folder:
 
-    --tfds DIR    TensorFlow Datasets' data_dir, with fashion_mnist prepared
-    --shared DIR  a folder with cifar10_8k.npz and the pretrained CIFAR-10 networks
-    --cache DIR   where networks trained here are kept
+    --tfds DIR   TensorFlow Datasets' data_dir, with fashion_mnist prepared
+    --cache DIR  where networks trained here are kept
 """
 
 import dataclasses
@@ -25,14 +24,12 @@ class Problem:
         model: The trained `keras.Model`, compiled with its loss.
         train: Tuple `(x, y)`, calibration images are drawn from it.
         test: Tuple `(x, y)`.
-        layers: Pattern of the layers to prune, or `None` for all.
     """
 
     name: str
     model: keras.Model
     train: tuple
     test: tuple
-    layers: object = None
 
     def calibration(self, num_examples, seed):
         """Returns `(x, y)` of examples drawn from the training set."""
@@ -40,17 +37,10 @@ class Problem:
         drawn = drawn[:num_examples]
         return self.train[0][drawn], self.train[1][drawn]
 
-    def accuracy(self, model, num_examples=None):
-        """Returns the share of test examples that `model` gets right."""
-        x, y = (array[:num_examples] for array in self.test)
-        predicted = model.predict(x, batch_size=500, verbose=0).argmax(axis=-1)
-        return float(np.mean(predicted == y))
-
 
 def add_arguments(parser):
     """Adds the options that say where data and networks are."""
     parser.add_argument("--tfds", default=None, help="tfds data_dir")
-    parser.add_argument("--shared", default="../shared/data", help="CIFAR-10 files")
     parser.add_argument("--cache", default=".cache", help="networks trained here")
 
 
@@ -99,24 +89,3 @@ def _convolutional_network(shape, widths, num_steps):
     optimizer = keras.optimizers.Adam(schedule)
     model.compile(optimizer, loss, metrics=["accuracy"])
     return model
-
-
-def cifar10(args, name="resnet20"):
-    """A pretrained CIFAR-10 ResNet of the shared folder, its inner channels."""
-    folder = pathlib.Path(args.shared)
-    with np.load(folder / "cifar10_8k.npz") as data:
-        arrays = {key: data[key] for key in data.files}
-    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-
-    def prepare(images):
-        return ((images / 255 - mean) / std).astype("float32")
-
-    model = keras.models.load_model(folder / f"{name}_cifar10.keras")
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("sgd", loss, metrics=["accuracy"])
-    return Problem(
-        name,
-        model,
-        (prepare(arrays["x_train"]), arrays["y_train"].ravel()),
-        (prepare(arrays["x_test"]), arrays["y_test"].ravel()),
-    )
