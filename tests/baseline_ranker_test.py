@@ -171,3 +171,5 @@ def test_prune_takes_a_baseline(chain):
 def test_an_unknown_criterion():
     with pytest.raises(ValueError, match=r"`criterion`.*'l1_norm'.*'best'"):
         BaselineRanker("best")
+    with pytest.raises(ValueError, match=r"`batch_size`.*batch_size=0"):
+        BaselineRanker("taylor", batch_size=0)

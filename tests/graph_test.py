@@ -103,17 +103,6 @@ def test_new_inputs_keep_structure_shape_dtype_and_name():
         assert (new.shape, new.dtype, new.name) == (old.shape, old.dtype, old.name)
 
 
-class Subclassed(keras.Model):
-    """A model whose graph is Python code."""
-
-    def __init__(self):
-        super().__init__(name="mine")
-        self.dense = layers.Dense(2)
-
-    def call(self, inputs):
-        return self.dense(inputs)
-
-
 def _called(model):
     model(np.ones((1, 3), "float32"))
     return model
@@ -123,8 +112,8 @@ def _called(model):
     ("build", "words"),
     [
         (lambda: keras.Sequential([layers.Dense(3)], name="mine"), "an unbuilt model"),
-        (Subclassed, "a subclassed model"),
-        (lambda: _called(Subclassed()), "a subclassed model"),
+        (models.Subclassed, "a subclassed model"),
+        (lambda: _called(models.Subclassed()), "a subclassed model"),
         (lambda: layers.Dense(3, name="mine"), "Dense"),
         (lambda: "model.keras", "'model.keras'"),
         (lambda: None, "None"),

@@ -186,6 +186,17 @@ BUILDERS = (
 )
 
 
+class Subclassed(keras.Model):
+    """A model whose graph is Python code."""
+
+    def __init__(self):
+        super().__init__(name="mine")
+        self.dense = layers.Dense(2)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
 def randomize(model, seed=0):
     """Gives every weight a random value, BN statistics too: nothing is trivial."""
     generator = np.random.default_rng(seed)

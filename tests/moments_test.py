@@ -1,5 +1,7 @@
 """Tests of the running sums behind values and standard errors."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -79,6 +81,20 @@ def test_draws_of_an_example_are_averaged_first():
     expected = per_example.std(axis=0, ddof=1) / np.sqrt(10)
     np.testing.assert_allclose(moments.standard_error, expected)
     assert (moments.num_examples, moments.num_samples) == (10, 40)
+
+
+def test_states_of_different_examples_add_up():
+    samples = _samples()[np.newaxis]
+    together, *parts = (ExampleMoments(3, block_size=2) for _ in range(3))
+    together.add(samples)
+    for part, half in zip(parts, np.split(samples, 2, axis=1), strict=True):
+        part.add(half)
+    sizes = {"num_units": 3, "block_size": 2}
+    names = [f.name for f in dataclasses.fields(together) if f.name not in sizes]
+    sums = {n: getattr(parts[0], n) + getattr(parts[1], n) for n in names}
+    merged = ExampleMoments(**sizes, **sums)
+    np.testing.assert_allclose(merged.mean, together.mean)
+    np.testing.assert_allclose(merged.standard_error, together.standard_error)
 
 
 def test_shared_draws_err_by_their_own_spread():

@@ -192,22 +192,11 @@ def test_bad_ratios(trained, ratio):
     assert f"Received: ratio={ratio!r}" in message
 
 
-class Subclassed(keras.Model):
-    """A model whose graph is Python code."""
-
-    def __init__(self):
-        super().__init__(name="mine")
-        self.dense = layers.Dense(2)
-
-    def call(self, inputs):
-        return self.dense(inputs)
-
-
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (lambda: keras.Sequential([layers.Dense(3)], name="mine"), "unbuilt.*'mine'"),
-        (Subclassed, "a subclassed model named 'mine'"),
+        (models.Subclassed, "a subclassed model named 'mine'"),
         (lambda: layers.Dense(3), "Received: model=<Dense"),
         (lambda: None, "Received: model=None"),
         (lambda: "model.keras", "Received: model='model.keras'"),

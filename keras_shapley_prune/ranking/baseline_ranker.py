@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.ranking.baselines import BASELINES
-from keras_shapley_prune.ranking.ranker import rank_by_sampling
+from keras_shapley_prune.ranking.ranker import check_integer, rank_by_sampling
 from keras_shapley_prune.ranking.ranking import GroupScores, Ranking
 from keras_shapley_prune.ranking.values import resolve_value
 from keras_shapley_prune.ranking.weight_scores import WEIGHT_SCORES
@@ -33,7 +33,7 @@ class BaselineRanker:
         seed: Integer, for `"random"`.
 
     Raises:
-        ValueError: If `criterion` is none of these.
+        ValueError: If an argument is not of that form.
 
     Example:
 
@@ -48,6 +48,8 @@ class BaselineRanker:
                 f"Argument `criterion` should be one of {list(BASELINE_NAMES)}. "
                 f"Received: criterion={criterion!r}"
             )
+        check_integer("batch_size", batch_size, 1)
+        check_integer("seed", seed, 0)
         self.criterion = criterion
         self.value = value
         self.loss = loss

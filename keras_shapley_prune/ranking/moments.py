@@ -10,8 +10,8 @@ class ExampleMoments:
     """Sums over blocks of examples, for draws of each example's own.
 
     An observation is the average over a block of examples whose draws belong
-    together (an antithetic pair is never split). Everything is a sum, so that two
-    states of different examples add up field by field.
+    together (an antithetic pair is never split). But for the two sizes everything is
+    a sum: two states of different examples add up field by field.
 
     Attributes:
         num_units: Integer.

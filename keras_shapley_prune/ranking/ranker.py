@@ -10,6 +10,15 @@ from keras_shapley_prune.ranking.ranking import GroupScores, Ranking
 from keras_shapley_prune.ranking.suffix import plan_suffixes
 
 
+def check_integer(name, value, least):
+    """Raises a `ValueError` unless an argument is an integer of at least `least`."""
+    if not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(
+            f"Argument `{name}` should be an integer, at least {least}. "
+            f"Received: {name}={value!r}"
+        )
+
+
 def rank_by_sampling(
     model, dataset, value, estimator, layers, channel_map, batch_size, verbose
 ):

@@ -1,9 +1,7 @@
 """Shapley values of filters: the ranker that people use."""
 
-import numpy as np
-
 from keras_shapley_prune.ranking.estimators import ESTIMATORS
-from keras_shapley_prune.ranking.ranker import rank_by_sampling
+from keras_shapley_prune.ranking.ranker import check_integer, rank_by_sampling
 from keras_shapley_prune.ranking.values import resolve_value
 
 
@@ -70,16 +68,9 @@ class ShapleyRanker:
                 f"Argument `estimator` should be one of {sorted(ESTIMATORS)}. "
                 f"Received: estimator={estimator!r}"
             )
-        for name, number, least in (
-            ("num_draws", num_draws, 1),
-            ("batch_size", batch_size, 1),
-            ("seed", seed, 0),
-        ):
-            if not isinstance(number, (int, np.integer)) or number < least:
-                raise ValueError(
-                    f"Argument `{name}` should be an integer, at least {least}. "
-                    f"Received: {name}={number!r}"
-                )
+        check_integer("num_draws", num_draws, 1)
+        check_integer("batch_size", batch_size, 1)
+        check_integer("seed", seed, 0)
         self.estimator = estimator
         self.num_draws = num_draws
         self.value = value
