@@ -7,6 +7,12 @@ import keras
 import numpy as np
 
 from keras_shapley_prune.flows import FLOWS, concatenate, join, keep, reduce
+from keras_shapley_prune.linear_forms import (
+    ConvolutionForm,
+    DenseForm,
+    SeparableForm,
+    TransposedForm,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,6 +185,22 @@ def find_spec(operation):
     if kind.__module__.startswith("keras.src.ops."):
         return _OPERATION_SPECS.get(kind.__name__)
     return _SPECS.get(kind)
+
+
+_LINEAR_FORMS = {
+    keras.layers.Dense: DenseForm,
+    keras.layers.Conv2D: ConvolutionForm,
+    keras.layers.Conv2DTranspose: TransposedForm,
+    keras.layers.SeparableConv2D: SeparableForm,
+}
+
+
+def find_linear_form(operation):
+    """Returns the `LinearForm` of a layer that mixes channels, or `None`."""
+    form = _LINEAR_FORMS.get(type(operation))
+    last = getattr(operation, "data_format", None) != "channels_first"
+    plain = last and getattr(operation, "groups", 1) == 1
+    return form(operation) if form and plain else None
 
 
 def _resize_target(config, size):

@@ -1,0 +1,82 @@
+"""Second moments of a layer's input and target: sums, and nothing but sums."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+
+@dataclasses.dataclass
+class Gram:
+    """Sums over the rows of a linear layer. Those of different data add up.
+
+    Attributes:
+        num_columns: Integer, of the rows.
+        num_outputs: Integer, of the targets.
+        count: Integer, rows so far.
+        sum_x: Float array, shape `(num_columns,)`.
+        sum_y: Float array, shape `(num_outputs,)`.
+        xx: Float array, shape `(num_columns, num_columns)`.
+        xy: Float array, shape `(num_columns, num_outputs)`.
+        yy: Float array, shape `(num_outputs,)`, sums of squares.
+    """
+
+    num_columns: int
+    num_outputs: int
+    count: int = 0
+    sum_x: np.ndarray = None
+    sum_y: np.ndarray = None
+    xx: np.ndarray = None
+    xy: np.ndarray = None
+    yy: np.ndarray = None
+
+    def __post_init__(self):
+        columns, outputs = self.num_columns, self.num_outputs
+        shapes = dict(
+            sum_x=columns,
+            sum_y=outputs,
+            xx=(columns, columns),
+            xy=(columns, outputs),
+            yy=outputs,
+        )
+        for name, shape in shapes.items():
+            if getattr(self, name) is None:
+                setattr(self, name, np.zeros(shape))
+
+    def add(self, rows, targets):
+        """Adds rows.
+
+        Args:
+            rows: Float32 tensor, shape `(..., num_columns)`.
+            targets: Float32 tensor, shape `(..., num_outputs)`, of as many rows.
+        """
+        rows = tf.reshape(rows, [-1, self.num_columns])
+        targets = tf.reshape(targets, [-1, self.num_outputs])
+        self.count += int(rows.shape[0])
+        self.sum_x += tf.reduce_sum(rows, axis=0).numpy()
+        self.sum_y += tf.reduce_sum(targets, axis=0).numpy()
+        self.xx += tf.matmul(rows, rows, transpose_a=True).numpy()
+        self.xy += tf.matmul(rows, targets, transpose_a=True).numpy()
+        self.yy += tf.reduce_sum(targets**2, axis=0).numpy()
+
+    def __add__(self, other):
+        """Returns the sums over the rows of both."""
+        names = [f.name for f in dataclasses.fields(self)][2:]
+        sums = {name: getattr(self, name) + getattr(other, name) for name in names}
+        return Gram(self.num_columns, self.num_outputs, **sums)
+
+    def covariances(self, centred=True):
+        """Returns means and covariances.
+
+        Args:
+            centred: Boolean. Without, the means are 0 and moments about 0 come back.
+
+        Returns:
+            Tuple `(mean_x, mean_y, xx, xy, yy)`, all divided by `count`.
+        """
+        mean_x, mean_y = self.sum_x / self.count, self.sum_y / self.count
+        if not centred:
+            mean_x, mean_y = np.zeros_like(mean_x), np.zeros_like(mean_y)
+        xx = self.xx / self.count - np.outer(mean_x, mean_x)
+        xy = self.xy / self.count - np.outer(mean_x, mean_y)
+        return mean_x, mean_y, xx, xy, self.yy / self.count - mean_y**2

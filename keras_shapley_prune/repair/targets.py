@@ -1,0 +1,85 @@
+"""What a repaired layer should return: the original's output, and more."""
+
+import keras
+import tensorflow as tf
+
+
+def find_normalization(graph, call):
+    """Returns the BatchNormalization that reads a call's output and no other does.
+
+    Args:
+        graph: The recorded `Graph`.
+        call: One of its calls.
+
+    Returns:
+        The next `Call`, of a BatchNormalization that is called once, or `None`.
+    """
+    readers = graph.consumers().get(call.outputs[0], [])
+    if len(readers) != 1 or call.outputs[0] in graph.outputs:
+        return None
+    (reader,) = readers
+    uses = [c for c in graph.calls if c.operation is reader.operation]
+    is_one = isinstance(reader.operation, keras.layers.BatchNormalization)
+    return reader if is_one and len(uses) == 1 else None
+
+
+class SkipCompensation:
+    """What an addition after a layer lacks on its other side.
+
+    In a residual block the last convolution can make up for what the skip connection
+    lost: then the sum, and not only the convolution's output, is as in the original.
+
+    Args:
+        graph: The recorded `Graph` of the original.
+        other_graph: That of the pruned model, the same calls in the same order.
+        call: The call of the layer, linear up to its output.
+    """
+
+    def __init__(self, graph, other_graph, call):
+        self._pairs, self._normalization = [], None
+        if not _is_linear(call.operation):
+            return
+        normalization = find_normalization(graph, call)
+        tensor = call.outputs[0] if normalization is None else normalization.outputs[0]
+        readers = graph.consumers().get(tensor, [])
+        if len(readers) != 1 or not _is_addition(readers[0]):
+            return
+        (addition,) = readers
+        if [t.shape for t in addition.inputs] != [tensor.shape] * len(addition.inputs):
+            return
+        twin = other_graph.calls[addition.index]
+        self._pairs = [
+            pair
+            for pair in zip(addition.inputs, twin.inputs, strict=True)
+            if pair[0] is not tensor
+        ]
+        self._normalization = normalization and normalization.operation
+
+    def __call__(self, original, pruned):
+        """Returns what to add to the target, or 0.
+
+        Args:
+            original: Dict: symbolic tensor -> value, of the original.
+            pruned: The same of the pruned model.
+        """
+        known = [(a, b) for a, b in self._pairs if a in original and b in pruned]
+        lacking = sum(tf.cast(original[a] - pruned[b], tf.float32) for a, b in known)
+        if not known or self._normalization is None:
+            return lacking
+        bn = self._normalization
+        scale = tf.math.rsqrt(bn.moving_variance + bn.epsilon)
+        scale = scale * bn.gamma if bn.scale else scale
+        # A channel that the normalization all but switches off cannot carry it.
+        usable = tf.abs(scale) > 1e-3 * tf.reduce_max(tf.abs(scale))
+        return tf.where(usable, lacking / tf.where(usable, scale, 1.0), 0.0)
+
+
+def _is_linear(operation):
+    activation = getattr(operation, "activation", None)
+    return activation is None or activation is keras.activations.linear
+
+
+def _is_addition(call):
+    kind = type(call.operation)
+    raw = kind.__name__ == "Add" and kind.__module__.startswith("keras.src.ops.")
+    return len(call.inputs) > 1 and (kind is keras.layers.Add or raw)
