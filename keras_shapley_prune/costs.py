@@ -25,15 +25,15 @@ def count_flops(model):
     """
     total = 0
     for call in record_graph(model).calls:
-        flops = _count_call(call)
+        flops = count_call_flops(call)
         if flops is None:
             return None
         total += flops
     return total
 
 
-def _count_call(call):
-    """Counts the operations of one call, or returns `None` if they are not known."""
+def count_call_flops(call):
+    """Counts the operations of one call, see `count_flops`."""
     if isinstance(call.operation, keras.Model):
         return count_flops(call.operation)
     weights = getattr(call.operation, "weights", ())
@@ -44,6 +44,24 @@ def _count_call(call):
     if positions is None:
         return None
     return sum(2 * math.prod(kernel.shape) * positions for kernel in kernels)
+
+
+def estimate_cost(call):
+    """Returns what a call costs about, in floating-point operations.
+
+    To write (and read again) an element costs as much as some twenty of them.
+
+    Args:
+        call: A recorded `Call`.
+
+    Returns:
+        Integer, or `None` if a size is not known.
+    """
+    flops = count_call_flops(call)
+    shapes = [tensor.shape[1:] for tensor in call.outputs]
+    if flops is None or any(None in shape for shape in shapes):
+        return None
+    return flops + 20 * sum(math.prod(shape) for shape in shapes)
 
 
 def _count_positions(call):

@@ -17,10 +17,13 @@ class Frontier:
         batches: List of lists of input tensors, one list a batch.
         edit_input: See `run_calls`.
         memory: Integer, bytes.
+
+    Attributes:
+        position: Integer, the index of the next call.
     """
 
     def __init__(self, graph, batches, edit_input=None, memory=MEMORY):
-        self._graph, self._edit_input, self._memory = graph, edit_input, memory
+        self._graph, self.edit_input, self._memory = graph, edit_input, memory
         self._inputs = [dict(zip(graph.inputs, x, strict=True)) for x in batches]
         self._kept = [dict(values) for values in self._inputs]
         self.position = 0
@@ -74,7 +77,7 @@ class Frontier:
 
     def _run(self, values, start, stop):
         for call in self._graph.calls[start:stop]:
-            run_calls([call], values, self._edit_input)
+            run_calls([call], values, self.edit_input)
             for tensor in (*call.inputs, *call.outputs):
                 if self._last_use.get(tensor, -1) <= call.index:
                     values.pop(tensor, None)

@@ -23,7 +23,7 @@ class LinearForm:
     @property
     def bias(self):
         """Float array, shape `(num_outputs,)`, or `None`."""
-        if not getattr(self.operation, "use_bias", False):
+        if not self.operation.use_bias:
             return None
         return keras.ops.convert_to_numpy(self.operation.bias)
 
@@ -55,12 +55,22 @@ class LinearForm:
             before its activation.
         """
         outputs = self._apply_kernel(tf.cast(inputs, tf.float32))
-        bias = self.bias
-        return outputs if bias is None else outputs + tf.cast(bias, tf.float32)
+        if not self.operation.use_bias:
+            return outputs
+        return outputs + tf.cast(self.operation.bias, tf.float32)
+
+    def activate(self, outputs):
+        """Returns what the layer returns, given what it has before its activation."""
+        activation = self.operation.activation
+        outputs = outputs if activation is None else activation(outputs)
+        return keras.ops.cast(outputs, self.operation.compute_dtype)
 
     @property
     def _kernel(self):
         return self.operation.kernel
+
+    def _float_kernel(self):
+        return tf.cast(self._kernel, tf.float32)
 
     def _to_matrix(self, kernel):
         return kernel.reshape(-1, kernel.shape[-1])
@@ -81,7 +91,7 @@ class DenseForm(LinearForm):
         return tf.reshape(inputs, [-1, positions, inputs.shape[-1]])
 
     def _apply_kernel(self, inputs):
-        return tf.matmul(inputs, self._kernel)
+        return tf.matmul(inputs, self._float_kernel())
 
 
 class ConvolutionForm(LinearForm):
@@ -116,7 +126,7 @@ class ConvolutionForm(LinearForm):
         )
 
     def _apply_kernel(self, inputs):
-        return self.operation.convolution_op(inputs, self._kernel)
+        return self.operation.convolution_op(inputs, self._float_kernel())
 
 
 class SeparableForm(LinearForm):
@@ -140,7 +150,7 @@ class SeparableForm(LinearForm):
         operation = self.operation
         return keras.ops.depthwise_conv(
             inputs,
-            operation.depthwise_kernel,
+            tf.cast(operation.depthwise_kernel, tf.float32),
             strides=operation.strides,
             padding=operation.padding,
             dilation_rate=operation.dilation_rate,
@@ -148,7 +158,9 @@ class SeparableForm(LinearForm):
         )
 
     def _apply_kernel(self, inputs):
-        return keras.ops.conv(self._depthwise(inputs), self._kernel, padding="valid")
+        return keras.ops.conv(
+            self._depthwise(inputs), self._float_kernel(), padding="valid"
+        )
 
 
 class TransposedForm(LinearForm):
@@ -189,7 +201,7 @@ class TransposedForm(LinearForm):
         operation = self.operation
         return keras.ops.conv_transpose(
             inputs,
-            self._kernel,
+            self._float_kernel(),
             strides=operation.strides,
             padding=operation.padding,
             output_padding=operation.output_padding,

@@ -106,17 +106,21 @@ class GroupMasker:
     Args:
         channel_map: A `ChannelMap`.
         group: One of its `ChannelGroup`s.
+        keep: Boolean array, shape `(channel_map.num_units,)`: units of other groups
+            that have been removed already are masked too. `None` if there are none.
     """
 
-    def __init__(self, channel_map, group):
+    def __init__(self, channel_map, group, keep=None):
         self.num_units = group.num_units
-        position_of = np.full(channel_map.num_units + 1, group.num_units)
-        position_of[group.units] = np.arange(group.num_units)
+        position_of = np.full(channel_map.num_units + 1, self.num_units)
+        if keep is not None:
+            position_of[:-1][~keep] = self.num_units + 1
+        position_of[group.units] = np.arange(self.num_units)
         columns = {site: position_of[ids] for site, ids in channel_map.sites.items()}
         self._columns = {
             site: found
             for site, found in columns.items()
-            if (found < group.num_units).any()
+            if (found != self.num_units).any()
         }
         self._layers = {site: ChannelMask() for site in self._columns}
         for site, layer in self._layers.items():
@@ -125,7 +129,17 @@ class GroupMasker:
     @property
     def sites(self):
         """Tuple of `(call index, input position)` where the group is read."""
-        return tuple(self._columns)
+        return tuple(
+            site for site, c in self._columns.items() if (c < self.num_units).any()
+        )
+
+    def columns(self, site):
+        """Returns which unit of the group each channel at a site is.
+
+        Integer array; `num_units` for a channel of another group, `num_units + 1`
+        for one that has been removed.
+        """
+        return self._columns[site]
 
     def edit(self, coalitions, watch=None):
         """Returns the `edit_input` of `run_calls` under which the group is masked.
@@ -134,11 +148,13 @@ class GroupMasker:
             coalitions: Float tensor, shape `(batch, num_units)`, 1 for a unit that
                 is in the coalition.
             watch: Optional callable `fn(columns, value)`, called with what is read at
-                each site, and which unit of the group each channel is (`num_units`
-                for a channel of another group).
+                each site, and which unit of the group each channel is (see
+                `columns`).
         """
-        # One column more for the channels at a site that are not of this group.
-        padded = tf.pad(coalitions, [[0, 0], [0, 1]], constant_values=1.0)
+        # Two columns more: for channels of other groups, and for removed ones.
+        others, removed = [[0, 0], [0, 1]], [[0, 0], [0, 1]]
+        padded = tf.pad(coalitions, others, constant_values=1.0)
+        padded = tf.pad(padded, removed)
 
         def edit_input(call, position, value):
             site = call.index, position

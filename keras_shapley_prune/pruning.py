@@ -62,7 +62,12 @@ def prune(
     check_copies(channel_map.graph)
     compile_config = copy_compile_config(model)
     ranking = ranker.rank(
-        model, dataset, layers=layers, channel_map=channel_map, verbose=verbose
+        model,
+        dataset,
+        layers=layers,
+        channel_map=channel_map,
+        ratio=ratio,
+        verbose=verbose,
     )
     keep = select_units(channel_map, ranking, ratio)
     pruned = remove_channels(model, keep, channel_map)

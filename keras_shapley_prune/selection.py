@@ -19,13 +19,33 @@ def check_ratio(ratio):
         )
 
 
+def count_removed(groups, ratio):
+    """Returns how many units of each group leave.
+
+    Args:
+        groups: Sequence of `ChannelGroup`.
+        ratio: Float in [0, 1).
+
+    Returns:
+        Dict: group name -> integer: `ratio` of the group's units, rounded to the
+        nearest number. One unit always stays.
+
+    Raises:
+        ValueError: If `ratio` is out of range.
+    """
+    check_ratio(ratio)
+    return {
+        group.name: min(int(ratio * group.num_units + 0.5), group.num_units - 1)
+        for group in groups
+    }
+
+
 def select_units(channel_map, ranking, ratio):
     """Returns which units stay when the least valuable ones of each group leave.
 
     Args:
         channel_map: The `ChannelMap` of the model.
-        ranking: A `Ranking` (or a dict of group name -> object with `values`). A
-            group that is not in it stays whole.
+        ranking: A `Ranking`. A group that is not in it stays whole.
         ratio: Float in [0, 1). Fraction of the removable units of each group to
             remove, rounded to the nearest number of units. One unit always stays.
 
@@ -35,7 +55,7 @@ def select_units(channel_map, ranking, ratio):
     Raises:
         ValueError: If `ratio` is out of range, or `ranking` is of another model.
     """
-    check_ratio(ratio)
+    num_removed = count_removed(channel_map.groups, ratio)
     groups = {group.name: group for group in channel_map.groups}
     keep = np.ones(channel_map.num_units, bool)
     for name, scores in ranking.items():
@@ -45,8 +65,6 @@ def select_units(channel_map, ranking, ratio):
                 "Argument `ranking` should score the groups of the model: "
                 f"{sizes}. Received: {len(scores.values)} values for {name!r}"
             )
-        units = groups[name].units
-        num_removed = min(int(ratio * len(units) + 0.5), len(units) - 1)
-        lowest = np.argsort(scores.values, kind="stable")[:num_removed]
-        keep[units[lowest]] = False
+        lowest = scores.order[: num_removed[name]]
+        keep[groups[name].units[lowest]] = False
     return keep

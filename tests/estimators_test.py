@@ -90,11 +90,13 @@ def test_shared_permutations_are_unbiased_but_noisier(problem):
 
 
 def test_all_examples_share_a_permutation():
-    estimator = SharedPermutationEstimator(3, seed=0)
-    first, later = estimator.draw((0, 2), 4, 6), estimator.draw((1, 2), 5, 6)
-    assert first.shape == (3, 4, 6)
-    np.testing.assert_array_equal(first[:, 0], later[:, 4])
-    assert (first[:, 0] != estimator.draw((0, 3), 4, 6)[:, 0]).any()
+    estimator, active = SharedPermutationEstimator(3), np.ones(6, bool)
+    first = estimator.draw([0, 2, 0, 1, 0], 4, active)
+    later = estimator.draw([0, 2, 0, 1, 1], 5, active)
+    assert first.shape == (4, 6)
+    np.testing.assert_array_equal(first[0], later[4])
+    np.testing.assert_array_equal(first, np.tile(first[0], (4, 1)))
+    assert (first[0] != estimator.draw([0, 2, 0, 2, 0], 4, active)[0]).any()
 
 
 def test_gradients_rank_at_a_fraction_of_the_cost(problem):
@@ -126,9 +128,15 @@ def test_gradients_of_an_additive_game_are_exact():
 
 
 def test_coalitions_are_stratified_by_density():
-    draw = GradientEstimator(1, seed=0).draw((0, 0), 100, 400)
-    densities = np.sort(draw[0].mean(axis=1))
+    active = np.arange(800) % 2 == 0
+    drawn = GradientEstimator().draw([0, 0, 0, 0, 0], 100, active)
+    assert (drawn[:, ~active] == -1).all()
+    densities = np.sort(drawn[:, active].mean(axis=1))
     np.testing.assert_allclose(densities, (np.arange(100) + 0.5) / 100, atol=0.1)
+    drawn = GradientEstimator(window=0.25).draw([0, 0, 0, 0, 0], 100, active)
+    densities = np.sort(drawn[:, active].mean(axis=1))
+    wanted = 0.75 + (np.arange(100) + 0.5) / 400
+    np.testing.assert_allclose(densities, wanted, atol=0.1)
 
 
 def test_folding_changes_nothing(problem):

@@ -6,27 +6,30 @@ from keras import layers
 from keras_shapley_prune.layer_specs import find_linear_form
 
 CONVOLUTIONS = [
-    dict(kernel_size=3),
-    dict(kernel_size=3, padding="same"),
-    dict(kernel_size=(2, 3), padding="same", strides=2),
-    dict(kernel_size=3, padding="same", strides=(2, 1)),
-    dict(kernel_size=(3, 2), padding="same", dilation_rate=2),
-    dict(kernel_size=(4, 1), strides=3, use_bias=False),
+    {"kernel_size": 3},
+    {"kernel_size": 3, "padding": "same"},
+    {"kernel_size": (2, 3), "padding": "same", "strides": 2},
+    {"kernel_size": 3, "padding": "same", "strides": (2, 1)},
+    {"kernel_size": (3, 2), "padding": "same", "dilation_rate": 2},
+    {"kernel_size": (4, 1), "strides": 3, "use_bias": False},
 ]
 TRANSPOSED = [
     *CONVOLUTIONS[:4],
-    dict(kernel_size=2, strides=2),
-    dict(kernel_size=4, strides=2, padding="same"),
-    dict(kernel_size=3, strides=2, padding="same", output_padding=1),
-    dict(kernel_size=2, strides=3, padding="same", use_bias=False),
-    dict(kernel_size=3, padding="valid", dilation_rate=2),
+    {"kernel_size": 2, "strides": 2},
+    {"kernel_size": 4, "strides": 2, "padding": "same"},
+    {"kernel_size": 3, "strides": 2, "padding": "same", "output_padding": 1},
+    {"kernel_size": 2, "strides": 3, "padding": "same", "use_bias": False},
+    {"kernel_size": 3, "padding": "valid", "dilation_rate": 2},
 ]
 CASES = [
     *[(layers.Conv2D, dict(filters=4, **case)) for case in CONVOLUTIONS],
     *[(layers.Conv2DTranspose, dict(filters=4, **case)) for case in TRANSPOSED],
-    (layers.SeparableConv2D, dict(filters=4, kernel_size=3, depth_multiplier=2)),
-    (layers.SeparableConv2D, dict(filters=4, kernel_size=3, padding="same", strides=2)),
-    (layers.Dense, dict(units=4)),
+    (layers.SeparableConv2D, {"filters": 4, "kernel_size": 3, "depth_multiplier": 2}),
+    (
+        layers.SeparableConv2D,
+        {"filters": 4, "kernel_size": 3, "padding": "same", "strides": 2},
+    ),
+    (layers.Dense, {"units": 4}),
 ]
 
 
@@ -72,13 +75,13 @@ def test_assign_is_the_inverse_of_matrix(kind, arguments):
 
 
 def test_the_activation_is_left_out():
-    layer, outputs, x = build(layers.Conv2D, dict(filters=4, kernel_size=3))
+    layer, outputs, x = build(layers.Conv2D, {"filters": 4, "kernel_size": 3})
     layer.activation = keras.activations.relu
     np.testing.assert_allclose(find_linear_form(layer).apply(x), outputs, atol=1e-6)
 
 
 def test_dense_after_flatten_has_one_row_an_example():
-    layer, _, x = build(layers.Dense, dict(units=4), shape=(5,))
+    layer, _, x = build(layers.Dense, {"units": 4}, shape=(5,))
     assert find_linear_form(layer).rows(x).shape == (2, 1, 5)
 
 

@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 
 from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.frontier import Frontier
 from keras_shapley_prune.masking import ChannelMask, GroupMasker, mask_channels
-from keras_shapley_prune.ranking.suffix import plan_suffixes
+from keras_shapley_prune.ranking.suffix import Suffix
 from keras_shapley_prune.surgery import remove_channels
 
 TOLERANCE = 1e-4  # relative, float32
@@ -56,9 +57,12 @@ def _check_group_masker(model, channel_map, fraction, num_examples):
     keep = models.random_keep(channel_map, fraction)
     inputs = models.inputs_of(model, num_examples)
     flat = [tf.convert_to_tensor(x) for x in keras.tree.flatten(inputs)]
-    values = dict(zip(channel_map.graph.inputs, flat, strict=True))
-    for group, suffix in plan_suffixes(channel_map, channel_map.groups):
-        cut = suffix.advance(values)
+    frontier = Frontier(channel_map.graph, [flat])
+    suffixes = [Suffix(channel_map, group) for group in channel_map.groups]
+    for suffix in sorted(suffixes, key=lambda suffix: suffix.start):
+        group = suffix.group
+        frontier.advance(suffix.start)
+        cut = suffix.cut_values(frontier.values(0))
         one_keep = np.ones_like(keep)
         one_keep[group.units] = keep[group.units]
         rows = np.tile(keep[group.units].astype("float32"), (num_examples, 1))
@@ -80,11 +84,13 @@ def test_each_example_has_its_own_mask(builder):
     channel_map = trace_channels(model)
     inputs = models.inputs_of(model, num_examples=3)
     flat = [tf.convert_to_tensor(x) for x in keras.tree.flatten(inputs)]
-    values = dict(zip(channel_map.graph.inputs, flat, strict=True))
-    group, suffix = plan_suffixes(channel_map, channel_map.groups)[0]
+    group = channel_map.groups[0]
+    suffix = Suffix(channel_map, group)
+    frontier = Frontier(channel_map.graph, [flat])
+    frontier.advance(suffix.start)
     rows = np.random.default_rng(0).integers(0, 2, (3, group.num_units))
     rows[:, 0] = 1
-    cut = suffix.advance(values)
+    cut = suffix.cut_values(frontier.values(0))
     together = suffix.run(cut, tf.constant(rows, tf.float32))
     for example, row in enumerate(rows):
         keep = np.ones(channel_map.num_units, bool)

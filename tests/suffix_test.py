@@ -7,47 +7,73 @@ import pytest
 import tensorflow as tf
 
 from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.ranking.suffix import plan_suffixes
+from keras_shapley_prune.frontier import Frontier
+from keras_shapley_prune.masking import mask_channels
+from keras_shapley_prune.ranking.suffix import Suffix
 
 
-def _plan(builder, layers=None):
+def _plan(builder, layers=None, keep=None):
     model = models.build(builder)
     channel_map = trace_channels(model)
     groups = channel_map.select_groups(layers)
-    return model, channel_map, plan_suffixes(channel_map, groups)
+    suffixes = [Suffix(channel_map, group, keep) for group in groups]
+    return model, channel_map, sorted(suffixes, key=lambda suffix: suffix.start)
+
+
+def _run(channel_map, suffix, inputs, coalitions, edit_input=None):
+    flat = [tf.convert_to_tensor(x) for x in keras.tree.flatten(inputs)]
+    frontier = Frontier(channel_map.graph, [flat], edit_input)
+    frontier.advance(suffix.start)
+    cut = suffix.cut_values(frontier.values(0), edit_input)
+    return [tensor.numpy() for tensor in suffix.run(cut, coalitions)]
 
 
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_a_full_coalition_gives_the_models_outputs(builder):
-    model, channel_map, plan = _plan(builder)
+    model, channel_map, suffixes = _plan(builder)
+    assert {s.group.name for s in suffixes} == {g.name for g in channel_map.groups}
     inputs = models.inputs_of(model, 3)
-    flat = [tf.convert_to_tensor(x) for x in keras.tree.flatten(inputs)]
-    values = dict(zip(channel_map.graph.inputs, flat, strict=True))
     expected = models.outputs_of(model, inputs)
-    for group, suffix in plan:
-        cut = suffix.advance(values)
-        outputs = suffix.run(cut, tf.ones((3, group.num_units)))
-        outputs = [tensor.numpy() for tensor in outputs]
+    for suffix in suffixes:
+        everything = tf.ones((3, suffix.num_units))
+        outputs = _run(channel_map, suffix, inputs, everything)
         assert models.relative_difference(outputs, expected) < 1e-5
-        for tensor in suffix.release:
-            values.pop(tensor, None)
 
 
 @pytest.mark.parametrize("builder", models.BUILDERS)
-def test_every_call_runs_at_most_once_before_the_masks(builder):
-    _, channel_map, plan = _plan(builder)
-    assert {group.name for group, _ in plan} == {g.name for g in channel_map.groups}
-    prefixes = [call for _, suffix in plan for call in suffix.prefix]
-    assert len(prefixes) == len(set(prefixes))
-    for _, suffix in plan:
+def test_units_removed_before_are_masked_too(builder):
+    model = models.build(builder)
+    channel_map = trace_channels(model)
+    inputs = models.inputs_of(model, 3)
+    for group in channel_map.groups:
+        keep = models.random_keep(channel_map, 0.4, seed=1)
+        keep[group.units] = True
+        suffix = Suffix(channel_map, group, keep)
+        masked = mask_channels(model, keep, channel_map)
+        expected = models.outputs_of(masked, inputs)
+
+        def edit(call, position, value, keep=keep):
+            ids = channel_map.sites.get((call.index, position))
+            return value if ids is None else value * np.append(keep, True)[ids]
+
+        everything = tf.ones((3, suffix.num_units))
+        outputs = _run(channel_map, suffix, inputs, everything, edit)
+        assert models.relative_difference(outputs, expected) < 1e-5
+
+
+@pytest.mark.parametrize("builder", models.BUILDERS)
+def test_what_enters_does_not_depend_on_the_masks(builder):
+    _, _, suffixes = _plan(builder)
+    for suffix in suffixes:
         dependent = {t for call in suffix.calls for t in call.outputs}
         assert not dependent.intersection(suffix.cut)
+        assert not set(suffix.side_calls).intersection(suffix.calls)
 
 
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_only_what_depends_on_the_masks_runs_per_coalition(builder):
-    _, _, plan = _plan(builder)
-    for _, suffix in plan:
+    _, _, suffixes = _plan(builder)
+    for suffix in suffixes:
         sites = {index for index, _ in suffix.masker.sites}
         reached = set()
         for call in suffix.calls:
@@ -55,32 +81,21 @@ def test_only_what_depends_on_the_masks_runs_per_coalition(builder):
             reached.update(call.outputs)
 
 
-def test_released_tensors_are_needed_no_more():
-    _, _, plan = _plan(models.residual)
-    released = set()
-    for _, suffix in plan:
-        needed = {t for call in suffix.prefix for t in call.inputs}
-        assert not released & (needed | set(suffix.cut))
-        released |= set(suffix.release)
-
-
 def test_the_cut_of_a_chain_is_one_tensor():
-    _, _, plan = _plan(models.chain)
-    assert [group.name for group, _ in plan] == ["conv1", "conv2", "dense1"]
-    assert [len(suffix.cut) for _, suffix in plan] == [1, 1, 1]
-    names = [call.operation.name for call in plan[2][1].calls]
+    _, _, suffixes = _plan(models.chain)
+    assert [s.group.name for s in suffixes] == ["conv1", "conv2", "dense1"]
+    assert [len(suffix.cut) for suffix in suffixes] == [1, 1, 1]
+    names = [call.operation.name for call in suffixes[2].calls]
     assert names == ["dense2"]
 
 
 def test_a_skip_connection_crosses_the_cut():
-    _, _, plan = _plan(models.residual, "inner1")
-    ((_, suffix),) = plan
+    _, _, (suffix,) = _plan(models.residual, "inner1")
     assert len(suffix.cut) == 2
 
 
 def test_specs_leave_the_batch_size_open():
-    _, _, plan = _plan(models.chain, "conv2")
-    ((_, suffix),) = plan
+    _, _, (suffix,) = _plan(models.chain, "conv2")
     (tensor,) = suffix.cut
     (spec,) = suffix.cut_specs([np.zeros((3, *tensor.shape[1:]), "float32")])
     assert spec.shape.as_list() == [None, *tensor.shape[1:]]

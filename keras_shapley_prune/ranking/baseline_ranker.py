@@ -4,8 +4,10 @@ import numpy as np
 
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.ranking.baselines import BASELINES
-from keras_shapley_prune.ranking.ranker import check_integer, rank_by_sampling
+from keras_shapley_prune.ranking.calibration import Calibration
+from keras_shapley_prune.ranking.ranker import check_integer
 from keras_shapley_prune.ranking.ranking import GroupScores, Ranking
+from keras_shapley_prune.ranking.sampling import Sampling
 from keras_shapley_prune.ranking.values import resolve_value
 from keras_shapley_prune.ranking.weight_scores import WEIGHT_SCORES
 
@@ -56,7 +58,15 @@ class BaselineRanker:
         self.batch_size = batch_size
         self.seed = seed
 
-    def rank(self, model, dataset=None, layers=None, channel_map=None, verbose="auto"):
+    def rank(
+        self,
+        model,
+        dataset=None,
+        layers=None,
+        channel_map=None,
+        ratio=0.5,
+        verbose="auto",
+    ):
         """Scores every group of a model.
 
         Args:
@@ -65,6 +75,7 @@ class BaselineRanker:
                 read it.
             layers: As in `ShapleyRanker.rank`.
             channel_map: The `ChannelMap` of `model`, if it has been traced already.
+            ratio: As in `ShapleyRanker.rank`.
             verbose: As in `ShapleyRanker.rank`.
 
         Returns:
@@ -75,16 +86,20 @@ class BaselineRanker:
         """
         if self.criterion in WEIGHT_SCORES:
             return self._rank_weights(channel_map or trace_channels(model), layers)
-        return rank_by_sampling(
+        value = resolve_value(self.value, model, self.loss)
+        calibration = Calibration(
             model,
             dataset,
-            resolve_value(self.value, model, self.loss),
-            BASELINES[self.criterion](),
-            layers=layers,
-            channel_map=channel_map,
-            batch_size=self.batch_size,
-            verbose=verbose,
+            layers,
+            channel_map,
+            ratio,
+            self.batch_size,
+            value.needs_labels,
         )
+        sampling = Sampling(
+            value, BASELINES[self.criterion](), fold_size=self.batch_size
+        )
+        return sampling.rank(calibration, verbose)
 
     def _rank_weights(self, channel_map, layers):
         score = WEIGHT_SCORES[self.criterion]

@@ -3,24 +3,14 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.ranking.moments import ExampleMoments
+from keras_shapley_prune.ranking.estimators import Estimator
 from keras_shapley_prune.ranking.walks import evaluate_folded
 
 
-class _OneLook:
+class _OneLook(Estimator):
     """What the baselines share: one estimate an example, nothing to draw."""
 
-    dtype = tf.float32
-
-    def new_state(self, num_units):
-        """Returns the empty running state of an estimate."""
-        return ExampleMoments(num_units)
-
-    def draw(self, key, num_examples, num_units):
-        """Returns the one empty draw."""
-        return np.ones((1, num_examples, num_units), np.float32)
-
-    def num_evaluations(self, num_units):
+    def num_evaluations(self, num_active):
         """A backward pass counts as two evaluations."""
         return 3
 
@@ -37,18 +27,20 @@ class TaylorEstimator(_OneLook):
     """
 
     def __init__(self, form):
+        super().__init__()
         self._form = form
 
     def describe(self):
         """Returns the method's name, for people."""
         return f"Taylor expansion, {self._form}"
 
-    def estimate(self, play, everything, fold):
+    def estimate(self, play, drawn):
         """Returns the estimates, shape `(batch, num_units)`."""
+        active = tf.nn.relu(drawn)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(everything)
-            total = tf.reduce_sum(play(everything))
-        gains = tape.gradient(total, everything)
+            tape.watch(active)
+            total = tf.reduce_sum(play(active))
+        gains = tape.gradient(total, active)
         return {"signed": tf.identity, "absolute": tf.abs, "squared": tf.square}[
             self._form
         ](gains)
@@ -61,20 +53,26 @@ class LeaveOneOutEstimator(_OneLook):
         """Returns the method's name, for people."""
         return "leave one out"
 
-    def num_evaluations(self, num_units):
+    def num_evaluations(self, num_active):
         """One for each unit, and one with all."""
-        return num_units + 1
+        return num_active + 1
 
-    def estimate(self, play, everything, fold):
+    def estimate(self, play, drawn):
         """Returns the estimates, shape `(batch, num_units)`."""
-        batch, num_units = tf.shape(everything)[0], everything.shape[1]
+        batch, num_units = tf.shape(drawn)[0], drawn.shape[1]
+        active = tf.nn.relu(drawn)
+        players = tf.reshape(tf.where(drawn[0] >= 0), [-1])
 
         def without(steps):
-            others = 1.0 - tf.one_hot(steps, num_units)
-            return tf.repeat(others[:, tf.newaxis], batch, axis=1)
+            left_out = tf.one_hot(tf.gather(players, steps), num_units)
+            return active * (1.0 - left_out[:, tf.newaxis])
 
-        left = evaluate_folded(play, without, num_units, batch, fold)
-        return tf.transpose(play(everything)[tf.newaxis] - left)
+        left = evaluate_folded(play, without, tf.size(players), batch, play.fold)
+        losses = play(active)[tf.newaxis] - left
+        shape = [num_units, batch]
+        return tf.transpose(
+            tf.scatter_nd(players[:, tf.newaxis], losses, tf.cast(shape, players.dtype))
+        )
 
 
 class ActivationEstimator(_OneLook):
@@ -90,15 +88,16 @@ class ActivationEstimator(_OneLook):
     """
 
     def __init__(self, statistic):
+        super().__init__()
         self._statistic = statistic
 
     def describe(self):
         """Returns the method's name, for people."""
         return self._statistic
 
-    def estimate(self, play, everything, fold):
+    def estimate(self, play, drawn):
         """Returns the estimates, shape `(batch, num_units)`."""
-        num_units, seen = everything.shape[1], []
+        num_units, seen = drawn.shape[1], []
         with tf.GradientTape(watch_accessed_variables=False) as tape:
 
             def watch(columns, activations):
@@ -116,7 +115,7 @@ class ActivationEstimator(_OneLook):
         columns = np.concatenate([found for found, _ in seen])
         by_channel = tf.concat([_over_positions(tensor) for tensor in tensors], axis=1)
         by_unit = tf.math.unsorted_segment_mean(
-            tf.transpose(by_channel), columns, num_units + 1
+            tf.transpose(by_channel), columns, num_units + 2
         )
         return tf.transpose(by_unit[:num_units])
 

@@ -1,7 +1,7 @@
-"""Estimators of Shapley values: what to draw, and what to make of it.
+"""Estimators: how the Shapley value of every unit is had from a few coalitions.
 
-Each gives one estimate an example and draw. They see a game only through
-`value_of(coalitions, copies)`, see `walk_values`.
+An estimator draws for a batch (on the host, numpy), estimates from the draw (in the
+compiled step), and says which units of which rows of the table it has sampled.
 """
 
 import numpy as np
@@ -12,83 +12,142 @@ from keras_shapley_prune.ranking.exact import (
     all_coalitions,
     shapley_weights,
 )
-from keras_shapley_prune.ranking.moments import DrawMoments, ExampleMoments
+from keras_shapley_prune.ranking.table import SampleTable
 from keras_shapley_prune.ranking.walks import (
-    draw_antithetic_ranks,
+    OUT,
+    counted_ranks,
+    draw_ranks,
     evaluate_folded,
+    place_ranks,
     walk_marginals,
-    walk_values,
+    window_size,
 )
 
 
-class PermutationEstimator:
-    """Walks along permutations of each example's own, in antithetic pairs.
-
-    Unbiased. A unit's estimate is what the value falls by as the unit leaves.
+class Estimator:
+    """What estimators have in common.
 
     Args:
-        num_draws: Integer, the number of permutations an example.
-        seed: Integer.
+        num_draws: Integer, how many draws an example.
+        window: Float in (0, 1], the share of the units in play that a draw may lack.
+    """
+
+    dtype = tf.float32
+    walks = False
+
+    def __init__(self, num_draws=1, window=1.0):
+        self.num_draws, self.window = num_draws, window
+
+    def new_table(self, batch_sizes, num_units):
+        """Returns the empty `SampleTable` of a group.
+
+        Args:
+            batch_sizes: List of integers.
+            num_units: Integer.
+        """
+        return SampleTable(sum(batch_sizes), num_units)
+
+    def rows(self, first, size, draw):
+        """Returns the rows of the table that a batch's samples belong to.
+
+        Args:
+            first: Integer, how many examples come before the batch.
+            size: Integer, how many examples the batch has.
+            draw: Integer, the number of the draw.
+        """
+        return first + np.arange(size)
+
+    def draw(self, key, size, active):
+        """Returns what the compiled step takes, an array `(size, num_units)`.
+
+        Args:
+            key: List of integers `[seed, group, stage, draw, batch]`: a random stream
+                for each.
+            size: Integer, the number of examples.
+            active: Boolean array, shape `(num_units,)`, the units in play.
+        """
+        return np.tile(np.where(active, 1, OUT).astype("float32"), (size, 1))
+
+    def counted(self, drawn):
+        """Returns which units a draw samples, a boolean array of its shape."""
+        return drawn != OUT
+
+
+class PermutationEstimator(Estimator):
+    """Walks along permutations of each example's own that balance each other.
+
+    Unbiased. A unit's estimate is what the value falls by as the unit leaves. The
+    permutations of a block go to examples of a batch that have about as much to share
+    out: between those the errors of a block cancel. What they have to share out does
+    not depend on the permutations, so nothing is biased. The standard errors leave the
+    balance out of account, and are a little too wide.
     """
 
     dtype = tf.int32
-
-    def __init__(self, num_draws, seed):
-        self.num_draws, self.seed = num_draws, seed
+    walks = True
 
     def describe(self):
         """Returns the method's name, for people."""
         return f"Shapley values, {self.num_draws} permutation(s) an example"
 
-    def new_state(self, num_units):
-        """Returns the empty running state of an estimate."""
-        pairs_straddle = self.num_draws % 2 == 1
-        return ExampleMoments(num_units, block_size=2 if pairs_straddle else 1)
-
-    def num_evaluations(self, num_units):
+    def num_evaluations(self, num_active):
         """Returns how many coalitions one draw evaluates for one example."""
-        return num_units + 1
+        return window_size(self.window, num_active) + 1
 
-    def draw(self, key, num_examples, num_units):
-        """Returns the draws of one batch.
+    def draw(self, key, size, active):
+        *game, draw, batch = key
+        generator = np.random.default_rng([*game, batch])
+        # Blocks of walks run over the draws of an example and on to the next one.
+        ranks = draw_ranks(generator, size * self.num_draws, active, self.window)
+        return ranks[draw :: self.num_draws]
 
-        Args:
-            key: Tuple of integers `(batch index, group index)`: a stream for each.
-            num_examples: Integer.
-            num_units: Integer.
+    def counted(self, drawn):
+        return counted_ranks(drawn)
 
-        Returns:
-            Array, shape `(num_draws, num_examples, num_units)`.
-        """
-        generator = np.random.default_rng([self.seed, *key])
-        return draw_antithetic_ranks(generator, num_examples, self.num_draws, num_units)
-
-    def estimate(self, value_of, ranks, fold):
+    def estimate(self, play, ranks):
         """Returns the estimates of one draw, shape `(batch, num_units)`."""
-        return walk_marginals(walk_values(value_of, ranks, fold), ranks)
+        if self.window < 1:
+            return walk_marginals(play.walk(ranks), ranks)
+        active = tf.cast(ranks != OUT, tf.float32)
+        ends = play(active), play(tf.zeros_like(active))
+        ranks = tf.gather(ranks, _places(ends[0] - ends[1]))
+        return walk_marginals(play.walk(ranks, ends), ranks)
+
+
+def _places(gaps):
+    """Returns the place of each example among all, by what it has to share out."""
+    return tf.argsort(tf.argsort(gaps, stable=True), stable=True)
 
 
 class SharedPermutationEstimator(PermutationEstimator):
     """Walks along the same few permutations for all examples, as the paper does.
 
     Far noisier at the same cost: it is here to be compared with. Its standard errors
-    come from the spread over the permutations.
+    come from the spread over the permutations: they are those against the exact
+    values on these very examples.
     """
+
+    walks = False  # more of them would not be the paper's estimator
 
     def describe(self):
         return f"Shapley values, {self.num_draws} permutation(s) for all examples"
 
-    def new_state(self, num_units):
-        return DrawMoments(num_units, self.num_draws)
+    def new_table(self, batch_sizes, num_units):
+        return SampleTable(self.num_draws, num_units)
 
-    def draw(self, key, num_examples, num_units):
-        generator = np.random.default_rng([self.seed, key[1]])
-        ranks = np.tile(np.arange(num_units, dtype=np.int32), (self.num_draws, 1))
-        ranks = generator.permuted(ranks, axis=1)[:, np.newaxis]
-        return np.repeat(ranks, num_examples, axis=1)
+    def rows(self, first, size, draw):
+        return np.full(size, draw)
+
+    def draw(self, key, size, active):
+        generator = np.random.default_rng(key[:-1])  # the same for all batches
+        order = generator.permutation(int(np.sum(active)))[np.newaxis]
+        return np.repeat(place_ranks(order, active, self.window), size, axis=0)
+
+    def estimate(self, play, ranks):
+        return walk_marginals(play.walk(ranks), ranks)
 
 
-class GradientEstimator:
+class GradientEstimator(Estimator):
     """Estimates all units at once by the gradient at one random coalition.
 
     At a coalition S, the derivative of the value with respect to a unit's mask is a
@@ -96,85 +155,69 @@ class GradientEstimator:
     (0, 1), as it is along a walk, stratified over the examples of a batch. Costs one
     backward pass where a walk costs `num_units + 1` evaluations; biased, since a
     filter is removed whole and not by a little (multilinear extension: Owen 1972).
-    The network with all and with no units is evaluated too, and what the estimates of
-    an example lack to the difference is spread over them evenly: so the values are
-    efficient, their order is that of the gradients.
-
-    Args:
-        num_draws: Integer, the number of coalitions an example.
-        seed: Integer.
+    The network with all and with no units in play is evaluated too, and what the
+    estimates of an example lack to the difference is spread over them evenly: so the
+    values are efficient, their order is that of the gradients. In a window below 1
+    the density is above `1 - window`, and nothing is known to make them efficient.
     """
-
-    dtype = tf.float32
-
-    def __init__(self, num_draws, seed):
-        self.num_draws, self.seed = num_draws, seed
 
     def describe(self):
         return f"Shapley values, {self.num_draws} gradient(s) an example"
 
-    def new_state(self, num_units):
-        return ExampleMoments(num_units)
-
-    def num_evaluations(self, num_units):
+    def num_evaluations(self, num_active):
         """A backward pass counts as two evaluations."""
-        return 5
+        return 5 if self.window == 1 else 3
 
-    def draw(self, key, num_examples, num_units):
-        generator = np.random.default_rng([self.seed, *key])
-        size = (self.num_draws, num_examples)
-        strata = generator.permuted(np.tile(np.arange(size[1]), (size[0], 1)), axis=1)
-        density = (strata + generator.random(size)) / num_examples
-        inside = generator.random((*size, num_units)) < density[..., np.newaxis]
-        return inside.astype(np.float32)
+    def draw(self, key, size, active):
+        generator = np.random.default_rng(key)
+        strata = generator.permutation(size)
+        density = 1 - self.window * (strata + generator.random(size)) / size
+        inside = generator.random((size, len(active))) < density[:, np.newaxis]
+        return np.where(active, inside, OUT).astype("float32")
 
-    def estimate(self, value_of, coalitions, fold):
+    def estimate(self, play, drawn):
+        active = tf.cast(drawn != OUT, tf.float32)
+        coalitions = drawn * active
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(coalitions)
             # The examples do not touch each other: one gradient serves them all.
-            total = tf.reduce_sum(value_of(coalitions, 1))
-        gains = tape.gradient(total, coalitions)
+            total = tf.reduce_sum(play(coalitions))
+        gains = tape.gradient(total, coalitions) * active
+        if self.window < 1:
+            return gains
         # What is known exactly is the sum over the units: the error in it is shared.
-        everything = tf.ones_like(coalitions)
-        gap = value_of(everything, 1) - value_of(tf.zeros_like(coalitions), 1)
+        gap = play(active) - play(tf.zeros_like(active))
         missing = gap - tf.reduce_sum(gains, axis=1)
-        return gains + missing[:, tf.newaxis] / gains.shape[1]
+        share = missing / tf.reduce_sum(active, axis=1)
+        return gains + share[:, tf.newaxis] * active
 
 
-class ExactEstimator:
+class ExactEstimator(Estimator):
     """Evaluates every coalition: the Shapley values of each example, exactly.
 
     For groups of up to 16 units; a group of more is an error.
     """
 
-    dtype = tf.float32
-
     def describe(self):
         return "Shapley values, exact"
 
-    def new_state(self, num_units):
-        return ExampleMoments(num_units)
-
-    def num_evaluations(self, num_units):
-        return 2**num_units
-
-    def draw(self, key, num_examples, num_units):
-        if num_units > MAX_UNITS:
+    def num_evaluations(self, num_active):
+        if num_active > MAX_UNITS:
             raise ValueError(
                 f"estimator='exact' takes groups of up to {MAX_UNITS} units: it "
                 "evaluates every coalition. Received: a group of "
-                f"{num_units} units. `layers=` selects smaller ones"
+                f"{num_active} units. `layers=` selects smaller ones"
             )
-        return np.zeros((1, num_examples, num_units), np.float32)
+        return 2**num_active
 
-    def estimate(self, value_of, draw, fold):
-        num_units, batch = draw.shape[1], tf.shape(draw)[0]
+    def estimate(self, play, drawn):
+        num_units, batch = drawn.shape[1], tf.shape(drawn)[0]
         coalitions = tf.constant(all_coalitions(num_units))
 
         def chosen(steps):
             return tf.repeat(tf.gather(coalitions, steps)[:, tf.newaxis], batch, axis=1)
 
-        values = evaluate_folded(value_of, chosen, 2**num_units, batch, fold)
+        values = evaluate_folded(play, chosen, 2**num_units, batch, play.fold)
         weights = tf.constant(shapley_weights(num_units))
         shapley = tf.matmul(tf.cast(values, tf.float64), weights, transpose_a=True)
         return tf.cast(shapley, tf.float32)
@@ -184,5 +227,5 @@ ESTIMATORS = {
     "permutation": PermutationEstimator,
     "shared_permutation": SharedPermutationEstimator,
     "gradient": GradientEstimator,
-    "exact": lambda num_draws, seed: ExactEstimator(),
+    "exact": lambda num_draws, window: ExactEstimator(),
 }

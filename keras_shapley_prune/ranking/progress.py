@@ -1,45 +1,65 @@
-"""Keras's progress bar over the units of all groups and batches."""
+"""Keras's progress bar over the seconds that a ranking is expected to take."""
+
+import time
 
 import keras
 
 
 class Progress:
-    """Counts units ranked (or batches, with `verbose=2`).
+    """A bar, and an estimate of the time that is left.
+
+    Each round counts with the share that it was planned to have, so that rounds of
+    different groups compare.
 
     Args:
-        games: Sequence of `Game`, in the order in which a batch passes them.
-        num_batches: Integer, or `None` if it is not known.
-        verbose: `"auto"` or 1 for a progress bar, 2 for one step a batch, 0 for
-            silence.
+        seconds: Float, planned for all groups.
+        verbose: `"auto"` or 1 for a progress bar, 2 for a line a group, 0 for silence.
 
     Raises:
         ValueError: If `verbose` is something else.
     """
 
-    def __init__(self, games, num_batches, verbose):
-        if verbose not in ("auto", 0, 1, 2):
-            raise ValueError(
-                "Argument `verbose` should be 'auto', 0, 1 or 2. "
-                f"Received: verbose={verbose!r}"
-            )
-        verbose = 1 if verbose == "auto" else int(verbose)
-        self._by_batch = verbose == 2
-        self._last = games[-1]
-        self._seen, self._bar = 0, None
-        if verbose:
-            steps = 1 if self._by_batch else sum(g.group.num_units for g in games)
-            target = None if num_batches is None else num_batches * steps
-            unit = "batch" if self._by_batch else "unit"
-            self._bar = keras.utils.Progbar(target, unit_name=unit)
+    def __init__(self, seconds, verbose):
+        check_verbose(verbose)
+        self._verbose = 1 if verbose == "auto" else int(verbose)
+        self._planned, self._done = max(seconds, 1e-9), 0.0
+        self._start = time.perf_counter()
+        self._bar = None
+        if self._verbose == 1:
+            self._bar = keras.utils.Progbar(100, unit_name="%")
 
-    def add(self, game):
-        """Counts one batch of one group."""
-        if self._bar is None or (self._by_batch and game is not self._last):
-            return
-        self._seen += 1 if self._by_batch else game.group.num_units
-        self._bar.update(self._seen)
+    @property
+    def seconds_left(self):
+        """Float, the estimate, or `None` before anything is done."""
+        if not self._done:
+            return None
+        share = min(self._done / self._planned, 1.0)
+        return (time.perf_counter() - self._start) * (1 - share) / share
+
+    def add(self, seconds):
+        """Counts what was planned to take so many seconds."""
+        self._done += seconds
+        if self._bar is not None:
+            self._bar.update(min(int(100 * self._done / self._planned), 99))
+
+    def end_group(self, name, scores):
+        """Prints a line about a group with `verbose=2`."""
+        if self._verbose == 2:
+            spent = time.perf_counter() - self._start
+            print(
+                f"{name}: {scores.num_evaluations:,} evaluations, {spent:.1f} s so far"
+            )
 
     def finish(self):
-        """Ends the line of a bar whose length was not known."""
-        if self._bar is not None and self._bar.target is None:
-            self._bar.update(self._seen, finalize=True)
+        """Completes the bar."""
+        if self._bar is not None:
+            self._bar.update(100)
+
+
+def check_verbose(verbose):
+    """Raises a `ValueError` unless `verbose` is one that rankers know."""
+    if verbose not in ("auto", 0, 1, 2):
+        raise ValueError(
+            "Argument `verbose` should be 'auto', 0, 1 or 2. "
+            f"Received: verbose={verbose!r}"
+        )

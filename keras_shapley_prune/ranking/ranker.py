@@ -1,13 +1,10 @@
-"""The loop all rankers share: batches, groups, one compiled step each."""
+"""The loop all rankers share: groups from input to output, rounds in each."""
 
 import numpy as np
 
-from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.data import CalibrationData
-from keras_shapley_prune.ranking.game import Game
+from keras_shapley_prune.ranking.budget import Budget
 from keras_shapley_prune.ranking.progress import Progress
-from keras_shapley_prune.ranking.ranking import GroupScores, Ranking
-from keras_shapley_prune.ranking.suffix import plan_suffixes
+from keras_shapley_prune.ranking.staging import play_stages
 
 
 def check_integer(name, value, least):
@@ -19,69 +16,42 @@ def check_integer(name, value, least):
         )
 
 
-def rank_by_sampling(
-    model, dataset, value, estimator, layers, channel_map, batch_size, verbose
-):
-    """Plays the game of every group on every batch.
+def rank_groups(calibration, network, open_source, costs, settings, verbose):
+    """Plays the games of all groups.
 
     Args:
-        model: A built Sequential or functional `keras.Model`.
-        dataset: What `CalibrationData` takes.
-        value: A value function, see `resolve_value`.
-        estimator: An estimator, see `estimators.py`.
-        layers: Which groups, see `ChannelMap.select_groups`.
-        channel_map: The `ChannelMap` of `model`, or `None`.
-        batch_size: Integer, for data that comes as arrays, and the number of
-            examples up to which coalitions are evaluated at once.
+        calibration: A `Calibration`.
+        network: A `Frontier` or a `Repairer`.
+        open_source: Callable `fn(index, group)`: the source of a group's samples.
+        costs: List of `GroupCost`, in the order of `calibration.groups`.
+        settings: A `Sampling` or `Reconstruction`: its `staging`, its `limits`, and
+            whether it is `sequential`, so that the lowest units of a group are removed
+            from the network (a `Repairer`) before the next group is played.
         verbose: See `Progress`.
 
     Returns:
-        A `Ranking`.
+        Dict: group name -> `GroupScores`.
     """
-    channel_map = channel_map or trace_channels(model)
-    groups = channel_map.select_groups(layers)
-    inputs = channel_map.graph.inputs
-    structure = channel_map.graph.input_structure
-    data = CalibrationData(dataset, structure, batch_size, value.needs_labels)
-    games = [
-        Game(index, group, suffix, value, estimator, batch_size)
-        for index, (group, suffix) in enumerate(plan_suffixes(channel_map, groups))
-    ]
-    states = {game: estimator.new_state(game.group.num_units) for game in games}
-    progress = Progress(games, data.num_batches, verbose)
-    for batch_index, (batch, labels, weights) in enumerate(data):
-        values = dict(zip(inputs, batch, strict=True))
-        for game in games:
-            cut = game.suffix.advance(values)
-            key, size = (batch_index, game.index), batch[0].shape[0]
-            draws = estimator.draw(key, size, game.group.num_units)
-            samples = [game.estimate(draw, cut, labels, weights) for draw in draws]
-            _check_finite(samples, game.group.name, batch_index)
-            states[game].add(np.asarray(samples))
-            for tensor in game.suffix.release:
-                values.pop(tensor, None)
-            progress.add(game)
+    seconds = [cost.seconds for cost in costs]
+    progress, budget = Progress(sum(seconds), verbose), Budget(**settings.limits)
+    shares = [cost / max(sum(seconds[i:]), 1e-9) for i, cost in enumerate(seconds)]
+    scores = {}
+    for index, group in enumerate(calibration.groups):
+        network.advance(calibration.first_site(group))
+        source = open_source(index, group)
+        pace = seconds[index] / max(costs[index].evaluations, 1)
+        count = calibration.num_removed[group.name]
+        scores[group.name] = play_stages(
+            source,
+            settings.staging,
+            lambda legs, found, share=shares[index]: budget.start_leg(
+                share / legs, found
+            ),
+            count,
+            on_round=lambda cost, pace=pace: progress.add(cost * pace),
+        )
+        if settings.sequential:
+            network.remove(group.units[scores[group.name].order[:count]])
+        progress.end_group(group.name, scores[group.name])
     progress.finish()
-    scores = {
-        game.group.name: GroupScores(
-            state.mean,
-            state.standard_error,
-            state.num_samples * estimator.num_evaluations(game.group.num_units),
-        )
-        for game, state in states.items()
-    }
-    return Ranking(
-        {group.name: scores[group.name] for group in groups},
-        method=estimator.describe(),
-        num_examples=next(iter(states.values())).num_examples,
-        locks=channel_map.lock_reasons(),
-    )
-
-
-def _check_finite(samples, name, batch_index):
-    if not np.isfinite(samples).all():
-        raise ValueError(
-            "Expected a finite loss for every example and coalition. Received: a "
-            f"loss that is not finite, in group {name!r}, batch {batch_index} "
-            "(counted from 0)"
-        )
+    return scores

@@ -19,11 +19,27 @@ class GroupScores:
         standard_errors: Float array, shape `(num_units,)`.
         num_evaluations: Integer, how many coalitions were evaluated, counted an
             example at a time.
+        stages: Integer array, shape `(num_units,)`: the stage of staged play at which
+            the unit left, or to which it stayed; then its value was estimated.
     """
 
     values: np.ndarray
     standard_errors: np.ndarray
     num_evaluations: int
+    stages: np.ndarray = None
+
+    def __post_init__(self):
+        if self.stages is None:
+            object.__setattr__(self, "stages", np.zeros(len(self.values), int))
+
+    @property
+    def order(self):
+        """Integer array, shape `(num_units,)`: the units, least valuable first.
+
+        What left in an earlier stage comes before what stayed longer.
+        """
+        known = np.nan_to_num(self.values, nan=np.inf)
+        return np.lexsort((known, self.stages))
 
 
 class Ranking(collections.abc.Mapping):
@@ -100,6 +116,7 @@ class Ranking(collections.abc.Mapping):
                     for error in scores.standard_errors.tolist()
                 ],
                 "num_evaluations": scores.num_evaluations,
+                "stages": scores.stages.tolist(),
             }
             for name, scores in self.items()
         }
@@ -140,6 +157,7 @@ class Ranking(collections.abc.Mapping):
                     [np.inf if e is None else e for e in scores["standard_errors"]]
                 ),
                 scores["num_evaluations"],
+                np.array(scores.get("stages", [0] * len(scores["values"]))),
             )
             for name, scores in content["groups"].items()
         }

@@ -1,20 +1,26 @@
 """Shapley values of filters: the ranker that people use."""
 
+from keras_shapley_prune.ranking.calibration import Calibration
 from keras_shapley_prune.ranking.estimators import ESTIMATORS
-from keras_shapley_prune.ranking.ranker import check_integer, rank_by_sampling
+from keras_shapley_prune.ranking.progress import check_verbose
+from keras_shapley_prune.ranking.ranker import check_integer
+from keras_shapley_prune.ranking.reconstruction_source import Reconstruction
+from keras_shapley_prune.ranking.reductions import resolve_reduction
+from keras_shapley_prune.ranking.sampling import Sampling
+from keras_shapley_prune.ranking.staging import Staging
 from keras_shapley_prune.ranking.values import resolve_value
+from keras_shapley_prune.repair.ridge import RIDGE
 
 
 class ShapleyRanker:
     """Estimates the Shapley value of each unit, one group at a time.
 
     The players are the units of a group (the filters of a layer, or of all layers
-    that are tied to it). The value of a coalition is minus the model's loss with all
-    other units of the group masked, so a unit's Shapley value is the share of the
-    loss that the network is spared by having it. The values of a group sum to the
-    loss without the group minus the loss with it ("efficiency"), a unit that nothing
-    depends on gets 0 ("null player"). See "Shapley Value as Principled Metric for
-    Structured Network Pruning" (Ancona, Öztireli, Gross, arXiv:2006.01795, section
+    that are tied to it). A unit's Shapley value is the mean of what it adds to the
+    worth of a coalition, over all orders in which the units could join. The values of
+    a group sum to the worth of all minus the worth of none ("efficiency"), a unit that
+    nothing depends on gets 0 ("null player"). See "Shapley Value as Principled Metric
+    for Structured Network Pruning" (Ancona, Öztireli, Gross, arXiv:2006.01795, section
     3.2), which estimates them with a few permutations shared by all examples. Here
     every example walks permutations of its own, in antithetic pairs (a permutation
     and its reverse), which costs the same and is far more exact.
@@ -26,17 +32,44 @@ class ShapleyRanker:
             coalition, for groups of up to 16 units. `"shared_permutation"` is the
             paper's, for comparison.
         num_draws: Integer, how many permutations each example walks, or at how many
-            coalitions it takes the gradient. A permutation costs `num_units + 1`
-            evaluations of the part of the network after the masks. With 1,
-            neighbouring examples form the antithetic pairs. More examples are worth
-            more than more permutations.
-        value: String, the value of a coalition: `"loss"` for minus the loss, or
-            `"kl"` for minus the Kullback-Leibler divergence from the outputs of the
-            whole network, which needs no labels. Or a callable
-            `fn(labels, outputs)` that returns one value an example, the higher the
-            better.
+            coalitions it takes the gradient; with `value="reconstruction"`, how many
+            pairs of walks a stage. `None` for 1 (8 for reconstruction). A permutation
+            costs `num_units + 1` evaluations of the part of the network after the
+            masks. More examples are worth more than more permutations.
+        value: What a coalition is worth. `"loss"`: minus the loss of the network in
+            which the group's other units are removed. `"kl"`: minus the
+            Kullback-Leibler divergence of its outputs from those of the original
+            network; needs no labels. A callable `fn(labels, outputs)` that returns
+            one value an example, the higher the better. `"reconstruction"`: minus the
+            error with which the layers that read the group can be refitted to what
+            they return in the original network; in closed form, without labels, only
+            with `estimator="permutation"`.
         loss: What `model.compile(loss=...)` takes. `None` for the loss the model is
             compiled with. Only for `value="loss"`.
+        stages: Integer c, or `None` for as many as units. After each stage the lowest
+            1/c of the units leave for good, and the values of the rest are estimated
+            anew among themselves. So a unit that looks cheap only because another one
+            does the same work is noticed when that one has left.
+        window: Float in (0, 1], the share of the units in play that a walk removes.
+            Below 1 it looks at coalitions near the whole, as they will be after
+            pruning. `None` for 1, or 0.5 with several stages.
+        decay: Float in [0, 1], what the samples of a stage weigh in the next.
+        replacement: What is read of a removed unit: `"zero"` (the paper), or
+            `"mean"`, what it contributes on average to the layers that read it (where
+            the layer's bias can take it, as after `repair="mean"`).
+        reduction: How the values of the examples become one: `"mean"` (the Shapley
+            value of the mean), `"rms"`, `"mean+2std"`, or a callable
+            `fn(samples)`: float array of shape `(num_examples, num_units)` ->
+            `(num_units,)`.
+        sequential: Boolean. If so, groups are ranked from the input to the output,
+            each on the network from which the lowest units of the groups before have
+            been removed, and which has been repaired (`repair_channels`). Else each
+            group is ranked on the original network.
+        until: Float, or `None`. Stops ranking a group when the share of units that
+            are predicted to be taken wrongly is this low, see `predict_misassigned`.
+        max_evaluations: Integer, or `None`: stops when as many coalitions have been
+            evaluated, counted an example at a time, shared out over the groups.
+        max_seconds: Float, or `None`: the same with seconds.
         batch_size: Integer, the size of a batch where the data comes as arrays.
             Smaller batches are evaluated on several coalitions at once, up to this
             many examples.
@@ -49,6 +82,7 @@ class ShapleyRanker:
 
     ```python
     ranker = keras_shapley_prune.ShapleyRanker(num_draws=2, seed=1)
+    print(ranker.plan(model, (images, labels)))
     ranking = ranker.rank(model, (images, labels))
     print(ranking)
     ```
@@ -57,28 +91,73 @@ class ShapleyRanker:
     def __init__(
         self,
         estimator="permutation",
-        num_draws=1,
+        num_draws=None,
         value="loss",
         loss=None,
+        *,
+        stages=1,
+        window=None,
+        decay=0.8,
+        replacement="zero",
+        reduction="mean",
+        sequential=False,
+        until=None,
+        max_evaluations=None,
+        max_seconds=None,
         batch_size=32,
         seed=0,
     ):
-        if estimator not in ESTIMATORS:
-            raise ValueError(
-                f"Argument `estimator` should be one of {sorted(ESTIMATORS)}. "
-                f"Received: estimator={estimator!r}"
-            )
+        reconstruction = isinstance(value, str) and value == "reconstruction"
+        if num_draws is None:
+            num_draws = 8 if reconstruction else 1
+        if window is None:
+            window = 1.0 if stages == 1 else 0.5
+        if stages is not None:
+            check_integer("stages", stages, 1)
         check_integer("num_draws", num_draws, 1)
         check_integer("batch_size", batch_size, 1)
         check_integer("seed", seed, 0)
+        if max_evaluations is not None:
+            check_integer("max_evaluations", max_evaluations, 1)
+        _check_share("window", window, above_zero=True)
+        _check_share("decay", decay)
+        if until is not None:
+            _check_share("until", until)
+        if max_seconds is not None and not max_seconds > 0:
+            raise ValueError(
+                "Argument `max_seconds` should be a positive number or None. "
+                f"Received: max_seconds={max_seconds!r}"
+            )
+        _check_choice("estimator", estimator, sorted(ESTIMATORS))
+        _check_choice("replacement", replacement, ["mean", "zero"])
+        self._check_combination(
+            estimator, stages, window, replacement, reduction, value
+        )
         self.estimator = estimator
         self.num_draws = num_draws
         self.value = value
         self.loss = loss
+        self.staging = Staging(stages, decay, resolve_reduction(reduction))
+        self.window = window
+        self.replacement = replacement
+        self.sequential = sequential
+        self.limits = {
+            "until": until,
+            "max_evaluations": max_evaluations,
+            "max_seconds": max_seconds,
+        }
         self.batch_size = batch_size
         self.seed = seed
 
-    def rank(self, model, dataset, layers=None, channel_map=None, verbose="auto"):
+    def rank(
+        self,
+        model,
+        dataset,
+        layers=None,
+        channel_map=None,
+        ratio=0.5,
+        verbose="auto",
+    ):
         """Estimates the values of every group of a model.
 
         Args:
@@ -90,7 +169,10 @@ class ShapleyRanker:
             layers: `None` for all groups, or layer names or shell-style patterns:
                 only the groups that one of these layers produces.
             channel_map: The `ChannelMap` of `model`, if it has been traced already.
-            verbose: `"auto"` or 1 for a progress bar, 2 for one step a batch, 0 for
+            ratio: Float in [0, 1), the share of each group that is to be removed:
+                where staged play and `until` may stop, and what leaves in sequential
+                play before the next group is ranked.
+            verbose: `"auto"` or 1 for a progress bar, 2 for one line a group, 0 for
                 silence.
 
         Returns:
@@ -101,13 +183,86 @@ class ShapleyRanker:
                 there is no loss, if the data is empty or does not fit the model, or
                 if the loss is not finite.
         """
-        return rank_by_sampling(
-            model,
-            dataset,
-            resolve_value(self.value, model, self.loss),
-            ESTIMATORS[self.estimator](self.num_draws, self.seed),
-            layers=layers,
-            channel_map=channel_map,
-            batch_size=self.batch_size,
-            verbose=verbose,
+        check_verbose(verbose)
+        play, calibration = self._prepare(model, dataset, layers, channel_map, ratio)
+        return play.rank(calibration, verbose)
+
+    def plan(self, model, dataset, layers=None, channel_map=None, ratio=0.5):
+        """Tells what `rank` would cost, before anything is ranked.
+
+        Args:
+            model, dataset, layers, channel_map, ratio: As in `rank`.
+
+        Returns:
+            A `RankingPlan`: evaluations, FLOPs and an estimate of the seconds of each
+            group; `print` shows a table. Stopping early is not foreseen.
+        """
+        play, calibration = self._prepare(model, dataset, layers, channel_map, ratio)
+        return play.plan(calibration)
+
+    def _prepare(self, model, dataset, layers, channel_map, ratio):
+        if isinstance(self.value, str) and self.value == "reconstruction":
+            play = Reconstruction(
+                num_draws=self.num_draws,
+                staging=self.staging,
+                window=self.window,
+                sequential=self.sequential,
+                ridge=RIDGE,
+                limits=self.limits,
+                seed=self.seed,
+            )
+            needs_labels = False
+        else:
+            value = resolve_value(self.value, model, self.loss)
+            needs_labels = value.needs_labels
+            play = Sampling(
+                value=value,
+                estimator=ESTIMATORS[self.estimator](self.num_draws, self.window),
+                staging=self.staging,
+                replacement=self.replacement,
+                sequential=self.sequential,
+                limits=self.limits,
+                fold_size=self.batch_size,
+                seed=self.seed,
+            )
+        calibration = Calibration(
+            model, dataset, layers, channel_map, ratio, self.batch_size, needs_labels
+        )
+        return play, calibration
+
+    def _check_combination(
+        self, estimator, stages, window, replacement, reduction, value
+    ):
+        """Raises an error where arguments exclude each other."""
+        reconstruction = isinstance(value, str) and value == "reconstruction"
+        wrong = None
+        if reconstruction and estimator != "permutation":
+            wrong = f"value='reconstruction' and estimator={estimator!r}"
+        elif reconstruction and (replacement != "zero" or reduction != "mean"):
+            wrong = (
+                f"value='reconstruction', replacement={replacement!r} and "
+                f"reduction={reduction!r}: removed units are made up for by refitting"
+            )
+        elif estimator == "exact" and (stages != 1 or window != 1):
+            wrong = f"estimator='exact', stages={stages!r} and window={window!r}"
+        elif estimator == "shared_permutation" and reduction != "mean":
+            wrong = f"estimator='shared_permutation' and reduction={reduction!r}"
+        if wrong:
+            raise ValueError(f"Expected arguments that go together. Received: {wrong}")
+
+
+def _check_share(name, value, above_zero=False):
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 1 or (above_zero and value == 0):
+        interval = "(0, 1]" if above_zero else "[0, 1]"
+        raise ValueError(
+            f"Argument `{name}` should be a float in {interval}. "
+            f"Received: {name}={value!r}"
+        )
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(
+            f"Argument `{name}` should be one of {choices}. Received: {name}={value!r}"
         )

@@ -1,6 +1,4 @@
-"""The part of the network after a group's masks, and how to get to it."""
-
-import dataclasses
+"""The part of the network after a group's masks, and what enters it."""
 
 import tensorflow as tf
 
@@ -8,44 +6,56 @@ from keras_shapley_prune.graph import run_calls
 from keras_shapley_prune.masking import GroupMasker
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
 class Suffix:
-    """What depends on the masks of one group, and what has to be known before.
+    """What depends on the masks of one group.
+
+    Args:
+        channel_map: A `ChannelMap`.
+        group: One of its `ChannelGroup`s.
+        keep: Boolean array, the units of the model that have not been removed yet, or
+            `None` for all.
+        shifts: Dict: call -> `Shift`, see `mean_shifts`. `None` if a removed unit is
+            read as zero and nothing else.
 
     Attributes:
-        masker: The `GroupMasker` of the group.
-        prefix: Tuple of the calls to run, once a batch, after those of the suffixes
-            before this one.
-        cut: Tuple of the symbolic tensors that enter the suffix. Where a skip
-            connection crosses the cut there are several.
+        group: The group.
+        masker: Its `GroupMasker`.
+        start: Integer, the index of the first call that reads the group.
         calls: Tuple of the calls that depend on the masks.
-        outputs: Tuple of the symbolic outputs of the model.
-        release: Tuple of the tensors that no later suffix needs.
+        side_calls: Tuple of other calls from `start` on whose outputs enter.
+        cut: Tuple of the symbolic tensors that enter. Where a skip connection crosses
+            the cut there are several.
     """
 
-    masker: GroupMasker
-    prefix: tuple
-    cut: tuple
-    calls: tuple
-    outputs: tuple
-    release: tuple
-
-    def advance(self, values):
-        """Runs the prefix: `values` comes to hold what enters the suffix.
-
-        Args:
-            values: Dict: symbolic tensor -> value. It is changed.
-
-        Returns:
-            List of the values of `cut`.
-        """
-        run_calls(self.prefix, values)
-        return [values[tensor] for tensor in self.cut]
+    def __init__(self, channel_map, group, keep=None, shifts=None):
+        graph = channel_map.graph
+        self.group, self._outputs = group, graph.outputs
+        self.masker = GroupMasker(channel_map, group, keep)
+        self._shifts = shifts or {}
+        self.start = min(self.masker.sites)[0]
+        self.calls = _dependents(graph, self.masker)
+        produced = {tensor for call in self.calls for tensor in call.outputs}
+        self.cut = self._inputs_of(self.calls, produced)
+        self.side_calls = _ancestors(graph, self.cut, self.start)
 
     @property
     def num_units(self):
         """Integer, the number of units that are masked."""
         return self.masker.num_units
+
+    def cut_values(self, values, edit_input=None):
+        """Returns what enters the suffix.
+
+        Args:
+            values: Dict: symbolic tensor -> value, before the call at `start`.
+            edit_input: See `run_calls`.
+
+        Returns:
+            List of the values of `cut`.
+        """
+        values = dict(values)
+        run_calls(self.side_calls, values, edit_input)
+        return [values[tensor] for tensor in self.cut]
 
     def run(self, cut_values, coalitions, watch=None):
         """Returns the model's outputs under one coalition an example.
@@ -56,8 +66,41 @@ class Suffix:
             watch: Optional callable, see `GroupMasker.edit`.
         """
         values = dict(zip(self.cut, cut_values, strict=True))
-        run_calls(self.calls, values, self.masker.edit(coalitions, watch))
-        return [values[tensor] for tensor in self.outputs]
+        removed = 1.0 - coalitions
+        stand_ins = {
+            call: lambda inputs, shift=shift: shift.run(inputs, removed)
+            for call, shift in self._shifts.items()
+        }
+        edit_input = self.masker.edit(coalitions, watch)
+        run_calls(self.calls, values, edit_input, stand_ins)
+        return [values[tensor] for tensor in self._outputs]
+
+    def cut_after(self, call):
+        """Returns the positions in `cut` of what is read by others than one call."""
+        others = [c for c in self.calls if c is not call]
+        produced = {tensor for c in self.calls for tensor in c.outputs}
+        needed = self._inputs_of(others, produced)
+        return [i for i, tensor in enumerate(self.cut) if tensor in needed]
+
+    def run_after(self, call, output, cut_values, coalitions):
+        """Returns the model's outputs, given what one of the calls returns.
+
+        Args:
+            call: The only call that reads the group.
+            output: Tensor, what it returns.
+            cut_values: List of the values of `cut` at `cut_after(call)`.
+            coalitions: Float tensor, shape `(batch, num_units)`.
+        """
+        tensors = [self.cut[i] for i in self.cut_after(call)]
+        values = dict(zip(tensors, cut_values, strict=True))
+        values[call.outputs[0]] = output
+        others = [c for c in self.calls if c is not call]
+        run_calls(others, values, self.masker.edit(coalitions))
+        return [values[tensor] for tensor in self._outputs]
+
+    def shift_of(self, call):
+        """Returns the `Shift` at a call, or `None`."""
+        return self._shifts.get(call)
 
     def cut_specs(self, cut_values):
         """Returns `tf.TensorSpec`s of the cut for a batch of any size."""
@@ -66,66 +109,30 @@ class Suffix:
             for tensor, value in zip(self.cut, cut_values, strict=True)
         ]
 
-
-def plan_suffixes(channel_map, groups):
-    """Cuts the graph before each group, from the input to the output.
-
-    Args:
-        channel_map: A `ChannelMap`.
-        groups: Sequence of `ChannelGroup`.
-
-    Returns:
-        List of `(group, Suffix)` in the order in which a batch should pass them: then
-        every call of the prefix runs once a batch.
-    """
-    graph = channel_map.graph
-    maskers = [(group, GroupMasker(channel_map, group)) for group in groups]
-    maskers.sort(key=lambda entry: min(entry[1].sites))
-    producer = {t: call for call in graph.calls for t in call.outputs}
-    done, cuts = set(), []
-    for group, masker in maskers:
-        calls, cut = _split(graph, masker)
-        prefix = _missing_ancestors(cut, producer, done)
-        done.update(prefix)
-        cuts.append((group, masker, prefix, cut, calls))
-    last_use = {}
-    for position, (_, _, prefix, cut, _) in enumerate(cuts):
-        for tensor in [*cut, *(t for c in prefix for t in (*c.inputs, *c.outputs))]:
-            last_use[tensor] = position
-    return [
-        (
-            group,
-            Suffix(
-                masker=masker,
-                prefix=prefix,
-                cut=cut,
-                calls=calls,
-                outputs=graph.outputs,
-                release=tuple(t for t, last in last_use.items() if last == position),
-            ),
-        )
-        for position, (group, masker, prefix, cut, calls) in enumerate(cuts)
-    ]
+    def _inputs_of(self, calls, produced):
+        read = [tensor for call in calls for tensor in call.inputs]
+        read = dict.fromkeys([*read, *self._outputs])
+        return tuple(tensor for tensor in read if tensor not in produced)
 
 
-def _split(graph, masker):
-    """Returns the calls that depend on the masks, and the tensors they start from."""
+def _dependents(graph, masker):
+    """Returns the calls that depend on the masks."""
     site_calls = {index for index, _ in masker.sites}
     masked, calls = set(), []
     for call in graph.calls:
         if call.index in site_calls or masked.intersection(call.inputs):
             masked.update(call.outputs)
             calls.append(call)
-    read = [*(tensor for call in calls for tensor in call.inputs), *graph.outputs]
-    return tuple(calls), tuple(dict.fromkeys(t for t in read if t not in masked))
+    return tuple(calls)
 
 
-def _missing_ancestors(tensors, producer, done):
-    """Returns the calls that lead to `tensors` and are not in `done`, in order."""
-    missing, pending = set(), list(tensors)
+def _ancestors(graph, tensors, start):
+    """Returns the calls from `start` on that lead to `tensors`, in order."""
+    producer = {t: c for c in graph.calls[start:] for t in c.outputs}
+    found, pending = set(), list(tensors)
     while pending:
         call = producer.get(pending.pop())
-        if call is not None and call not in done and call not in missing:
-            missing.add(call)
+        if call is not None and call not in found:
+            found.add(call)
             pending.extend(call.inputs)
-    return tuple(sorted(missing, key=lambda call: call.index))
+    return tuple(sorted(found, key=lambda call: call.index))

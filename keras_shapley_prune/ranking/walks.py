@@ -1,32 +1,82 @@
-"""Permutation walks: from the whole network to none of a group, unit by unit."""
+"""Permutation walks: from the units in play to none of them, unit by unit."""
 
 import numpy as np
 import tensorflow as tf
 
+OUT = -1  # the rank of a unit that is not in play
 
-def draw_antithetic_ranks(generator, num_examples, num_permutations, num_units):
-    """Draws the order in which each example's walk removes the units.
 
-    Every second permutation is the reverse of the one before it, where "before" runs
-    over the permutations of an example and then on to the next example. So with one
-    permutation an example, neighbouring examples form a pair.
+def draw_ranks(generator, num_walks, active, window=1.0):
+    """Draws the order in which walks remove the units.
+
+    Permutations come in blocks of four: one at random, its reverse, the one with its
+    halves swapped, and the reverse of that. So a unit leaves at four steps spread over
+    the walk, and the units of one half leave before and after those of the other.
+    Each permutation for itself is uniform: estimates stay unbiased. (Reverses:
+    antithetic sampling, Mitchell et al. 2022.) With a window below 1 a walk removes
+    only the first units of its permutation.
 
     Args:
         generator: A `numpy.random.Generator`.
-        num_examples: Integer.
-        num_permutations: Integer, how many an example.
-        num_units: Integer.
+        num_walks: Integer.
+        active: Boolean array, shape `(num_units,)`, the units in play.
+        window: Float in (0, 1], the share of them that a walk removes.
 
     Returns:
-        Int32 array, shape `(num_permutations, num_examples, num_units)`: the step at
-        which the walk removes the unit, from 0.
+        Int32 array, shape `(num_walks, num_units)`: the step at which the walk removes
+        the unit, from 0; `num_units` for one that it does not remove, `OUT` for one
+        that is not in play.
     """
-    count = num_examples * num_permutations
-    drawn = np.tile(np.arange(num_units, dtype=np.int32), ((count + 1) // 2, 1))
+    num_active = int(np.sum(active))
+    drawn = np.tile(np.arange(num_active), (-(-num_walks // 4), 1))
     drawn = generator.permuted(drawn, axis=1)
-    pairs = np.stack([drawn, num_units - 1 - drawn], axis=1)
-    ranks = pairs.reshape(-1, num_units)[:count]
-    return ranks.reshape(num_examples, num_permutations, num_units).swapaxes(0, 1)
+    swapped = (drawn + num_active // 2) % num_active
+    last = num_active - 1
+    blocks = np.stack([drawn, last - drawn, swapped, last - swapped], axis=1)
+    ranks = blocks.reshape(-1, num_active)[:num_walks]
+    return place_ranks(ranks, active, window)
+
+
+def place_ranks(ranks, active, window):
+    """Returns the ranks of the active units as ranks of all units, see `draw_ranks`.
+
+    Args:
+        ranks: Integer array, shape `(num_walks, num_active)`.
+        active: Boolean array, shape `(num_units,)`.
+        window: Float in (0, 1].
+    """
+    placed = np.full((len(ranks), len(active)), OUT, np.int32)
+    inside = ranks < window_size(window, ranks.shape[1])
+    placed[:, active] = np.where(inside, ranks, len(active))
+    return placed
+
+
+def window_size(window, num_active):
+    """Returns how many units a walk removes: at least one."""
+    return max(round(window * num_active), 1)
+
+
+def counted_ranks(ranks):
+    """Returns which units a walk removes, a boolean array of the shape of `ranks`."""
+    return (ranks != OUT) & (ranks < ranks.shape[1])
+
+
+def count_steps(ranks):
+    """Returns how many units the longest walk removes, an integer tensor."""
+    return tf.reduce_max(tf.where(ranks < ranks.shape[1], ranks, OUT)) + 1
+
+
+def left_after(ranks, steps):
+    """Returns who is left after each number of removals.
+
+    Args:
+        ranks: Int32 tensor, shape `(batch, num_units)`.
+        steps: Int32 tensor, shape `(fold,)`.
+
+    Returns:
+        Float tensor, shape `(fold, batch, num_units)`.
+    """
+    return tf.cast(ranks >= steps[:, tf.newaxis, tf.newaxis], tf.float32)
 
 
 def evaluate_folded(value_of, coalitions_at, num_steps, batch, fold):
@@ -38,9 +88,30 @@ def evaluate_folded(value_of, coalitions_at, num_steps, batch, fold):
             `copies` times over -> values, shape `(copies * batch,)`.
         coalitions_at: Callable: integer tensor, shape `(fold,)`, of steps ->
             coalitions, `(fold, batch, num_units)`.
-        num_steps: Integer, the length of the sequence.
+        num_steps: Integer (tensor), the length of the sequence.
         batch: Integer tensor, the number of examples.
         fold: Integer tensor, how many steps are evaluated at once.
+
+    Returns:
+        Float tensor, shape `(num_steps, batch)`.
+    """
+
+    def evaluate(steps):
+        coalitions = coalitions_at(steps)
+        coalitions = tf.reshape(coalitions, [-1, coalitions.shape[-1]])
+        return tf.reshape(value_of(coalitions, fold), [fold, batch])
+
+    return run_in_rounds(evaluate, num_steps, fold)
+
+
+def run_in_rounds(evaluate, num_steps, fold):
+    """Runs steps in rounds of `fold`, on the device.
+
+    Args:
+        evaluate: Callable: integer tensor, shape `(fold,)`, of steps -> float tensor,
+            shape `(fold, batch)`.
+        num_steps: Integer (tensor).
+        fold: Integer tensor.
 
     Returns:
         Float tensor, shape `(num_steps, batch)`.
@@ -51,10 +122,7 @@ def evaluate_folded(value_of, coalitions_at, num_steps, batch, fold):
     def next_round(round_, values):
         # The last round is filled up with its last step.
         steps = tf.minimum(round_ * fold + tf.range(fold), num_steps - 1)
-        coalitions = coalitions_at(steps)
-        coalitions = tf.reshape(coalitions, [-1, coalitions.shape[-1]])
-        worth = tf.reshape(value_of(coalitions, fold), [fold, batch])
-        return round_ + 1, values.write(round_, worth)
+        return round_ + 1, values.write(round_, evaluate(steps))
 
     _, values = tf.while_loop(
         lambda round_, _: round_ < num_rounds,
@@ -65,36 +133,18 @@ def evaluate_folded(value_of, coalitions_at, num_steps, batch, fold):
     return values.concat()[:num_steps]
 
 
-def walk_values(value_of, ranks, fold=1):
-    """Walks every example of a batch along its own permutation.
-
-    Args:
-        value_of: As in `evaluate_folded`.
-        ranks: Int32 tensor, shape `(batch, num_units)`, the step at which each unit
-            is removed.
-        fold: As in `evaluate_folded`.
-
-    Returns:
-        Float tensor, shape `(num_units + 1, batch)`: the value of the network that is
-        left after each number of removals.
-    """
-
-    def left_after(steps):
-        return tf.cast(ranks >= steps[:, tf.newaxis, tf.newaxis], tf.float32)
-
-    num_steps = ranks.shape[1] + 1
-    return evaluate_folded(value_of, left_after, num_steps, tf.shape(ranks)[0], fold)
-
-
 def walk_marginals(values, ranks):
     """Returns what each unit was worth to the units that outlasted it.
 
     Args:
-        values: Float tensor, shape `(num_units + 1, batch)`, of `walk_values`.
+        values: Float tensor, shape `(num_steps + 1, batch)`: the value of what is
+            left after each number of removals.
         ranks: Int32 tensor, shape `(batch, num_units)`.
 
     Returns:
-        Float tensor, shape `(batch, num_units)`.
+        Float tensor, shape `(batch, num_units)`; of no meaning for a unit that the
+        walk does not remove.
     """
     steps = tf.transpose(values[:-1] - values[1:])
-    return tf.gather(steps, ranks, batch_dims=1)
+    removed = tf.clip_by_value(ranks, 0, tf.shape(steps)[1] - 1)
+    return tf.gather(steps, removed, batch_dims=1)

@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+CONSTANT = 1e-9  # share of the square that counts as rounding
+
 
 @dataclasses.dataclass
 class Gram:
@@ -32,13 +34,13 @@ class Gram:
 
     def __post_init__(self):
         columns, outputs = self.num_columns, self.num_outputs
-        shapes = dict(
-            sum_x=columns,
-            sum_y=outputs,
-            xx=(columns, columns),
-            xy=(columns, outputs),
-            yy=outputs,
-        )
+        shapes = {
+            "sum_x": columns,
+            "sum_y": outputs,
+            "xx": (columns, columns),
+            "xy": (columns, outputs),
+            "yy": outputs,
+        }
         for name, shape in shapes.items():
             if getattr(self, name) is None:
                 setattr(self, name, np.zeros(shape))
@@ -50,8 +52,9 @@ class Gram:
             rows: Float32 tensor, shape `(..., num_columns)`.
             targets: Float32 tensor, shape `(..., num_outputs)`, of as many rows.
         """
-        rows = tf.reshape(rows, [-1, self.num_columns])
-        targets = tf.reshape(targets, [-1, self.num_outputs])
+        # Single precision would lose what varies to what does not.
+        rows = tf.cast(tf.reshape(rows, [-1, self.num_columns]), tf.float64)
+        targets = tf.cast(tf.reshape(targets, [-1, self.num_outputs]), tf.float64)
         self.count += int(rows.shape[0])
         self.sum_x += tf.reduce_sum(rows, axis=0).numpy()
         self.sum_y += tf.reduce_sum(targets, axis=0).numpy()
@@ -66,7 +69,7 @@ class Gram:
         return Gram(self.num_columns, self.num_outputs, **sums)
 
     def covariances(self, centred=True):
-        """Returns means and covariances.
+        """Returns means and covariances; 0 for what is constant up to rounding.
 
         Args:
             centred: Boolean. Without, the means are 0 and moments about 0 come back.
@@ -79,4 +82,6 @@ class Gram:
             mean_x, mean_y = np.zeros_like(mean_x), np.zeros_like(mean_y)
         xx = self.xx / self.count - np.outer(mean_x, mean_x)
         xy = self.xy / self.count - np.outer(mean_x, mean_y)
+        constant = np.diag(xx) <= CONSTANT * np.diag(self.xx) / self.count
+        xx[constant], xx[:, constant], xy[constant] = 0, 0, 0
         return mean_x, mean_y, xx, xy, self.yy / self.count - mean_y**2

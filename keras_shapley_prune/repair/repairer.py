@@ -1,18 +1,20 @@
 """The walk from input to output on which each layer makes up for what is missing."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.channel_map import FIXED, kept
 from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.folding import find_normalization
 from keras_shapley_prune.frontier import Frontier
 from keras_shapley_prune.layer_specs import find_linear_form
 from keras_shapley_prune.repair.gram import Gram
 from keras_shapley_prune.repair.ridge import RIDGE, solve_towards
-from keras_shapley_prune.repair.scales import apply_depthwise, fit_scales
-from keras_shapley_prune.repair.targets import SkipCompensation, find_normalization
+from keras_shapley_prune.repair.scales import apply_depthwise, fit_scales, is_depthwise
+from keras_shapley_prune.repair.targets import SkipCompensation
 from keras_shapley_prune.surgery import remove_channels
+
+ROWS_A_COLUMN = 32  # more positions than that tell a fit nothing new
 
 
 class Repairer:
@@ -43,9 +45,10 @@ class Repairer:
         self.channel_map = trace_channels(self.model)
         self.keep = whole if keep is None else np.array(keep)
         self._ridge = ridge
+        self._num_examples = sum(int(x[0].shape[0]) for x in batches)
         self._graphs = channel_map.graph, self.channel_map.graph
         self._original = Frontier(channel_map.graph, batches)
-        self._pruned = Frontier(self.channel_map.graph, batches, self.mask)
+        self._pruned = Frontier(self.channel_map.graph, batches, self.edit_input)
 
     @property
     def position(self):
@@ -69,7 +72,7 @@ class Repairer:
         """Masks units from here on; the calls to come read the network without."""
         self.keep[units] = False
 
-    def mask(self, call, position, value):
+    def edit_input(self, call, position, value):
         """The `edit_input` under which removed units are read as zero."""
         ids = self.channel_map.sites.get((call.index, position))
         if ids is None or kept(self.keep, ids).all():
@@ -104,8 +107,10 @@ class Repairer:
         can_shift = getattr(operation, "use_bias", False) or normalization is not None
         form = find_linear_form(operation)
         if form is not None:
+            if len(calls) > 1:  # a later call may read what the first one returns
+                self._fit_matrix(form, calls[:1], can_shift)
             bias = self._fit_matrix(form, calls, can_shift)
-        elif isinstance(operation, keras.layers.DepthwiseConv2D):
+        elif is_depthwise(operation):
             bias = fit_scales(operation, self._depthwise_pairs(calls), can_shift)
         else:
             return
@@ -115,23 +120,78 @@ class Repairer:
             mean = normalization.moving_mean
             mean.assign(mean - tf.cast(bias, mean.dtype))
 
-    def _fit_matrix(self, form, calls, can_shift):
-        """Sets the kernel of a linear layer and returns the bias to go with it."""
+    def collect(self, form, calls, rows_of):
+        """Returns the second moments of what a layer reads, and of what it should return.
+
+        Args:
+            form: The `LinearForm` of a layer of the copy.
+            calls: List of its calls.
+            rows_of: Callable: input tensor -> rows, `(batch, positions, columns)`.
+
+        Returns:
+            A `Gram`.
+        """
         wanted = find_linear_form(self._twin(calls[0]).operation)
-        ids = self.channel_map.sites.get((calls[0].index, 0))
-        mask = np.array([True]) if ids is None else kept(self.keep, ids)
-        stays = np.broadcast_to(mask, form.channel_of.max() + 1)[form.channel_of]
-        matrix = np.zeros(form.matrix.shape)
-        gram = Gram(int(stays.sum()), matrix.shape[1])
+        gram = None
         for call, before, after in self._passes(calls):
             lacking = SkipCompensation(*self._graphs, self._twin(call))
             target = wanted.apply(before[self._twin(call).inputs[0]])
-            target = target + lacking(before, after)
-            rows = form.rows(after[call.inputs[0]])
-            gram.add(
-                rows if stays.all() else tf.boolean_mask(rows, stays, axis=2), target
-            )
+            target = _flatten(target + lacking(before, after))
+            rows = rows_of(after[call.inputs[0]])
+            rows, target = self._thin_out(rows, target)
+            gram = gram or Gram(int(rows.shape[-1]), int(target.shape[-1]))
+            gram.add(rows, target)
+        return gram
+
+    def collect_at(self, call, position, max_columns):
+        """Returns the moments of what one call reads, as it is to be reconstructed.
+
+        Of a layer with more columns than `max_columns` the taps are not told apart:
+        what each tap contributes to the output is reconstructed by itself. What a
+        layer reads that has no `LinearForm` is reconstructed itself.
+
+        Args:
+            call: A `Call` of the copy that has not been passed yet.
+            position: Integer, which of its inputs.
+            max_columns: Integer.
+
+        Returns:
+            Tuple of a `Gram`, the weights it belongs to, and the channel of the input
+            that each column comes from.
+        """
+        form = find_linear_form(call.operation)
+        channels = np.arange(call.inputs[position].shape[-1])
+        if form is not None and len(form.channel_of) <= max_columns:
+            return self.collect(form, [call], form.rows), form.matrix, form.channel_of
+        weights = np.eye(len(channels))
+        if form is not None:
+            taps = form.matrix.reshape(-1, len(channels), form.matrix.shape[1])
+            weights = np.linalg.qr(np.concatenate(list(taps), 1).T, mode="r").T
+        gram = Gram(len(channels), weights.shape[1])
+        for _, before, after in self._passes([call]):
+            rows = _flatten(after[call.inputs[position]])
+            target = _flatten(before[self._twin(call).inputs[position]])
+            rows, target = self._thin_out(rows, target)
+            gram.add(rows, tf.matmul(target, tf.constant(weights, tf.float32)))
+        return gram, weights, channels
+
+    def columns_left(self, form, call):
+        """Returns which columns of a layer's rows removed units do not supply."""
+        ids = self.channel_map.sites.get((call.index, 0))
+        mask = np.array([True]) if ids is None else kept(self.keep, ids)
+        return np.broadcast_to(mask, form.channel_of.max() + 1)[form.channel_of]
+
+    def _fit_matrix(self, form, calls, can_shift):
+        """Sets the kernel of a linear layer and returns the bias to go with it."""
+        stays = self.columns_left(form, calls[0])
+
+        def rows_left(inputs):
+            rows = form.rows(inputs)
+            return rows if stays.all() else tf.boolean_mask(rows, stays, axis=2)
+
+        gram = self.collect(form, calls, rows_left)
         mean_x, mean_y, xx, xy, _ = gram.covariances(centred=can_shift)
+        matrix = np.zeros(form.matrix.shape)
         matrix[stays] = solve_towards(xx, xy, form.matrix[stays], self._ridge)
         form.assign(matrix)
         return mean_y - mean_x @ matrix[stays]
@@ -152,6 +212,15 @@ class Repairer:
                 after = self._pruned.look_ahead(batch, call.index)
                 yield call, before, after
 
+    def _thin_out(self, rows, target):
+        """Returns as many random positions of each example as a fit needs."""
+        positions = rows.shape[1]
+        wanted = -(-ROWS_A_COLUMN * rows.shape[2] // self._num_examples)
+        if wanted >= positions:
+            return rows, target
+        chosen = np.random.default_rng(0).permutation(positions)[:wanted]
+        return tf.gather(rows, chosen, axis=1), tf.gather(target, chosen, axis=1)
+
     def _twin(self, call):
         return self._graphs[0].calls[call.index]
 
@@ -159,3 +228,9 @@ class Repairer:
         """Returns the one BatchNormalization after a layer that is called once."""
         following = find_normalization(self._graphs[1], calls[0])
         return following.operation if following and len(calls) == 1 else None
+
+
+def _flatten(tensor):
+    """Returns a tensor as `(batch, positions, channels)`, float32."""
+    tensor = tf.cast(tensor, tf.float32)
+    return tf.reshape(tensor, [tensor.shape[0], -1, tensor.shape[-1]])

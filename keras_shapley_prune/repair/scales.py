@@ -4,7 +4,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.repair.gram import CONSTANT
 from keras_shapley_prune.repair.ridge import RIDGE
+
+
+def is_depthwise(operation):
+    """Returns whether a layer is a `DepthwiseConv2D` with the channels last."""
+    is_one = type(operation) is keras.layers.DepthwiseConv2D
+    return is_one and operation.data_format == "channels_last"
 
 
 def apply_depthwise(operation, inputs, bias=False):
@@ -20,13 +27,15 @@ def apply_depthwise(operation, inputs, bias=False):
     """
     outputs = keras.ops.depthwise_conv(
         tf.cast(inputs, tf.float32),
-        operation.kernel,
+        tf.cast(operation.kernel, tf.float32),
         strides=operation.strides,
         padding=operation.padding,
         dilation_rate=operation.dilation_rate,
         data_format=operation.data_format,
     )
-    return outputs + operation.bias if bias and operation.use_bias else outputs
+    if bias and operation.use_bias:
+        return outputs + tf.cast(operation.bias, tf.float32)
+    return outputs
 
 
 def fit_scales(operation, pairs, can_shift):
@@ -45,15 +54,18 @@ def fit_scales(operation, pairs, can_shift):
     sums, count = 0.0, 0
     for outputs, targets in pairs:
         x, y = (tf.reshape(t, [-1, t.shape[-1]]) for t in (outputs, targets))
+        x, y = tf.cast(x, tf.float64), tf.cast(y, tf.float64)
         moments = [tf.reduce_sum(m, axis=0).numpy() for m in (x, y, x * x, x * y)]
-        sums = sums + np.array(moments, "float64")
+        sums = sums + np.array(moments)
         count += int(x.shape[0])
     mean_x, mean_y, xx, xy = sums / count
     if not can_shift:
         mean_x, mean_y = np.zeros_like(mean_x), np.zeros_like(mean_y)
-    xx, xy = xx - mean_x**2, xy - mean_x * mean_y
-    strength = RIDGE * xx.mean() + 1e-12
+    constant = xx - mean_x**2 <= CONSTANT * xx
+    xx = np.where(constant, 0, xx - mean_x**2)
+    xy = np.where(constant, 0, xy - mean_x * mean_y)
+    strength = max(RIDGE * xx.mean(), np.finfo(float).tiny)
     scale = (xy + strength) / (xx + strength)
-    shape = operation.kernel.shape[-2:]
-    operation.kernel.assign(operation.kernel * scale.reshape(shape).astype("float32"))
+    kernel = keras.ops.convert_to_numpy(operation.kernel)
+    operation.kernel.assign(kernel * scale.reshape(kernel.shape[-2:]))
     return mean_y - scale * mean_x

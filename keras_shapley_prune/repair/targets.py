@@ -3,24 +3,7 @@
 import keras
 import tensorflow as tf
 
-
-def find_normalization(graph, call):
-    """Returns the BatchNormalization that reads a call's output and no other does.
-
-    Args:
-        graph: The recorded `Graph`.
-        call: One of its calls.
-
-    Returns:
-        The next `Call`, of a BatchNormalization that is called once, or `None`.
-    """
-    readers = graph.consumers().get(call.outputs[0], [])
-    if len(readers) != 1 or call.outputs[0] in graph.outputs:
-        return None
-    (reader,) = readers
-    uses = [c for c in graph.calls if c.operation is reader.operation]
-    is_one = isinstance(reader.operation, keras.layers.BatchNormalization)
-    return reader if is_one and len(uses) == 1 else None
+from keras_shapley_prune.folding import ends_linear, find_normalization
 
 
 class SkipCompensation:
@@ -37,12 +20,12 @@ class SkipCompensation:
 
     def __init__(self, graph, other_graph, call):
         self._pairs, self._normalization = [], None
-        if not _is_linear(call.operation):
+        if not ends_linear(call.operation):
             return
         normalization = find_normalization(graph, call)
         tensor = call.outputs[0] if normalization is None else normalization.outputs[0]
         readers = graph.consumers().get(tensor, [])
-        if len(readers) != 1 or not _is_addition(readers[0]):
+        if tensor in graph.outputs or len(readers) != 1 or not _is_addition(readers[0]):
             return
         (addition,) = readers
         if [t.shape for t in addition.inputs] != [tensor.shape] * len(addition.inputs):
@@ -72,11 +55,6 @@ class SkipCompensation:
         # A channel that the normalization all but switches off cannot carry it.
         usable = tf.abs(scale) > 1e-3 * tf.reduce_max(tf.abs(scale))
         return tf.where(usable, lacking / tf.where(usable, scale, 1.0), 0.0)
-
-
-def _is_linear(operation):
-    activation = getattr(operation, "activation", None)
-    return activation is None or activation is keras.activations.linear
 
 
 def _is_addition(call):

@@ -1,0 +1,43 @@
+"""Where a constant that is added to a layer's output can go."""
+
+import keras
+
+
+def find_normalization(graph, call):
+    """Returns the BatchNormalization that alone reads what a linear call returns.
+
+    Args:
+        graph: The recorded `Graph`.
+        call: One of its calls.
+
+    Returns:
+        The next `Call`, of a BatchNormalization that is called once, or `None`.
+    """
+    readers = graph.consumers().get(call.outputs[0], [])
+    exposed = call.outputs[0] in graph.outputs
+    if len(readers) != 1 or exposed or not ends_linear(call.operation):
+        return None
+    (reader,) = readers
+    uses = [c for c in graph.calls if c.operation is reader.operation]
+    if type(reader.operation) is not keras.layers.BatchNormalization or len(uses) > 1:
+        return None
+    last = len(call.outputs[0].shape) - 1
+    return reader if reader.operation.axis in (-1, last) else None
+
+
+def ends_linear(operation):
+    """Returns whether a layer has no activation."""
+    activation = getattr(operation, "activation", None)
+    return activation is None or activation is keras.activations.linear
+
+
+def can_take_bias(graph, call):
+    """Returns whether a constant can be folded into what follows a call.
+
+    Args:
+        graph: The recorded `Graph`.
+        call: A call of a linear layer.
+    """
+    uses = [c for c in graph.calls if c.operation is call.operation]
+    own = getattr(call.operation, "use_bias", False)
+    return len(uses) == 1 and (own or find_normalization(graph, call) is not None)

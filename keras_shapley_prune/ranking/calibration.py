@@ -1,0 +1,89 @@
+"""What a ranking is made on: a model, its groups, and the calibration set."""
+
+import numpy as np
+
+from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.data import CalibrationData
+from keras_shapley_prune.frontier import Frontier
+from keras_shapley_prune.graph import run_calls
+from keras_shapley_prune.ranking.ranking import Ranking
+from keras_shapley_prune.repair import Repairer
+from keras_shapley_prune.selection import count_removed
+
+
+class Calibration:
+    """A model, its groups and the data to rank them on.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`.
+        dataset: What `CalibrationData` takes. It is read once.
+        layers: Which groups, see `ChannelMap.select_groups`.
+        channel_map: The `ChannelMap` of `model`, or `None`.
+        ratio: Float, the share of each group that will be removed.
+        batch_size: Integer, for data that comes as arrays.
+        needs_labels: Boolean.
+
+    Attributes:
+        selected: Tuple of `ChannelGroup`, in the order of the channel map.
+        groups: The same in the order in which they are first read.
+        num_removed: Dict: group name -> how many of its units will be removed.
+        batches: List of `(inputs, labels, weights)`.
+    """
+
+    def __init__(
+        self, model, dataset, layers, channel_map, ratio, batch_size, needs_labels
+    ):
+        self.model = model
+        self.channel_map = channel_map or trace_channels(model)
+        self.selected = self.channel_map.select_groups(layers)
+        self.groups = sorted(self.selected, key=self.first_site)
+        self.num_removed = count_removed(self.selected, ratio)
+        structure = self.channel_map.graph.input_structure
+        self.batches = list(
+            CalibrationData(dataset, structure, batch_size, needs_labels)
+        )
+
+    @property
+    def batch_sizes(self):
+        """List of integers."""
+        return [int(inputs[0].shape[0]) for inputs, _, _ in self.batches]
+
+    def open_network(self, repaired):
+        """Returns the network that groups are played on, at its input.
+
+        Args:
+            repaired: Boolean. If so, a `Repairer`, else a `Frontier`.
+
+        Returns:
+            Tuple of the network and the `ChannelMap` that describes it.
+        """
+        inputs = [inputs for inputs, _, _ in self.batches]
+        if not repaired:
+            return Frontier(self.channel_map.graph, inputs), self.channel_map
+        repairer = Repairer(self.model, self.channel_map, inputs)
+        return repairer, repairer.channel_map
+
+    def outputs(self, batch):
+        """Returns the flat outputs of the whole model on a batch.
+
+        Args:
+            batch: Integer.
+        """
+        graph = self.channel_map.graph
+        values = dict(zip(graph.inputs, self.batches[batch][0], strict=True))
+        run_calls(graph.calls, values)
+        return [values[tensor] for tensor in graph.outputs]
+
+    def first_site(self, group):
+        """Returns the index of the first call that reads a group."""
+        sites = self.channel_map.sites.items()
+        return min(i for (i, _), ids in sites if np.isin(group.units, ids).any())
+
+    def make_ranking(self, scores, method):
+        """Returns the `Ranking` of a dict: group name -> `GroupScores`."""
+        return Ranking(
+            {group.name: scores[group.name] for group in self.selected},
+            method=method,
+            num_examples=sum(self.batch_sizes),
+            locks=self.channel_map.lock_reasons(),
+        )

@@ -1,0 +1,97 @@
+"""The reconstruction game: what a coalition explains, after the best linear repair.
+
+The players are the channels that a linear layer reads. The worth of a coalition is
+minus the squared error with which the layer's outputs are reconstructed from those
+channels when the layer is refitted to them by ridge regression. In closed form: if H is
+the inverse of the regularized second moments of the columns and W the fit to all of
+them, then leaving out the columns R costs `tr(W_R' inv(H_RR) W_R)` (optimal brain
+surgeon: Hassibi and Stork 1992, for whole channels). The costs of removing units one
+after the other are the squared rows of `inv(L) W_R`, where `L L' = H_RR` is the
+Cholesky factor in the order of removal: one factorization is a whole walk.
+"""
+
+import numpy as np
+import scipy.linalg
+
+
+class ReconstructionGame:
+    """The game of one layer.
+
+    Args:
+        xx: Float array, shape `(num_columns, num_columns)`, second moments of what
+            the layer reads.
+        xy: Float array, shape `(num_columns, num_outputs)`, with what it should
+            return.
+        prior: Float array, shape `(num_columns, num_outputs)`, its weights.
+        unit_of: Integer array, shape `(num_columns,)`: the player that supplies each
+            column; negative for columns that always stay.
+        num_units: Integer.
+        ridge: Float, see `solve_towards`.
+        scale: Float array, shape `(num_outputs,)`, or a number: errors of an output
+            count times its square.
+    """
+
+    def __init__(self, xx, xy, prior, unit_of, num_units, ridge, scale=1.0):
+        strength = max(ridge * np.trace(xx) / len(xx), np.finfo(float).tiny)
+        regular = xx + strength * np.eye(len(xx))
+        factor = scipy.linalg.cho_factor(regular, lower=True)
+        fitted = scipy.linalg.cho_solve(factor, xy + strength * prior)
+        columns = np.flatnonzero(unit_of >= 0)
+        inverse = scipy.linalg.cho_solve(factor, np.eye(len(xx))[:, columns])[columns]
+        # Outputs enter the costs through W W' alone.
+        outputs = fitted[columns] * scale
+        if outputs.shape[1] > len(columns):
+            outputs = np.linalg.qr(outputs.T, mode="r").T
+        self._inverse, self._outputs = inverse, outputs
+        self._columns = [
+            np.flatnonzero(unit_of[columns] == unit) for unit in range(num_units)
+        ]
+
+    def walk(self, order):
+        """Returns what each of a sequence of removals costs.
+
+        Args:
+            order: Integer array, units in the order in which they leave.
+
+        Returns:
+            Float array of that shape.
+        """
+        removed = [self._columns[unit] for unit in order]
+        columns = np.concatenate(removed)
+        factor = scipy.linalg.cholesky(
+            self._inverse[np.ix_(columns, columns)], lower=True, check_finite=False
+        )
+        rows = scipy.linalg.solve_triangular(
+            factor, self._outputs[columns], lower=True, check_finite=False
+        )
+        costs = np.append(np.einsum("co,co->c", rows, rows), 0.0)
+        starts = np.cumsum([0, *[len(found) for found in removed]])
+        return np.diff(np.append(0.0, np.cumsum(costs))[starts])
+
+    def leave_one_out(self, active):
+        """Returns what the removal of each active unit alone costs.
+
+        The saliency of the optimal brain surgeon, for whole channels.
+
+        Args:
+            active: Integer array of units.
+        """
+        return np.array([self.walk([unit])[0] for unit in active])
+
+    def leave(self, units):
+        """Removes units for good; the others are refitted."""
+        gone = np.concatenate([self._columns[unit] for unit in units])
+        inner = self._inverse[np.ix_(gone, gone)]
+        factor = scipy.linalg.cho_factor(inner, lower=True, check_finite=False)
+        across = self._inverse[gone]
+        weights = scipy.linalg.cho_solve(factor, self._outputs[gone])
+        self._outputs = self._outputs - across.T @ weights
+        self._inverse = self._inverse - across.T @ scipy.linalg.cho_solve(
+            factor, across
+        )
+        stays = np.ones(len(self._inverse), bool)
+        stays[gone] = False
+        self._inverse = self._inverse[np.ix_(stays, stays)]
+        self._outputs = self._outputs[stays]
+        place = np.cumsum(stays) - 1
+        self._columns = [place[found[stays[found]]] for found in self._columns]

@@ -1,0 +1,191 @@
+"""Samples of reconstruction games: walks in closed form."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_shapley_prune.layer_specs import find_linear_form
+from keras_shapley_prune.ranking.plan import GroupCost, RankingPlan
+from keras_shapley_prune.ranking.ranker import rank_groups
+from keras_shapley_prune.ranking.reconstruction import ReconstructionGame
+from keras_shapley_prune.ranking.staging import Staging, count_legs
+from keras_shapley_prune.ranking.table import SampleTable
+from keras_shapley_prune.ranking.walks import window_size
+from keras_shapley_prune.repair.repairer import ROWS_A_COLUMN
+
+MAX_COLUMNS = 4700  # of a layer whose taps are told apart
+_FLOPS_A_SECOND = 2e10
+
+
+@dataclasses.dataclass(frozen=True)
+class Reconstruction:
+    """How the reconstruction games of a model's groups are played.
+
+    The worth of a coalition is minus the error with which the layers that read the
+    group can be refitted to what they return in the original: the share of each
+    layer's variance, summed over the layers.
+
+    Attributes:
+        num_draws: Integer, how many antithetic pairs of walks a stage.
+        staging: A `Staging`.
+        window: Float in (0, 1], the share of the units in play that a walk removes.
+        sequential: Boolean, whether the lowest units of a group are removed and
+            repaired before the next group is played.
+        ridge: Float, see `solve_towards`.
+        limits: Dict, the arguments of `Budget`.
+        seed: Integer.
+    """
+
+    num_draws: int
+    staging: Staging
+    window: float
+    sequential: bool
+    ridge: float
+    limits: dict = dataclasses.field(default_factory=dict)
+    seed: int = 0
+
+    def rank(self, calibration, verbose):
+        """Returns the `Ranking`.
+
+        Args:
+            calibration: A `Calibration`.
+            verbose: See `Progress`.
+        """
+        network, _ = calibration.open_network(repaired=True)
+
+        def open_source(index, group):
+            games = find_games(network, group, self.ridge)
+            return WalkSource(self, index, group.num_units, games)
+
+        costs = self._costs(calibration)
+        scores = rank_groups(calibration, network, open_source, costs, self, verbose)
+        return calibration.make_ranking(scores, self._describe())
+
+    def plan(self, calibration):
+        """Returns the `RankingPlan`."""
+        num_examples = sum(calibration.batch_sizes)
+        return RankingPlan(
+            self._describe(), num_examples, tuple(self._costs(calibration))
+        )
+
+    def num_evaluations(self, num_active):
+        """Returns how many coalitions the walks of a stage evaluate."""
+        return 2 * self.num_draws * window_size(self.window, num_active)
+
+    def _describe(self):
+        stages = self.staging.stages or "as many stages as units"
+        stages = f"{stages} stage(s)" if self.staging.stages else stages
+        return f"Shapley values of the reconstruction game, {stages}"
+
+    def _costs(self, calibration):
+        costs = []
+        graph, sites = calibration.channel_map.graph, calibration.channel_map.sites
+        num_examples = sum(calibration.batch_sizes)
+        for group in calibration.groups:
+            num_removed = calibration.num_removed[group.name]
+            flops = evaluations = 0
+            for (index, _position), ids in sites.items():
+                if not np.isin(group.units, ids).any():
+                    continue
+                rows, columns = _count_rows(graph.calls[index])
+                rows = min(rows * num_examples, ROWS_A_COLUMN * columns)
+                flops += 2 * rows * columns**2
+                flops += 3 * columns**3
+                active = group.num_units
+                for count in count_legs(self.staging, group.num_units, num_removed):
+                    share = columns * window_size(self.window, active) / len(ids)
+                    flops += 2 * self.num_draws * share**3
+                    evaluations += self.num_evaluations(active)
+                    active -= count
+            costs.append(
+                GroupCost(
+                    group.name,
+                    group.num_units,
+                    evaluations,
+                    int(flops),
+                    flops / _FLOPS_A_SECOND + 0.1,
+                )
+            )
+        return costs
+
+
+class WalkSource:
+    """Samples of the games of a group, added up. See `play_stages`.
+
+    Args:
+        settings: A `Reconstruction`.
+        index: Integer, the place of the group among the groups.
+        num_units: Integer.
+        games: List of `ReconstructionGame`.
+    """
+
+    def __init__(self, settings, index, num_units, games):
+        self._settings, self._index, self._games = settings, index, games
+        self.num_units = num_units
+        rows = settings.num_draws * len(settings.staging.leaving(num_units))
+        self.table = SampleTable(rows, num_units)
+
+    def rounds(self, active, stage):
+        """Yields `(rows, samples, counted, number of evaluations)`, a pair at a time."""
+        settings = self._settings
+        players = np.flatnonzero(active)
+        size = window_size(settings.window, len(players))
+        for draw in range(settings.num_draws):
+            key = [settings.seed, self._index, stage, draw]
+            order = np.random.default_rng(key).permutation(players)
+            samples = np.zeros((2, self.num_units))
+            counted = np.zeros(samples.shape, bool)
+            for walk, removed in enumerate((order[:size], order[::-1][:size])):
+                samples[walk, removed] = sum(g.walk(removed) for g in self._games)
+                counted[walk, removed] = True
+            row = stage * settings.num_draws + draw  # one for both of a pair
+            yield np.array([row, row]), samples, counted, 2 * size
+
+    def leave(self, units):
+        """Removes units for good."""
+        for game in self._games:
+            game.leave(units)
+
+
+def find_games(repairer, group, ridge):
+    """Returns the reconstruction game of each layer that reads a group.
+
+    Where a layer of another kind reads it, what it reads is reconstructed instead.
+
+    Args:
+        repairer: A `Repairer` that has not passed the group yet.
+        group: A `ChannelGroup`.
+        ridge: Float, see `solve_towards`.
+
+    Returns:
+        List of `ReconstructionGame`.
+    """
+    channel_map, games = repairer.channel_map, []
+    for (index, position), ids in channel_map.sites.items():
+        if not np.isin(group.units, ids).any():
+            continue
+        call = channel_map.graph.calls[index]
+        gram, prior, channel_of = repairer.collect_at(call, position, MAX_COLUMNS)
+        unit_of = np.searchsorted(group.units, ids[channel_of])
+        unit_of[~np.isin(ids[channel_of], group.units)] = -1
+        *_, xx, xy, yy = gram.covariances()
+        games.append(
+            ReconstructionGame(
+                xx,
+                xy,
+                prior,
+                unit_of,
+                group.num_units,
+                ridge,
+                scale=1 / np.sqrt(max(yy.sum(), np.finfo(float).tiny)),
+            )
+        )
+    return games
+
+
+def _count_rows(call):
+    """Returns the positions and the columns of what a layer reads, about."""
+    form = find_linear_form(call.operation)
+    positions = int(np.prod([n or 1 for n in call.outputs[0].shape[1:-1]]))
+    columns = call.inputs[0].shape[-1] if form is None else len(form.channel_of)
+    return positions, min(columns, MAX_COLUMNS)

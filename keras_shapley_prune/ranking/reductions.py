@@ -1,0 +1,74 @@
+"""How the values of a unit on each example become its score."""
+
+import re
+
+import numpy as np
+
+
+def resolve_reduction(reduction):
+    """Returns the function that reduces samples over the examples.
+
+    Args:
+        reduction: `"mean"`, `"rms"` (root of the mean square), `"mean+2std"` (or any
+            other factor), or a callable: float array of shape
+            `(num_examples, num_units)` -> `(num_units,)`. Where windows are played an
+            example may lack a unit: the entry is NaN.
+
+    Returns:
+        `None` for the mean, else the callable.
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    if reduction == "mean":
+        return None
+    if callable(reduction):
+        return reduction
+    if reduction == "rms":
+        return lambda samples: np.sqrt(np.nanmean(samples**2, axis=0))
+    number = r"mean\+(\d+\.?\d*|\.\d+|)std"
+    found = isinstance(reduction, str) and re.fullmatch(number, reduction)
+    if not found:
+        raise ValueError(
+            "Argument `reduction` should be 'mean', 'rms', 'mean+2std' (with any "
+            "factor) or a callable: samples of shape (num_examples, num_units) -> "
+            f"(num_units,). Received: reduction={reduction!r}"
+        )
+    factor = float(found[1] or 1)
+
+    def mean_plus_deviation(samples):
+        deviation = np.nanstd(samples, axis=0)
+        return np.nanmean(samples, axis=0) + factor * deviation
+
+    return mean_plus_deviation
+
+
+def reduce_table(table, reduce):
+    """Returns the score of each unit and its standard error.
+
+    The error of anything but the mean is a jackknife over the examples (Efron and
+    Stein 1981).
+
+    Args:
+        table: A `SampleTable`.
+        reduce: What `resolve_reduction` returned.
+
+    Returns:
+        Tuple of two float arrays, shape `(num_units,)`.
+    """
+    if reduce is None:
+        moments = table.moments
+        return moments.mean, moments.standard_error
+    samples = table.samples
+    values = np.asarray(reduce(samples), dtype="float64")
+    if values.shape != samples.shape[1:]:
+        raise ValueError(
+            "Argument `reduction` should return one number a unit, shape "
+            f"{samples.shape[1:]}. Received: shape {values.shape}"
+        )
+    count = len(samples)
+    if count < 2:
+        return values, np.full_like(values, np.inf)
+    without = np.stack([reduce(np.delete(samples, i, axis=0)) for i in range(count)])
+    spread = ((without - without.mean(axis=0)) ** 2).sum(axis=0)
+    return values, np.sqrt(spread * (count - 1) / count)

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_shapley_prune.repair.gram import Gram
+from keras_shapley_prune.repair.ridge import solve_towards
+
+
+def rows_and_targets(count=50, columns=4, outputs=3, seed=0):
+    generator = np.random.default_rng(seed)
+    rows = generator.normal(size=(count, columns), loc=0.7).astype("float32")
+    targets = rows @ generator.normal(size=(columns, outputs)) + 0.3
+    return rows, (targets + generator.normal(size=targets.shape)).astype("float32")
+
+
+def gram_of(rows, targets):
+    gram = Gram(rows.shape[-1], targets.shape[-1])
+    gram.add(tf.constant(rows), tf.constant(targets))
+    return gram
+
+
+def test_covariances_are_numpys():
+    rows, targets = rows_and_targets()
+    mean_x, mean_y, xx, xy, yy = gram_of(rows, targets).covariances()
+    expected = np.cov(rows.T, targets.T, bias=True)
+    np.testing.assert_allclose(mean_x, rows.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(mean_y, targets.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(xx, expected[:4, :4], atol=1e-5)
+    np.testing.assert_allclose(xy, expected[:4, 4:], atol=1e-5)
+    np.testing.assert_allclose(yy, np.diag(expected)[4:], atol=1e-5)
+
+
+def test_without_centring_moments_about_zero_come_back():
+    rows, targets = rows_and_targets()
+    mean_x, mean_y, xx, xy, yy = gram_of(rows, targets).covariances(centred=False)
+    assert mean_x.shape == (4,) and not mean_x.any()
+    assert mean_y.shape == (3,) and not mean_y.any()
+    np.testing.assert_allclose(xx, rows.T @ rows / 50, atol=1e-5)
+    np.testing.assert_allclose(xy, rows.T @ targets / 50, atol=1e-5)
+    np.testing.assert_allclose(yy, (targets**2).mean(axis=0), atol=1e-5)
+
+
+def test_grams_of_parts_add_up():
+    rows, targets = rows_and_targets()
+    first, second = gram_of(rows[:13], targets[:13]), gram_of(rows[13:], targets[13:])
+    parts = first + second
+    assert (first.count, second.count, parts.count) == (13, 37, 50)
+    whole = gram_of(rows, targets)
+    for ours, theirs in zip(parts.covariances(), whole.covariances(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_adding_twice_is_adding_once():
+    rows, targets = rows_and_targets()
+    gram = gram_of(rows[:20], targets[:20])
+    gram.add(tf.constant(rows[20:]), tf.constant(targets[20:]))
+    whole = gram_of(rows, targets)
+    for ours, theirs in zip(gram.covariances(), whole.covariances(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_leading_axes_are_rows():
+    rows, targets = rows_and_targets(count=24)
+    stacked = gram_of(rows.reshape(2, 12, 4), targets.reshape(2, 3, 4, 3))
+    assert stacked.count == 24
+    flat = gram_of(rows, targets)
+    for ours, theirs in zip(stacked.covariances(), flat.covariances(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_grams_do_not_share_sums():
+    first, second = Gram(2, 1), Gram(2, 1)
+    first.add(tf.ones((3, 2)), tf.ones((3, 1)))
+    assert not second.xx.any() and not second.sum_x.any()
+    total = first + second
+    total.add(tf.ones((3, 2)), tf.ones((3, 1)))
+    assert (first.count, first.xx[0, 0], total.xx[0, 0]) == (3, 3, 6)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1.0, 7.3])
+def test_constant_rows_leave_the_weights_at_the_prior(value):
+    generator = np.random.default_rng(0)
+    prior = generator.normal(size=(20, 3))
+    row = value * generator.uniform(1, 2, size=20)
+    rows = np.tile(row, (30, 1)).astype("float32")
+    _, _, xx, xy, _ = gram_of(rows, rows @ prior.astype("float32") + 1).covariances()
+    np.testing.assert_allclose(solve_towards(xx, xy, prior), prior, atol=0.02)
