@@ -3,16 +3,21 @@
 Data comes from folders that are given on the command line, trained networks are kept
 in a cache folder:
 
-    --tfds DIR   TensorFlow Datasets' data_dir, with fashion_mnist prepared
-    --cache DIR  where networks trained here are kept
+    --tfds DIR       TensorFlow Datasets' data_dir, with fashion_mnist prepared
+    --pretrained DIR the files cifar10_8k.npz, resnet20_cifar10.keras,
+                     resnet56_cifar10.keras and resnet8_cifar10_mlperf.keras
+    --cache DIR      where networks trained here are kept
 """
 
 import dataclasses
+import functools
 import pathlib
 
 import keras
 import numpy as np
 from keras import layers
+
+import keras_shapley_prune
 
 
 @dataclasses.dataclass
@@ -24,12 +29,14 @@ class Problem:
         model: The trained `keras.Model`, compiled with its loss.
         train: Tuple `(x, y)`, calibration images are drawn from it.
         test: Tuple `(x, y)`.
+        layers: Which layers to prune, names or `None` for all.
     """
 
     name: str
     model: keras.Model
     train: tuple
     test: tuple
+    layers: list | None = None
 
     def calibration(self, num_examples, seed):
         """Returns `(x, y)` of examples drawn from the training set."""
@@ -37,10 +44,17 @@ class Problem:
         drawn = drawn[:num_examples]
         return self.train[0][drawn], self.train[1][drawn]
 
+    def accuracy(self, model, num_examples=3000):
+        """Returns the share of test examples that `model` gets right."""
+        x, y = (array[:num_examples] for array in self.test)
+        predicted = model.predict(x, batch_size=250, verbose=0).argmax(axis=-1)
+        return float(np.mean(predicted == y))
+
 
 def add_arguments(parser):
     """Adds the options that say where data and networks are."""
     parser.add_argument("--tfds", default=None, help="tfds data_dir")
+    parser.add_argument("--pretrained", default="../shared/data", help="CIFAR-10")
     parser.add_argument("--cache", default=".cache", help="networks trained here")
 
 
@@ -70,6 +84,50 @@ def fashion_mnist(args, seed=0):
     return Problem(
         f"fashion_mnist_{seed}", model, (x[:20000], y[:20000]), (x_test, y_test)
     )
+
+
+_CIFAR10_FILES = {
+    "resnet20": "resnet20_cifar10.keras",
+    "resnet56": "resnet56_cifar10.keras",
+    "resnet8": "resnet8_cifar10_mlperf.keras",
+}
+
+
+def cifar10(args, name):
+    """A pretrained CIFAR-10 ResNet: the channels inside of its blocks are pruned.
+
+    Args:
+        args: Parsed options.
+        name: `"resnet20"`, `"resnet56"` or `"resnet8"`.
+    """
+    folder = pathlib.Path(args.pretrained)
+    with np.load(folder / "cifar10_8k.npz") as data:
+        arrays = {key: data[key] for key in data.files}
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+    def prepare(images):
+        if name == "resnet8":
+            return images.astype("float32")
+        return ((images / 255 - mean) / std).astype("float32")
+
+    model = keras.models.load_model(folder / _CIFAR10_FILES[name], compile=False)
+    logits = name != "resnet8"
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
+    model.compile("sgd", loss, metrics=["accuracy"])
+    groups = keras_shapley_prune.trace_channels(model).groups
+    return Problem(
+        name,
+        model,
+        (prepare(arrays["x_train"]), arrays["y_train"].ravel()),
+        (prepare(arrays["x_test"]), arrays["y_test"].ravel()),
+        [group.name for group in groups if len(group.producers) == 1],
+    )
+
+
+NETWORKS = {
+    "fashion_mnist": fashion_mnist,
+    **{name: functools.partial(cifar10, name=name) for name in _CIFAR10_FILES},
+}
 
 
 def _convolutional_network(shape, widths, num_steps):

@@ -12,6 +12,7 @@ from keras_shapley_prune.ranking import (
     Ranking,
     ShapleyRanker,
 )
+from keras_shapley_prune.repair import repair_channels
 from keras_shapley_prune.report import Comparison, compare
 from keras_shapley_prune.selection import select_units
 from keras_shapley_prune.surgery import remove_channels
@@ -34,6 +35,7 @@ __all__ = [
     "prune",
     "register_layer",
     "remove_channels",
+    "repair_channels",
     "select_units",
     "trace_channels",
 ]

@@ -78,6 +78,16 @@ class CalibrationData:
         return flat
 
 
+def make_repeatable(dataset):
+    """Returns a dataset that can be read several times.
+
+    Args:
+        dataset: What `CalibrationData` takes. An iterator is read into a list.
+    """
+    is_iterator = hasattr(dataset, "__next__")
+    return list(dataset) if is_iterator else dataset
+
+
 def _open(dataset, batch_size):
     """Returns a function that iterates the raw batches, and their number or None."""
     if isinstance(dataset, tf.data.Dataset):

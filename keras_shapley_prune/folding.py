@@ -19,10 +19,15 @@ def find_normalization(graph, call):
         return None
     (reader,) = readers
     uses = [c for c in graph.calls if c.operation is reader.operation]
-    if type(reader.operation) is not keras.layers.BatchNormalization or len(uses) > 1:
-        return None
-    last = len(call.outputs[0].shape) - 1
-    return reader if reader.operation.axis in (-1, last) else None
+    return reader if normalizes_channels(reader) and len(uses) == 1 else None
+
+
+def normalizes_channels(call):
+    """Returns whether a call is one of a BatchNormalization over the channels."""
+    operation = call.operation
+    if type(operation) is not keras.layers.BatchNormalization:
+        return False
+    return operation.axis in (-1, len(call.inputs[0].shape) - 1)
 
 
 def ends_linear(operation):

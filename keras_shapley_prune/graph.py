@@ -136,6 +136,24 @@ def run_calls(calls, values, edit_input=None, stand_ins=None):
         values.update(zip(call.outputs, returned, strict=True))
 
 
+def find_ancestors(graph, tensors, start=0):
+    """Returns the calls from `start` on that lead to some tensors, in order.
+
+    Args:
+        graph: A `Graph`.
+        tensors: Sequence of its symbolic tensors.
+        start: Integer, the index of the first call that may be among them.
+    """
+    producer = {t: call for call in graph.calls[start:] for t in call.outputs}
+    found, pending = set(), list(tensors)
+    while pending:
+        call = producer.get(pending.pop())
+        if call is not None and call not in found:
+            found.add(call)
+            pending.extend(call.inputs)
+    return tuple(sorted(found, key=lambda call: call.index))
+
+
 def record_graph(model):
     """Records every call of a functional or Sequential model.
 

@@ -3,15 +3,20 @@
 import numpy as np
 
 from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.ranking.baselines import BASELINES
+from keras_shapley_prune.ranking.baselines import BASELINES, LeaveOneOutEstimator
 from keras_shapley_prune.ranking.calibration import Calibration
+from keras_shapley_prune.ranking.progress import check_verbose
 from keras_shapley_prune.ranking.ranker import check_integer
 from keras_shapley_prune.ranking.ranking import GroupScores, Ranking
+from keras_shapley_prune.ranking.reconstruction_source import Reconstruction
 from keras_shapley_prune.ranking.sampling import Sampling
+from keras_shapley_prune.ranking.staging import Staging
 from keras_shapley_prune.ranking.values import resolve_value
 from keras_shapley_prune.ranking.weight_scores import WEIGHT_SCORES
+from keras_shapley_prune.repair.ridge import RIDGE
 
-BASELINE_NAMES = (*WEIGHT_SCORES, *BASELINES)
+GREEDY = Staging(stages=None, decay=0.0)  # one unit a stage, nothing remembered
+BASELINE_NAMES = (*WEIGHT_SCORES, *BASELINES, "greedy_backward", "reconstruction")
 
 
 class BaselineRanker:
@@ -27,7 +32,12 @@ class BaselineRanker:
             activations: `"mean_activation"`, `"apoz"` (share of positive
             activations). From gradients: `"sensitivity"` (absolute gradient of the
             loss by the activation), `"taylor"` (absolute), `"taylor_signed"`,
-            `"taylor_squared"`. From the loss itself: `"leave_one_out"`.
+            `"taylor_squared"`. From the loss itself: `"leave_one_out"`, and
+            `"greedy_backward"`: the same again after each unit that leaves, n/2 times
+            the cost. From the layers that read the units, without labels:
+            `"reconstruction"`, the error of the refitted layer as one unit after the
+            other leaves (optimal brain surgeon, for whole channels; summed over the
+            layers, each by its variance).
         value: What the criteria of gradients and loss look at: `"loss"`, `"kl"` or a
             callable, as in `ShapleyRanker`.
         loss: What `model.compile(loss=...)` takes. `None` for the compiled loss.
@@ -84,22 +94,29 @@ class BaselineRanker:
         Raises:
             ValueError: If the model or the data does not fit.
         """
+        check_verbose(verbose)
         if self.criterion in WEIGHT_SCORES:
             return self._rank_weights(channel_map or trace_channels(model), layers)
-        value = resolve_value(self.value, model, self.loss)
+        play, needs_labels = self._play(model)
         calibration = Calibration(
-            model,
-            dataset,
-            layers,
-            channel_map,
-            ratio,
-            self.batch_size,
-            value.needs_labels,
+            model, dataset, layers, channel_map, ratio, self.batch_size, needs_labels
         )
-        sampling = Sampling(
-            value, BASELINES[self.criterion](), fold_size=self.batch_size
+        return play.rank(calibration, verbose)
+
+    def _play(self, model):
+        if self.criterion == "reconstruction":
+            play = Reconstruction(
+                num_draws=1, staging=GREEDY, candidates=None, ridge=RIDGE, greedy=True
+            )
+            return play, False
+        value = resolve_value(self.value, model, self.loss)
+        play = Sampling(
+            value,
+            BASELINES.get(self.criterion, LeaveOneOutEstimator)(),
+            GREEDY if self.criterion == "greedy_backward" else Staging(),
+            fold_size=self.batch_size,
         )
-        return sampling.rank(calibration, verbose)
+        return play, value.needs_labels
 
     def _rank_weights(self, channel_map, layers):
         score = WEIGHT_SCORES[self.criterion]

@@ -1,6 +1,7 @@
 """Samples of reconstruction games: walks in closed form."""
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -10,7 +11,6 @@ from keras_shapley_prune.ranking.ranker import rank_groups
 from keras_shapley_prune.ranking.reconstruction import ReconstructionGame
 from keras_shapley_prune.ranking.staging import Staging, count_legs
 from keras_shapley_prune.ranking.table import SampleTable
-from keras_shapley_prune.ranking.walks import window_size
 from keras_shapley_prune.repair.repairer import ROWS_A_COLUMN
 
 MAX_COLUMNS = 4700  # of a layer whose taps are told apart
@@ -28,19 +28,24 @@ class Reconstruction:
     Attributes:
         num_draws: Integer, how many antithetic pairs of walks a stage.
         staging: A `Staging`.
-        window: Float in (0, 1], the share of the units in play that a walk removes.
+        candidates: Float, or `None`. Of the units in play only those that are cheapest
+            to lose alone are removed by walks: as many times the units that have to
+            leave yet. The others always stay in.
         sequential: Boolean, whether the lowest units of a group are removed and
             repaired before the next group is played.
         ridge: Float, see `solve_towards`.
+        greedy: Boolean. If so, units are not valued by walks but by what the loss of
+            each alone costs.
         limits: Dict, the arguments of `Budget`.
         seed: Integer.
     """
 
     num_draws: int
     staging: Staging
-    window: float
-    sequential: bool
+    candidates: float | None
     ridge: float
+    sequential: bool = False
+    greedy: bool = False
     limits: dict = dataclasses.field(default_factory=dict)
     seed: int = 0
 
@@ -55,7 +60,8 @@ class Reconstruction:
 
         def open_source(index, group):
             games = find_games(network, group, self.ridge)
-            return WalkSource(self, index, group.num_units, games)
+            count = calibration.num_removed[group.name]
+            return WalkSource(self, index, group.num_units, count, games)
 
         costs = self._costs(calibration)
         scores = rank_groups(calibration, network, open_source, costs, self, verbose)
@@ -68,13 +74,18 @@ class Reconstruction:
             self._describe(), num_examples, tuple(self._costs(calibration))
         )
 
-    def num_evaluations(self, num_active):
-        """Returns how many coalitions the walks of a stage evaluate."""
-        return 2 * self.num_draws * window_size(self.window, num_active)
+    def num_candidates(self, num_active, still_to_go, leaving):
+        """Returns how many of the units in play a walk removes."""
+        if self.candidates is None:
+            return num_active
+        wanted = math.ceil(self.candidates * max(still_to_go, 1))
+        return min(max(wanted, leaving + 1), num_active)
 
     def _describe(self):
         stages = self.staging.stages or "as many stages as units"
         stages = f"{stages} stage(s)" if self.staging.stages else stages
+        if self.greedy:
+            return "reconstruction error (optimal brain surgeon), greedy"
         return f"Shapley values of the reconstruction game, {stages}"
 
     def _costs(self, calibration):
@@ -91,12 +102,13 @@ class Reconstruction:
                 rows = min(rows * num_examples, ROWS_A_COLUMN * columns)
                 flops += 2 * rows * columns**2
                 flops += 3 * columns**3
-                active = group.num_units
+                gone = 0
                 for count in count_legs(self.staging, group.num_units, num_removed):
-                    share = columns * window_size(self.window, active) / len(ids)
-                    flops += 2 * self.num_draws * share**3
-                    evaluations += self.num_evaluations(active)
-                    active -= count
+                    active = group.num_units - gone
+                    size = self.num_candidates(active, num_removed - gone, count)
+                    flops += 2 * self.num_draws * (columns * size / len(ids)) ** 3
+                    evaluations += 2 * self.num_draws * size
+                    gone += count
             costs.append(
                 GroupCost(
                     group.name,
@@ -116,12 +128,13 @@ class WalkSource:
         settings: A `Reconstruction`.
         index: Integer, the place of the group among the groups.
         num_units: Integer.
+        num_removed: Integer, how many units will leave.
         games: List of `ReconstructionGame`.
     """
 
-    def __init__(self, settings, index, num_units, games):
+    def __init__(self, settings, index, num_units, num_removed, games):
         self._settings, self._index, self._games = settings, index, games
-        self.num_units = num_units
+        self.num_units, self._num_removed = num_units, num_removed
         rows = settings.num_draws * len(settings.staging.leaving(num_units))
         self.table = SampleTable(rows, num_units)
 
@@ -129,13 +142,23 @@ class WalkSource:
         """Yields `(rows, samples, counted, number of evaluations)`, a pair at a time."""
         settings = self._settings
         players = np.flatnonzero(active)
-        size = window_size(settings.window, len(players))
+        still_to_go = self._num_removed - (self.num_units - len(players))
+        leaving = settings.staging.leaving(self.num_units)[stage]
+        size = settings.num_candidates(len(players), still_to_go, leaving)
+        if size < len(players):
+            alone = sum(game.leave_one_out(players) for game in self._games)
+            players = players[np.argsort(alone, kind="stable")[:size]]
+        if settings.greedy:
+            samples = np.zeros((1, self.num_units))
+            samples[0, players] = sum(g.leave_one_out(players) for g in self._games)
+            yield np.array([0]), samples, active[np.newaxis], len(players)
+            return
         for draw in range(settings.num_draws):
             key = [settings.seed, self._index, stage, draw]
             order = np.random.default_rng(key).permutation(players)
             samples = np.zeros((2, self.num_units))
             counted = np.zeros(samples.shape, bool)
-            for walk, removed in enumerate((order[:size], order[::-1][:size])):
+            for walk, removed in enumerate((order, order[::-1])):
                 samples[walk, removed] = sum(g.walk(removed) for g in self._games)
                 counted[walk, removed] = True
             row = stage * settings.num_draws + draw  # one for both of a pair

@@ -33,7 +33,7 @@ class ShapleyRanker:
             paper's, for comparison.
         num_draws: Integer, how many permutations each example walks, or at how many
             coalitions it takes the gradient; with `value="reconstruction"`, how many
-            pairs of walks a stage. `None` for 1 (8 for reconstruction). A permutation
+            pairs of walks a stage. `None` for 1 (4 for reconstruction). A permutation
             costs `num_units + 1` evaluations of the part of the network after the
             masks. More examples are worth more than more permutations.
         value: What a coalition is worth. `"loss"`: minus the loss of the network in
@@ -53,7 +53,12 @@ class ShapleyRanker:
         window: Float in (0, 1], the share of the units in play that a walk removes.
             Below 1 it looks at coalitions near the whole, as they will be after
             pruning. `None` for 1, or 0.5 with several stages.
-        decay: Float in [0, 1], what the samples of a stage weigh in the next.
+        candidates: Float of at least 1, or `None`. With `value="reconstruction"` the
+            window is not by chance: walks remove the units that are cheapest to lose
+            alone, this many times as many as have to leave yet; the others always
+            stay in. `None` for all units, or 1.25 with several stages.
+        decay: Float in [0, 1], what the samples of a stage weigh in the next. `None`
+            for 0.8 (0 for reconstruction).
         replacement: What is read of a removed unit: `"zero"` (the paper), or
             `"mean"`, what it contributes on average to the layers that read it (where
             the layer's bias can take it, as after `repair="mean"`).
@@ -97,7 +102,8 @@ class ShapleyRanker:
         *,
         stages=1,
         window=None,
-        decay=0.8,
+        candidates=None,
+        decay=None,
         replacement="zero",
         reduction="mean",
         sequential=False,
@@ -109,9 +115,13 @@ class ShapleyRanker:
     ):
         reconstruction = isinstance(value, str) and value == "reconstruction"
         if num_draws is None:
-            num_draws = 8 if reconstruction else 1
+            num_draws = 4 if reconstruction else 1
+        if decay is None:
+            decay = 0.0 if reconstruction else 0.8
         if window is None:
-            window = 1.0 if stages == 1 else 0.5
+            window = 1.0 if stages == 1 or reconstruction else 0.5
+        if candidates is None and reconstruction and stages != 1:
+            candidates = 1.25
         if stages is not None:
             check_integer("stages", stages, 1)
         check_integer("num_draws", num_draws, 1)
@@ -128,10 +138,15 @@ class ShapleyRanker:
                 "Argument `max_seconds` should be a positive number or None. "
                 f"Received: max_seconds={max_seconds!r}"
             )
+        if candidates is not None and not candidates >= 1:
+            raise ValueError(
+                "Argument `candidates` should be a number of at least 1 or None. "
+                f"Received: candidates={candidates!r}"
+            )
         _check_choice("estimator", estimator, sorted(ESTIMATORS))
         _check_choice("replacement", replacement, ["mean", "zero"])
         self._check_combination(
-            estimator, stages, window, replacement, reduction, value
+            estimator, stages, window, candidates, replacement, reduction, value
         )
         self.estimator = estimator
         self.num_draws = num_draws
@@ -139,6 +154,7 @@ class ShapleyRanker:
         self.loss = loss
         self.staging = Staging(stages, decay, resolve_reduction(reduction))
         self.window = window
+        self.candidates = candidates
         self.replacement = replacement
         self.sequential = sequential
         self.limits = {
@@ -205,7 +221,7 @@ class ShapleyRanker:
             play = Reconstruction(
                 num_draws=self.num_draws,
                 staging=self.staging,
-                window=self.window,
+                candidates=self.candidates,
                 sequential=self.sequential,
                 ridge=RIDGE,
                 limits=self.limits,
@@ -231,7 +247,7 @@ class ShapleyRanker:
         return play, calibration
 
     def _check_combination(
-        self, estimator, stages, window, replacement, reduction, value
+        self, estimator, stages, window, candidates, replacement, reduction, value
     ):
         """Raises an error where arguments exclude each other."""
         reconstruction = isinstance(value, str) and value == "reconstruction"
@@ -243,6 +259,10 @@ class ShapleyRanker:
                 f"value='reconstruction', replacement={replacement!r} and "
                 f"reduction={reduction!r}: removed units are made up for by refitting"
             )
+        elif reconstruction and window != 1:
+            wrong = f"value='reconstruction' and window={window!r}: give `candidates`"
+        elif not reconstruction and candidates is not None:
+            wrong = f"value={value!r} and candidates={candidates!r}: give `window`"
         elif estimator == "exact" and (stages != 1 or window != 1):
             wrong = f"estimator='exact', stages={stages!r} and window={window!r}"
         elif estimator == "shared_permutation" and reduction != "mean":

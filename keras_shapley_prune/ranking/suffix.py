@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from keras_shapley_prune.graph import run_calls
+from keras_shapley_prune.graph import find_ancestors, run_calls
 from keras_shapley_prune.masking import GroupMasker
 
 
@@ -36,7 +36,7 @@ class Suffix:
         self.calls = _dependents(graph, self.masker)
         produced = {tensor for call in self.calls for tensor in call.outputs}
         self.cut = self._inputs_of(self.calls, produced)
-        self.side_calls = _ancestors(graph, self.cut, self.start)
+        self.side_calls = find_ancestors(graph, self.cut, self.start)
 
     @property
     def num_units(self):
@@ -124,15 +124,3 @@ def _dependents(graph, masker):
             masked.update(call.outputs)
             calls.append(call)
     return tuple(calls)
-
-
-def _ancestors(graph, tensors, start):
-    """Returns the calls from `start` on that lead to `tensors`, in order."""
-    producer = {t: c for c in graph.calls[start:] for t in c.outputs}
-    found, pending = set(), list(tensors)
-    while pending:
-        call = producer.get(pending.pop())
-        if call is not None and call not in found:
-            found.add(call)
-            pending.extend(call.inputs)
-    return tuple(sorted(found, key=lambda call: call.index))

@@ -85,3 +85,15 @@ class Gram:
         constant = np.diag(xx) <= CONSTANT * np.diag(self.xx) / self.count
         xx[constant], xx[:, constant], xy[constant] = 0, 0, 0
         return mean_x, mean_y, xx, xy, self.yy / self.count - mean_y**2
+
+    def squared_error(self, weights, bias):
+        """Returns the mean squared error of a fit, summed over the outputs.
+
+        Args:
+            weights: Float array, shape `(num_columns, num_outputs)`.
+            bias: Float array, shape `(num_outputs,)`.
+        """
+        predicted = self.xx @ weights + np.outer(self.sum_x, bias)
+        error = np.sum(weights * (predicted - 2 * self.xy)) + self.yy.sum()
+        error += np.sum(bias * (self.sum_x @ weights - 2 * self.sum_y))
+        return float(error + self.count * np.sum(bias**2)) / self.count

@@ -7,22 +7,41 @@ from keras_shapley_prune.data import CalibrationData
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.surgery import remove_channels
 
+METHODS = ("least_squares", "mean", "batchnorm", None)
 
-def repair_channels(model, keep, dataset, channel_map=None, batch_size=32):
+
+def check_method(method):
+    """Raises a `ValueError` unless `method` is a way to repair."""
+    if method not in METHODS:
+        raise ValueError(
+            f"Argument `repair` should be one of {METHODS}. Received: {method!r}"
+        )
+
+
+def repair_channels(
+    model, keep, dataset, repair="least_squares", channel_map=None, batch_size=32
+):
     """Returns a smaller copy of `model` that is repaired on calibration data.
 
-    Like `remove_channels`, and then each layer from the input to the output that
-    reads what has changed is refitted in closed form, so that it returns what the
-    original's layer returns: by ridge regression towards its old kernel, with a bias
-    (its own, or that of the BatchNormalization after it). A layer at the end of a
-    residual block also makes up for what the skip connection has lost. The data
-    needs no labels, nothing is trained.
+    Like `remove_channels`, and then, from the input to the output, each layer that
+    reads what has changed is adjusted in closed form on the pruned and already
+    repaired network. The data needs no labels, nothing is trained.
+
+    - `"least_squares"`: each layer is refitted to return what the original's layer
+      returns: by ridge regression towards its old kernel, with a bias (its own, or
+      that of the BatchNormalization after it). The ridge is chosen on a fifth of the
+      examples. A layer at the end of a residual block also makes up for what the skip
+      connection has lost. Depthwise convolutions get a scale for each channel.
+    - `"mean"`: only biases change, so that each layer's output has its old mean.
+    - `"batchnorm"`: the statistics of BatchNormalizations are estimated anew.
+    - `None`: nothing is repaired, the data is not read.
 
     Args:
         model: A built Sequential or functional `keras.Model`. It is not changed.
         keep: Boolean array, shape `(num_units,)`, the units that stay.
         dataset: Calibration data, what `model.predict` takes: arrays, batches of `x`
             or of `(x, y)`; labels are not read. 50 to 200 examples do.
+        repair: String, one of these, or `None`.
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
         batch_size: Integer, where the data comes as arrays.
 
@@ -30,8 +49,8 @@ def repair_channels(model, keep, dataset, channel_map=None, batch_size=32):
         What `remove_channels` returns, with other weights.
 
     Raises:
-        ValueError: If `keep` removes locked units or whole groups, or the data does
-            not fit the model.
+        ValueError: If `keep` removes locked units or whole groups, `repair` is none
+            of these, or the data does not fit the model.
 
     Example:
 
@@ -40,10 +59,13 @@ def repair_channels(model, keep, dataset, channel_map=None, batch_size=32):
     repaired = keras_shapley_prune.repair_channels(model, keep, images)
     ```
     """
+    check_method(repair)
     channel_map = channel_map or trace_channels(model)
     keep = channel_map.check_keep(keep)
+    if repair is None:
+        return remove_channels(model, keep, channel_map)
     structure = channel_map.graph.input_structure
     data = CalibrationData(dataset, structure, batch_size, needs_labels=False)
-    repairer = Repairer(model, channel_map, [x for x, _, _ in data], keep)
+    repairer = Repairer(model, channel_map, [x for x, _, _ in data], keep, repair)
     repairer.advance(len(channel_map.graph.calls))
     return remove_channels(repairer.model, np.array(keep), repairer.channel_map)

@@ -5,16 +5,16 @@ import tensorflow as tf
 
 from keras_shapley_prune.channel_map import FIXED, kept
 from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.folding import find_normalization
+from keras_shapley_prune.folding import find_normalization, normalizes_channels
 from keras_shapley_prune.frontier import Frontier
 from keras_shapley_prune.layer_specs import find_linear_form
 from keras_shapley_prune.repair.gram import Gram
-from keras_shapley_prune.repair.ridge import RIDGE, solve_towards
+from keras_shapley_prune.repair.ridge import choose_ridge, solve_towards
 from keras_shapley_prune.repair.scales import apply_depthwise, fit_scales, is_depthwise
 from keras_shapley_prune.repair.targets import SkipCompensation
 from keras_shapley_prune.surgery import remove_channels
 
-ROWS_A_COLUMN = 32  # more positions than that tell a fit nothing new
+ROWS_A_COLUMN = 64  # more positions than that tell a fit nothing new
 
 
 class Repairer:
@@ -31,7 +31,9 @@ class Repairer:
         batches: List of lists of input tensors, one list a batch.
         keep: Boolean array, shape `(num_units,)`, or `None` if nothing is removed
             yet.
-        ridge: Float, see `solve_towards`.
+        method: String, see `repair_channels`.
+        ridge: Float, see `solve_towards`, or `None` to choose it for each layer on a
+            fifth of the examples that is held out.
 
     Attributes:
         model: The copy.
@@ -39,12 +41,14 @@ class Repairer:
         keep: Boolean array: the units that have not been removed.
     """
 
-    def __init__(self, model, channel_map, batches, keep=None, ridge=RIDGE):
+    def __init__(
+        self, model, channel_map, batches, keep=None, method="least_squares", ridge=None
+    ):
         whole = np.ones(channel_map.num_units, bool)
         self.model = remove_channels(model, whole, channel_map)
         self.channel_map = trace_channels(self.model)
         self.keep = whole if keep is None else np.array(keep)
-        self._ridge = ridge
+        self._method, self._ridge = method, ridge
         self._num_examples = sum(int(x[0].shape[0]) for x in batches)
         self._graphs = channel_map.graph, self.channel_map.graph
         self._original = Frontier(channel_map.graph, batches)
@@ -85,7 +89,7 @@ class Repairer:
             call = self._graphs[1].calls[index]
             calls = [c for c in self._graphs[1].calls if c.operation is call.operation]
             if calls[0] is call and not self._dirty().isdisjoint(calls):
-                self._refit(calls)
+                self._repair(calls)
             self._original.advance(index + 1)
             self._pruned.advance(index + 1)
 
@@ -100,28 +104,67 @@ class Repairer:
                     changed.update(call.outputs)
         return dirty
 
-    def _refit(self, calls):
-        """Fits one layer, over all its calls."""
-        normalization = self._find_normalization(calls)
+    def _repair(self, calls):
+        """Repairs one layer, over all its calls."""
         operation = calls[0].operation
-        can_shift = getattr(operation, "use_bias", False) or normalization is not None
+        if self._method == "batchnorm":
+            if normalizes_channels(calls[0]):
+                self._estimate_statistics(operation, calls)
+            return
         form = find_linear_form(operation)
-        if form is not None:
+        if form is None and not is_depthwise(operation):
+            return
+        normalization = self._find_normalization(calls)
+        has_bias = getattr(operation, "use_bias", False)
+        can_shift = has_bias or normalization is not None
+        if self._method == "mean":
+            bias = self._fit_bias(form, calls) if can_shift else None
+        elif form is None:
+            bias = fit_scales(operation, self._depthwise_pairs(calls), can_shift)
+        else:
             if len(calls) > 1:  # a later call may read what the first one returns
                 self._fit_matrix(form, calls[:1], can_shift)
             bias = self._fit_matrix(form, calls, can_shift)
-        elif is_depthwise(operation):
-            bias = fit_scales(operation, self._depthwise_pairs(calls), can_shift)
-        else:
-            return
-        if getattr(operation, "use_bias", False):
+        if has_bias:
             operation.bias.assign(bias)
         elif normalization is not None:
             mean = normalization.moving_mean
             mean.assign(mean - tf.cast(bias, mean.dtype))
 
+    def _estimate_statistics(self, normalization, calls):
+        """Sets the statistics of a BatchNormalization to those of what it reads."""
+        rows = [
+            _flatten(after[call.inputs[0]]) for call, _, after in self._passes(calls)
+        ]
+        count = sum(int(r.shape[0] * r.shape[1]) for r in rows)
+        mean = sum(tf.reduce_sum(r, axis=[0, 1]) for r in rows) / count
+        square = sum(tf.reduce_sum((r - mean) ** 2, axis=[0, 1]) for r in rows) / count
+        normalization.moving_mean.assign(mean)
+        normalization.moving_variance.assign(square)
+
+    def _fit_bias(self, form, calls):
+        """Returns the bias under which a layer's outputs have their old mean."""
+        wanted, seen, count = 0.0, 0.0, 0
+        for call, before, after in self._passes(calls):
+            twin = self._twin(call)
+            inputs = self.edit_input(call, 0, after[call.inputs[0]])
+            if form is None:
+                target = apply_depthwise(
+                    twin.operation, before[twin.inputs[0]], bias=True
+                )
+                outputs = apply_depthwise(call.operation, inputs)
+            else:
+                target = find_linear_form(twin.operation).apply(before[twin.inputs[0]])
+                outputs = form.apply(inputs)
+                outputs = outputs if form.bias is None else outputs - form.bias
+            target, outputs = _flatten(target), _flatten(outputs)
+            wanted = wanted + tf.reduce_sum(target, axis=[0, 1]).numpy()
+            seen = seen + tf.reduce_sum(outputs, axis=[0, 1]).numpy()
+            count += int(target.shape[0] * target.shape[1])
+        return (wanted - seen) / count
+
     def collect(self, form, calls, rows_of):
-        """Returns the second moments of what a layer reads, and of what it should return.
+        """Returns second moments of what a layer reads with what it should return.
 
         Args:
             form: The `LinearForm` of a layer of the copy.
@@ -129,19 +172,25 @@ class Repairer:
             rows_of: Callable: input tensor -> rows, `(batch, positions, columns)`.
 
         Returns:
-            A `Gram`.
+            Tuple of two `Gram`s: of four fifths of the examples, and of the rest.
         """
         wanted = find_linear_form(self._twin(calls[0]).operation)
-        gram = None
+        grams = None
         for call, before, after in self._passes(calls):
             lacking = SkipCompensation(*self._graphs, self._twin(call))
             target = wanted.apply(before[self._twin(call).inputs[0]])
             target = _flatten(target + lacking(before, after))
             rows = rows_of(after[call.inputs[0]])
             rows, target = self._thin_out(rows, target)
-            gram = gram or Gram(int(rows.shape[-1]), int(target.shape[-1]))
-            gram.add(rows, target)
-        return gram
+            if grams is None:
+                shape = int(rows.shape[-1]), int(target.shape[-1])
+                grams = Gram(*shape), Gram(*shape)
+            fifth = np.arange(len(rows)) % 5
+            for gram, chosen in zip(grams, (fifth > 0, fifth == 0), strict=True):
+                if chosen.any():
+                    examples = np.flatnonzero(chosen)
+                    gram.add(tf.gather(rows, examples), tf.gather(target, examples))
+        return grams
 
     def collect_at(self, call, position, max_columns):
         """Returns the moments of what one call reads, as it is to be reconstructed.
@@ -162,7 +211,8 @@ class Repairer:
         form = find_linear_form(call.operation)
         channels = np.arange(call.inputs[position].shape[-1])
         if form is not None and len(form.channel_of) <= max_columns:
-            return self.collect(form, [call], form.rows), form.matrix, form.channel_of
+            rest, held_out = self.collect(form, [call], form.rows)
+            return rest + held_out, form.matrix, form.channel_of
         weights = np.eye(len(channels))
         if form is not None:
             taps = form.matrix.reshape(-1, len(channels), form.matrix.shape[1])
@@ -189,10 +239,13 @@ class Repairer:
             rows = form.rows(inputs)
             return rows if stays.all() else tf.boolean_mask(rows, stays, axis=2)
 
-        gram = self.collect(form, calls, rows_left)
-        mean_x, mean_y, xx, xy, _ = gram.covariances(centred=can_shift)
+        rest, held_out = self.collect(form, calls, rows_left)
+        prior, ridge = form.matrix[stays], self._ridge
+        if ridge is None:
+            ridge = choose_ridge(rest, held_out, prior, can_shift)
+        mean_x, mean_y, xx, xy, _ = (rest + held_out).covariances(can_shift)
         matrix = np.zeros(form.matrix.shape)
-        matrix[stays] = solve_towards(xx, xy, form.matrix[stays], self._ridge)
+        matrix[stays] = solve_towards(xx, xy, prior, ridge)
         form.assign(matrix)
         return mean_y - mean_x @ matrix[stays]
 

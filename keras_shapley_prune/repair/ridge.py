@@ -4,6 +4,7 @@ import numpy as np
 import scipy.linalg
 
 RIDGE = 1e-2  # times the mean of the diagonal
+RIDGES = (1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
 
 
 def solve_towards(xx, xy, prior, ridge=RIDGE):
@@ -26,3 +27,27 @@ def solve_towards(xx, xy, prior, ridge=RIDGE):
         return np.array(prior, "float64")
     regular = xx + strength * np.eye(len(xx))
     return scipy.linalg.solve(regular, xy + strength * prior, assume_a="pos")
+
+
+def choose_ridge(rest, held_out, prior, centred=True, ridges=RIDGES):
+    """Returns the ridge under which some data predicts other data best.
+
+    Args:
+        rest: A `Gram`, of the examples that are fitted.
+        held_out: A `Gram`, of the others.
+        prior: Float array, shape `(num_columns, num_outputs)`.
+        centred: Boolean, whether the fit has a bias.
+        ridges: Sequence of floats to choose from.
+
+    Returns:
+        Float, one of `ridges`; `RIDGE` if one of the two has no rows.
+    """
+    if not rest.count or not held_out.count:
+        return RIDGE
+    mean_x, mean_y, xx, xy, _ = rest.covariances(centred)
+    errors = []
+    for ridge in ridges:
+        weights = solve_towards(xx, xy, prior, ridge)
+        bias = mean_y - mean_x @ weights
+        errors.append(held_out.squared_error(weights, bias))
+    return ridges[int(np.argmin(errors))]

@@ -4,6 +4,9 @@ import keras
 import tensorflow as tf
 
 from keras_shapley_prune.folding import ends_linear, find_normalization
+from keras_shapley_prune.graph import find_ancestors, run_calls
+from keras_shapley_prune.layer_specs import find_linear_form
+from keras_shapley_prune.repair.scales import is_depthwise
 
 
 class SkipCompensation:
@@ -19,7 +22,7 @@ class SkipCompensation:
     """
 
     def __init__(self, graph, other_graph, call):
-        self._pairs, self._normalization = [], None
+        self._pairs, self._missing, self._normalization = [], [], None
         if not ends_linear(call.operation):
             return
         normalization = find_normalization(graph, call)
@@ -37,6 +40,13 @@ class SkipCompensation:
             if pair[0] is not tensor
         ]
         self._normalization = normalization and normalization.operation
+        others = [[pair[side] for pair in self._pairs] for side in (0, 1)]
+        self._missing = [
+            find_ancestors(g, tensors, call.index)
+            for g, tensors in zip((graph, other_graph), others, strict=True)
+        ]
+        if any(_is_fitted(missing.operation) for missing in self._missing[0]):
+            self._pairs = []  # it will make up for this layer, not the reverse
 
     def __call__(self, original, pruned):
         """Returns what to add to the target, or 0.
@@ -45,6 +55,10 @@ class SkipCompensation:
             original: Dict: symbolic tensor -> value, of the original.
             pruned: The same of the pruned model.
         """
+        original, pruned = dict(original), dict(pruned)
+        if self._pairs:
+            for values, missing in zip((original, pruned), self._missing, strict=True):
+                run_calls(missing, values)
         known = [(a, b) for a, b in self._pairs if a in original and b in pruned]
         lacking = sum(tf.cast(original[a] - pruned[b], tf.float32) for a, b in known)
         if not known or self._normalization is None:
@@ -55,6 +69,10 @@ class SkipCompensation:
         # A channel that the normalization all but switches off cannot carry it.
         usable = tf.abs(scale) > 1e-3 * tf.reduce_max(tf.abs(scale))
         return tf.where(usable, lacking / tf.where(usable, scale, 1.0), 0.0)
+
+
+def _is_fitted(operation):
+    return find_linear_form(operation) is not None or is_depthwise(operation)
 
 
 def _is_addition(call):
