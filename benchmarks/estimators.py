@@ -2,16 +2,21 @@
 
     python benchmarks/estimators.py [--seeds 3] [--output benchmarks/results]
 
-Exact games (groups of 12 to 16 filters, all coalitions evaluated) and large games (64
-and 128 filters, the truth by 60 antithetic permutations an example with another seed).
-Cost is counted in walks: 1 is n + 1 evaluations of the network's suffix for each of the
-200 calibration examples, n the number of filters; a backward pass counts as two
-evaluations. Writes estimators.csv and estimators.png, prints the table.
+Exact games (groups of 12 to 16 filters, all coalitions evaluated) and large games (128
+filters, the truth by 40 permutations an example with another seed). Cost is counted in
+walks: 1 is n + 1 evaluations of the network's suffix for each of the 200 calibration
+examples, n the number of filters; a backward pass counts as two evaluations. A budget
+below one draw an example is spent on fewer examples. Writes estimators.csv, .png and
+coverage.csv, prints the tables.
 
 relMSE is |estimate - truth|^2 / |truth - mean|^2, tau is Kendall's, overlap the share
 of the true lower half in the estimated one: all averaged over games and seeds. The
 estimators of shapiq play the game whose value is the mean over the examples, which
 is the only one they know.
+
+Coverage is the share of the units of the exact games whose 95 % interval (estimate and
+1.96 standard errors) holds the value in a population of 1,200 other examples (20
+permutations each), from which 200 are drawn, with replacement, for each seed.
 """
 
 import argparse
@@ -31,12 +36,13 @@ from keras import layers
 
 import keras_shapley_prune
 from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.frontier import Frontier
 from keras_shapley_prune.losses import resolve_loss
 from keras_shapley_prune.ranking.exact import all_coalitions, shapley_weights
-from keras_shapley_prune.ranking.suffix import plan_suffixes
+from keras_shapley_prune.ranking.suffix import Suffix
 
 NUM_EXAMPLES = 200
-COSTS = (0.05, 0.25, 1, 2, 5)
+COSTS = (0.05, 0.25, 1, 5)
 
 
 def small_network(shape, train, path):
@@ -61,7 +67,7 @@ def small_network(shape, train, path):
 
 
 def load_problems(args):
-    """Yields `(name, model, calibration data, layers or None, exact?)`."""
+    """Yields `(name, model, calibration data, population, layers, exact?)`."""
     from sklearn.datasets import load_digits
 
     cache = pathlib.Path(args.cache)
@@ -69,15 +75,16 @@ def load_problems(args):
     digits = (images.reshape(-1, 8, 8, 1).astype("float32") / 16, labels)
     train = tuple(array[:1400] for array in digits)
     model = small_network((8, 8, 1), train, cache / "small_digits.keras")
-    yield "digits", model, tuple(a[:NUM_EXAMPLES] for a in train), None, True
+    data = tuple(a[:NUM_EXAMPLES] for a in train)
+    population = tuple(a[NUM_EXAMPLES:] for a in train)
+    yield "digits", model, data, population, None, True
     fashion = networks.fashion_mnist(args)
     train = fashion.train
     model = small_network((28, 28, 1), train, cache / "small_fashion.keras")
-    yield "fashion", model, fashion.calibration(NUM_EXAMPLES, 0), None, True
+    data, population = (fashion.calibration(n, i) for i, n in ((0, 200), (1, 1200)))
+    yield "fashion", model, data, population, None, True
     convolutions = [x.name for x in fashion.model.layers if hasattr(x, "filters")]
-    chosen = [convolutions[2], convolutions[4], convolutions[5]]
-    data = fashion.calibration(NUM_EXAMPLES, 0)
-    yield "fashion large", fashion.model, data, chosen, False
+    yield "fashion large", fashion.model, data, None, convolutions[-2:], False
 
 
 def score(estimate, truth):
@@ -89,28 +96,45 @@ def score(estimate, truth):
     return error, scipy.stats.kendalltau(estimate, truth).statistic, overlap
 
 
+def rank(model, data, group, estimator, num_draws, seed):
+    """Returns the scores of one group."""
+    ranker = keras_shapley_prune.ShapleyRanker(
+        estimator, num_draws, batch_size=100, seed=seed
+    )
+    return ranker.rank(model, data, layers=group.name, verbose=0)[group.name]
+
+
 def our_estimates(model, data, group, seed):
     """Yields `(estimator, cost in walks, values)`."""
     walk = group.num_units + 1
     for cost in COSTS:
-        for estimator in ("permutation", "shared_permutation", "gradient"):
-            num_draws = round(cost * walk / (5 if estimator == "gradient" else walk))
-            if num_draws < 1:
+        for estimator, draw in (
+            ("permutation", 1),
+            ("shared_permutation", 1),
+            ("gradient", 5 / walk),
+        ):
+            if estimator == "shared_permutation" and cost < 1:
                 continue
-            ranker = keras_shapley_prune.ShapleyRanker(
-                estimator, num_draws, batch_size=100, seed=seed
-            )
-            ranking = ranker.rank(model, data, layers=group.name, verbose=0)
-            yield estimator, cost, ranking[group.name].values
+            num_draws = max(round(cost / draw), 1)
+            count = max(round(min(cost / draw, 1) * len(data[0])), 2)
+            few = tuple(array[:count] for array in data)
+            scores = rank(model, few, group, estimator, num_draws, seed)
+            yield estimator, cost, scores.values
+        num_draws = round((cost - 0.1) * walk / 5)  # a tenth of the examples walks
+        if num_draws >= 1:
+            scores = rank(model, data, group, "corrected_gradient", num_draws, seed)
+            yield "corrected_gradient", cost, scores.values
 
 
 def coalition_table(model, data, group):
     """Returns the mean value of every coalition of a group, `(2**n,)`."""
     channel_map = trace_channels(model)
-    ((_, suffix),) = plan_suffixes(channel_map, [group])
+    suffix = Suffix(channel_map, group)
     loss = resolve_loss(model)
     images, labels = data
-    cut = suffix.advance({channel_map.graph.inputs[0]: keras.ops.array(images)})
+    frontier = Frontier(channel_map.graph, [[keras.ops.array(images)]])
+    frontier.advance(suffix.start)
+    cut = suffix.cut_values(frontier.values(0))
 
     @tf.function
     def value(coalition):
@@ -120,6 +144,29 @@ def coalition_table(model, data, group):
     return np.array(
         [float(value(tf.constant(c))) for c in all_coalitions(group.num_units)]
     )
+
+
+def measure_coverage(args):
+    """Yields `(game, estimator, cost, seed, share of the units that are covered)`."""
+    for name, model, _, population, _, exact in load_problems(args):
+        if not exact:
+            continue
+        for group in trace_channels(model).groups:
+            truth = rank(model, population, group, "permutation", 20, 999).values
+            size = len(population[0])
+            for seed in range(args.coverage_seeds):
+                drawn = np.random.default_rng(seed).integers(0, size, NUM_EXAMPLES)
+                sample = tuple(array[drawn] for array in population)
+                for estimator, num_draws in (
+                    ("permutation", 1),
+                    ("permutation", 5),
+                    ("gradient", 3),
+                    ("corrected_gradient", 3),
+                ):
+                    scores = rank(model, sample, group, estimator, num_draws, seed)
+                    error = np.abs(scores.values - truth)
+                    covered = np.mean(error <= 1.96 * scores.standard_errors)
+                    yield f"{name} {group.name}", estimator, num_draws, seed, covered
 
 
 def shapiq_estimates(table, num_units, seed):
@@ -147,16 +194,14 @@ def shapiq_estimates(table, num_units, seed):
 
 def measure(args):
     """Yields a row for each game, estimator, cost and seed."""
-    for name, model, data, chosen, exact in load_problems(args):
+    for name, model, data, _, chosen, exact in load_problems(args):
         for group in trace_channels(model).select_groups(chosen):
             kind = "exact" if exact else "large"
             if exact:
                 table = coalition_table(model, data, group)
                 truth = shapley_weights(group.num_units).T @ table
             else:
-                ranker = keras_shapley_prune.ShapleyRanker(num_draws=60, seed=999)
-                ranking = ranker.rank(model, data, layers=group.name)
-                truth = ranking[group.name].values
+                truth = rank(model, data, group, "permutation", 40, 999).values
             for seed in range(args.seeds):
                 estimates = our_estimates(model, data, group, seed)
                 if exact:
@@ -190,6 +235,19 @@ def print_table(summary):
             print(f"{name:30}" + "".join(f"{text:>20}" for text in shown))
 
 
+def print_coverage(rows):
+    """Prints the share of units within their 95 % intervals, by game."""
+    games = list(dict.fromkeys(row[0] for row in rows))
+    print("\nunits within the 95 % interval, by game: " + ", ".join(games))
+    for kind in dict.fromkeys(row[1:3] for row in rows):
+        shares = [
+            np.mean([r[4] for r in rows if (r[0], *r[1:3]) == (game, *kind)])
+            for game in games
+        ]
+        shown = " ".join(f"{share:.3f}" for share in shares)
+        print(f"{kind[0]:20} {kind[1]} draw(s): {np.mean(shares):.3f}   ({shown})")
+
+
 def plot(summary, path):
     """Draws relMSE against cost."""
     import matplotlib
@@ -216,6 +274,7 @@ def main():
     networks.add_arguments(parser)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--output", type=pathlib.Path, default="benchmarks/results")
+    parser.add_argument("--coverage-seeds", type=int, default=20)
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -231,6 +290,15 @@ def main():
     summary = summarize(rows)
     print_table(summary)
     plot(summary, args.output / "estimators.png")
+    rows = []
+    with open(args.output / "coverage.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow("game estimator draws seed covered".split())
+        for row in measure_coverage(args):
+            rows.append(row)
+            writer.writerow(row)
+            file.flush()
+    print_coverage(rows)
 
 
 if __name__ == "__main__":

@@ -38,14 +38,49 @@ def test_the_steps_one_by_one_give_the_same_model(trained):
     data = models.labelled_images(16)
     pruned = prune(trained, data, 0.5, verbose=0)
     channel_map = keras_shapley_prune.trace_channels(trained)
-    ranking = ShapleyRanker().rank(trained, data, verbose=0)
+    ranker = ShapleyRanker(value="reconstruction", stages=32)
+    ranking = ranker.rank(trained, data, verbose=0)
     keep = keras_shapley_prune.select_units(channel_map, ranking, 0.5)
-    by_hand = keras_shapley_prune.remove_channels(trained, keep)
-    masked = keras_shapley_prune.mask_channels(trained, keep)
+    by_hand = keras_shapley_prune.repair_channels(trained, keep, data)
     for ours, theirs in zip(pruned.weights, by_hand.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_without_repair_the_pruned_model_is_the_masked_one(trained):
+    data = models.labelled_images(16)
+    ranker = ShapleyRanker()
+    pruned = prune(trained, data, 0.5, ranker=ranker, repair=None, verbose=0)
+    ranking = ranker.rank(trained, data, verbose=0)
+    keep = keras_shapley_prune.select_units(trace_channels(trained), ranking, 0.5)
+    masked = keras_shapley_prune.mask_channels(trained, keep)
     outputs = [models.outputs_of(m, data[0]) for m in (pruned, masked)]
     assert models.relative_difference(*outputs) < 1e-4
+
+
+def test_no_labels_are_needed(trained):
+    x, y = models.labelled_images(16)
+    with_labels = prune(trained, (x, y), 0.5, verbose=0)
+    for data in (x, tf.data.Dataset.from_tensor_slices(x).batch(16), iter([x])):
+        without = prune(trained, data, 0.5, verbose=0)
+        for ours, theirs in zip(without.weights, with_labels.weights, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("repair", ["least_squares", "mean", "batchnorm", None])
+def test_repair_by_name(repair):
+    model = models.build(models.residual)
+    images = models.images(model, 48)
+    expected = models.outputs_of(model, images)
+
+    def error(way):
+        ranker = keras_shapley_prune.BaselineRanker("l1_norm")
+        pruned = prune(model, images, 0.5, ranker=ranker, repair=way, verbose=0)
+        return models.relative_difference(models.outputs_of(pruned, images), expected)
+
+    if repair is None:
+        assert error("least_squares") < error("mean") < error(None)
+    else:
+        assert 0 < error(repair) < np.inf
 
 
 def test_it_prunes_better_than_the_reverse(trained):
@@ -112,8 +147,7 @@ def test_fit_works_at_once_and_improves(loss, metrics):
 
 def test_an_uncompiled_model_stays_uncompiled():
     model = models.classifier(compiled=False)
-    loss = "sparse_categorical_crossentropy"
-    assert not prune(model, models.labelled_images(8), loss=loss, verbose=0).compiled
+    assert not prune(model, models.labelled_images(8), verbose=0).compiled
 
 
 def test_layers_limit_what_leaves(trained):
@@ -128,16 +162,17 @@ def test_a_ranker_of_ones_own(trained):
     class Last:
         """The later a unit stands, the less it is worth."""
 
-        def rank(self, model, dataset, layers=None, channel_map=None, verbose="auto"):
-            asked.append((model, dataset, layers, verbose))
+        def rank(self, model, dataset, layers, channel_map, ratio, verbose):
+            asked.append((model, dataset, layers, ratio, verbose))
             groups = {
                 g.name: GroupScores(-np.arange(g.num_units), np.zeros(g.num_units), 0)
                 for g in channel_map.select_groups(layers)
             }
             return Ranking(groups, "last first", 0)
 
-    pruned = prune(trained, None, 0.5, layers="conv", ranker=Last(), verbose=0)
-    assert asked == [(trained, None, "conv", 0)]
+    arguments = {"layers": "conv", "ranker": Last(), "repair": None, "verbose": 0}
+    pruned = prune(trained, None, 0.5, **arguments)
+    assert asked == [(trained, None, "conv", 0.5, 0)]
     kernel = trained.get_layer("conv").kernel.numpy()
     np.testing.assert_array_equal(pruned.get_layer("conv").kernel, kernel[..., :3])
 
@@ -150,9 +185,6 @@ def test_the_rankers_loss_is_used():
         calls.append(1)
         return odd_loss(labels, predictions)
 
-    prune(model, models.labelled_images(8), loss=own, verbose=0)
-    assert calls
-    calls.clear()
     prune(model, models.labelled_images(8), ranker=ShapleyRanker(loss=own), verbose=0)
     assert calls
 
@@ -210,7 +242,14 @@ def test_bad_models(make, words):
 @pytest.mark.parametrize("case", data_test.BAD_DATA)
 def test_bad_data(trained, case):
     make, words = data_test.BAD_DATA[case]
-    _refused(trained, words, make())
+    _refused(trained, words, make(), ranker=ShapleyRanker())
+
+
+def test_images_that_are_not_finite(trained):
+    x = models.images(trained, 8)
+    x[3, 2, 2] = np.nan
+    message = _refused(trained, "Expected finite values", x)
+    assert "'hidden'" in message
 
 
 @pytest.mark.parametrize(
@@ -227,7 +266,8 @@ def test_endless_data_is_refused_before_any_is_read(trained, dataset, monkeypatc
 
 def test_an_uncompiled_model_without_a_loss():
     model = models.classifier(compiled=False)
-    message = _refused(model, "compiled with a loss, or the arg", Exploding())
+    words = "compiled with a loss, or the arg"
+    message = _refused(model, words, Exploding(), ranker=ShapleyRanker())
     assert "'classifier', which is not compiled" in message
 
 
@@ -236,7 +276,8 @@ def test_a_loss_that_is_not_finite(trained):
     weights = np.ones(16)
     weights[9] = np.nan
     batches = tf.data.Dataset.from_tensor_slices((x, y, weights)).batch(8)
-    message = _refused(trained, "Expected a finite loss", batches)
+    ranker = ShapleyRanker()
+    message = _refused(trained, "Expected a finite loss", batches, ranker=ranker)
     assert "group 'conv', batch 1" in message
 
 
@@ -260,7 +301,7 @@ def test_a_locked_layer(trained):
 
 def test_nothing_that_can_be_removed():
     model = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="only")])
-    message = _refused(model, "removable units", Exploding(), loss="mse")
+    message = _refused(model, "removable units", Exploding())
     assert "only: model output" in message
 
 
@@ -272,10 +313,9 @@ def test_another_backend(trained, monkeypatch):
     assert "'torch'" in str(info.value)
 
 
-def test_ranker_and_loss(trained):
-    words = "`ranker` and `loss` exclude each other"
-    message = _refused(trained, words, Exploding(), ranker=ShapleyRanker(), loss="mse")
-    assert "loss='mse'" in message
+def test_unknown_repair(trained):
+    message = _refused(trained, "Argument `repair`", Exploding(), repair="glue")
+    assert "'least_squares'" in message and "'glue'" in message
 
 
 def test_bad_verbose(trained):
@@ -284,7 +324,8 @@ def test_bad_verbose(trained):
 
 
 def test_unknown_loss(trained):
-    _refused(trained, "mean_sqared", Exploding(), loss="mean_sqared")
+    ranker = ShapleyRanker(loss="mean_sqared")
+    _refused(trained, "mean_sqared", Exploding(), ranker=ranker)
 
 
 def test_a_metric_that_cannot_be_made_anew_is_named_before_the_work():
@@ -303,7 +344,8 @@ def test_nothing_is_written(trained, tmp_path, monkeypatch):
 def test_labels_that_do_not_fit_the_outputs():
     model = models.build(models.two_ends)
     x = models.inputs_of(model, 4)
-    message = _refused(model, "Argument `y`", (x, np.zeros(4)), loss="mse")
+    ranker = ShapleyRanker(loss="mse")
+    message = _refused(model, "Argument `y`", (x, np.zeros(4)), ranker=ranker)
     assert "['classes', 'size']" in message
     assert "1 entries" in message
 

@@ -90,7 +90,7 @@ def test_arguments_are_few():
         assert len(inspect.signature(function).parameters) <= 8, name
 
 
-HEAVY = """sklearn matplotlib tensorflow_datasets tensorflow_model_optimization scipy
+HEAVY = """sklearn matplotlib tensorflow_datasets tensorflow_model_optimization
     pandas tf_keras""".split()
 
 

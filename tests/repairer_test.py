@@ -8,8 +8,9 @@ import tensorflow as tf
 from keras import layers
 
 from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.frontier import Frontier
 from keras_shapley_prune.masking import mask_channels
-from keras_shapley_prune.repair import Repairer, repair_channels, repairer
+from keras_shapley_prune.repair import Repairer, fits, repair_channels
 from keras_shapley_prune.repair.ridge import RIDGE
 from keras_shapley_prune.surgery import remove_channels
 
@@ -23,7 +24,7 @@ def batches_of(inputs, size=16):
 def advance_all(model, keep, inputs, ridge=RIDGE, size=16):
     """Returns a `Repairer` at the end of its walk."""
     channel_map = trace_channels(model)
-    found = Repairer(model, channel_map, batches_of(inputs, size), keep, ridge)
+    found = Repairer(model, channel_map, batches_of(inputs, size), keep, ridge=ridge)
     found.advance(len(channel_map.graph.calls))
     return found
 
@@ -80,7 +81,8 @@ def test_repair_channels_is_the_whole_walk():
     images = models.images(model, 32)
     keep = models.random_keep(trace_channels(model), 0.5)
     expected = repair_channels(model, keep, images, batch_size=16)
-    assert_same_weights(repaired_by(advance_all(model, keep, images)), expected, 0)
+    walk = advance_all(model, keep, images, ridge=None)
+    assert_same_weights(repaired_by(walk), expected, 0)
 
 
 def test_nothing_is_removed_at_first():
@@ -134,7 +136,7 @@ def test_units_can_leave_on_the_way(builder):
     channel_map = trace_channels(model)
     images = models.images(model, 16)
     keep = models.random_keep(channel_map, 0.5)
-    walk = Repairer(model, channel_map, batches_of(images))
+    walk = Repairer(model, channel_map, batches_of(images), ridge=RIDGE)
     for group in channel_map.groups:
         sites = [
             index
@@ -163,8 +165,8 @@ def test_memory_does_not_matter(monkeypatch, builder):
     images = models.images(model, 16)
     keep = models.random_keep(trace_channels(model), 0.5)
     expected = advance_all(model, keep, images, size=8).model
-    small = functools.partial(repairer.Frontier, memory=0)
-    monkeypatch.setattr(repairer, "Frontier", small)
+    small = functools.partial(Frontier, memory=0)
+    monkeypatch.setattr("keras_shapley_prune.repair.repairer.Frontier", small)
     assert_same_weights(advance_all(model, keep, images, size=8).model, expected, 1e-5)
 
 
@@ -190,7 +192,8 @@ def test_a_dense_layer_gets_the_weights_of_ridge_regression(kind):
     model = functional(make, shape=(5,))
     images = models.images(model, 40)
     stays = [0, 2, 3, 5]
-    pruned = repaired_by(advance_all(model, keep_without(model, first=[1, 4]), images))
+    keep = keep_without(model, first=[1, 4])
+    pruned = repaired_by(advance_all(model, keep, images))
     hidden, second = model.get_layer("first")(images).numpy(), model.get_layer("second")
     target, prior = second(hidden).numpy(), second.kernel.numpy()[stays]
     weights, bias = solve(hidden[:, stays], target, prior, centred=kind != "neither")
@@ -297,7 +300,7 @@ def test_the_end_of_a_block_makes_up_for_the_skip(monkeypatch, normalized):
     keep = keep_without(model, stem=[0, 3, 5, 6], inner=[1, 2])
     expected = models.outputs_of(model, images)
     ours = error(repaired_by(advance_all(model, keep, images)), expected, images)
-    monkeypatch.setattr(repairer.SkipCompensation, "__call__", lambda *_: 0)
+    monkeypatch.setattr(fits.SkipCompensation, "__call__", lambda *_: 0)
     without = error(repaired_by(advance_all(model, keep, images)), expected, images)
     pruned = error(remove_channels(model, keep), expected, images)
     assert ours < 0.9 * without
@@ -390,10 +393,10 @@ def test_a_shared_layer_is_fitted_once_over_both_calls(monkeypatch):
     images = models.images(model, 16)
     keep = keep_without(model, a=[0, 3, 5, 6])
     fitted = []
-    refit = Repairer._refit
+    refit = Repairer._repair
     monkeypatch.setattr(
         Repairer,
-        "_refit",
+        "_repair",
         lambda self, calls: (fitted.append(calls), refit(self, calls)),
     )
     walk = advance_all(model, keep, images)

@@ -3,10 +3,10 @@
 import numpy as np
 
 from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.ranking.arguments import check_integer
 from keras_shapley_prune.ranking.baselines import BASELINES, LeaveOneOutEstimator
 from keras_shapley_prune.ranking.calibration import Calibration
 from keras_shapley_prune.ranking.progress import check_verbose
-from keras_shapley_prune.ranking.ranker import check_integer
 from keras_shapley_prune.ranking.ranking import GroupScores, Ranking
 from keras_shapley_prune.ranking.reconstruction_source import Reconstruction
 from keras_shapley_prune.ranking.sampling import Sampling

@@ -1,6 +1,11 @@
 """What a ranking is made on: a model, its groups, and the calibration set."""
 
+import copy
+import functools
+
+import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.data import CalibrationData
@@ -48,6 +53,23 @@ class Calibration:
         """List of integers."""
         return [int(inputs[0].shape[0]) for inputs, _, _ in self.batches]
 
+    def take(self, share):
+        """Returns the calibration with fewer examples, spread over all batches.
+
+        Args:
+            share: Float in (0, 1].
+        """
+        fewer, step, first = copy.copy(self), round(1 / share), 0
+        fewer.batches = []
+        for batch, size in zip(self.batches, self.batch_sizes, strict=True):
+            rows = np.flatnonzero((first + np.arange(size)) % step == 0)
+            first += size
+            if len(rows):
+                fewer.batches.append(
+                    keras.tree.map_structure(functools.partial(_rows_of, rows), batch)
+                )
+        return fewer
+
     def open_network(self, repaired):
         """Returns the network that groups are played on, at its input.
 
@@ -87,3 +109,7 @@ class Calibration:
             num_examples=sum(self.batch_sizes),
             locks=self.channel_map.lock_reasons(),
         )
+
+
+def _rows_of(rows, tensor):
+    return tf.gather(tensor, rows)

@@ -61,6 +61,20 @@ class RankingPlan:
         """Float, of all groups."""
         return sum(group.seconds for group in self.groups)
 
+    def __add__(self, other):
+        """Returns the plan of ranking the same groups in two ways."""
+        groups = [
+            GroupCost(
+                one.name,
+                one.num_units,
+                one.evaluations + two.evaluations,
+                None if None in (one.flops, two.flops) else one.flops + two.flops,
+                one.seconds + two.seconds,
+            )
+            for one, two in zip(self.groups, other.groups, strict=True)
+        ]
+        return RankingPlan(self.method, self.num_examples, tuple(groups))
+
     def __str__(self):
         rows = [
             *[(g.name, g.num_units, g) for g in self.groups],

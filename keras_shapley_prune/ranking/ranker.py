@@ -1,19 +1,8 @@
 """The loop all rankers share: groups from input to output, rounds in each."""
 
-import numpy as np
-
 from keras_shapley_prune.ranking.budget import Budget
 from keras_shapley_prune.ranking.progress import Progress
 from keras_shapley_prune.ranking.staging import play_stages
-
-
-def check_integer(name, value, least):
-    """Raises a `ValueError` unless an argument is an integer of at least `least`."""
-    if not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(
-            f"Argument `{name}` should be an integer, at least {least}. "
-            f"Received: {name}={value!r}"
-        )
 
 
 def rank_groups(calibration, network, open_source, costs, settings, verbose):

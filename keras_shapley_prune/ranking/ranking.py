@@ -20,7 +20,9 @@ class GroupScores:
         num_evaluations: Integer, how many coalitions were evaluated, counted an
             example at a time.
         stages: Integer array, shape `(num_units,)`: the stage of staged play at which
-            the unit left, or to which it stayed; then its value was estimated.
+            the unit left, or to which it stayed; then its value was estimated. A unit
+            that was never sampled has one stage more, an infinite standard error, and
+            as value what its loss alone costs (NaN if that is not known).
     """
 
     values: np.ndarray
@@ -93,7 +95,7 @@ class Ranking(collections.abc.Mapping):
             head,
         ]
         for name, scores in self.items():
-            low, middle, high = np.quantile(scores.values, [0, 0.5, 1])
+            low, middle, high = np.nanquantile(scores.values, [0, 0.5, 1])
             error = np.median(scores.standard_errors)
             lines.append(
                 f"{name:{width}}  {len(scores.values):5d}  {low:10.3g}  {middle:10.3g}"
@@ -110,11 +112,8 @@ class Ranking(collections.abc.Mapping):
         """
         groups = {
             name: {
-                "values": scores.values.tolist(),
-                "standard_errors": [
-                    error if np.isfinite(error) else None  # JSON has no infinity
-                    for error in scores.standard_errors.tolist()
-                ],
+                "values": _finite(scores.values),
+                "standard_errors": _finite(scores.standard_errors),
                 "num_evaluations": scores.num_evaluations,
                 "stages": scores.stages.tolist(),
             }
@@ -152,7 +151,7 @@ class Ranking(collections.abc.Mapping):
             )
         groups = {
             name: GroupScores(
-                np.array(scores["values"]),
+                np.array([np.nan if v is None else v for v in scores["values"]]),
                 np.array(
                     [np.inf if e is None else e for e in scores["standard_errors"]]
                 ),
@@ -162,3 +161,8 @@ class Ranking(collections.abc.Mapping):
             for name, scores in content["groups"].items()
         }
         return cls(groups, content["method"], content["num_examples"], content["locks"])
+
+
+def _finite(array):
+    """Returns a list with `None` for what JSON cannot hold."""
+    return [number if np.isfinite(number) else None for number in array.tolist()]

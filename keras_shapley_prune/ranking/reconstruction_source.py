@@ -11,7 +11,7 @@ from keras_shapley_prune.ranking.ranker import rank_groups
 from keras_shapley_prune.ranking.reconstruction import ReconstructionGame
 from keras_shapley_prune.ranking.staging import Staging, count_legs
 from keras_shapley_prune.ranking.table import SampleTable
-from keras_shapley_prune.repair.repairer import ROWS_A_COLUMN
+from keras_shapley_prune.repair.fits import ROWS_A_COLUMN, collect_at
 
 MAX_COLUMNS = 4700  # of a layer whose taps are told apart
 _FLOPS_A_SECOND = 2e10
@@ -139,7 +139,7 @@ class WalkSource:
         self.table = SampleTable(rows, num_units)
 
     def rounds(self, active, stage):
-        """Yields `(rows, samples, counted, number of evaluations)`, a pair at a time."""
+        """Yields `(rows, samples, counted, number of evaluations)` of pairs of walks."""
         settings = self._settings
         players = np.flatnonzero(active)
         still_to_go = self._num_removed - (self.num_units - len(players))
@@ -163,6 +163,10 @@ class WalkSource:
                 counted[walk, removed] = True
             row = stage * settings.num_draws + draw  # one for both of a pair
             yield np.array([row, row]), samples, counted, 2 * size
+
+    def cost_alone(self, units):
+        """Returns the saliency of units that were no candidates."""
+        return sum(game.leave_one_out(units) for game in self._games)
 
     def leave(self, units):
         """Removes units for good."""
@@ -188,7 +192,7 @@ def find_games(repairer, group, ridge):
         if not np.isin(group.units, ids).any():
             continue
         call = channel_map.graph.calls[index]
-        gram, prior, channel_of = repairer.collect_at(call, position, MAX_COLUMNS)
+        gram, prior, channel_of = collect_at(repairer, call, position, MAX_COLUMNS)
         unit_of = np.searchsorted(group.units, ids[channel_of])
         unit_of[~np.isin(ids[channel_of], group.units)] = -1
         *_, xx, xy, yy = gram.covariances()

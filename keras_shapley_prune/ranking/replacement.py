@@ -1,4 +1,4 @@
-"""Mean replacement: a unit that leaves is replaced by what it contributes on average."""
+"""Mean replacement: of a removed unit, its mean contribution is read."""
 
 import dataclasses
 

@@ -130,6 +130,10 @@ class GameSource:
     def leave(self, units):
         """The game remembers nothing of who has left."""
 
+    def cost_alone(self, units):
+        """Every unit is sampled, unless there were too few draws: it is not known."""
+        return np.full(len(units), np.nan)
+
     def _reference(self, batch):
         needed = self._game.needs_reference
         return self._calibration.outputs(batch) if needed else ()

@@ -53,7 +53,8 @@ def play_stages(source, staging, start_leg, num_removed, on_round=None):
     Args:
         source: Gives the samples: an object with `num_units`, `table` (a
             `SampleTable`), `rounds(active, stage)`, which yields `(rows, samples,
-            counted, number of evaluations)`, and `leave(units)`.
+            counted, number of evaluations)`, `leave(units)`, and `cost_alone(units)`:
+            what the others lose without each unit, where it has not been sampled.
         staging: A `Staging`.
         start_leg: Callable: `(legs left, number of units to find)` -> `Leg`.
         num_removed: Integer, how many units will be removed.
@@ -91,4 +92,7 @@ def play_stages(source, staging, start_leg, num_removed, on_round=None):
             gone = candidates[np.argsort(known, kind="stable")[:count]]
             active[gone] = False
             source.leave(gone)
+    never = np.flatnonzero(active & np.isnan(values))
+    values[never] = source.cost_alone(never)
+    stage_of[never] += 1  # they come after all that have been sampled
     return GroupScores(values, errors, evaluations, stage_of)

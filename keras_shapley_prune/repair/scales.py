@@ -38,6 +38,21 @@ def apply_depthwise(operation, inputs, bias=False):
     return outputs
 
 
+def depthwise_pairs(repairer, calls):
+    """Yields what a depthwise layer returns without its bias, and what it should.
+
+    Args:
+        repairer: The `Repairer`, at the first of the calls.
+        calls: List of the calls of the layer.
+    """
+    for call, before, after in repairer.passes(calls):
+        twin = repairer.twin(call)
+        yield (
+            apply_depthwise(call.operation, after[call.inputs[0]]),
+            apply_depthwise(twin.operation, before[twin.inputs[0]], bias=True),
+        )
+
+
 def fit_scales(operation, pairs, can_shift):
     """Scales each channel of a `DepthwiseConv2D` so that it fits its target.
 
@@ -52,9 +67,9 @@ def fit_scales(operation, pairs, can_shift):
         Float array, shape `(channels,)`: the bias to go with it.
     """
     sums, count = 0.0, 0
-    for outputs, targets in pairs:
-        x, y = (tf.reshape(t, [-1, t.shape[-1]]) for t in (outputs, targets))
-        x, y = tf.cast(x, tf.float64), tf.cast(y, tf.float64)
+    for pair in pairs:
+        rows = [tf.reshape(tensor, [-1, tensor.shape[-1]]) for tensor in pair]
+        x, y = (tf.cast(tensor, tf.float64) for tensor in rows)
         moments = [tf.reduce_sum(m, axis=0).numpy() for m in (x, y, x * x, x * y)]
         sums = sums + np.array(moments)
         count += int(x.shape[0])

@@ -1,0 +1,242 @@
+"""What the ranker's machinery costs on top of the network it evaluates.
+
+    python benchmarks/engine.py [--pretrained DIR] [--output benchmarks/results]
+
+1. One evaluation of the compiled step of a walk against a bare compiled forward pass of
+   the same part of the network on the same batch of 32, taking turns, medians; early,
+   middle and late groups of VGG16-BN (32x32), ResNet-20 and MobileNetV2 (96x96, random
+   weights). "incremental" is the step that the ranker takes where one layer reads the
+   group. Also the seconds to trace the step.
+2. The time to rank all groups of VGG16-BN on 200 images: measured, or planned where it
+   would take too long (marked), beside what the paper's estimator needs (5 shared
+   permutations, 1,000 images).
+3. The estimate of the time left after the first tenth, against what it then took.
+
+Writes engine.csv, engine.png, and prints the tables.
+"""
+
+import argparse
+import csv
+import os
+import pathlib
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import networks
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+import keras_shapley_prune as ksp
+from keras_shapley_prune.frontier import Frontier
+from keras_shapley_prune.graph import run_calls
+from keras_shapley_prune.losses import resolve_loss
+from keras_shapley_prune.ranking import progress, ranker
+from keras_shapley_prune.ranking.estimators import PermutationEstimator
+from keras_shapley_prune.ranking.game import Game
+from keras_shapley_prune.ranking.incremental import plan_incremental
+from keras_shapley_prune.ranking.suffix import Suffix
+from keras_shapley_prune.ranking.values import LossValue
+
+BATCH, STEPS, ROUNDS = 32, 16, 9
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def vgg16_bn():
+    """VGG16 with batch normalization for 32x32 images, random weights."""
+    model = keras.Sequential([keras.Input((32, 32, 3))])
+    for width, repeats in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        for _ in range(repeats):
+            model.add(layers.Conv2D(width, 3, padding="same", use_bias=False))
+            model.add(layers.BatchNormalization())
+            model.add(layers.ReLU())
+        model.add(layers.MaxPooling2D())
+    model.add(layers.Flatten())
+    model.add(layers.Dense(10))
+    model.compile("sgd", LOSS)
+    return model
+
+
+def mobilenet_v2():
+    """MobileNetV2 at 96x96, random weights, 10 logits."""
+    model = keras.applications.MobileNetV2(
+        (96, 96, 3), weights=None, classes=10, classifier_activation=None
+    )
+    model.compile("sgd", LOSS)
+    return model
+
+
+def load_models(args):
+    """Yields `(name, model)`."""
+    yield "VGG16-BN", vgg16_bn()
+    yield "ResNet-20", networks.cifar10(args, "resnet20").model
+    yield "MobileNetV2", mobilenet_v2()
+
+
+def random_data(model, count):
+    """Returns random images and labels."""
+    generator = np.random.default_rng(0)
+    images = generator.normal(size=(count, *model.input_shape[1:])).astype("float32")
+    return images, generator.integers(0, 10, count)
+
+
+def time_steps(name, model):
+    """Yields a row for an early, a middle and a late group of a model."""
+    channel_map = ksp.trace_channels(model)
+    groups = sorted(channel_map.groups, key=lambda g: Suffix(channel_map, g).start)
+    images, labels = (tf.constant(array) for array in random_data(model, BATCH))
+    value = LossValue(resolve_loss(model))
+    for place, position in zip(("early", "middle", "late"), (0.1, 0.5, 1), strict=True):
+        group = groups[round(position * (len(groups) - 1))]
+        suffix = Suffix(channel_map, group)
+        frontier = Frontier(channel_map.graph, [[images]])
+        frontier.advance(suffix.start)
+        cut = suffix.cut_values(frontier.values(0))
+
+        @tf.function(autograph=False)
+        def bare(cut, labels, suffix=suffix):
+            values = dict(zip(suffix.cut, cut, strict=True))
+            run_calls(suffix.calls, values)
+            outputs = [values[tensor] for tensor in channel_map.graph.outputs]
+            return value(labels, outputs, None, ())
+
+        steps = min(STEPS, group.num_units)
+        estimator = PermutationEstimator(window=steps / group.num_units)
+        active = np.ones(group.num_units, bool)
+        ranks = estimator.draw([0, 0, 0, 0, 0], BATCH, active)
+        count = estimator.num_evaluations(group.num_units)
+        timed = {"bare": lambda f=bare, c=cut: f(c, labels).numpy()}
+        traces = {}
+        for kind, walk in (("step", None), ("incremental", plan_incremental(suffix))):
+            if kind == "incremental" and walk is None:
+                continue
+            game = Game(0, suffix, value, estimator, BATCH, walk)
+            start = time.perf_counter()
+            game.estimate(ranks, cut, labels, ())
+            traces[kind] = time.perf_counter() - start
+            timed[kind] = lambda g=game, c=cut, r=ranks: g.estimate(r, c, labels, ())
+        seconds = {kind: [] for kind in timed}
+        for _ in range(ROUNDS):
+            for kind, run in timed.items():
+                repeats = count if kind == "bare" else 1
+                start = time.perf_counter()
+                for _ in range(repeats):
+                    run()
+                seconds[kind].append((time.perf_counter() - start) / count)
+        per_evaluation = {kind: np.median(s) for kind, s in seconds.items()}
+        for kind in traces:
+            ratio = np.median(np.divide(seconds[kind], seconds["bare"]))
+            yield (
+                name,
+                place,
+                group.name,
+                group.num_units,
+                kind,
+                BATCH / per_evaluation[kind],
+                BATCH / per_evaluation["bare"],
+                ratio - 1,
+                traces[kind],
+            )
+
+
+def rank_vgg(num_examples=200, longest=600):
+    """Yields `(method, evaluations, seconds, measured?)` of ranking VGG16-BN."""
+    model = vgg16_bn()
+    data = random_data(model, num_examples)
+    rankers = {
+        "reconstruction, 32 stages": {"value": "reconstruction", "stages": 32},
+        "gradient, 1 draw": {"estimator": "gradient"},
+        "gradient, 8 draws": {"estimator": "gradient", "num_draws": 8},
+        "permutation, 1 walk": {},
+    }
+    for name, arguments in rankers.items():
+        chosen = ksp.ShapleyRanker(**arguments)
+        plan = chosen.plan(model, data)
+        seconds, measured = plan.seconds, plan.seconds < longest
+        if measured:
+            start = time.perf_counter()
+            chosen.rank(model, data, verbose=0)
+            seconds = time.perf_counter() - start
+        yield name, plan.evaluations, plan.seconds, seconds, measured
+    papers = ksp.ShapleyRanker("shared_permutation", num_draws=5)
+    plan = papers.plan(model, random_data(model, 1000))
+    yield (
+        "paper's: 5 shared, 1,000 images",
+        plan.evaluations,
+        plan.seconds,
+        plan.seconds,
+        0,
+    )
+
+
+def check_estimate(args, num_examples=64):
+    """Returns the seconds left as estimated after a tenth, and as they were."""
+    model = networks.cifar10(args, "resnet20").model
+    marks = []
+
+    class Watched(progress.Progress):
+        def add(self, seconds):
+            super().add(seconds)
+            marks.append((time.perf_counter(), self._done / self._planned))
+            if len(marks) == 1 or marks[-2][1] < 0.1 <= marks[-1][1]:
+                self.guess = marks[-1][0], self.seconds_left
+                args.guess = self.guess
+
+    original, ranker.Progress = ranker.Progress, Watched
+    try:
+        ksp.ShapleyRanker().rank(model, random_data(model, num_examples), verbose=0)
+    finally:
+        ranker.Progress = original
+    moment, guess = args.guess
+    return guess, time.perf_counter() - moment
+
+
+def plot(rows, path):
+    """Draws the overhead of each group's step."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    names = [f"{row[0]} {row[1]}\n{row[4]}" for row in rows]
+    axes.bar(names, [100 * row[7] for row in rows])
+    axes.axhline(15, color="0.5", linestyle="--", linewidth=1)
+    axes.tick_params("x", rotation=90, labelsize=7)
+    axes.set_ylabel("time over a bare forward pass, %")
+    figure.savefig(path, dpi=110)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    networks.add_arguments(parser)
+    parser.add_argument("--output", type=pathlib.Path, default="benchmarks/results")
+    args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+    rows = []
+    print("evaluations of one example a second: the ranker's step, a bare forward pass")
+    for name, model in load_models(args):
+        for row in time_steps(name, model):
+            rows.append(row)
+            print(
+                f"{row[0]:12} {row[1]:7} {row[2]:24} {row[3]:4d} {row[4]:12}"
+                f"{row[5]:11,.0f}{row[6]:11,.0f}  {row[7]:+7.1%}  trace {row[8]:.1f} s"
+            )
+    with open(args.output / "engine.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        header = "network place group units step rate bare_rate overhead trace_seconds"
+        writer.writerow(header.split())
+        writer.writerows(rows)
+    plot(rows, args.output / "engine.png")
+    guess, truth = check_estimate(args)
+    print(f"\nseconds left after a tenth: estimated {guess:.0f}, it took {truth:.0f}")
+    print("\nranking all groups of VGG16-BN: evaluations, seconds planned, seconds")
+    for name, evaluations, planned, seconds, measured in rank_vgg():
+        how = "measured" if measured else "planned only"
+        print(f"{name:34}{evaluations:14,}{planned:10,.0f}{seconds:10,.0f}  {how}")
+
+
+if __name__ == "__main__":
+    main()
