@@ -120,7 +120,9 @@ def our_estimates(model, data, group, seed):
             few = tuple(array[:count] for array in data)
             scores = rank(model, few, group, estimator, num_draws, seed)
             yield estimator, cost, scores.values
-        num_draws = round((cost - 0.1) * walk / 5)  # a tenth of the examples walks
+        num_draws = round(
+            (cost - 0.2) * walk / 5 - 0.5
+        )  # a fifth of the examples walks
         if num_draws >= 1:
             scores = rank(model, data, group, "corrected_gradient", num_draws, seed)
             yield "corrected_gradient", cost, scores.values

@@ -8,9 +8,8 @@ Each ranking is followed by nothing else, by the means of what leaves folded int
 biases, or by the least-squares repair. 200 calibration images are drawn from the
 training set for each seed, accuracy is that on the first 3,000 test images. In the
 ResNets the channels inside of the blocks are pruned, in the Fashion-MNIST CNN all
-layers. Layer by layer, the area under the curve of accuracy (1,000 test images) at those
-shares of the units of three layers, one at a time, as in the paper, without repair
-(--auc: for which networks).
+layers. AUC: mean accuracy (1,000 test images) as three layers lose those shares of their
+units one at a time, as in the paper, without repair (--auc NETWORKS).
 
 Writes ranking_quality.csv and .png, prints the tables. Rows that are in the CSV already
 are not computed again.
@@ -61,6 +60,31 @@ def make_ranker(name, seed):
     return ksp.BaselineRanker(name, seed=seed)
 
 
+def rank(problem, name, seed, channel_map, layers, ratio):
+    """Returns the ranking of a row; without BN, L1 norms stand in for its gamma."""
+    data = problem.calibration(NUM_EXAMPLES, seed)
+    groups = channel_map.select_groups(layers)
+    if name != "bn_gamma":
+        return make_ranker(name, seed).rank(
+            problem.model,
+            data,
+            layers=[group.name for group in groups],
+            channel_map=channel_map,
+            ratio=ratio,
+            verbose=0,
+        )
+    scores = {}
+    for group in groups:
+        for criterion in ("bn_gamma", "l1_norm"):
+            try:
+                ranker = make_ranker(criterion, seed)
+                scores |= ranker.rank(problem.model, layers=group.name)
+                break
+            except ValueError:
+                continue
+    return scores
+
+
 def measure(problem, seed, name, done):
     """Yields the rows of one ranking, but for those in `done`."""
     data = problem.calibration(NUM_EXAMPLES, seed)
@@ -76,14 +100,7 @@ def measure(problem, seed, name, done):
             continue
         if ranking is None or any(word in name for word in BY_RATIO):
             start = time.perf_counter()
-            ranking = make_ranker(name, seed).rank(
-                problem.model,
-                data,
-                layers=problem.layers,
-                channel_map=channel_map,
-                ratio=ratio,
-                verbose=0,
-            )
+            ranking = rank(problem, name, seed, channel_map, problem.layers, ratio)
             seconds = time.perf_counter() - start
         keep = ksp.select_units(channel_map, ranking, ratio)
         for repair in wanted:
@@ -102,14 +119,8 @@ def measure_layers(problem, seed, name, done):
     groups = channel_map.select_groups(problem.layers)
     chosen = [groups[int(i)] for i in np.linspace(0, len(groups) - 1, 3)]
     start = time.perf_counter()
-    ranking = make_ranker(name, seed).rank(
-        problem.model,
-        problem.calibration(NUM_EXAMPLES, seed),
-        layers=[group.name for group in chosen],
-        channel_map=channel_map,
-        ratio=max(RATIOS),
-        verbose=0,
-    )
+    names = [group.name for group in chosen]
+    ranking = rank(problem, name, seed, channel_map, names, max(RATIOS))
     seconds = time.perf_counter() - start
     areas = []
     for group in chosen:

@@ -1,6 +1,6 @@
 """
 Title: Remove half of the filters of a convolutional network
-Description: Train a small CNN, rank its filters by Shapley values, prune, fit, serve.
+Description: Train a small CNN, remove half of its filters without training, serve.
 Accelerator: None
 
 ## Introduction
@@ -8,9 +8,11 @@ Accelerator: None
 Structured pruning takes whole filters out of a trained network. What is left is a
 plain, smaller `keras.Model`: it needs no special run time to be faster.
 
-Which filters can go? We ask how much of the loss each filter spares the network. The
-*Shapley value* of a filter is the average of that share over all orders in which the
-filters of its layer could be switched off.
+Which filters can go? The filters of a layer play a game: a coalition is worth as much
+as the next layers can still compute from it. The *Shapley value* of a filter is what it
+adds to that, on average over all orders in which filters could leave. The filters that
+stay then make up for those that left, in closed form: nothing is trained, and no labels
+are needed.
 
 Run it on the digits that scikit-learn ships, or on any image classification set of
 TensorFlow Datasets:
@@ -147,9 +149,10 @@ def print_table(rows, latencies):
 """
 ## The picture
 
-One panel a layer: its filters from the least to the most valuable, with the standard
-errors of the estimates. Left of the cut are the filters that leave. The last panel
-shows what pruning changed.
+One panel a layer: its filters in the order in which they leave, with the standard
+errors of the estimates. Left of the cut are the filters that left. Those to the right
+that were no candidates have no error bar: their value is the loss of each alone. The
+last panel shows what pruning changed.
 """
 
 REMOVED, KEPT = "#c44e52", "#4c72b0"
@@ -157,19 +160,20 @@ STAGES = ("#8c8c8c", "#dd8452", "#55a868")
 
 
 def plot_layer(axes, name, scores, stays):
-    order = np.argsort(scores.values, kind="stable")
+    order = scores.order
     positions = np.arange(len(order))
     for chosen, color in ((~stays[order], REMOVED), (stays[order], KEPT)):
+        errors = scores.standard_errors[order][chosen]
         axes.errorbar(
             positions[chosen],
             scores.values[order][chosen],
-            scores.standard_errors[order][chosen],
+            np.where(np.isfinite(errors), errors, 0),
             fmt="o",
             markersize=3,
             color=color,
             ecolor=(color, 0.5),
         )
-    axes.axhline(0, color="0.8", linewidth=1, zorder=0)
+    axes.set_yscale("log")
     axes.axvline(np.sum(~stays) - 0.5, color="0.3", linestyle="--", linewidth=1)
     axes.set_title(f"{name}: {len(stays)} → {np.sum(stays)} filters", fontsize=10)
     axes.set_xticks([])
@@ -203,7 +207,7 @@ def plot(path, ranking, channel_map, keep, rows):
         axes = figure.add_subplot(grid[cell])
         plot_layer(axes, group.name, ranking[group.name], keep[group.units])
         if cell[1] == 0:
-            axes.set_ylabel("Shapley value (loss spared)", fontsize=9)
+            axes.set_ylabel("Shapley value", fontsize=9)
         if index == 0:
             axes.plot([], [], "o", color=REMOVED, label="removed")
             axes.plot([], [], "o", color=KEPT, label="kept")
@@ -263,18 +267,14 @@ def main(argv=None):
     fit(model, train, args.epochs)
     rows = {"original": measure(model, test)}
 
-    # Pruning is one call. It takes a few hundred training examples and returns a new
-    # model, compiled like the first one. `compare` shows what has changed.
-    images, labels = train
-    calibration = (
-        images[: args.calibration_examples],
-        labels[: args.calibration_examples],
-    )
+    # Pruning is one call. It takes a few hundred images, without labels, and returns a
+    # new model, compiled like the first one. `compare` shows what has changed.
+    calibration = train[0][: args.calibration_examples]
     pruned = keras_shapley_prune.prune(model, calibration, ratio=args.ratio, verbose=2)
     keras_shapley_prune.compare(model, pruned)
     rows["pruned"] = measure(pruned, test)
 
-    # A short `fit` lets the filters that stay adjust to each other.
+    # Where there is data and time, a short `fit` wins back the rest.
     fit(pruned, train, args.fit_epochs)
     rows["pruned + fit"] = measure(pruned, test)
     latencies = [
@@ -295,7 +295,8 @@ def main(argv=None):
     # The picture needs the values themselves. `rank` is the first step of `prune`;
     # with the same seed and data it gives the same values again.
     channel_map = keras_shapley_prune.trace_channels(model)
-    ranking = keras_shapley_prune.ShapleyRanker().rank(model, calibration, verbose=0)
+    ranker = keras_shapley_prune.ShapleyRanker(value="reconstruction", stages=32)
+    ranking = ranker.rank(model, calibration, ratio=args.ratio, verbose=0)
     keep = keras_shapley_prune.select_units(channel_map, ranking, args.ratio)
     print(ranking)
     plot(args.output / "quickstart.png", ranking, channel_map, keep, rows)

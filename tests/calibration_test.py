@@ -44,7 +44,6 @@ class Exploding:
     [
         {"num_draws": 2},
         {"stages": 2, "sequential": True, "replacement": "mean"},
-        {"value": "kl"},
         {"value": "reconstruction", "stages": 2, "sequential": True},
     ],
 )

@@ -9,7 +9,7 @@ from keras import layers
 
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.frontier import Frontier
-from keras_shapley_prune.ranking import ShapleyRanker, sampling
+from keras_shapley_prune.ranking import ShapleyRanker, incremental, sampling
 from keras_shapley_prune.ranking.estimators import PermutationEstimator
 from keras_shapley_prune.ranking.game import Game, Play
 from keras_shapley_prune.ranking.incremental import plan_incremental
@@ -21,10 +21,18 @@ from keras_shapley_prune.ranking.walks import draw_ranks
 NUM_EXAMPLES = 3
 
 
-@CallableValue
-def _value(labels, outputs):
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch):
+    """Makes increments pay on small models."""
+    monkeypatch.setattr(incremental, "_WORTHWHILE", 0)
+
+
+def _mean_square(labels, outputs):
     outputs = keras.tree.flatten(outputs)
     return sum(tf.reduce_mean(x**2, range(1, x.shape.rank)) for x in outputs)
+
+
+_value = CallableValue(_mean_square)
 
 
 def _pooled():
@@ -131,7 +139,7 @@ def test_equal_values_on_the_models_of_the_other_tests(builder):
         if walk is not None:
             _assert_equal_walks(suffix, walk, cut, folds=(4,))
             found += 1
-    assert found or builder is models.BUILDERS[3]
+    assert found
 
 
 @pytest.mark.parametrize("replaced", [False, True])
@@ -140,18 +148,18 @@ def test_equal_values(builder, replaced):
     ((suffix, walk, cut),) = _open(models.build(builder), "conv", replaced=replaced)
     assert walk is not None
     assert (suffix.shift_of(walk._call) is not None) == replaced
-    _assert_equal_walks(suffix, walk, cut, folds=(1, 3, 50))
+    _assert_equal_walks(suffix, walk, cut, folds=(3, 50))
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-@pytest.mark.parametrize("builder", [_pooled, _flattened, _strided, _concatenated])
+@pytest.mark.parametrize("builder", [_pooled, _flattened, _strided])
 def test_equal_values_in_windows_and_with_units_out_of_play(builder, replaced):
     ((suffix, walk, cut),) = _open(models.build(builder), "conv", replaced=replaced)
     last = suffix.num_units - 1
-    _assert_equal_walks(suffix, walk, cut, window=0.5)
-    _assert_equal_walks(suffix, walk, cut, out=[0, last])
-    _assert_equal_walks(suffix, walk, cut, out=[1], window=0.4)
-    _assert_equal_walks(suffix, walk, cut, out=range(1, last + 1))
+    _assert_equal_walks(suffix, walk, cut, window=0.5, folds=(3,))
+    _assert_equal_walks(suffix, walk, cut, out=[0, last], folds=(3,))
+    _assert_equal_walks(suffix, walk, cut, out=[1], window=0.4, folds=(3,))
+    _assert_equal_walks(suffix, walk, cut, out=range(1, last + 1), folds=(3,))
 
 
 def test_equal_values_where_other_units_have_been_removed():
@@ -163,10 +171,8 @@ def test_equal_values_where_other_units_have_been_removed():
     _assert_equal_walks(suffix, walk, cut)
     ((whole, _, _),) = _open(model, "conv")
     ranks = draw_ranks(np.random.default_rng(0), NUM_EXAMPLES, np.ones(4, bool))
-    assert (
-        np.abs(_walk(suffix, walk, cut, ranks, 2) - _walk(whole, None, cut, ranks, 2))
-        > 1e-3
-    ).any()
+    with_others = _walk(whole, None, cut, ranks, 2)
+    assert np.abs(_walk(suffix, walk, cut, ranks, 2) - with_others).max() > 1e-3
 
 
 def test_equal_values_in_a_compiled_game():
@@ -203,15 +209,19 @@ def test_not_where_two_layers_read_the_units():
     assert _plans(models.residual)["stem"] is None
 
 
-def test_not_where_what_follows_costs_more():
-    inputs = keras.Input((6, 6, 2))
-    x = layers.Conv2D(3, 3, padding="same", activation="relu", name="conv")(inputs)
-    x = layers.Conv2D(4, 1, activation="relu", name="reader")(x)
-    x = layers.Conv2D(64, 3, padding="same", name="heavy")(x)
+@pytest.mark.parametrize(
+    ("size", "width", "following", "chosen"),
+    [(2, 128, 8, True), (2, 128, 1024, False), (16, 8, 8, False)],
+)
+def test_where_it_pays(monkeypatch, size, width, following, chosen):
+    monkeypatch.setattr(incremental, "_WORTHWHILE", 2)
+    inputs = keras.Input((size, size, 2))
+    x = layers.Conv2D(width, 1, activation="relu", name="conv")(inputs)
+    x = layers.Conv2D(width, 3, padding="same", activation="relu")(x)
+    x = layers.Conv2D(following, 3, padding="same", name="last")(x)
     model = keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
     plans = {s.group.name: walk for s, walk, _ in _open(model)}
-    assert plans["conv"] is None
-    assert plans["reader"] is not None
+    assert (plans["conv"] is not None) == chosen
 
 
 def test_not_where_a_size_is_not_known():
@@ -248,9 +258,9 @@ def _sharp_classifier():
 def test_free_walks_make_the_values_more_exact(monkeypatch):
     model, data = _sharp_classifier(), models.labelled_images(24)
     exact = _rank(model, data, "exact").values
-    free = [_rank(model, data, seed=seed) for seed in range(3)]
+    free = [_rank(model, data, seed=seed) for seed in range(2)]
     monkeypatch.setattr(sampling, "plan_incremental", lambda suffix: None)
-    single = [_rank(model, data, seed=seed) for seed in range(3)]
+    single = [_rank(model, data, seed=seed) for seed in range(2)]
 
     def error(rankings):
         return np.sqrt(np.mean([(s.values - exact) ** 2 for s in rankings]))

@@ -27,9 +27,8 @@ def _both(model, data, ratio=0.5, layers=None, **arguments):
     "arguments",
     [
         {"num_draws": 3},
-        {"estimator": "shared_permutation", "num_draws": 2},
+        {"estimator": "shared_permutation"},
         {"estimator": "gradient", "num_draws": 2},
-        {"estimator": "gradient", "stages": 2},
         {"estimator": "exact"},
         {"stages": 3},
         {"stages": None, "window": 0.3},
@@ -42,7 +41,8 @@ def _both(model, data, ratio=0.5, layers=None, **arguments):
 )
 def test_as_many_evaluations_as_planned(arguments):
     model, data = models.classifier(), models.labelled_images(6)
-    plan, ranking = _both(model, data, **arguments)
+    chosen = None if "sequential" in arguments else "hidden"
+    plan, ranking = _both(model, data, layers=chosen, **arguments)
     assert plan.evaluations == ranking.num_evaluations
     assert plan.method == ranking.method
     assert plan.num_examples == ranking.num_examples == 6

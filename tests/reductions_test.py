@@ -57,7 +57,7 @@ def test_a_callable_gets_the_samples():
 
 
 def test_the_jackknife_of_the_mean_is_its_standard_error():
-    table, samples = _table()
+    table, _ = _table()
     values, errors = _reduce(table, lambda s: s.mean(axis=0))
     expected, expected_errors = _reduce(table, "mean")
     np.testing.assert_allclose(values, expected)
@@ -68,12 +68,12 @@ def test_the_jackknife_of_the_mean_is_its_standard_error():
 def test_the_jackknife_is_the_spread_over_repetitions(reduction):
     generator = np.random.default_rng(1)
     found = []
-    for _ in range(300):
+    for _ in range(100):
         table = SampleTable(40, 1)
         table.add(np.arange(40), generator.normal(1.0, 2.0, (40, 1)))
         found.append(_reduce(table, reduction))
     values, errors = np.array(found)[..., 0].T
-    assert errors.mean() == pytest.approx(values.std(), rel=0.15)
+    assert errors.mean() == pytest.approx(values.std(), rel=0.25)
 
 
 @pytest.mark.parametrize("reduction", ["rms", "mean+2std", "mean+std"])

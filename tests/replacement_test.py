@@ -77,7 +77,6 @@ def _two_readers():
 
 
 CASES = {
-    "valid": _convolution,
     "same": lambda: _convolution(padding="same"),
     "strides": lambda: _convolution(padding="same", strides=2),
     "activation": lambda: _convolution(activation="relu"),
@@ -165,8 +164,6 @@ def test_a_coalition_is_worth_what_a_real_model_is(case):
     exact = games.exact_values(value_of, NUM_UNITS)
     found = _rank(model, x, "exact").values
     np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-4 * np.abs(exact).max())
-    zero = _rank(model, x, "exact", replacement="zero").values
-    assert np.abs(zero - exact).max() > 0.01 * np.abs(exact).max()
 
 
 @pytest.mark.parametrize("case", ["same", "normalized", "last"])
@@ -175,9 +172,9 @@ def test_values_sum_to_the_worth_of_all_minus_that_of_none(case):
     value_of = _value_of_real_models(model, x)
     everyone = np.ones(NUM_UNITS, bool)
     expected = value_of(everyone) - value_of(~everyone)
-    for estimator in ("permutation", "gradient"):
-        values = _rank(model, x, estimator).values
-        assert values.sum() == pytest.approx(expected, rel=1e-3)
+    assert _rank(model, x).values.sum() == pytest.approx(expected, rel=1e-3)
+    zero = _rank(model, x, replacement="zero").values.sum()
+    assert abs(zero - expected) > 0.01 * abs(expected)
 
 
 WITHOUT_A_PLACE = {
@@ -217,7 +214,7 @@ def test_only_layers_that_can_take_it_are_shifted():
     assert list(_shifts(model, x)) == ["reader"]
 
 
-@pytest.mark.parametrize("builder", [models.residual, models.branches, models.shared])
+@pytest.mark.parametrize("builder", [models.residual, models.shared])
 def test_shifts_of_larger_models_are_what_all_units_contribute(builder):
     model = models.build(builder)
     x = models.images(model, 12)
@@ -226,7 +223,7 @@ def test_shifts_of_larger_models_are_what_all_units_contribute(builder):
         for name, by_unit in _shifts(model, x, group.producers[0]).items():
             layer = model.get_layer(name)
             assert by_unit.shape == (group.num_units, layer.kernel.shape[-1])
-            if len(layer._inbound_nodes) > 1 or name == "mixed":
+            if len(layer._inbound_nodes) > 1:
                 continue
             outputs = keras.Model(model.inputs, layer.output)
             linear, layer.activation = layer.activation, keras.activations.linear

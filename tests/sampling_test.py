@@ -106,7 +106,7 @@ def test_one_stage_drops_both_of_two_redundant_units():
 
 @pytest.mark.parametrize(
     "arguments",
-    [{}, {"window": 1.0}, {"decay": 0.0}, {"estimator": "gradient", "num_draws": 30}],
+    [{}, {"window": 1.0, "decay": 0.0}, {"estimator": "gradient", "num_draws": 30}],
 )
 def test_staged_play_keeps_one_of_two_redundant_units(arguments):
     scores = _rank(*_constant_units(), value=_twins, stages=None, **arguments)["units"]
@@ -155,7 +155,8 @@ def test_reductions_are_of_the_values_of_each_example():
     ):
         scores = _rank(model, data, **exact, reduction=reduction)["hidden"]
         np.testing.assert_allclose(scores.values, expected, rtol=1e-5)
-        assert (scores.standard_errors > 0).all()
+        varies = samples.std(axis=0) > 1e-6
+        assert (scores.standard_errors[varies] > 0).all()
 
 
 def test_a_reduction_of_the_wrong_shape():
@@ -167,7 +168,12 @@ def test_a_reduction_of_the_wrong_shape():
 @pytest.mark.parametrize("reduction", ["rms", "mean+std"])
 def test_reductions_of_stages_that_remember_nothing(reduction):
     scores = _rank(
-        *_constant_units(), value=_twins, stages=2, decay=0.0, reduction=reduction
+        *_constant_units(),
+        value=_twins,
+        ratio=0.75,
+        stages=2,
+        decay=0.0,
+        reduction=reduction,
     )["units"]
     assert np.isfinite(scores.values).all()
 

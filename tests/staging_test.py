@@ -13,8 +13,8 @@ from keras_shapley_prune.ranking.table import SampleTable
 class Known:
     """Samples what the worth falls by as a unit leaves all others in play."""
 
-    def __init__(self, worth, num_units, num_rounds=2, unsampled=()):
-        self._worth, self._num_rounds = worth, num_rounds
+    def __init__(self, worth, num_units, num_rounds=2, unsampled=(), alone=np.nan):
+        self._worth, self._num_rounds, self._alone = worth, num_rounds, alone
         self.num_units, self._unsampled = num_units, list(unsampled)
         self.table = SampleTable(num_rounds, num_units)
         self.played, self.left = [], []
@@ -28,6 +28,9 @@ class Known:
         counted[:, self._unsampled] = False
         for row in range(self._num_rounds):
             yield np.array([row]), samples, counted, 10 * len(players)
+
+    def cost_alone(self, units):
+        return np.full(len(units), self._alone)
 
     def leave(self, units):
         self.left.append(list(units))
@@ -163,12 +166,20 @@ def test_one_unit():
 
 
 def test_units_that_were_never_sampled_never_leave_first():
-    source = Known(_additive, 5, unsampled=[0, 2])
+    source = Known(_additive, 5, unsampled=[0, 2], alone=-1.0)
     scores = _play(source, 3, stages=None)
     assert source.left == [[1], [3]]
-    np.testing.assert_array_equal(np.isnan(scores.values), [1, 0, 1, 0, 0])
-    assert np.isinf(scores.standard_errors[[0, 2]]).all()
     np.testing.assert_array_equal(scores.order, [1, 3, 4, 0, 2])
+    # Their value is from elsewhere, and does not count against them.
+    np.testing.assert_allclose(scores.values[[0, 2]], -1)
+    assert np.isinf(scores.standard_errors[[0, 2]]).all()
+    np.testing.assert_array_equal(scores.stages, [3, 0, 3, 1, 2])
+
+
+def test_units_of_which_nothing_is_known():
+    scores = _play(Known(_additive, 4, unsampled=[1]), 2)
+    np.testing.assert_array_equal(np.isnan(scores.values), [0, 1, 0, 0])
+    np.testing.assert_array_equal(scores.order, [0, 2, 3, 1])
 
 
 def test_each_leg_is_told_how_many_are_left_and_to_find():
@@ -258,7 +269,9 @@ def test_stages_are_saved_and_loaded(tmp_path):
 
 def test_a_file_without_stages_has_one(tmp_path):
     path = tmp_path / "ranking.json"
-    Ranking({"one": GroupScores(np.array([3.0, 1.0]), np.ones(2), 5)}, "m", 2).save(path)
+    Ranking({"one": GroupScores(np.array([3.0, 1.0]), np.ones(2), 5)}, "m", 2).save(
+        path
+    )
     content = json.loads(path.read_text())
     del content["groups"]["one"]["stages"]
     path.write_text(json.dumps(content))

@@ -14,11 +14,22 @@ def check_integer(name, value, least):
 
 def check_share(name, value, above_zero=False):
     """Raises a `ValueError` unless an argument is a number in [0, 1] (or (0, 1])."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
     if not number or not 0 <= value <= 1 or (above_zero and value == 0):
         interval = "(0, 1]" if above_zero else "[0, 1]"
         raise ValueError(
             f"Argument `{name}` should be a float in {interval}. "
+            f"Received: {name}={value!r}"
+        )
+
+
+def check_at_least(name, value, least, excluded=False):
+    """Raises a `ValueError` unless an argument is a number of at least `least`."""
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not number or value < least or (excluded and value == least):
+        bound = f"above {least}" if excluded else f"of at least {least}"
+        raise ValueError(
+            f"Argument `{name}` should be a number {bound} or None. "
             f"Received: {name}={value!r}"
         )
 

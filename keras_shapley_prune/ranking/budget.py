@@ -25,11 +25,12 @@ class Budget:
         self.spent = 0
         self._start = time.perf_counter()
 
-    def start_leg(self, share, num_leaving):
+    def start_leg(self, share, num_leaving, share_of_time=None):
         """Returns the `Leg` that may spend a share of what is left.
 
         Args:
-            share: Float in (0, 1].
+            share: Float in (0, 1], of the evaluations.
+            share_of_time: Float in (0, 1], of the seconds; `None` for the same.
             num_leaving: Integer, how many units the leg has to find.
         """
         evaluations = seconds = np.inf
@@ -37,7 +38,8 @@ class Budget:
             evaluations = share * (self.max_evaluations - self.spent)
         now = time.perf_counter()
         if self.max_seconds is not None:
-            seconds = share * (self.max_seconds - (now - self._start))
+            share_of_time = share if share_of_time is None else share_of_time
+            seconds = share_of_time * (self.max_seconds - (now - self._start))
         return Leg(self, self.spent + evaluations, now + seconds, num_leaving)
 
 

@@ -23,19 +23,22 @@ def rank_groups(calibration, network, open_source, costs, settings, verbose):
     """
     seconds = [cost.seconds for cost in costs]
     progress, budget = Progress(sum(seconds), verbose), Budget(**settings.limits)
-    shares = [cost / max(sum(seconds[i:]), 1e-9) for i, cost in enumerate(seconds)]
+    evaluations = [cost.evaluations for cost in costs]
     scores = {}
     for index, group in enumerate(calibration.groups):
         network.advance(calibration.first_site(group))
         source = open_source(index, group)
         pace = seconds[index] / max(costs[index].evaluations, 1)
         count = calibration.num_removed[group.name]
+        shares = [_share(planned[index:]) for planned in (evaluations, seconds)]
+
+        def start_leg(legs, found, shares=shares):
+            return budget.start_leg(shares[0] / legs, found, shares[1] / legs)
+
         scores[group.name] = play_stages(
             source,
             settings.staging,
-            lambda legs, found, share=shares[index]: budget.start_leg(
-                share / legs, found
-            ),
+            start_leg,
             count,
             on_round=lambda cost, pace=pace: progress.add(cost * pace),
         )
@@ -44,3 +47,8 @@ def rank_groups(calibration, network, open_source, costs, settings, verbose):
         progress.end_group(group.name, scores[group.name])
     progress.finish()
     return scores
+
+
+def _share(costs):
+    """Returns the share of the first of some costs."""
+    return costs[0] / max(sum(costs), 1e-9)

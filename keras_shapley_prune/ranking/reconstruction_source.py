@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from keras_shapley_prune.channel_map import kept
 from keras_shapley_prune.layer_specs import find_linear_form
 from keras_shapley_prune.ranking.plan import GroupCost, RankingPlan
 from keras_shapley_prune.ranking.ranker import rank_groups
@@ -79,7 +80,8 @@ class Reconstruction:
         if self.candidates is None:
             return num_active
         wanted = math.ceil(self.candidates * max(still_to_go, 1))
-        return min(max(wanted, leaving + 1), num_active)
+        at_least = min(leaving, max(still_to_go, 1)) + 1
+        return min(max(wanted, at_least), num_active)
 
     def _describe(self):
         stages = self.staging.stages or "as many stages as units"
@@ -94,21 +96,20 @@ class Reconstruction:
         num_examples = sum(calibration.batch_sizes)
         for group in calibration.groups:
             num_removed = calibration.num_removed[group.name]
-            flops = evaluations = 0
-            for (index, _position), ids in sites.items():
+            flops, sizes, gone = 0, [], 0
+            for count in count_legs(self.staging, group.num_units, num_removed):
+                active = group.num_units - gone
+                sizes.append(self.num_candidates(active, num_removed - gone, count))
+                gone += count
+            evaluations = 2 * self.num_draws * sum(sizes)
+            for (index, _), ids in sites.items():
                 if not np.isin(group.units, ids).any():
                     continue
                 rows, columns = _count_rows(graph.calls[index])
                 rows = min(rows * num_examples, ROWS_A_COLUMN * columns)
-                flops += 2 * rows * columns**2
-                flops += 3 * columns**3
-                gone = 0
-                for count in count_legs(self.staging, group.num_units, num_removed):
-                    active = group.num_units - gone
-                    size = self.num_candidates(active, num_removed - gone, count)
-                    flops += 2 * self.num_draws * (columns * size / len(ids)) ** 3
-                    evaluations += 2 * self.num_draws * size
-                    gone += count
+                flops += 2 * rows * columns**2 + 3 * columns**3
+                walks = [(columns * size / len(ids)) ** 3 for size in sizes]
+                flops += 2 * self.num_draws * sum(walks)
             costs.append(
                 GroupCost(
                     group.name,
@@ -139,7 +140,7 @@ class WalkSource:
         self.table = SampleTable(rows, num_units)
 
     def rounds(self, active, stage):
-        """Yields `(rows, samples, counted, number of evaluations)` of pairs of walks."""
+        """Yields `(rows, samples, counted, number of evaluations)` of walks."""
         settings = self._settings
         players = np.flatnonzero(active)
         still_to_go = self._num_removed - (self.num_units - len(players))
@@ -148,6 +149,8 @@ class WalkSource:
         if size < len(players):
             alone = sum(game.leave_one_out(players) for game in self._games)
             players = players[np.argsort(alone, kind="stable")[:size]]
+            others = np.setdiff1d(np.arange(self.num_units), players)
+            self.table.forget(others)  # they stay in, whatever they once seemed worth
         if settings.greedy:
             samples = np.zeros((1, self.num_units))
             samples[0, players] = sum(g.leave_one_out(players) for g in self._games)
@@ -196,6 +199,13 @@ def find_games(repairer, group, ridge):
         unit_of = np.searchsorted(group.units, ids[channel_of])
         unit_of[~np.isin(ids[channel_of], group.units)] = -1
         *_, xx, xy, yy = gram.covariances()
+        left = kept(repairer.keep, ids)[channel_of]
+        xx, xy, prior, unit_of = (
+            xx[np.ix_(left, left)],
+            xy[left],
+            prior[left],
+            unit_of[left],
+        )
         games.append(
             ReconstructionGame(
                 xx,

@@ -25,7 +25,7 @@ def resolve_reduction(reduction):
     if callable(reduction):
         return reduction
     if reduction == "rms":
-        return lambda samples: np.sqrt(np.nanmean(samples**2, axis=0))
+        return lambda samples: np.sqrt(_mean(samples**2))
     number = r"mean\+(\d+\.?\d*|\.\d+|)std"
     found = isinstance(reduction, str) and re.fullmatch(number, reduction)
     if not found:
@@ -37,8 +37,8 @@ def resolve_reduction(reduction):
     factor = float(found[1] or 1)
 
     def mean_plus_deviation(samples):
-        deviation = np.nanstd(samples, axis=0)
-        return np.nanmean(samples, axis=0) + factor * deviation
+        mean = _mean(samples)
+        return mean + factor * np.sqrt(_mean((samples - mean) ** 2))
 
     return mean_plus_deviation
 
@@ -72,3 +72,9 @@ def reduce_table(table, reduce):
     without = np.stack([reduce(np.delete(samples, i, axis=0)) for i in range(count)])
     spread = ((without - without.mean(axis=0)) ** 2).sum(axis=0)
     return values, np.sqrt(spread * (count - 1) / count)
+
+
+def _mean(samples):
+    """Returns the mean over the examples that have a sample; NaN if there is none."""
+    with np.errstate(invalid="ignore"):
+        return np.nansum(samples, axis=0) / np.sum(np.isfinite(samples), axis=0)

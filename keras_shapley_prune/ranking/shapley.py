@@ -1,13 +1,14 @@
 """Shapley values of filters: the ranker that people use."""
 
 from keras_shapley_prune.ranking.arguments import (
+    check_at_least,
     check_choice,
     check_combination,
     check_integer,
     check_share,
 )
 from keras_shapley_prune.ranking.calibration import Calibration
-from keras_shapley_prune.ranking.corrected import CorrectedGradient
+from keras_shapley_prune.ranking.corrected import BiasEstimator, CorrectedGradient
 from keras_shapley_prune.ranking.estimators import ESTIMATORS
 from keras_shapley_prune.ranking.progress import check_verbose
 from keras_shapley_prune.ranking.reconstruction_source import Reconstruction
@@ -36,8 +37,8 @@ class ShapleyRanker:
             example's own. `"gradient"` takes the gradient at random coalitions: all
             units from one backward pass, a little biased. `"exact"` evaluates every
             coalition, for groups of up to 16 units. `"corrected_gradient"` also walks
-            on a tenth of the examples, draws the gradients towards what that finds,
-            and has standard errors that count their bias. `"shared_permutation"` is the
+            on a fifth of the examples, corrects the gradients by what that finds, and
+            has standard errors that count their bias. `"shared_permutation"` is the
             paper's, for comparison.
         num_draws: Integer, how many permutations each example walks, or at how many
             coalitions it takes the gradient; with `value="reconstruction"`, how many
@@ -141,15 +142,14 @@ class ShapleyRanker:
         check_share("decay", decay)
         if until is not None:
             check_share("until", until)
-        if max_seconds is not None and not max_seconds > 0:
+        if max_seconds is not None:
+            check_at_least("max_seconds", max_seconds, 0, excluded=True)
+        if candidates is not None:
+            check_at_least("candidates", candidates, 1)
+        if reconstruction and loss is not None:
             raise ValueError(
-                "Argument `max_seconds` should be a positive number or None. "
-                f"Received: max_seconds={max_seconds!r}"
-            )
-        if candidates is not None and not candidates >= 1:
-            raise ValueError(
-                "Argument `candidates` should be a number of at least 1 or None. "
-                f"Received: candidates={candidates!r}"
+                "Argument `loss` should be given with value='loss' only. "
+                f"Received: value={value!r}, loss={loss!r}"
             )
         choices = sorted([*ESTIMATORS, "corrected_gradient"])
         check_choice("estimator", estimator, choices)
@@ -251,10 +251,10 @@ class ShapleyRanker:
         return play, calibration
 
     def _sample(self, value):
-        def sampling(estimator, num_draws):
+        def sampling(estimator):
             return Sampling(
                 value=value,
-                estimator=ESTIMATORS[estimator](num_draws, self.window),
+                estimator=estimator,
                 staging=self.staging,
                 replacement=self.replacement,
                 sequential=self.sequential,
@@ -264,6 +264,6 @@ class ShapleyRanker:
             )
 
         if self.estimator == "corrected_gradient":
-            gradients = sampling("gradient", self.num_draws)
-            return CorrectedGradient(gradients, sampling("permutation", 1))
-        return sampling(self.estimator, self.num_draws)
+            gradients = sampling(ESTIMATORS["gradient"](self.num_draws, self.window))
+            return CorrectedGradient(gradients, sampling(BiasEstimator()))
+        return sampling(ESTIMATORS[self.estimator](self.num_draws, self.window))

@@ -87,6 +87,11 @@ class SampleTable:
         self.sum *= factor
         self.count *= factor
 
+    def forget(self, units):
+        """Removes all samples of some units."""
+        self.sum[:, units] = 0
+        self.count[:, units] = 0
+
     @property
     def samples(self):
         """Float array, shape `(num_rows, num_units)`: means; NaN where there is none.

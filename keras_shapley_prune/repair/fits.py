@@ -65,8 +65,9 @@ def collect_at(repairer, call, position, max_columns):
     channels = np.arange(call.inputs[position].shape[-1])
     weights = np.eye(len(channels))
     if form is not None:
-        taps = form.matrix.reshape(-1, len(channels), form.matrix.shape[1])
-        weights = np.linalg.qr(np.concatenate(list(taps), 1).T, mode="r").T
+        by_channel = form.matrix[np.argsort(form.channel_of, kind="stable")]
+        weights = by_channel.reshape(len(channels), -1)
+        weights = np.linalg.qr(weights.T, mode="r").T
     gram = Gram(len(channels), weights.shape[1])
     for _, before, after in repairer.passes([call]):
         rows = flatten(after[call.inputs[position]])
