@@ -141,7 +141,7 @@ def time_steps(name, model):
             )
 
 
-def rank_vgg(num_examples=200, longest=600):
+def rank_vgg(num_examples=200, longest=300):
     """Yields `(method, evaluations, seconds, measured?)` of ranking VGG16-BN."""
     model = vgg16_bn()
     data = random_data(model, num_examples)

@@ -8,8 +8,8 @@ Each ranking is followed by nothing else, by the means of what leaves folded int
 biases, or by the least-squares repair. 200 calibration images are drawn from the
 training set for each seed, accuracy is that on the first 3,000 test images. In the
 ResNets the channels inside of the blocks are pruned, in the Fashion-MNIST CNN all
-layers. AUC: mean accuracy (1,000 test images) as three layers lose those shares of their
-units one at a time, as in the paper, without repair (--auc NETWORKS).
+layers. AUC: mean accuracy (1,000 test images) as three layers lose those shares of
+their units one at a time, as in the paper, without repair (--auc NETWORKS).
 
 Writes ranking_quality.csv and .png, prints the tables. Rows that are in the CSV already
 are not computed again.
@@ -50,7 +50,7 @@ SHAPLEY = {
         "sequential": True,
     },
 }
-BY_RATIO = ("staged", "sequential")  # these depend on how much is to be removed
+BY_RATIO = ("staged", "reconstruction")  # depend on how much is to be removed
 
 
 def make_ranker(name, seed):

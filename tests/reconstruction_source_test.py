@@ -8,6 +8,7 @@ import pytest
 import scipy.stats
 from keras import layers
 
+from keras_shapley_prune import layer_specs
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.layer_specs import find_linear_form, register_layer
 from keras_shapley_prune.ranking import ShapleyRanker, reconstruction_source
@@ -20,9 +21,6 @@ NUM_UNITS = 5
 @keras.saving.register_keras_serializable(package="reconstruction_source_test")
 class Mixing(layers.Dense):
     """A layer that reads all channels and of which nothing else is known."""
-
-
-register_layer(Mixing, "mix", "units", {"kernel": "io", "bias": "o"})
 
 
 def _rank(model, x, layers=None, ratio=0.5, **arguments):
@@ -108,7 +106,9 @@ def test_the_costs_of_several_readers_add_up():
     _assert_close(_rank(model, x, num_draws=60)["units"], exact)
 
 
-def test_a_layer_without_a_linear_form_should_read_what_it_did():
+def test_a_layer_without_a_linear_form_should_read_what_it_did(monkeypatch):
+    monkeypatch.setattr(layer_specs, "_SPECS", dict(layer_specs._SPECS))
+    register_layer(Mixing, "mix", "units", {"kernel": "io", "bias": "o"})
     model, x = _hidden(Mixing(3, name="reader"))
     assert find_linear_form(model.get_layer("reader")) is None
     read = _activations(model, x)

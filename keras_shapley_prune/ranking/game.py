@@ -1,5 +1,7 @@
 """The game of one group: its units play for the value of the network."""
 
+import itertools
+
 import keras
 import tensorflow as tf
 
@@ -8,6 +10,8 @@ from keras_shapley_prune.ranking.walks import (
     evaluate_folded,
     left_after,
 )
+
+_numbers = itertools.count()
 
 
 class Game:
@@ -72,7 +76,7 @@ class Game:
             keras.tree.map_structure(any_batch, reference),
         ]
         # TensorFlow warns of retracing by the code object: each game needs its own.
-        step.__code__ = step.__code__.replace(co_name=f"step_{self.index}")
+        step.__code__ = step.__code__.replace(co_name=f"step_{next(_numbers)}")
         return tf.function(step, input_signature=signature, autograph=False)
 
     def _estimate(self, draw, data):

@@ -14,7 +14,7 @@ from keras_shapley_prune.ranking.staging import Staging, count_legs
 from keras_shapley_prune.ranking.table import SampleTable
 from keras_shapley_prune.repair.fits import ROWS_A_COLUMN, collect_at
 
-MAX_COLUMNS = 4700  # of a layer whose taps are told apart
+MAX_COLUMNS = 2400  # of a layer whose taps are told apart
 _FLOPS_A_SECOND = 2e10
 
 
