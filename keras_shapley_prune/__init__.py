@@ -10,6 +10,7 @@ from keras_shapley_prune.ranking import (
     BaselineRanker,
     GroupScores,
     Ranking,
+    RankingPlan,
     ShapleyRanker,
 )
 from keras_shapley_prune.repair import repair_channels
@@ -27,6 +28,7 @@ __all__ = [
     "Comparison",
     "GroupScores",
     "Ranking",
+    "RankingPlan",
     "ShapleyRanker",
     "compare",
     "count_flops",
