@@ -85,7 +85,7 @@ def rank(problem, name, seed, channel_map, layers, ratio):
     return scores
 
 
-def measure(problem, seed, name, done):
+def measure(problem, seed, name, done, repairs):
     """Yields the rows of one ranking, but for those in `done`."""
     data = problem.calibration(NUM_EXAMPLES, seed)
     channel_map = ksp.trace_channels(problem.model)
@@ -93,7 +93,7 @@ def measure(problem, seed, name, done):
     for ratio in RATIOS:
         wanted = [
             repair
-            for repair in REPAIRS
+            for repair in repairs
             if (problem.name, seed, name, str(repair), ratio) not in done
         ]
         if not wanted:
@@ -111,7 +111,7 @@ def measure(problem, seed, name, done):
             yield problem.name, seed, name, str(repair), ratio, accuracy, seconds
 
 
-def measure_layers(problem, seed, name, done):
+def measure_layers(problem, seed, name, done, repairs):
     """Yields the mean area under the curve over some layers of a network."""
     if (problem.name, seed, name, "layers", 0.0) in done:
         return
@@ -218,11 +218,14 @@ def main():
     parser.add_argument("--networks", nargs="+", default=chosen)
     parser.add_argument("--auc", nargs="*", default=chosen)
     parser.add_argument("--rankings", nargs="+", default=[*BASELINES, *SHAPLEY])
+    ways = [str(repair) for repair in REPAIRS]
+    parser.add_argument("--repairs", nargs="+", choices=ways, default=ways)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--output", type=pathlib.Path, default="benchmarks/results")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
     path = args.output / "ranking_quality.csv"
+    repairs = [repair for repair in REPAIRS if str(repair) in args.repairs]
     rows = read(path)
     done = {row[:5] for row in rows}
     with open(path, "a", newline="") as file:
@@ -237,7 +240,7 @@ def main():
                     if network in args.auc:
                         wanted.append(measure_layers)
                     for measured in wanted:
-                        for row in measured(problem, seed, name, done):
+                        for row in measured(problem, seed, name, done, repairs):
                             writer.writerow(row)
                             file.flush()
                             rows.append(row)
