@@ -104,6 +104,14 @@ class ChannelMap:
             + f"Layers with removable units: {names}"
         )
 
+    def sites_of(self, group):
+        """Returns the `sites` at which units of a group are read, a dict."""
+        return {
+            site: ids
+            for site, ids in self.sites.items()
+            if np.isin(group.units, ids).any()
+        }
+
     def lock_reasons(self):
         """Returns a dict: layer name -> why (some of) its units are locked.
 

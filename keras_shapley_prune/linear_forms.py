@@ -86,9 +86,7 @@ class DenseForm(LinearForm):
         return np.arange(self._kernel.shape[0])
 
     def rows(self, inputs):
-        positions = math.prod(inputs.shape[1:-1])
-        inputs = tf.cast(inputs, tf.float32)
-        return tf.reshape(inputs, [-1, positions, inputs.shape[-1]])
+        return to_rows(inputs)
 
     def _apply_kernel(self, inputs):
         return tf.matmul(inputs, self._float_kernel())
@@ -121,9 +119,7 @@ class ConvolutionForm(LinearForm):
             ]
             inputs = tf.pad(inputs, [(0, 0), *margins, (0, 0)])
         patches = _take_patches(inputs, sizes, strides, operation.dilation_rate)
-        return tf.reshape(
-            patches, [-1, math.prod(patches.shape[1:-1]), patches.shape[-1]]
-        )
+        return to_rows(patches)
 
     def _apply_kernel(self, inputs):
         return self.operation.convolution_op(inputs, self._float_kernel())
@@ -142,9 +138,7 @@ class SeparableForm(LinearForm):
 
     def rows(self, inputs):
         outputs = self._depthwise(tf.cast(inputs, tf.float32))
-        return tf.reshape(
-            outputs, [-1, math.prod(outputs.shape[1:-1]), outputs.shape[-1]]
-        )
+        return to_rows(outputs)
 
     def _depthwise(self, inputs):
         operation = self.operation
@@ -185,9 +179,7 @@ class TransposedForm(LinearForm):
             margins.append((before, after))
         inputs = _pad_or_crop(inputs, margins)
         patches = _take_patches(inputs, sizes, (1,) * len(sizes), rates)
-        return tf.reshape(
-            patches, [-1, math.prod(patches.shape[1:-1]), patches.shape[-1]]
-        )
+        return to_rows(patches)
 
     def _crop(self, axis, length, output):
         """How many entries at the start the padding cuts off the full result."""
@@ -217,6 +209,12 @@ class TransposedForm(LinearForm):
         *taps, outputs, channels = self._kernel.shape
         kernel = matrix.reshape(*taps, channels, outputs).swapaxes(-1, -2)
         return np.flip(kernel, tuple(range(len(taps))))
+
+
+def to_rows(tensor):
+    """Returns a tensor as `(batch, positions, channels)`, float32."""
+    tensor = tf.cast(tensor, tf.float32)
+    return tf.reshape(tensor, [-1, math.prod(tensor.shape[1:-1]), tensor.shape[-1]])
 
 
 def _same_padding(length, size, stride, rate):

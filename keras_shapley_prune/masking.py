@@ -152,9 +152,9 @@ class GroupMasker:
                 `columns`).
         """
         # Two columns more: for channels of other groups, and for removed ones.
-        others, removed = [[0, 0], [0, 1]], [[0, 0], [0, 1]]
-        padded = tf.pad(coalitions, others, constant_values=1.0)
-        padded = tf.pad(padded, removed)
+        one_more = [[0, 0], [0, 1]]
+        padded = tf.pad(coalitions, one_more, constant_values=1.0)
+        padded = tf.pad(padded, one_more)
 
         def edit_input(call, position, value):
             site = call.index, position

@@ -44,6 +44,7 @@ class Calibration:
         self.groups = sorted(self.selected, key=self.first_site)
         self.num_removed = count_removed(self.selected, ratio)
         structure = self.channel_map.graph.input_structure
+        self._outputs = {}
         self.batches = list(
             CalibrationData(dataset, structure, batch_size, needs_labels)
         )
@@ -60,7 +61,7 @@ class Calibration:
             share: Float in (0, 1].
         """
         fewer, step, first = copy.copy(self), round(1 / share), 0
-        fewer.batches = []
+        fewer.batches, fewer._outputs = [], {}
         for batch, size in zip(self.batches, self.batch_sizes, strict=True):
             rows = np.flatnonzero((first + np.arange(size)) % step == 0)
             first += size
@@ -91,15 +92,16 @@ class Calibration:
         Args:
             batch: Integer.
         """
-        graph = self.channel_map.graph
-        values = dict(zip(graph.inputs, self.batches[batch][0], strict=True))
-        run_calls(graph.calls, values)
-        return [values[tensor] for tensor in graph.outputs]
+        if batch not in self._outputs:
+            graph = self.channel_map.graph
+            values = dict(zip(graph.inputs, self.batches[batch][0], strict=True))
+            run_calls(graph.calls, values)
+            self._outputs[batch] = [values[tensor] for tensor in graph.outputs]
+        return self._outputs[batch]
 
     def first_site(self, group):
         """Returns the index of the first call that reads a group."""
-        sites = self.channel_map.sites.items()
-        return min(i for (i, _), ids in sites if np.isin(group.units, ids).any())
+        return min(self.channel_map.sites_of(group))[0]
 
     def make_ranking(self, scores, method):
         """Returns the `Ranking` of a dict: group name -> `GroupScores`."""

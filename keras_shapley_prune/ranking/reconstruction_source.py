@@ -92,7 +92,7 @@ class Reconstruction:
 
     def _costs(self, calibration):
         costs = []
-        graph, sites = calibration.channel_map.graph, calibration.channel_map.sites
+        graph = calibration.channel_map.graph
         num_examples = sum(calibration.batch_sizes)
         for group in calibration.groups:
             num_removed = calibration.num_removed[group.name]
@@ -102,9 +102,7 @@ class Reconstruction:
                 sizes.append(self.num_candidates(active, num_removed - gone, count))
                 gone += count
             evaluations = 2 * self.num_draws * sum(sizes)
-            for (index, _), ids in sites.items():
-                if not np.isin(group.units, ids).any():
-                    continue
+            for (index, _), ids in calibration.channel_map.sites_of(group).items():
                 rows, columns = _count_rows(graph.calls[index])
                 rows = min(rows * num_examples, ROWS_A_COLUMN * columns)
                 flops += 2 * rows * columns**2 + 3 * columns**3
@@ -191,9 +189,7 @@ def find_games(repairer, group, ridge):
         List of `ReconstructionGame`.
     """
     channel_map, games = repairer.channel_map, []
-    for (index, position), ids in channel_map.sites.items():
-        if not np.isin(group.units, ids).any():
-            continue
+    for (index, position), ids in channel_map.sites_of(group).items():
         call = channel_map.graph.calls[index]
         gram, prior, channel_of = collect_at(repairer, call, position, MAX_COLUMNS)
         unit_of = np.searchsorted(group.units, ids[channel_of])

@@ -53,14 +53,10 @@ def mean_shifts(network, channel_map, group):
         Dict: call -> `Shift`.
     """
     shifts = {}
-    for (index, position), ids in channel_map.sites.items():
+    for (index, position), ids in channel_map.sites_of(group).items():
         call = channel_map.graph.calls[index]
         form = find_linear_form(call.operation)
-        if (
-            not np.isin(group.units, ids).any()
-            or form is None
-            or not can_take_bias(channel_map.graph, call)
-        ):
+        if form is None or not can_take_bias(channel_map.graph, call):
             continue
         total, count = 0.0, 0
         for batch in range(network.num_batches):

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.layer_specs import find_linear_form
+from keras_shapley_prune.linear_forms import to_rows
 from keras_shapley_prune.repair.gram import Gram
 from keras_shapley_prune.repair.ridge import choose_ridge, solve_towards
 from keras_shapley_prune.repair.scales import apply_depthwise
@@ -70,8 +71,8 @@ def collect_at(repairer, call, position, max_columns):
         weights = np.linalg.qr(weights.T, mode="r").T
     gram = Gram(len(channels), weights.shape[1])
     for _, before, after in repairer.passes([call]):
-        rows = flatten(after[call.inputs[position]])
-        target = flatten(before[repairer.twin(call).inputs[position]])
+        rows = to_rows(after[call.inputs[position]])
+        target = to_rows(before[repairer.twin(call).inputs[position]])
         rows, target = _thin_out(rows, target, repairer.num_examples)
         gram.add(rows, tf.matmul(target, tf.constant(weights, tf.float32)))
     return gram, weights, channels
@@ -95,7 +96,7 @@ def fit_bias(repairer, form, calls):
         else:
             target = find_linear_form(twin.operation).apply(before[twin.inputs[0]])
             outputs = form.apply(inputs) - (0 if form.bias is None else form.bias)
-        target, outputs = flatten(target), flatten(outputs)
+        target, outputs = to_rows(target), to_rows(outputs)
         wanted = wanted + tf.reduce_sum(target, axis=[0, 1]).numpy()
         seen = seen + tf.reduce_sum(outputs, axis=[0, 1]).numpy()
         count += int(target.shape[0] * target.shape[1])
@@ -111,19 +112,13 @@ def estimate_statistics(repairer, calls):
     """
     sums, squares, count = 0.0, 0.0, 0
     for call, _, after in repairer.passes(calls):
-        rows = tf.cast(flatten(after[call.inputs[0]]), tf.float64)
+        rows = tf.cast(to_rows(after[call.inputs[0]]), tf.float64)
         sums = sums + tf.reduce_sum(rows, axis=[0, 1]).numpy()
         squares = squares + tf.reduce_sum(rows**2, axis=[0, 1]).numpy()
         count += int(rows.shape[0] * rows.shape[1])
     normalization, mean = calls[0].operation, sums / count
     normalization.moving_mean.assign(mean)
     normalization.moving_variance.assign(np.maximum(squares / count - mean**2, 0))
-
-
-def flatten(tensor):
-    """Returns a tensor as `(batch, positions, channels)`, float32."""
-    tensor = tf.cast(tensor, tf.float32)
-    return tf.reshape(tensor, [tensor.shape[0], -1, tensor.shape[-1]])
 
 
 def _collect(repairer, calls, rows_of):
@@ -142,7 +137,7 @@ def _collect(repairer, calls, rows_of):
     lacking = {c: SkipCompensation(*repairer.graphs, repairer.twin(c)) for c in calls}
     for call, before, after in repairer.passes(calls):
         target = wanted.apply(before[repairer.twin(call).inputs[0]])
-        target = flatten(target + lacking[call](before, after))
+        target = to_rows(target + lacking[call](before, after))
         rows = rows_of(after[call.inputs[0]])
         rows, target = _thin_out(rows, target, repairer.num_examples)
         if grams is None:

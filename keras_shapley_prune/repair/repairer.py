@@ -60,6 +60,10 @@ class Repairer:
         self.keep = whole if keep is None else np.array(keep)
         self.ridge, self._method = ridge, method
         self.num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
+        self._calls_of = {}
+        for call in self.graphs[1].calls:
+            self._calls_of.setdefault(call.operation, []).append(call)
+        self._dirty = self._find_dirty()
         self._original = Frontier(self.graphs[0], batches)
         self._pruned = Frontier(self.graphs[1], batches, self.edit_input)
 
@@ -84,6 +88,7 @@ class Repairer:
     def remove(self, units):
         """Masks units from here on; the calls to come read the network without."""
         self.keep[units] = False
+        self._dirty = self._find_dirty()
 
     def edit_input(self, call, position, value):
         """The `edit_input` under which removed units are read as zero."""
@@ -118,13 +123,13 @@ class Repairer:
         """Runs the calls before `position`, and repairs them as they come."""
         for index in range(self.position, position):
             call = self.graphs[1].calls[index]
-            calls = [c for c in self.graphs[1].calls if c.operation is call.operation]
-            if calls[0] is call and not self._dirty().isdisjoint(calls):
+            calls = self._calls_of[call.operation]
+            if calls[0] is call and not self._dirty.isdisjoint(calls):
                 self._repair(calls)
             self._original.advance(index + 1)
             self._pruned.advance(index + 1)
 
-    def _dirty(self):
+    def _find_dirty(self):
         """Returns the calls that read something else than the original's do."""
         changed, dirty = set(), set()
         for call in self.graphs[1].calls:
