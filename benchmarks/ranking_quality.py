@@ -12,7 +12,8 @@ layers. AUC: mean accuracy (1,000 test images) as three layers lose those shares
 their units one at a time, as in the paper, without repair (--auc NETWORKS).
 
 Writes ranking_quality.csv and .png, prints the tables. Rows that are in the CSV already
-are not computed again.
+are not computed again; rankings that take long are kept in the cache folder, which has
+to be emptied when rankers have changed.
 """
 
 import argparse
@@ -60,6 +61,26 @@ def make_ranker(name, seed):
     return ksp.BaselineRanker(name, seed=seed)
 
 
+def rank_or_load(args, problem, name, seed, channel_map, layers, ratio):
+    """Returns the ranking of a row and the seconds it took, once or just now."""
+    title = name.replace(" ", "").replace(",", "-").replace("+", "-")
+    share = f"{ratio:.2f}" if any(word in name for word in BY_RATIO) else "any"
+    where = "all" if layers is problem.layers else "some"
+    folder = pathlib.Path(args.cache) / "rankings"
+    path = folder / f"{problem.name}_{seed}_{title}_{share}_{where}.json"
+    clock = path.with_suffix(".seconds")
+    if path.exists() and clock.exists():
+        return ksp.Ranking.load(path), float(clock.read_text())
+    start = time.perf_counter()
+    ranking = rank(problem, name, seed, channel_map, layers, ratio)
+    seconds = time.perf_counter() - start
+    if isinstance(ranking, ksp.Ranking):
+        folder.mkdir(parents=True, exist_ok=True)
+        ranking.save(path)
+        clock.write_text(str(seconds))
+    return ranking, seconds
+
+
 def rank(problem, name, seed, channel_map, layers, ratio):
     """Returns the ranking of a row; without BN, L1 norms stand in for its gamma."""
     data = problem.calibration(NUM_EXAMPLES, seed)
@@ -85,7 +106,7 @@ def rank(problem, name, seed, channel_map, layers, ratio):
     return scores
 
 
-def measure(problem, seed, name, done, repairs):
+def measure(args, problem, seed, name, done, repairs):
     """Yields the rows of one ranking, but for those in `done`."""
     data = problem.calibration(NUM_EXAMPLES, seed)
     channel_map = ksp.trace_channels(problem.model)
@@ -99,9 +120,9 @@ def measure(problem, seed, name, done, repairs):
         if not wanted:
             continue
         if ranking is None or any(word in name for word in BY_RATIO):
-            start = time.perf_counter()
-            ranking = rank(problem, name, seed, channel_map, problem.layers, ratio)
-            seconds = time.perf_counter() - start
+            ranking, seconds = rank_or_load(
+                args, problem, name, seed, channel_map, problem.layers, ratio
+            )
         keep = ksp.select_units(channel_map, ranking, ratio)
         for repair in wanted:
             pruned = ksp.repair_channels(
@@ -111,17 +132,17 @@ def measure(problem, seed, name, done, repairs):
             yield problem.name, seed, name, str(repair), ratio, accuracy, seconds
 
 
-def measure_layers(problem, seed, name, done, repairs):
+def measure_layers(args, problem, seed, name, done, repairs):
     """Yields the mean area under the curve over some layers of a network."""
     if (problem.name, seed, name, "layers", 0.0) in done:
         return
     channel_map = ksp.trace_channels(problem.model)
     groups = channel_map.select_groups(problem.layers)
     chosen = [groups[int(i)] for i in np.linspace(0, len(groups) - 1, 3)]
-    start = time.perf_counter()
     names = [group.name for group in chosen]
-    ranking = rank(problem, name, seed, channel_map, names, max(RATIOS))
-    seconds = time.perf_counter() - start
+    ranking, seconds = rank_or_load(
+        args, problem, name, seed, channel_map, names, max(RATIOS)
+    )
     areas = []
     for group in chosen:
         accuracies = []
@@ -240,7 +261,7 @@ def main():
                     if network in args.auc:
                         wanted.append(measure_layers)
                     for measured in wanted:
-                        for row in measured(problem, seed, name, done, repairs):
+                        for row in measured(args, problem, seed, name, done, repairs):
                             writer.writerow(row)
                             file.flush()
                             rows.append(row)
