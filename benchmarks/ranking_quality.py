@@ -123,7 +123,8 @@ def measure(args, problem, seed, name, done, repairs):
             ranking, seconds = rank_or_load(
                 args, problem, name, seed, channel_map, problem.layers, ratio
             )
-        keep = ksp.select_units(channel_map, ranking, ratio)
+        plan = ksp.plan_pruning(problem.model, ranking, ratio, channel_map)
+        keep = plan.keep
         for repair in wanted:
             pruned = ksp.repair_channels(
                 problem.model, keep, data[0], repair, channel_map

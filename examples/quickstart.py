@@ -297,7 +297,7 @@ def main(argv=None):
     channel_map = keras_shapley_prune.trace_channels(model)
     ranker = keras_shapley_prune.ShapleyRanker(value="reconstruction", stages=32)
     ranking = ranker.rank(model, calibration, ratio=args.ratio, verbose=0)
-    keep = keras_shapley_prune.select_units(channel_map, ranking, args.ratio)
+    keep = keras_shapley_prune.plan_pruning(model, ranking, args.ratio).keep
     print(ranking)
     plot(args.output / "quickstart.png", ranking, channel_map, keep, rows)
     print(f"Wrote pruned.keras, saved_model and quickstart.png to {args.output}")

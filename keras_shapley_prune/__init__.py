@@ -5,7 +5,9 @@ from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.costs import count_flops, measure_latency
 from keras_shapley_prune.layer_specs import register_layer
 from keras_shapley_prune.masking import ChannelMask, mask_channels
-from keras_shapley_prune.pruning import prune
+from keras_shapley_prune.prune_until import prune_until
+from keras_shapley_prune.pruning import apply_plan, prune
+from keras_shapley_prune.pruning_plan import PruningPlan
 from keras_shapley_prune.ranking import (
     BaselineRanker,
     GroupScores,
@@ -15,7 +17,7 @@ from keras_shapley_prune.ranking import (
 )
 from keras_shapley_prune.repair import repair_channels
 from keras_shapley_prune.report import Comparison, compare
-from keras_shapley_prune.selection import select_units
+from keras_shapley_prune.selection import plan_pruning
 from keras_shapley_prune.surgery import remove_channels
 
 __version__ = "0.1.0"
@@ -27,17 +29,20 @@ __all__ = [
     "ChannelMask",
     "Comparison",
     "GroupScores",
+    "PruningPlan",
     "Ranking",
     "RankingPlan",
     "ShapleyRanker",
+    "apply_plan",
     "compare",
     "count_flops",
     "mask_channels",
     "measure_latency",
+    "plan_pruning",
     "prune",
+    "prune_until",
     "register_layer",
     "remove_channels",
     "repair_channels",
-    "select_units",
     "trace_channels",
 ]

@@ -105,7 +105,14 @@ class ChannelMap:
         )
 
     def sites_of(self, group):
-        """Returns the `sites` at which units of a group are read, a dict."""
+        """Finds where a group is read.
+
+        Args:
+            group: A `ChannelGroup`.
+
+        Returns:
+            Dict: those of `sites` that carry units of the group.
+        """
         return {
             site: ids
             for site, ids in self.sites.items()

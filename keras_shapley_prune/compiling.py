@@ -30,6 +30,13 @@ def copy_compile_config(model):
     return config
 
 
+def compile_with(model, config):
+    """Compiles `model` with what `copy_compile_config` returned, and returns it."""
+    if config is not None:
+        model.compile(**config)
+    return model
+
+
 def compile_arguments(model):
     """Returns what `compile` was called with, as a dict of the very objects.
 

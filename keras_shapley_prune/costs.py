@@ -36,14 +36,27 @@ def count_call_flops(call):
     """Counts the operations of one call, see `count_flops`."""
     if isinstance(call.operation, keras.Model):
         return count_flops(call.operation)
+    kernels = count_kernel_uses(call)
+    if any(uses is None for _, uses in kernels):
+        return None
+    return sum(2 * math.prod(kernel.shape) * uses for kernel, uses in kernels)
+
+
+def count_kernel_uses(call):
+    """Lists the kernels of a call, and at how many positions each is applied.
+
+    Args:
+        call: A recorded `Call`.
+
+    Returns:
+        List of tuples `(weight, integer)`, `None` where a size is not known. Empty
+        for a model that is called as a layer.
+    """
+    if isinstance(call.operation, keras.Model):
+        return []
     weights = getattr(call.operation, "weights", ())
     kernels = [weight for weight in weights if weight.name.endswith("kernel")]
-    if not kernels:
-        return 0
-    positions = _count_positions(call)
-    if positions is None:
-        return None
-    return sum(2 * math.prod(kernel.shape) * positions for kernel in kernels)
+    return [(kernel, _count_positions(call)) for kernel in kernels]
 
 
 def estimate_cost(call):

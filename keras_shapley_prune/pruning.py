@@ -1,11 +1,12 @@
 """`prune`: from a trained model to a smaller one, in one line a step."""
 
+from keras_shapley_prune.budgets import PruningBudget
 from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.compiling import copy_compile_config
+from keras_shapley_prune.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.data import make_repeatable
 from keras_shapley_prune.ranking import ShapleyRanker
 from keras_shapley_prune.repair import check_method, repair_channels
-from keras_shapley_prune.selection import check_ratio, select_units
+from keras_shapley_prune.selection import make_plan, ratios_to_rank
 from keras_shapley_prune.surgery import check_copies
 
 
@@ -14,19 +15,24 @@ def prune(
     dataset,
     ratio=0.5,
     *,
+    of="units",
+    scope="layer",
     layers=None,
+    ignore=None,
+    round_to=1,
+    min_units=1,
     ranker=None,
     repair="least_squares",
+    verify=True,
     verbose="auto",
 ):
     """Removes the least valuable filters and neurons from a trained model.
 
     Each group of units (the filters of a convolution, the neurons of a dense layer,
-    the channels of a residual stage) is ranked by Shapley values and loses the
-    fraction `ratio` that is worth least. What stays makes up for what leaves: layer by
-    layer, the weights are refitted on the data. Nothing is trained, and no labels are
-    needed. What cannot be removed exactly is left alone; `compare(model, pruned)` says
-    why.
+    the channels of a residual stage) is ranked by Shapley values and loses the units
+    that are worth least. What stays makes up for what leaves: layer by layer, the
+    weights are refitted on the data. Nothing is trained, and no labels are needed.
+    What cannot be removed exactly is left alone; `compare(model, pruned)` says why.
 
     Args:
         model: A built Sequential or functional `keras.Model`, trained. It is not
@@ -36,14 +42,31 @@ def prune(
             `keras.utils.PyDataset`, arrays `(x, y)` or `(x, y, sample_weight)`, or an
             iterable of batches. 50 to 200 examples of the training set do. It is
             read twice.
-        ratio: Float in [0, 1). Fraction of the removable units to remove.
+        ratio: Float in [0, 1), the share to remove. Or, by layer, a dict: layer name
+            or shell-style pattern -> the share of the units of these layers; the
+            first that matches counts, other layers stay whole.
+        of: String, the share of what: `"units"` (of those that can be removed),
+            `"params"`, `"flops"`, or `"bytes"` (of the weights) of the whole model.
+            These are met within 1 % of the whole where single units are that small.
+        scope: `"layer"`: every layer loses the same share of its units. `"global"`:
+            units leave where they are worth least for what they cost. The values of
+            all groups are compared as they are; so the ranker's values should be
+            comparable, as those of the default are: shares of lost variance.
         layers: `None` for all layers, or a layer name, a shell-style pattern such as
             `"block2_*"`, or a list of them: only these layers (and the layers tied
             to them) lose units.
+        ignore: `None`, or names or patterns of layers that lose no units.
+        round_to: Integer: of each group a multiple of it stays, or all of it. Many
+            processors are fastest with multiples of 8.
+        min_units: Integer: at least so many units of each group stay.
         ranker: An object with the method `rank` of `ShapleyRanker`. Defaults to
-            `ShapleyRanker(value="reconstruction", stages=32)`.
-        repair: String, how what stays is repaired: `"least_squares"`, `"mean"`,
-            `"batchnorm"`, or `None`. See `repair_channels`.
+            `ShapleyRanker(value="reconstruction", stages=32)`, with `horizon=0.25` for
+            `scope="global"`.
+        repair: String, how what stays is repaired: `"least_squares"`, `"mimic"`
+            (trains for a minute after that), `"mean"`, `"batchnorm"`, or `None`. See
+            `repair_channels`.
+        verify: Boolean, whether to check on the first batch that the smaller model
+            computes what the masked one does. It costs little.
         verbose: `"auto"` or 1 for a progress bar, 2 for one line a group, 0 for
             silence.
 
@@ -53,32 +76,86 @@ def prune(
 
     Raises:
         ValueError: If an argument is not of that form, the data does not fit the
-            model, or the model has nothing that can be removed.
+            model, the model has nothing that can be removed, or the budget cannot be
+            met.
+        RuntimeError: If the check fails: never a wrong network.
 
     Example:
 
     ```python
-    pruned = keras_shapley_prune.prune(model, images, ratio=0.5)
+    pruned = keras_shapley_prune.prune(model, images, ratio=0.5, of="flops")
     keras_shapley_prune.compare(model, pruned)
     ```
     """
-    check_ratio(ratio)
+    budget = PruningBudget(ratio, of, scope, layers, ignore, round_to, min_units)
     check_method(repair)
     dataset = make_repeatable(dataset)
-    ranker = ranker or ShapleyRanker(value="reconstruction", stages=32)
     channel_map = trace_channels(model)
     check_copies(channel_map.graph)
     compile_config = copy_compile_config(model)
-    ranking = ranker.rank(
+    ranking = rank_for(model, dataset, budget, ranker, channel_map, verbose)
+    plan = make_plan(channel_map, ranking, budget)
+    pruned = repair_channels(
+        model, plan.keep, dataset, repair, channel_map, verify=verify
+    )
+    return compile_with(pruned, compile_config)
+
+
+def apply_plan(model, plan, dataset=None, repair="least_squares", verify=True):
+    """Prunes a model as planned.
+
+    Args:
+        model: The `keras.Model` that `plan` is for. It is not changed.
+        plan: A `PruningPlan`.
+        dataset: See `prune`. `None` if nothing is repaired or verified.
+        repair: See `prune`.
+        verify: See `prune`.
+
+    Returns:
+        What `prune` returns.
+
+    Raises:
+        ValueError: If `plan` is of another model, or an argument not of that form.
+        RuntimeError: If the check fails.
+
+    Example:
+
+    ```python
+    plan = keras_shapley_prune.PruningPlan.load("plan.json", model)
+    pruned = keras_shapley_prune.apply_plan(model, plan, images)
+    ```
+    """
+    compile_config = copy_compile_config(model)
+    plan = plan.bind(model)
+    pruned = repair_channels(
+        model, plan.keep, dataset, repair, plan.channel_map, verify=verify
+    )
+    return compile_with(pruned, compile_config)
+
+
+def rank_for(model, dataset, budget, ranker, channel_map, verbose):
+    """Ranks the units among which a budget has to choose.
+
+    Args:
+        model: See `prune`.
+        dataset: See `prune`.
+        budget: A `PruningBudget`.
+        ranker: See `prune`.
+        channel_map: The `ChannelMap` of `model`.
+        verbose: See `prune`.
+
+    Returns:
+        A `Ranking`.
+    """
+    if ranker is None:
+        horizon = 0.25 if budget.scope == "global" else 1.0
+        ranker = ShapleyRanker(value="reconstruction", stages=32, horizon=horizon)
+    groups = budget.select_groups(channel_map)
+    return ranker.rank(
         model,
         dataset,
-        layers=layers,
+        layers=list(dict.fromkeys(name for g in groups for name in g.producers[:1])),
         channel_map=channel_map,
-        ratio=ratio,
+        ratio=ratios_to_rank(channel_map, budget),
         verbose=verbose,
     )
-    keep = select_units(channel_map, ranking, ratio)
-    pruned = repair_channels(model, keep, dataset, repair, channel_map)
-    if compile_config is not None:
-        pruned.compile(**compile_config)
-    return pruned

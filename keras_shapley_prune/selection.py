@@ -1,70 +1,99 @@
-"""Selection: which units leave."""
+"""Which units leave: from a ranking and a budget to a plan."""
 
 import numpy as np
 
+from keras_shapley_prune.allocation import allocate
+from keras_shapley_prune.budgets import PruningBudget
+from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.pruning_plan import PruningPlan
 
-def check_ratio(ratio):
-    """Raises an error unless `ratio` is a number in [0, 1).
-
-    Args:
-        ratio: The argument to check.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    number = isinstance(ratio, (int, float, np.number)) and not isinstance(ratio, bool)
-    if not number or not 0 <= ratio < 1:
-        raise ValueError(
-            f"Argument `ratio` should be a float in [0, 1). Received: ratio={ratio!r}"
-        )
+DEEPEST = 0.95  # the share of a group that a global budget may take
 
 
-def count_removed(groups, ratio):
-    """Returns how many units of each group leave.
+def plan_pruning(model, ranking, ratio=0.5, channel_map=None, **budget):
+    """Decides which units of a model leave.
 
     Args:
-        groups: Sequence of `ChannelGroup`.
-        ratio: Float in [0, 1).
+        model: A built Sequential or functional `keras.Model`.
+        ranking: A `Ranking` of it. One ranking serves many plans.
+        ratio: See `prune`.
+        channel_map: The `ChannelMap` of `model`, if it has been traced already.
+        **budget: `of`, `scope`, `layers`, `ignore`, `round_to` and `min_units`, see
+            `prune`. A group that is not in `ranking` stays whole.
 
     Returns:
-        Dict: group name -> integer: `ratio` of the group's units, rounded to the
-        nearest number. One unit always stays.
+        A `PruningPlan`: print it, save it, change it, and give it to `apply_plan`.
 
     Raises:
-        ValueError: If `ratio` is out of range.
+        ValueError: If an argument is not of that form, `ranking` is of another model,
+            or the budget cannot be met.
+
+    Example:
+
+    ```python
+    ranker = keras_shapley_prune.ShapleyRanker(value="reconstruction", stages=32)
+    ranking = ranker.rank(model, images, ratio=0.8)
+    plan = keras_shapley_prune.plan_pruning(model, ranking, 0.5, of="flops")
+    print(plan)
+    pruned = keras_shapley_prune.apply_plan(model, plan, images)
+    ```
     """
-    check_ratio(ratio)
-    return {
-        group.name: min(int(ratio * group.num_units + 0.5), group.num_units - 1)
-        for group in groups
-    }
+    channel_map = channel_map or trace_channels(model)
+    return make_plan(channel_map, ranking, PruningBudget(ratio, **budget))
 
 
-def select_units(channel_map, ranking, ratio):
-    """Returns which units stay when the least valuable ones of each group leave.
+def make_plan(channel_map, ranking, budget, strict=True):
+    """Returns the `PruningPlan` of a ranking and a `PruningBudget`.
 
     Args:
         channel_map: The `ChannelMap` of the model.
-        ranking: A `Ranking`. A group that is not in it stays whole.
-        ratio: Float in [0, 1). Fraction of the removable units of each group to
-            remove, rounded to the nearest number of units. One unit always stays.
-
-    Returns:
-        Boolean array, shape `(num_units,)`: `True` for a unit that stays.
+        ranking: A `Ranking`.
+        budget: A `PruningBudget`.
+        strict: Boolean. If not, as much leaves as can where the budget cannot be met.
 
     Raises:
-        ValueError: If `ratio` is out of range, or `ranking` is of another model.
+        ValueError: See `plan_pruning`.
     """
-    num_removed = count_removed(channel_map.groups, ratio)
-    groups = {group.name: group for group in channel_map.groups}
-    keep = np.ones(channel_map.num_units, bool)
+    _check_ranking(channel_map, ranking)
+    ranked = [group for group in channel_map.groups if group.name in ranking]
+    orders = {group.name: ranking[group.name].order for group in ranked}
+    losses = {group.name: _losses(ranking[group.name]) for group in ranked}
+    kept = allocate(channel_map, budget, orders, losses, strict)
+    return PruningPlan(channel_map, kept, orders, budget)
+
+
+def ratios_to_rank(channel_map, budget):
+    """Returns what share of each group a ranking has to look at for a budget.
+
+    Args:
+        channel_map: The `ChannelMap` of the model.
+        budget: A `PruningBudget`.
+
+    Returns:
+        Dict: group name -> float: what a ranker takes as `ratio`.
+    """
+    groups = budget.select_groups(channel_map)
+    if budget.scope == "global":
+        return {group.name: DEEPEST for group in groups}
+    kept = allocate(channel_map, budget)
+    return {group.name: 1 - kept[group.name] / group.num_units for group in groups}
+
+
+def _losses(scores):
+    """Returns what the loss of each unit costs, in the order of leaving.
+
+    In staged play it is what the unit was worth when it left. Units leave together
+    with those before them: none costs less than one that has left earlier.
+    """
+    values = np.nan_to_num(scores.values[scores.order], nan=np.inf)
+    return np.maximum.accumulate(np.maximum(values, 0.0))
+
+
+def _check_ranking(channel_map, ranking):
+    sizes = {group.name: group.num_units for group in channel_map.groups}
     for name, scores in ranking.items():
-        if name not in groups or len(scores.values) != groups[name].num_units:
-            sizes = {n: group.num_units for n, group in groups.items()}
+        if sizes.get(name) != len(scores.values):
             raise ValueError(
                 "Argument `ranking` should score the groups of the model: "
                 f"{sizes}. Received: {len(scores.values)} values for {name!r}"
             )
-        lowest = scores.order[: num_removed[name]]
-        keep[groups[name].units[lowest]] = False
-    return keep

@@ -40,7 +40,7 @@ def test_the_steps_one_by_one_give_the_same_model(trained):
     channel_map = keras_shapley_prune.trace_channels(trained)
     ranker = ShapleyRanker(value="reconstruction", stages=32)
     ranking = ranker.rank(trained, data, verbose=0)
-    keep = keras_shapley_prune.select_units(channel_map, ranking, 0.5)
+    keep = keras_shapley_prune.plan_pruning(trained, ranking, 0.5, channel_map).keep
     by_hand = keras_shapley_prune.repair_channels(trained, keep, data)
     for ours, theirs in zip(pruned.weights, by_hand.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -51,7 +51,7 @@ def test_without_repair_the_pruned_model_is_the_masked_one(trained):
     ranker = ShapleyRanker()
     pruned = prune(trained, data, 0.5, ranker=ranker, repair=None, verbose=0)
     ranking = ranker.rank(trained, data, verbose=0)
-    keep = keras_shapley_prune.select_units(trace_channels(trained), ranking, 0.5)
+    keep = keras_shapley_prune.plan_pruning(trained, ranking, 0.5).keep
     masked = keras_shapley_prune.mask_channels(trained, keep)
     outputs = [models.outputs_of(m, data[0]) for m in (pruned, masked)]
     assert models.relative_difference(*outputs) < 1e-4

@@ -310,3 +310,16 @@ def test_units_that_were_no_candidates_have_values():
     assert np.isinf(scores.standard_errors).any()
     assert np.isfinite(scores.values).all()
     assert "nan" not in str(ranking)
+
+
+def test_a_horizon_bounds_the_candidates():
+    model, x = _duplicated()
+    near = _rank(model, x, stages=None, candidates=1, horizon=0.25, ratio=0.75)
+    far = _rank(model, x, stages=None, candidates=1, ratio=0.75)
+    # Of 4, 3, 2 units the 2 cheapest are walked at each stage, as for ratio=0.25.
+    assert near["units"].num_evaluations == 3 * 4 * 2 * 2
+    assert far["units"].num_evaluations > near["units"].num_evaluations
+    ranker = ShapleyRanker(
+        value="reconstruction", stages=None, candidates=1, horizon=0.25
+    )
+    assert ranker.plan(model, x, ratio=0.75).evaluations == 3 * 4 * 2 * 2

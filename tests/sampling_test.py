@@ -202,6 +202,7 @@ def test_reductions_of_stages_that_remember_nothing(reduction):
         ({"max_seconds": -1.0}, "max_seconds=-1.0"),
         ({"max_seconds": "60"}, "max_seconds='60'"),
         ({"candidates": 0.5, "value": "reconstruction"}, "candidates=0.5"),
+        ({"horizon": 0, "value": "reconstruction", "stages": 4}, "horizon=0"),
         ({"candidates": "2", "value": "reconstruction"}, "candidates='2'"),
         ({"replacement": "median"}, "replacement='median'"),
         ({"replacement": None}, "replacement=None"),
@@ -217,6 +218,8 @@ def test_reductions_of_stages_that_remember_nothing(reduction):
         ({"value": "reconstruction", "reduction": "rms"}, "reduction='rms'"),
         ({"value": "reconstruction", "window": 0.5}, "window=0.5"),
         ({"value": "kl", "candidates": 2}, "candidates=2"),
+        ({"value": "kl", "horizon": 0.5}, "horizon=0.5"),
+        ({"value": "reconstruction", "horizon": 0.5}, "horizon=0.5"),
     ],
     ids=str,
 )

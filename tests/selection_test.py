@@ -4,9 +4,10 @@ import models
 import numpy as np
 import pytest
 
+from keras_shapley_prune.budgets import PruningBudget
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.ranking import GroupScores, Ranking
-from keras_shapley_prune.selection import check_ratio, select_units
+from keras_shapley_prune.selection import make_plan, plan_pruning, ratios_to_rank
 
 
 def _scores(channel_map, seed=0, **values):
@@ -27,12 +28,16 @@ def _scores(channel_map, seed=0, **values):
     )
 
 
+def _keep(channel_map, ranking, ratio, **budget):
+    return make_plan(channel_map, ranking, PruningBudget(ratio, **budget)).keep
+
+
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_each_group_loses_its_fraction_of_the_least_valuable(builder):
     channel_map = trace_channels(models.build(builder))
     ranking = _scores(channel_map)
     for ratio in (0, 0.1, 0.25, 0.5, 0.6, 0.999):
-        keep = select_units(channel_map, ranking, ratio)
+        keep = _keep(channel_map, ranking, ratio)
         channel_map.check_keep(keep)
         assert keep[list(channel_map.locks)].all()
         for group in channel_map.groups:
@@ -48,13 +53,13 @@ def test_each_group_loses_its_fraction_of_the_least_valuable(builder):
 )
 def test_counts(ratio, expected):
     channel_map = trace_channels(models.build(models.chain))
-    keep = select_units(channel_map, _scores(channel_map), ratio)
+    keep = _keep(channel_map, _scores(channel_map), ratio)
     assert (~keep[channel_map.groups[0].units]).sum() == expected
 
 
 def test_a_half_is_rounded_up_in_every_group():
     channel_map = trace_channels(models.build(models.depthwise))
-    keep = select_units(channel_map, _scores(channel_map), 0.5)
+    keep = _keep(channel_map, _scores(channel_map), 0.5)
     removed = {g.name: int((~keep[g.units]).sum()) for g in channel_map.groups}
     assert removed == {"conv": 3, "separable": 4}  # of 5 and 7
 
@@ -62,7 +67,7 @@ def test_a_half_is_rounded_up_in_every_group():
 def test_of_equal_values_the_first_leave():
     channel_map = trace_channels(models.build(models.chain))
     ranking = _scores(channel_map, conv1=[1, 0, 0, 2, 0, 0, 3, 0])
-    keep = select_units(channel_map, ranking, 0.25)
+    keep = _keep(channel_map, ranking, 0.25)
     units = channel_map.groups[0].units
     np.testing.assert_array_equal(np.flatnonzero(~keep[units]), [1, 2])
 
@@ -70,7 +75,7 @@ def test_of_equal_values_the_first_leave():
 def test_a_group_that_is_not_ranked_stays_whole():
     channel_map = trace_channels(models.build(models.chain))
     ranking = {"conv2": _scores(channel_map)["conv2"]}
-    keep = select_units(channel_map, ranking, 0.5)
+    keep = _keep(channel_map, ranking, 0.5)
     removed = {g.name: int((~keep[g.units]).sum()) for g in channel_map.groups}
     assert removed == {"conv1": 0, "conv2": 6, "dense1": 0}
 
@@ -80,22 +85,61 @@ def test_a_ranking_of_another_model_is_refused(name, count):
     channel_map = trace_channels(models.build(models.chain))
     ranking = {name: GroupScores(np.zeros(count), np.zeros(count), 0)}
     with pytest.raises(ValueError, match="Argument `ranking`") as info:
-        select_units(channel_map, ranking, 0.5)
+        _keep(channel_map, ranking, 0.5)
     assert "{'conv1': 8, 'conv2': 12, 'dense1': 10}" in str(info.value)
     assert f"{count} values for {name!r}" in str(info.value)
 
 
-@pytest.mark.parametrize("ratio", [0, 0.0, 0.5, np.float32(0.3), 1 - 1e-9])
-def test_ratios(ratio):
-    check_ratio(ratio)
+def test_the_public_function():
+    model = models.build(models.chain)
+    channel_map = trace_channels(model)
+    ranking = _scores(channel_map)
+    plan = plan_pruning(model, ranking, 0.4, of="params", ignore="dense1")
+    assert plan.units["conv1"][1] < 8
+    assert "dense1" not in plan.units
+    assert plan.budget == PruningBudget(0.4, "params", ignore="dense1")
+    budget = PruningBudget(0.4, "params", ignore="dense1")
+    np.testing.assert_array_equal(
+        plan.keep, make_plan(channel_map, ranking, budget).keep
+    )
+    with pytest.raises(ValueError, match="`of` should be one of"):
+        plan_pruning(model, ranking, of="weight")
 
 
-BAD_RATIOS = [1, 1.0, -0.1, 1.5, 50, np.nan, np.inf, "0.5", None, True, [0.5]]
-
-
-@pytest.mark.parametrize("ratio", BAD_RATIOS)
-def test_bad_ratios(ratio):
+def test_a_budget_out_of_reach_may_be_met_as_far_as_possible():
     channel_map = trace_channels(models.build(models.chain))
-    with pytest.raises(ValueError, match=r"`ratio` should be a float in \[0, 1\)") as e:
-        select_units(channel_map, {}, ratio)
-    assert f"Received: ratio={ratio!r}" in str(e.value)
+    budget = PruningBudget(0.98, "params", layers="conv1")
+    with pytest.raises(ValueError, match="should be at most"):
+        make_plan(channel_map, _scores(channel_map), budget)
+    plan = make_plan(channel_map, _scores(channel_map), budget, strict=False)
+    assert plan.units == {"conv1": (8, 1)}
+
+
+def test_global_scope_removes_the_lowest_of_all_groups():
+    channel_map = trace_channels(models.build(models.chain))
+    low = {"conv2": np.arange(12) * 1e-6}
+    ranking = _scores(channel_map, **low, conv1=np.arange(1, 9), dense1=range(1, 11))
+    plan = make_plan(channel_map, ranking, PruningBudget(0.3, scope="global"))
+    assert plan.units == {"conv1": (8, 8), "conv2": (12, 3), "dense1": (10, 10)}
+
+
+def test_units_of_no_known_value_leave_last():
+    channel_map = trace_channels(models.build(models.chain))
+    values = np.array([3.0, np.nan, 1.0, np.nan, 2.0, 2.0, 2.0, 2.0])
+    ranking = _scores(channel_map, conv1=values)
+    keep = _keep(channel_map, ranking, 0.7, layers="conv1")
+    assert keep[channel_map.groups[0].units[[1, 3]]].all()
+    keep = _keep(channel_map, ranking, 0.5, scope="global")
+    assert keep[channel_map.groups[0].units[[1, 3]]].all()
+
+
+def test_what_has_to_be_ranked():
+    channel_map = trace_channels(models.build(models.chain))
+    found = ratios_to_rank(channel_map, PruningBudget(0.25))
+    assert found == pytest.approx({"conv1": 0.25, "conv2": 0.25, "dense1": 0.3})
+    found = ratios_to_rank(channel_map, PruningBudget({"conv1": 0.5, "conv2": 0.75}))
+    assert found == {"conv1": 0.5, "conv2": 0.75}
+    found = ratios_to_rank(channel_map, PruningBudget(0.1, scope="global"))
+    assert set(found.values()) == {0.95}
+    found = ratios_to_rank(channel_map, PruningBudget(0.6, "flops"))
+    assert 0.3 < min(found.values()) <= max(found.values()) < 0.8

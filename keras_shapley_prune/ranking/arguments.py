@@ -43,7 +43,7 @@ def check_choice(name, value, choices):
 
 
 def check_combination(
-    estimator, stages, window, candidates, replacement, reduction, value
+    estimator, stages, window, candidates, horizon, replacement, reduction, value
 ):
     """Raises a `ValueError` where arguments of `ShapleyRanker` exclude each other."""
     reconstruction = isinstance(value, str) and value == "reconstruction"
@@ -59,6 +59,8 @@ def check_combination(
         wrong = f"value='reconstruction' and window={window!r}: give `candidates`"
     elif not reconstruction and candidates is not None:
         wrong = f"value={value!r} and candidates={candidates!r}: give `window`"
+    elif horizon != 1 and candidates is None:
+        wrong = f"horizon={horizon!r} and candidates=None"
     elif estimator == "corrected_gradient" and (
         stages != 1 or window != 1 or reduction != "mean"
     ):

@@ -2,18 +2,19 @@
 
 import copy
 import functools
+from collections.abc import Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.budgets import check_ratio
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.data import CalibrationData
 from keras_shapley_prune.frontier import Frontier
 from keras_shapley_prune.graph import run_calls
 from keras_shapley_prune.ranking.ranking import Ranking
 from keras_shapley_prune.repair import Repairer
-from keras_shapley_prune.selection import count_removed
 
 
 class Calibration:
@@ -24,7 +25,8 @@ class Calibration:
         dataset: What `CalibrationData` takes. It is read once.
         layers: Which groups, see `ChannelMap.select_groups`.
         channel_map: The `ChannelMap` of `model`, or `None`.
-        ratio: Float, the share of each group that will be removed.
+        ratio: Float, the share of each group that will be removed, or a dict: group
+            name -> float.
         batch_size: Integer, for data that comes as arrays.
         needs_labels: Boolean.
 
@@ -42,7 +44,7 @@ class Calibration:
         self.channel_map = channel_map or trace_channels(model)
         self.selected = self.channel_map.select_groups(layers)
         self.groups = sorted(self.selected, key=self.first_site)
-        self.num_removed = count_removed(self.selected, ratio)
+        self.num_removed = {g.name: _count_removed(g, ratio) for g in self.selected}
         structure = self.channel_map.graph.input_structure
         self._outputs = {}
         self.batches = list(
@@ -111,6 +113,13 @@ class Calibration:
             num_examples=sum(self.batch_sizes),
             locks=self.channel_map.lock_reasons(),
         )
+
+
+def _count_removed(group, ratio):
+    """Returns how many units of a group leave; one always stays."""
+    share = ratio.get(group.name, 0.0) if isinstance(ratio, Mapping) else ratio
+    check_ratio(share)
+    return min(int(share * group.num_units + 0.5), group.num_units - 1)
 
 
 def _rows_of(rows, tensor):

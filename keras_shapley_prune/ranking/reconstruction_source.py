@@ -32,6 +32,8 @@ class Reconstruction:
         candidates: Float, or `None`. Of the units in play only those that are cheapest
             to lose alone are removed by walks: as many times the units that have to
             leave yet. The others always stay in.
+        horizon: Float in (0, 1], at most this share of a group has to leave yet, for
+            that purpose.
         sequential: Boolean, whether the lowest units of a group are removed and
             repaired before the next group is played.
         ridge: Float, see `solve_towards`.
@@ -45,6 +47,7 @@ class Reconstruction:
     staging: Staging
     candidates: float | None
     ridge: float
+    horizon: float = 1.0
     sequential: bool = False
     greedy: bool = False
     limits: dict = dataclasses.field(default_factory=dict)
@@ -75,10 +78,11 @@ class Reconstruction:
             self._describe(), num_examples, tuple(self._costs(calibration))
         )
 
-    def num_candidates(self, num_active, still_to_go, leaving):
+    def num_candidates(self, num_active, still_to_go, leaving, num_units):
         """Returns how many of the units in play a walk removes."""
         if self.candidates is None:
             return num_active
+        still_to_go = min(still_to_go, math.ceil(self.horizon * num_units))
         wanted = math.ceil(self.candidates * max(still_to_go, 1))
         at_least = min(leaving, max(still_to_go, 1)) + 1
         return min(max(wanted, at_least), num_active)
@@ -99,7 +103,8 @@ class Reconstruction:
             flops, sizes, gone = 0, [], 0
             for count in count_legs(self.staging, group.num_units, num_removed):
                 active = group.num_units - gone
-                sizes.append(self.num_candidates(active, num_removed - gone, count))
+                to_go, size = num_removed - gone, group.num_units
+                sizes.append(self.num_candidates(active, to_go, count, size))
                 gone += count
             evaluations = 2 * self.num_draws * sum(sizes)
             for (index, _), ids in calibration.channel_map.sites_of(group).items():
@@ -143,7 +148,9 @@ class WalkSource:
         players = np.flatnonzero(active)
         still_to_go = self._num_removed - (self.num_units - len(players))
         leaving = settings.staging.leaving(self.num_units)[stage]
-        size = settings.num_candidates(len(players), still_to_go, leaving)
+        size = settings.num_candidates(
+            len(players), still_to_go, leaving, self.num_units
+        )
         if size < len(players):
             alone = sum(game.leave_one_out(players) for game in self._games)
             players = players[np.argsort(alone, kind="stable")[:size]]

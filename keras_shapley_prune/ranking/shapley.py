@@ -66,6 +66,9 @@ class ShapleyRanker:
             window is not by chance: walks remove the units that are cheapest to lose
             alone, this many times as many as have to leave yet; the others always
             stay in. `None` for all units, or 1.25 with several stages.
+        horizon: Float in (0, 1]. To find the candidates, at most this share of a
+            group's units has to leave yet. Below 1 where one ranking is to serve
+            budgets of different depth.
         decay: Float in [0, 1], what the samples of a stage weigh in the next. `None`
             for 0.8 (0 for reconstruction).
         replacement: What is read of a removed unit: `"zero"` (the paper), or
@@ -112,6 +115,7 @@ class ShapleyRanker:
         stages=1,
         window=None,
         candidates=None,
+        horizon=1.0,
         decay=None,
         replacement="zero",
         reduction="mean",
@@ -140,6 +144,7 @@ class ShapleyRanker:
             check_integer("max_evaluations", max_evaluations, 1)
         check_share("window", window, above_zero=True)
         check_share("decay", decay)
+        check_share("horizon", horizon, above_zero=True)
         if until is not None:
             check_share("until", until)
         if max_seconds is not None:
@@ -155,7 +160,14 @@ class ShapleyRanker:
         check_choice("estimator", estimator, choices)
         check_choice("replacement", replacement, ["mean", "zero"])
         check_combination(
-            estimator, stages, window, candidates, replacement, reduction, value
+            estimator,
+            stages,
+            window,
+            candidates,
+            horizon,
+            replacement,
+            reduction,
+            value,
         )
         self.estimator = estimator
         self.num_draws = num_draws
@@ -164,6 +176,7 @@ class ShapleyRanker:
         self.staging = Staging(stages, decay, resolve_reduction(reduction))
         self.window = window
         self.candidates = candidates
+        self.horizon = horizon
         self.replacement = replacement
         self.sequential = sequential
         self.limits = {
@@ -194,9 +207,9 @@ class ShapleyRanker:
             layers: `None` for all groups, or layer names or shell-style patterns:
                 only the groups that one of these layers produces.
             channel_map: The `ChannelMap` of `model`, if it has been traced already.
-            ratio: Float in [0, 1), the share of each group that is to be removed:
-                where staged play and `until` may stop, and what leaves in sequential
-                play before the next group is ranked.
+            ratio: Float in [0, 1), the share of each group that is to be removed, or
+                a dict: group name -> float: where staged play and `until` may stop,
+                and what leaves in sequential play before the next group is ranked.
             verbose: `"auto"` or 1 for a progress bar, 2 for one line a group, 0 for
                 silence.
 
@@ -235,6 +248,7 @@ class ShapleyRanker:
                 num_draws=self.num_draws,
                 staging=self.staging,
                 candidates=self.candidates,
+                horizon=self.horizon,
                 sequential=self.sequential,
                 ridge=RIDGE,
                 limits=self.limits,

@@ -1,0 +1,153 @@
+"""`prune_until`: as much as possible leaves within an allowed drop."""
+
+import warnings
+
+import keras
+import numpy as np
+
+from keras_shapley_prune.budgets import PruningBudget
+from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.compiling import compile_with, copy_compile_config
+from keras_shapley_prune.data import make_repeatable
+from keras_shapley_prune.pruning import apply_plan, rank_for
+from keras_shapley_prune.selection import DEEPEST, make_plan
+from keras_shapley_prune.surgery import check_copies, remove_channels
+
+_TRIALS = 7  # bisections: the ratio is then known within 1 / 128
+
+
+def prune_until(
+    model,
+    dataset,
+    max_drop=0.01,
+    metric="accuracy",
+    *,
+    validation_data=None,
+    of="flops",
+    repair="least_squares",
+    ranker=None,
+    verbose="auto",
+    **budget,
+):
+    """Removes as much of a model as it can lose without losing more than is allowed.
+
+    The units are ranked once. Then the share that leaves is found by bisection: each
+    trial is pruned and repaired like by `prune`, and measured.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`, trained. It is not
+            changed.
+        dataset: Calibration data, see `prune`.
+        max_drop: Float of at least 0: by how much the metric may get worse, in the
+            metric's own units: 0.01 is one percentage point of accuracy.
+        metric: String, an entry of what `model.evaluate(..., return_dict=True)`
+            returns, such as `"accuracy"` (of a model compiled with it) or `"loss"`;
+            what is called a loss or an error is better when it is lower, all others
+            when they are higher. Or a callable `fn(model)` that returns a number, the
+            higher the better.
+        validation_data: What the metric is measured on, with labels. `None` for
+            `dataset`; the result is then fitted to the very examples it is measured
+            on, and does worse on others.
+        of: String, the share of what is removed, see `prune`.
+        repair: See `prune`.
+        ranker: See `prune`.
+        verbose: See `prune`; the trials are printed, too, unless it is 0.
+        **budget: `scope`, `layers`, `ignore`, `round_to` and `min_units`, see
+            `prune`.
+
+    Returns:
+        A model as from `prune`, whose metric is within `max_drop` of the original's on
+        the data given. If nothing can be removed a copy of `model`, and a
+        `UserWarning` says so.
+
+    Raises:
+        ValueError: If an argument is not of that form, or the model cannot be
+            measured by `metric`.
+
+    Example:
+
+    ```python
+    pruned = keras_shapley_prune.prune_until(
+        model, (x, y), max_drop=0.01, validation_data=(x_val, y_val), scope="global"
+    )
+    ```
+    """
+    _check_drop(max_drop)
+    dataset = make_repeatable(dataset)
+    held_out = dataset if validation_data is None else make_repeatable(validation_data)
+    measure = _resolve_metric(metric, model, held_out)
+    channel_map = trace_channels(model)
+    check_copies(channel_map.graph)
+    to_rank = PruningBudget(DEEPEST, of, **(budget | {"scope": "global"}))
+    least = measure(model) - max_drop
+    ranking = rank_for(model, dataset, to_rank, ranker, channel_map, verbose)
+    best, low, high = None, 0.0, 1.0
+    for _ in range(_TRIALS):
+        ratio = (low + high) / 2
+        share = PruningBudget(ratio, of, **budget)
+        plan = make_plan(channel_map, ranking, share, strict=False)
+        if plan.keep.all():  # the smallest step is larger than that
+            break
+        trial = apply_plan(model, plan, dataset, repair)
+        found = measure(trial)
+        within = found >= least
+        if verbose != 0:
+            reached = 1 - plan.costs[of][1] / plan.costs[of][0]
+            sign = "within" if within else "below"
+            print(f"{reached:.1%} of the {of} removed: {found:.4g}, {sign} {least:.4g}")
+        if within:
+            best, low = trial, ratio
+        else:
+            high = ratio
+    if best is not None:
+        return best
+    warnings.warn(
+        "Nothing can be removed: the metric falls by more than "
+        f"max_drop={max_drop} with the smallest share of the {of} that was tried. A "
+        "copy of the model is returned",
+        stacklevel=2,
+    )
+    whole = np.ones(channel_map.num_units, bool)
+    copy = remove_channels(model, whole, channel_map)
+    return compile_with(copy, copy_compile_config(model))
+
+
+def _resolve_metric(metric, model, data):
+    """Returns a callable: model -> number, the higher the better."""
+    if callable(metric):
+        return lambda candidate: float(metric(candidate))
+    if not model.compiled:
+        raise ValueError(
+            f"Argument `model` should be compiled with metric {metric!r}, or `metric` "
+            "be a callable `fn(model)`. Received: a model that is not compiled"
+        )
+    sign = -1.0 if any(word in metric for word in ("loss", "error")) else 1.0
+
+    def measure(candidate):
+        found = _evaluate(candidate, data)
+        if metric not in found:
+            raise ValueError(
+                f"Argument `metric` should be one of {list(found)}, or a callable "
+                f"`fn(model)`. Received: metric={metric!r}"
+            )
+        return sign * float(found[metric])
+
+    return measure
+
+
+def _evaluate(model, data):
+    if isinstance(data, list):  # of batches
+        data = (batch for batch in data)
+    if isinstance(data, tuple):
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        return model.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True)
+    return model.evaluate(data, verbose=0, return_dict=True)
+
+
+def _check_drop(max_drop):
+    number = isinstance(max_drop, (int, float)) and not isinstance(max_drop, bool)
+    if not number or not max_drop >= 0:
+        raise ValueError(
+            "Argument `max_drop` should be a number of at least 0. "
+            f"Received: max_drop={max_drop!r}"
+        )
