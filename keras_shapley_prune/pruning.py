@@ -63,7 +63,7 @@ def prune(
             `ShapleyRanker(value="reconstruction", stages=32)`, with `horizon=0.25` for
             `scope="global"`.
         repair: String, how what stays is repaired: `"least_squares"`, `"mimic"`
-            (trains for a minute after that), `"mean"`, `"batchnorm"`, or `None`. See
+            (then trains for some minutes), `"mean"`, `"batchnorm"`, or `None`. See
             `repair_channels`.
         verify: Boolean, whether to check on the first batch that the smaller model
             computes what the masked one does. It costs little.

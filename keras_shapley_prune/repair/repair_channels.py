@@ -40,7 +40,7 @@ def repair_channels(
       that of the BatchNormalization after it). The ridge is chosen on a fifth of the
       examples. A layer at the end of a residual block also makes up for what the skip
       connection has lost. Depthwise convolutions get a scale for each channel.
-    - `"mimic"`: after `"least_squares"`, the network is trained for a minute or so to
+    - `"mimic"`: after `"least_squares"`, the network is trained for some minutes to
       have the original's features, those that its last layers read, still without
       labels. See `keras_shapley_prune.repair.mimic`.
     - `"mean"`: only biases change, so that each layer's output has its old mean.

@@ -1,0 +1,39 @@
+"""Random flips and shifts of images."""
+
+import numpy as np
+
+MAX_SHIFT = 4  # pixels; an eighth of the height or width if that is less
+
+
+def augment(arrays, generator):
+    """Flips and shifts images at random, each example in its own way.
+
+    What moves in from the side is reflected.
+
+    Args:
+        arrays: List of arrays, the inputs. Those of rank 4 are images, the channels
+            last.
+        generator: A NumPy generator.
+
+    Returns:
+        List of arrays of the same shapes.
+    """
+    num_examples = len(arrays[0])
+    shifts = generator.uniform(-1, 1, (2, num_examples))
+    flipped = generator.random(num_examples) < 0.5
+    return [_move(a, shifts, flipped) if a.ndim == 4 else a for a in arrays]
+
+
+def _move(images, shifts, flipped):
+    rows, columns = map(_positions, images.shape[1:3], shifts)
+    columns[flipped] = columns[flipped, ::-1]
+    examples = np.arange(len(images))[:, None, None]
+    return images[examples, rows[:, :, None], columns[:, None, :]]
+
+
+def _positions(length, shifts):
+    """Returns where each example's rows (or columns) come from after a shift."""
+    furthest = min(MAX_SHIFT, length // 8)
+    reflected = np.pad(np.arange(length), furthest, mode="reflect")
+    starts = furthest + np.rint(furthest * shifts).astype(int)
+    return reflected[starts[:, None] + np.arange(length)]

@@ -1,0 +1,160 @@
+"""What a student shares with a teacher, and how far it is from that."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from keras_shapley_prune.folding import find_normalization
+from keras_shapley_prune.graph import find_ancestors, run_calls
+from keras_shapley_prune.layer_specs import find_linear_form
+
+
+class Imitation:
+    """What a student should share with the original, and how far it is from that.
+
+    Args:
+        graph: The recorded `Graph` of the original.
+        student: That of the student, the same calls in the same order.
+
+    Attributes:
+        variables: List of the student's variables to train.
+    """
+
+    def __init__(self, graph, student):
+        twins = _pair_tensors(graph, student)
+        targets = {}
+        for call in _last_kernels(graph):
+            read = [_before_pooling(graph, tensor) for tensor in call.inputs]
+            read = [tensor for tensor in read if tensor not in graph.inputs]
+            returned = (find_normalization(graph, call) or call).outputs
+            choices = read, returned, graph.outputs
+            targets |= dict.fromkeys(next(c for c in choices if _can_match(c, twins)))
+        sides = (graph, list(targets)), (student, [twins[t] for t in targets])
+        self._sides = [(*side, _before_activations(*side)) for side in sides]
+        leading = find_ancestors(*sides[1])
+        trained = dict.fromkeys(call.operation for call in leading)
+        variables = [v for o in trained for v in getattr(o, "trainable_variables", ())]
+        self.variables = list({id(v): v for v in variables}.values())
+        self._heads = [
+            (call.operation, twin.operation)
+            for call, twin in zip(graph.calls, student.calls, strict=True)
+            if getattr(twin.operation, "weights", ()) and twin.operation not in trained
+        ]
+        self._weights = tf.ones(len(targets))
+
+    def restore_heads(self):
+        """Gives the layers after the features the original's weights."""
+        for operation, twin in self._heads:
+            twin.set_weights(operation.get_weights())
+
+    def measure_variances(self, batches):
+        """Makes the loss relative to the variance of each target in the original.
+
+        Args:
+            batches: List of lists of input tensors.
+        """
+
+        @tf.function(reduce_retracing=True)
+        def moments(inputs):
+            values = _run(*self._sides[0], inputs)
+            return [(tf.reduce_mean(v), tf.reduce_mean(v**2)) for v in values]
+
+        mean, square = np.moveaxis(_average(moments, batches), -1, 0)
+        variance = square - mean**2
+        constant = variance <= 1e-6 * square  # says nothing
+        self._weights = np.where(constant, 0, 1 / np.where(constant, 1, variance))
+        self._weights = tf.constant(self._weights, tf.float32)
+        self._compiled_loss = tf.function(self.loss, reduce_retracing=True)
+
+    def loss(self, inputs):
+        """Returns the error on a list of input tensors, a scalar tensor."""
+        expected, found = (_run(*side, inputs) for side in self._sides)
+        pairs = zip(expected, found, strict=True)
+        errors = [tf.reduce_mean((ours - theirs) ** 2) for ours, theirs in pairs]
+        return tf.reduce_sum(self._weights * tf.stack(errors))
+
+    def error(self, batches):
+        """Returns the mean loss over batches, a float."""
+        return float(_average(self._compiled_loss, batches))
+
+
+def _run(graph, tensors, stand_ins, inputs):
+    """Returns the values of some tensors of a graph, in float32."""
+    values = dict(zip(graph.inputs, inputs, strict=True))
+    run_calls(find_ancestors(graph, tensors), values, stand_ins=stand_ins)
+    return [tf.cast(values[tensor], tf.float32) for tensor in tensors]
+
+
+def _before_activations(graph, tensors):
+    """Returns the `stand_ins` of layers to be compared before their activation."""
+    stand_ins = {}
+    for call in _last_kernels(graph):
+        form = find_linear_form(call.operation)
+        others = [tensor for tensor in tensors if tensor not in call.outputs]
+        alone = call not in find_ancestors(graph, others)
+        if form is not None and alone and len(others) < len(tensors):
+            stand_ins[call] = form.apply
+    return stand_ins
+
+
+def _last_kernels(graph):
+    """Returns the calls of layers with a kernel that come last before the outputs."""
+    producers = _producers(graph)
+    found, pending = {}, list(graph.outputs)
+    while pending:
+        call = producers.get(pending.pop())
+        if call is None:
+            continue
+        names = [weight.name for weight in getattr(call.operation, "weights", ())]
+        if any("kernel" in name for name in names):
+            found[call] = None
+        else:
+            pending.extend(call.inputs)
+    return sorted(found, key=lambda call: call.index)
+
+
+def _before_pooling(graph, tensor):
+    """Returns what a tensor is pooled (or flattened) from, or the tensor itself."""
+    producers, largest = _producers(graph), tensor
+    call = producers.get(tensor)
+    while call and len(call.inputs) == 1 and not getattr(call.operation, "weights", ()):
+        (tensor,) = call.inputs
+        if _size(tensor) > _size(largest):
+            largest = tensor
+        call = producers.get(tensor)
+    return largest
+
+
+def _size(tensor):
+    return len(tensor.shape), math.prod(length or 1 for length in tensor.shape[1:])
+
+
+def _producers(graph):
+    return {tensor: call for call in graph.calls for tensor in call.outputs}
+
+
+def _pair_tensors(graph, student):
+    """Returns a dict: tensor of the original -> tensor of the student."""
+    ours, theirs = ([call.operation.name for call in g.calls] for g in (graph, student))
+    if ours != theirs:
+        raise ValueError(
+            "Argument `pruned` should be made from `original` by `remove_channels` or "
+            "`repair_channels`. Received: models with other layers, "
+            f"{sorted(set(ours) ^ set(theirs))} in one of them only"
+        )
+    twins = dict(zip(graph.inputs, student.inputs, strict=True))
+    for call, twin in zip(graph.calls, student.calls, strict=True):
+        twins.update(zip(call.outputs, twin.outputs, strict=True))
+    return twins
+
+
+def _can_match(tensors, twins):
+    return tensors and all(tensor.shape == twins[tensor].shape for tensor in tensors)
+
+
+def _average(function, batches):
+    """Returns the mean of what a function of a batch returns over all examples."""
+    sizes = [len(inputs[0]) for inputs in batches]
+    values = [np.array(tf.nest.map_structure(float, function(b))) for b in batches]
+    return np.average(values, axis=0, weights=sizes)
