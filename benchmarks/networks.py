@@ -6,7 +6,8 @@ in a cache folder:
     --tfds DIR       TensorFlow Datasets' data_dir, with fashion_mnist prepared
     --pretrained DIR the files cifar10_8k.npz, resnet20_cifar10.keras,
                      resnet56_cifar10.keras and resnet8_cifar10_mlperf.keras
-    --cache DIR      where networks trained here are kept
+    --cache DIR      where networks trained here are kept; cnn_model.h5, if "cnn" is
+                     wanted, from `pip download --no-deps cifar-10-model==7.4.0`
 """
 
 import dataclasses
@@ -90,15 +91,18 @@ _CIFAR10_FILES = {
     "resnet20": "resnet20_cifar10.keras",
     "resnet56": "resnet56_cifar10.keras",
     "resnet8": "resnet8_cifar10_mlperf.keras",
+    "cnn": "cnn_model.h5",
 }
+_RAW = ("resnet8", "cnn")  # 0-255 in, softmax out
 
 
 def cifar10(args, name):
-    """A pretrained CIFAR-10 ResNet: the channels inside of its blocks are pruned.
+    """A pretrained CIFAR-10 network. In ResNets the channels inside of blocks go.
 
     Args:
         args: Parsed options.
-        name: `"resnet20"`, `"resnet56"` or `"resnet8"`.
+        name: `"resnet20"`, `"resnet56"`, `"resnet8"`, or `"cnn"`, a plain
+            64-64-M-128-128-M-64-64-M with three dense layers.
     """
     folder = pathlib.Path(args.pretrained)
     with np.load(folder / "cifar10_8k.npz") as data:
@@ -106,12 +110,13 @@ def cifar10(args, name):
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
     def prepare(images):
-        if name == "resnet8":
+        if name in _RAW:
             return images.astype("float32")
         return ((images / 255 - mean) / std).astype("float32")
 
-    model = keras.models.load_model(folder / _CIFAR10_FILES[name], compile=False)
-    logits = name != "resnet8"
+    where = pathlib.Path(args.cache) if name == "cnn" else folder
+    model = keras.models.load_model(where / _CIFAR10_FILES[name], compile=False)
+    logits = name not in _RAW
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
     model.compile("sgd", loss, metrics=["accuracy"])
     groups = keras_shapley_prune.trace_channels(model).groups

@@ -49,9 +49,10 @@ def prune(
             `"params"`, `"flops"`, or `"bytes"` (of the weights) of the whole model.
             These are met within 1 % of the whole where single units are that small.
         scope: `"layer"`: every layer loses the same share of its units. `"global"`:
-            units leave where they are worth least for what they cost. The values of
-            all groups are compared as they are; so the ranker's values should be
-            comparable, as those of the default are: shares of lost variance.
+            units leave where they are worth least for what they cost. Shapley values
+            of all groups are compared as they are: those of the default ranker are
+            shares of the variance that is lost. Of weight norms and activations,
+            shares of the mean of each group are compared.
         layers: `None` for all layers, or a layer name, a shell-style pattern such as
             `"block2_*"`, or a list of them: only these layers (and the layers tied
             to them) lose units.

@@ -57,7 +57,8 @@ def make_plan(channel_map, ranking, budget, strict=True):
     _check_ranking(channel_map, ranking)
     ranked = [group for group in channel_map.groups if group.name in ranking]
     orders = {group.name: ranking[group.name].order for group in ranked}
-    losses = {group.name: _losses(ranking[group.name]) for group in ranked}
+    comparable = getattr(ranking, "comparable", True)
+    losses = {g.name: _losses(ranking[g.name], comparable) for g in ranked}
     kept = allocate(channel_map, budget, orders, losses, strict)
     return PruningPlan(channel_map, kept, orders, budget)
 
@@ -79,14 +80,17 @@ def ratios_to_rank(channel_map, budget):
     return {group.name: 1 - kept[group.name] / group.num_units for group in groups}
 
 
-def _losses(scores):
+def _losses(scores, comparable):
     """Returns what the loss of each unit costs, in the order of leaving.
 
-    In staged play it is what the unit was worth when it left. Units leave together
-    with those before them: none costs less than one that has left earlier.
+    Where values of different groups do not compare, in shares of the group's mean. In
+    staged play it is what the unit was worth when it left. Units leave together with
+    those before them: none costs less than one that has left earlier.
     """
-    values = np.nan_to_num(scores.values[scores.order], nan=np.inf)
-    return np.maximum.accumulate(np.maximum(values, 0.0))
+    values = np.maximum(scores.values[scores.order], 0.0)
+    if not comparable:
+        values = values / max(np.nanmean(values), np.finfo(float).tiny)
+    return np.maximum.accumulate(np.nan_to_num(values, nan=np.inf))
 
 
 def _check_ranking(channel_map, ranking):

@@ -6,7 +6,7 @@ import pytest
 
 from keras_shapley_prune.budgets import PruningBudget
 from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.ranking import GroupScores, Ranking
+from keras_shapley_prune.ranking import BaselineRanker, GroupScores, Ranking
 from keras_shapley_prune.selection import make_plan, plan_pruning, ratios_to_rank
 
 
@@ -143,3 +143,25 @@ def test_what_has_to_be_ranked():
     assert set(found.values()) == {0.95}
     found = ratios_to_rank(channel_map, PruningBudget(0.6, "flops"))
     assert 0.3 < min(found.values()) <= max(found.values()) < 0.8
+
+
+def test_values_of_different_scale_are_compared_as_shares_of_the_mean():
+    channel_map = trace_channels(models.build(models.chain))
+    values = {"conv1": np.arange(1, 9), "conv2": np.arange(1, 13) * 1e-6}
+    ranking = _scores(channel_map, **values, dense1=np.arange(1, 11) * 1e6)
+    budget = PruningBudget(0.3, scope="global")
+    plan = make_plan(channel_map, ranking, budget)
+    assert plan.units == {"conv1": (8, 8), "conv2": (12, 3), "dense1": (10, 10)}
+    ranking.comparable = False
+    units = make_plan(channel_map, ranking, budget).units
+    assert all(before - after in (2, 3, 4) for before, after in units.values())
+
+
+def test_which_rankings_compare(tmp_path):
+    model = models.build(models.chain)
+    x = models.images(model, 8)
+    for criterion, comparable in (("l1_norm", False), ("reconstruction", True)):
+        ranking = BaselineRanker(criterion).rank(model, x, verbose=0)
+        ranking.save(tmp_path / "ranking.json")
+        assert ranking.comparable is comparable
+        assert Ranking.load(tmp_path / "ranking.json").comparable is comparable

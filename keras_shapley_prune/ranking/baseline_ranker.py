@@ -101,7 +101,9 @@ class BaselineRanker:
         calibration = Calibration(
             model, dataset, layers, channel_map, ratio, self.batch_size, needs_labels
         )
-        return play.rank(calibration, verbose)
+        ranking = play.rank(calibration, verbose)
+        ranking.comparable = self.criterion not in ("apoz", "mean_activation")
+        return ranking
 
     def _play(self, model):
         if self.criterion == "reconstruction":
@@ -126,4 +128,4 @@ class BaselineRanker:
             values = score(channel_map, group, generator)
             groups[group.name] = GroupScores(values, np.zeros(len(values)), 0)
         locks = channel_map.lock_reasons()
-        return Ranking(groups, self.criterion, num_examples=0, locks=locks)
+        return Ranking(groups, self.criterion, 0, locks, comparable=False)

@@ -52,6 +52,9 @@ class Ranking(collections.abc.Mapping):
         method: String, how the values were found.
         num_examples: Integer, on how many examples.
         locks: Dict: layer name -> why its units are locked.
+        comparable: Boolean, whether values of different groups are of one scale, as
+            Shapley values are. Of other criteria, such as weight norms, a plan over
+            all groups compares shares of the mean of each group.
 
     Example:
 
@@ -64,8 +67,9 @@ class Ranking(collections.abc.Mapping):
     ```
     """
 
-    def __init__(self, groups, method, num_examples, locks=None):
+    def __init__(self, groups, method, num_examples, locks=None, comparable=True):
         self._groups = dict(groups)
+        self.comparable = comparable
         self.method = method
         self.num_examples = num_examples
         self.locks = dict(locks or {})
@@ -124,6 +128,7 @@ class Ranking(collections.abc.Mapping):
             "method": self.method,
             "num_examples": self.num_examples,
             "locks": self.locks,
+            "comparable": self.comparable,
             "groups": groups,
         }
         with open(path, "w", encoding="utf-8") as file:
@@ -160,7 +165,13 @@ class Ranking(collections.abc.Mapping):
             )
             for name, scores in content["groups"].items()
         }
-        return cls(groups, content["method"], content["num_examples"], content["locks"])
+        return cls(
+            groups,
+            content["method"],
+            content["num_examples"],
+            content["locks"],
+            content.get("comparable", True),
+        )
 
 
 def _finite(array):
