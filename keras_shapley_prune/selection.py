@@ -1,5 +1,7 @@
 """Which units leave: from a ranking and a budget to a plan."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from keras_shapley_prune.allocation import allocate
@@ -71,8 +73,14 @@ def ratios_to_rank(channel_map, budget):
         budget: A `PruningBudget`.
 
     Returns:
-        Dict: group name -> float: what a ranker takes as `ratio`.
+        What a ranker takes as `ratio`: a float if it is the same for all groups, or
+        a dict: group name -> float.
     """
+    if budget == PruningBudget(
+        budget.ratio, layers=budget.layers, ignore=budget.ignore
+    ):
+        if not isinstance(budget.ratio, Mapping):
+            return budget.ratio
     groups = budget.select_groups(channel_map)
     if budget.scope == "global":
         return {group.name: DEEPEST for group in groups}

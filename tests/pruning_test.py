@@ -1,5 +1,6 @@
 """Tests of `prune`: the whole line, and every bad input it refuses."""
 
+import functools
 import re
 
 import data_test
@@ -14,6 +15,7 @@ from shapley_test import Exploding
 
 import keras_shapley_prune
 from keras_shapley_prune import ShapleyRanker, prune, trace_channels
+from keras_shapley_prune.costs import count_flops
 from keras_shapley_prune.ranking import GroupScores, Ranking
 
 
@@ -171,8 +173,8 @@ def test_a_ranker_of_ones_own(trained):
             return Ranking(groups, "last first", 0)
 
     arguments = {"layers": "conv", "ranker": Last(), "repair": None, "verbose": 0}
-    pruned = prune(trained, None, 0.5, **arguments)
-    assert asked == [(trained, None, "conv", 0.5, 0)]
+    pruned = prune(trained, None, 0.5, verify=False, **arguments)
+    assert asked == [(trained, None, ["conv"], 0.5, 0)]
     kernel = trained.get_layer("conv").kernel.numpy()
     np.testing.assert_array_equal(pruned.get_layer("conv").kernel, kernel[..., :3])
 
@@ -356,3 +358,65 @@ def test_trace_channels_is_what_prune_sees(trained):
         trained, prune(trained, models.labelled_images(8), verbose=0)
     )
     assert comparison.locks == locks
+
+
+# --- budgets -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wider():
+    """A network whose single filters are less than 1 % of it."""
+    keras.utils.set_random_seed(0)
+    steps = [keras.Input((10, 10, 1))]
+    for width in (48, 64, 48):
+        steps += [layers.Conv2D(width, 3, padding="same"), layers.ReLU()]
+    steps += [layers.GlobalAveragePooling2D(), layers.Dense(5)]
+    return keras.Sequential(steps)
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+@pytest.mark.parametrize("of", ["params", "flops", "bytes"])
+def test_budgets_are_met(wider, of, scope):
+    x = np.random.default_rng(0).normal(size=(24, 10, 10, 1)).astype("float32")
+    pruned = prune(wider, x, 0.4, of=of, scope=scope, repair=None, verbose=0)
+    left = {
+        "params": pruned.count_params() / wider.count_params(),
+        "bytes": pruned.count_params() / wider.count_params(),
+        "flops": count_flops(pruned) / count_flops(wider),
+    }
+    assert abs(left[of] - 0.6) < 0.01
+
+
+def _filters(model):
+    return [layer.filters for layer in model.layers if hasattr(layer, "filters")]
+
+
+def test_what_may_leave(wider):
+    ranker = keras_shapley_prune.BaselineRanker("l1_norm")
+    by_norm = functools.partial(
+        prune, wider, models.images(wider, 8), ranker=ranker, repair=None, verbose=0
+    )
+    names = [layer.name for layer in wider.layers if hasattr(layer, "filters")]
+    assert _filters(by_norm(0.3, round_to=8)) == [32, 48, 32]
+    assert _filters(by_norm(0.9, min_units=20)) == [20, 20, 20]
+    assert _filters(by_norm(0.5, ignore=names[0])) == [48, 32, 24]
+    assert _filters(by_norm({names[1]: 0.25, "*": 0.75})) == [12, 48, 12]
+
+
+def test_a_plan_gives_the_same_model(wider):
+    x = models.images(wider, 16)
+    ranker = keras_shapley_prune.BaselineRanker("l1_norm")
+    pruned = prune(wider, x, 0.4, of="flops", ranker=ranker, verbose=0)
+    ranking = ranker.rank(wider)
+    plan = keras_shapley_prune.plan_pruning(wider, ranking, 0.4, of="flops")
+    replayed = keras_shapley_prune.apply_plan(wider, plan, x)
+    for ours, theirs in zip(pruned.weights, replayed.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert plan.costs["flops"][1] == count_flops(pruned)
+
+
+def test_a_budget_out_of_reach(wider):
+    ranker = keras_shapley_prune.BaselineRanker("l1_norm")
+    x, name = models.images(wider, 4), wider.layers[0].name
+    with pytest.raises(ValueError, match="`ratio` should be at most"):
+        prune(wider, x, 0.9, of="flops", layers=name, ranker=ranker, verbose=0)

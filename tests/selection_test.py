@@ -135,7 +135,8 @@ def test_units_of_no_known_value_leave_last():
 
 def test_what_has_to_be_ranked():
     channel_map = trace_channels(models.build(models.chain))
-    found = ratios_to_rank(channel_map, PruningBudget(0.25))
+    assert ratios_to_rank(channel_map, PruningBudget(0.25, ignore="conv1")) == 0.25
+    found = ratios_to_rank(channel_map, PruningBudget({"*": 0.25}))
     assert found == pytest.approx({"conv1": 0.25, "conv2": 0.25, "dense1": 0.3})
     found = ratios_to_rank(channel_map, PruningBudget({"conv1": 0.5, "conv2": 0.75}))
     assert found == {"conv1": 0.5, "conv2": 0.75}
