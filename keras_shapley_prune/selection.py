@@ -76,11 +76,10 @@ def ratios_to_rank(channel_map, budget):
         What a ranker takes as `ratio`: a float if it is the same for all groups, or
         a dict: group name -> float.
     """
-    if budget == PruningBudget(
-        budget.ratio, layers=budget.layers, ignore=budget.ignore
-    ):
-        if not isinstance(budget.ratio, Mapping):
-            return budget.ratio
+    ratio = budget.ratio
+    plain = PruningBudget(ratio, layers=budget.layers, ignore=budget.ignore)
+    if budget == plain and not isinstance(ratio, Mapping):
+        return ratio
     groups = budget.select_groups(channel_map)
     if budget.scope == "global":
         return {group.name: DEEPEST for group in groups}
