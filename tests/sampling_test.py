@@ -239,7 +239,7 @@ def test_wrong_arguments_are_named(arguments, received):
         {"value": "reconstruction", "stages": 3, "candidates": 1},
         {"value": "kl", "replacement": "mean", "reduction": np.median},
     ],
-    ids=str,
+    ids=lambda arguments: " ".join(arguments),
 )
 def test_right_arguments(arguments):
     ShapleyRanker(**arguments)
