@@ -7,7 +7,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one process a core, see addopts
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
-import keras
 import pytest
 
 # Models are full of cycles: the default thresholds would spend the time on looking.
@@ -17,5 +16,7 @@ gc.set_threshold(200_000, 20, 100)
 @pytest.fixture(autouse=True)
 def fresh_session():
     """Starts every test with the same seed and with Keras's name counters at zero."""
+    import keras  # not above: the process that only deals out tests needs none
+
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(0)
