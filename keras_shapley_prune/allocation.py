@@ -68,13 +68,13 @@ class _Walk:
             order = np.arange(group.num_units) if orders is None else orders[group.name]
             units = group.units[order]
             ends = group.num_units - sizes
-            spans = itertools.pairwise(ends)
+            spans = list(itertools.pairwise(ends))
             self._steps.append([self._costs.lengths_of(units[a:b]) for a, b in spans])
             if budget.scope == "layer":
                 self._priorities.append(ends[1:] / group.num_units)
             else:
-                loss = np.append(0, np.cumsum(losses[group.name]))
-                self._priorities.append(np.diff(loss[ends]))
+                loss = losses[group.name]
+                self._priorities.append([loss[a:b].sum() for a, b in spans])
         self._taken = np.zeros(len(groups), int)
 
     def kept(self):

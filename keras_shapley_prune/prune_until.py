@@ -8,7 +8,7 @@ import numpy as np
 from keras_shapley_prune.budgets import PruningBudget
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.compiling import compile_with, copy_compile_config
-from keras_shapley_prune.data import make_repeatable
+from keras_shapley_prune.data import CalibrationData, make_repeatable
 from keras_shapley_prune.pruning import apply_plan, rank_for
 from keras_shapley_prune.selection import DEEPEST, make_plan
 from keras_shapley_prune.surgery import check_copies, remove_channels
@@ -61,8 +61,8 @@ def prune_until(
         `UserWarning` says so.
 
     Raises:
-        ValueError: If an argument is not of that form, or the model cannot be
-            measured by `metric`.
+        ValueError: If an argument is not of that form, the model cannot be measured by
+            `metric`, or the data has no labels.
 
     Example:
 
@@ -77,6 +77,8 @@ def prune_until(
     held_out = dataset if validation_data is None else make_repeatable(validation_data)
     measure = _resolve_metric(metric, model, held_out)
     channel_map = trace_channels(model)
+    if not callable(metric):  # labels are needed, which is best known before ranking
+        next(iter(CalibrationData(held_out, channel_map.graph.input_structure)))
     check_copies(channel_map.graph)
     to_rank = PruningBudget(DEEPEST, of, **(budget | {"scope": "global"}))
     least = measure(model) - max_drop

@@ -143,3 +143,11 @@ def test_bad_metrics(trained):
     data = models.images(plain, 8), np.zeros(8)
     with pytest.raises(ValueError, match="should be compiled with metric 'accuracy'"):
         prune_until(plain, data, verbose=0)
+
+
+def test_labels_are_needed_to_measure(trained):
+    x, y = _data(16, seed=1)
+    with pytest.raises(ValueError, match="should hold labels"):
+        prune_until(trained, x, verbose=0)
+    pruned = _by_norm(trained, x, 0.5, validation_data=(x, y))
+    assert count_flops(pruned) < count_flops(trained)
