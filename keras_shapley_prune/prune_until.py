@@ -9,7 +9,8 @@ from keras_shapley_prune.budgets import PruningBudget
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.data import CalibrationData, make_repeatable
-from keras_shapley_prune.pruning import apply_plan, rank_for
+from keras_shapley_prune.pruning import rank_for
+from keras_shapley_prune.repair import repair_channels
 from keras_shapley_prune.selection import DEEPEST, make_plan
 from keras_shapley_prune.surgery import check_copies, remove_channels
 
@@ -90,7 +91,8 @@ def prune_until(
         plan = make_plan(channel_map, ranking, share, strict=False)
         if plan.keep.all():  # the smallest step is larger than that
             break
-        trial = apply_plan(model, plan, dataset, repair)
+        trial = repair_channels(model, plan.keep, dataset, repair, channel_map)
+        compile_with(trial, copy_compile_config(model))
         found = measure(trial)
         within = found >= least
         if verbose != 0:

@@ -155,7 +155,7 @@ def rank_for(model, dataset, budget, ranker, channel_map, verbose):
     return ranker.rank(
         model,
         dataset,
-        layers=list(dict.fromkeys(name for g in groups for name in g.producers[:1])),
+        layers=list(dict.fromkeys(group.producers[0] for group in groups)),
         channel_map=channel_map,
         ratio=ratios_to_rank(channel_map, budget),
         verbose=verbose,

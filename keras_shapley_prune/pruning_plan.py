@@ -6,8 +6,8 @@ import numpy as np
 
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.cost_model import QUANTITIES, CostModel
-
-_FORMAT = "keras_shapley_prune.PruningPlan"
+from keras_shapley_prune.json_files import format_of, load_json
+from keras_shapley_prune.report import describe_cost
 
 
 class PruningPlan:
@@ -99,12 +99,7 @@ class PruningPlan:
             lines.append(f"{name:{width}}  {before:>6} → {after:>6}")
         titles = {"params": "parameters", "flops": "FLOPs", "bytes": "bytes"}
         for of, title in titles.items():
-            before, after = self.costs[of]
-            if before is None:
-                lines.append(f"{title:{width}}  unknown: a spatial size is not known")
-            else:
-                change = f" ({after / before - 1:+.1%})" if before else ""
-                lines.append(f"{title:{width}}  {before:,} → {after:,}{change}")
+            lines.append(f"{title:{width}}  {describe_cost(*self.costs[of])}")
         return "\n".join(lines)
 
     def _describe_budget(self):
@@ -135,7 +130,7 @@ class PruningPlan:
             for name, (before, after) in self.units.items()
         ]
         with open(path, "w", encoding="utf-8") as file:
-            file.write(f'{{"format": {json.dumps(_FORMAT)},\n')
+            file.write(f'{{"format": {json.dumps(format_of("PruningPlan"))},\n')
             file.write(f' "predicted": {json.dumps(self.costs)},\n')
             file.write(' "groups": {\n' + ",\n".join(lines) + "\n }}\n")
 
@@ -154,14 +149,7 @@ class PruningPlan:
         Raises:
             ValueError: If the file holds something else, or the plan of another model.
         """
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-        if not isinstance(content, dict) or content.get("format") != _FORMAT:
-            raise ValueError(
-                "Argument `path` should name a file that `PruningPlan.save` wrote. "
-                f"Received: path={str(path)!r}"
-            )
-        groups = content["groups"]
+        groups = load_json(path, "PruningPlan")["groups"]
         return cls(
             trace_channels(model),
             {name: group["num_kept"] for name, group in groups.items()},

@@ -32,16 +32,17 @@ class Comparison:
             lines.append(f"{name:{width}}  {before:>6} → {after:>6}{reason}")
         for name in [name for name in self.locks if name not in self.units]:
             lines.append(f"{name:{width}}  {'':>15}  locked: {self.locks[name]}")
-        for name, (before, after) in (
-            ("parameters", self.parameters),
-            ("FLOPs", self.flops),
-        ):
-            if before is None:
-                lines.append(f"{name:{width}}  unknown: a spatial size is not known")
-            else:
-                change = f"({after / before - 1:+.1%})" if before else ""
-                lines.append(f"{name:{width}}  {before:,} → {after:,} {change}")
+        for name, cost in (("parameters", self.parameters), ("FLOPs", self.flops)):
+            lines.append(f"{name:{width}}  {describe_cost(*cost)}")
         return "\n".join(lines)
+
+
+def describe_cost(before, after):
+    """Returns what has become of a quantity, which may be `None`, as a string."""
+    if before is None:
+        return "unknown: a spatial size is not known"
+    change = f" ({after / before - 1:+.1%})" if before else ""
+    return f"{before:,} → {after:,}{change}"
 
 
 def compare(model, pruned):

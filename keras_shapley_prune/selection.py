@@ -9,7 +9,7 @@ from keras_shapley_prune.budgets import PruningBudget
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.pruning_plan import PruningPlan
 
-DEEPEST = 0.95  # the share of a group that a global budget may take
+DEEPEST = 0.95  # how far a ranking looks where a budget may take any share of a group
 
 
 def plan_pruning(model, ranking, ratio=0.5, channel_map=None, **budget):

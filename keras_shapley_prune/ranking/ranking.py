@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-_FORMAT = "keras_shapley_prune.Ranking"
+from keras_shapley_prune.json_files import format_of, load_json
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -124,7 +124,7 @@ class Ranking(collections.abc.Mapping):
             for name, scores in self.items()
         }
         content = {
-            "format": _FORMAT,
+            "format": format_of("Ranking"),
             "method": self.method,
             "num_examples": self.num_examples,
             "locks": self.locks,
@@ -147,13 +147,7 @@ class Ranking(collections.abc.Mapping):
         Raises:
             ValueError: If the file holds something else.
         """
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-        if not isinstance(content, dict) or content.get("format") != _FORMAT:
-            raise ValueError(
-                "Argument `path` should name a file that `Ranking.save` wrote. "
-                f"Received: path={str(path)!r}"
-            )
+        content = load_json(path, "Ranking")
         groups = {
             name: GroupScores(
                 np.array([np.nan if v is None else v for v in scores["values"]]),
