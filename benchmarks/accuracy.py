@@ -19,7 +19,6 @@ already are not computed again.
 import argparse
 import csv
 import os
-import pathlib
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -153,14 +152,11 @@ def plot(rows, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("table", choices=list(TABLES))
-    networks.add_arguments(parser)
     chosen = ["fashion_mnist", "resnet20", "resnet8"]
     parser.add_argument("--networks", nargs="+", default=chosen)
     parser.add_argument("--rows", nargs="+", help="only these rows of the table")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--output", type=pathlib.Path, default="benchmarks/results")
-    args = parser.parse_args()
-    args.output.mkdir(parents=True, exist_ok=True)
+    args = networks.parse_arguments(parser)
     path = args.output / f"accuracy_{args.table}.csv"
     rows = read(path)
     done = {tuple(row[:5]) for row in rows}

@@ -14,7 +14,6 @@ Writes cost.csv and prints the tables.
 import argparse
 import csv
 import os
-import pathlib
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -86,10 +85,7 @@ def measure_seconds(problem):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    networks.add_arguments(parser)
-    parser.add_argument("--output", type=pathlib.Path, default="benchmarks/results")
-    args = parser.parse_args()
-    args.output.mkdir(parents=True, exist_ok=True)
+    args = networks.parse_arguments(parser)
     resnet20 = networks.NETWORKS["resnet20"](args)
     measured = [
         ("resnet20", resnet20.model, 40),

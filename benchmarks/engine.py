@@ -18,7 +18,6 @@ Writes engine.csv, engine.png, and prints the tables.
 import argparse
 import csv
 import os
-import pathlib
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -211,10 +210,7 @@ def plot(rows, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    networks.add_arguments(parser)
-    parser.add_argument("--output", type=pathlib.Path, default="benchmarks/results")
-    args = parser.parse_args()
-    args.output.mkdir(parents=True, exist_ok=True)
+    args = networks.parse_arguments(parser)
     rows = []
     print("evaluations of one example a second: the ranker's step, a bare forward pass")
     for name, model in load_models(args):

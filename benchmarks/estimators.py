@@ -273,12 +273,9 @@ def plot(summary, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    networks.add_arguments(parser)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--output", type=pathlib.Path, default="benchmarks/results")
     parser.add_argument("--coverage-seeds", type=int, default=20)
-    args = parser.parse_args()
-    args.output.mkdir(parents=True, exist_ok=True)
+    args = networks.parse_arguments(parser)
     rows = []
     with open(args.output / "estimators.csv", "w", newline="") as file:
         writer = csv.writer(file)

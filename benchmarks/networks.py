@@ -52,11 +52,15 @@ class Problem:
         return float(np.mean(predicted == y))
 
 
-def add_arguments(parser):
-    """Adds the options that say where data and networks are."""
+def parse_arguments(parser):
+    """Adds the options that all benchmarks have, reads all, makes the output folder."""
     parser.add_argument("--tfds", default=None, help="tfds data_dir")
     parser.add_argument("--pretrained", default="../shared/data", help="CIFAR-10")
     parser.add_argument("--cache", default=".cache", help="networks trained here")
+    parser.add_argument("--output", type=pathlib.Path, default="benchmarks/results")
+    args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+    return args
 
 
 def fashion_mnist(args, seed=0):

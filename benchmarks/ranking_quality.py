@@ -235,7 +235,6 @@ def plot(rows, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    networks.add_arguments(parser)
     chosen = ["fashion_mnist", "resnet20", "resnet8"]
     parser.add_argument("--networks", nargs="+", default=chosen)
     parser.add_argument("--auc", nargs="*", default=chosen)
@@ -243,9 +242,7 @@ def main():
     ways = [str(repair) for repair in REPAIRS]
     parser.add_argument("--repairs", nargs="+", choices=ways, default=ways)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--output", type=pathlib.Path, default="benchmarks/results")
-    args = parser.parse_args()
-    args.output.mkdir(parents=True, exist_ok=True)
+    args = networks.parse_arguments(parser)
     path = args.output / "ranking_quality.csv"
     repairs = [repair for repair in REPAIRS if str(repair) in args.repairs]
     rows = read(path)
