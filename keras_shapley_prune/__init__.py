@@ -1,4 +1,15 @@
-"""Structured pruning of Keras 3 models by Shapley values."""
+"""Structured pruning of Keras 3 models by Shapley values.
+
+`pruning.py` is the straight line of `prune`; each of its steps has a place:
+
+- trace: `channels.py` and `channel_map.py`, with what `graph.py` records and what
+  `layer_specs.py` and `flows.py` know of each layer
+- rank: `ranking/`
+- plan: `selection.py`, from what is asked (`budgets.py`) and what units cost
+  (`cost_model.py`) by `allocation.py` to a `pruning_plan.py`
+- repair: `repair/`; cut: `surgery.py`; check against `masking.py`: `verification.py`
+- and `prune_until.py`, which does this for an allowed drop; `report.py`, `costs.py`
+"""
 
 from keras_shapley_prune.channel_map import ChannelGroup, ChannelMap
 from keras_shapley_prune.channels import trace_channels
