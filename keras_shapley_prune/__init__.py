@@ -3,7 +3,7 @@
 `pruning.py` is the straight line of `prune`; each of its steps has a place:
 
 - trace: `channels.py` and `channel_map.py`, with what `graph.py` records and what
-  `layer_specs.py` and `flows.py` know of each layer
+  `stock_layers/` knows of each layer (in the terms of `layer_specs.py`, `flows.py`)
 - rank: `ranking/`
 - plan: `selection.py`, from what is asked (`budgets.py`) and what units cost
   (`cost_model.py`) by `allocation.py` to a `pruning_plan.py`

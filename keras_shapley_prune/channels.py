@@ -2,13 +2,11 @@
 
 import numpy as np
 
+from keras_shapley_prune import stock_layers  # noqa: F401 (fills the registry)
+from keras_shapley_prune.activations import find_mixing_activation
 from keras_shapley_prune.channel_map import FIXED, ChannelGroup, ChannelMap
 from keras_shapley_prune.graph import record_graph
-from keras_shapley_prune.layer_specs import (
-    find_mixing_activation,
-    find_obstacle,
-    find_spec,
-)
+from keras_shapley_prune.layer_specs import find_obstacle, find_spec
 
 
 def trace_channels(model):
@@ -42,7 +40,7 @@ def trace_channels(model):
 class ChannelTracer:
     """Carries unit ids through the recorded calls of a model.
 
-    The flow functions of `layer_specs.py` are written against its methods `ids`,
+    The flow functions of `flows.py` are written against its methods `ids`,
     `consume`, `produce`, `tie`, `lock` and `lock_all`.
     """
 

@@ -1,18 +1,12 @@
-"""What pruning has to know of each layer type: the only file that names them."""
+"""The registry: what pruning knows of each layer type."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
 
 import keras
-import numpy as np
 
-from keras_shapley_prune.flows import FLOWS, concatenate, join, keep, reduce
-from keras_shapley_prune.linear_forms import (
-    ConvolutionForm,
-    DenseForm,
-    SeparableForm,
-    TransposedForm,
-)
+from keras_shapley_prune.flows import FLOWS
+from keras_shapley_prune.linear_forms import LinearForm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,96 +23,23 @@ class LayerSpec:
             times `depth_multiplier`, `"."` an axis that is left alone.
         unfit: Callable `fn(call)` that returns why this very call cannot be pruned
             exactly (a string), or `None` if it can.
+        linear_form: The `LinearForm` class of a layer that is linear up to its
+            activation, else `None`.
     """
 
     flow: Callable
     size: str | Callable | None = None
     weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
     unfit: Callable = lambda call: None
+    linear_form: type[LinearForm] | None = None
 
-
-# --- reasons for which a call of a known type is left alone ------------------------
-
-
-def _grouped(call):
-    groups = getattr(call.operation, "groups", 1)
-    return f"has groups={groups}" if groups != 1 else None
-
-
-def _axis_not_last(call):
-    axis, rank = call.operation.axis, len(call.inputs[0].shape)
-    return None if axis in (-1, rank - 1) else f"normalizes axis {axis}"
-
-
-def _constant_arrays(*names):
-    """Returns the check that attributes of an operation are plain numbers."""
-
-    def unfit(call):
-        values = [getattr(call.operation, name) for name in names]
-        return "has an array of constants" if any(map(np.ndim, values)) else None
-
-    return unfit
-
-
-def _noise_of_channels(call):
-    shape = call.operation.noise_shape
-    return None if shape is None or shape[-1] in (None, 1) else "has a noise_shape"
-
-
-def _shared_channel_axis(call):
-    alpha, shape = call.operation.alpha, call.inputs[0].shape
-    return None if alpha.shape[-1] == shape[-1] else "shares alpha over the channels"
-
-
-def find_obstacle(call):
-    """Returns why a call cannot be pruned exactly, or `None` if it can."""
-    operation = call.operation
-    spec = find_spec(operation)
-    kind = type(operation).__name__
-    if spec is None:
-        return f"{kind} is not a registered layer"
-    if getattr(operation, "data_format", None) == "channels_first":
-        return f"{kind} has data_format='channels_first'"
-    unknown = {v.name for v in getattr(operation, "weights", ())} - set(spec.weights)
-    if unknown:
-        return f"{kind} has unknown weights {sorted(unknown)}"
-    unfit = spec.unfit(call)
-    return unfit and f"{kind} {unfit}"
-
-
-# --- activations -------------------------------------------------------------------
-
-_ELEMENTWISE_NAMES = """celu elu exponential gelu hard_shrink hard_sigmoid hard_silu
-    hard_tanh leaky_relu linear log_sigmoid mish relu relu6 selu sigmoid silu
-    soft_shrink softplus softsign sparse_plus sparse_sigmoid squareplus tanh
-    tanh_shrink threshold""".split()
-_ELEMENTWISE = {
-    getattr(keras.activations, name)
-    for name in _ELEMENTWISE_NAMES
-    if hasattr(keras.activations, name)
-}
-
-
-def find_mixing_activation(operation):
-    """Returns the name of an activation that may mix channels, or `None`.
-
-    Activation functions outside the known elementwise ones, such as softmax or a
-    function of the user's, may make each channel depend on the others.
-    """
-    activation = getattr(operation, "activation", None)
-    if activation is None or activation in _ELEMENTWISE:
-        return None
-    if isinstance(activation, keras.Layer):
-        spec = find_spec(activation)
-        if spec is not None and spec.flow is keep and not spec.weights:
-            return find_mixing_activation(activation)
-    return getattr(activation, "__name__", str(activation))
-
-
-# --- the registry ------------------------------------------------------------------
 
 _SPECS = {}
 _OPERATION_SPECS = {}
+
+
+SPECS = {}  # layer class -> LayerSpec
+OPERATION_SPECS = {}  # name of a raw `keras.ops` operation -> LayerSpec
 
 
 def register_layer(layer_class, flow, size=None, weights=None, unfit=None):
@@ -176,85 +97,38 @@ def register_layer(layer_class, flow, size=None, weights=None, unfit=None):
     spec = LayerSpec(flow=FLOWS.get(flow, flow), size=size, weights=weights or {})
     if unfit is not None:
         spec = dataclasses.replace(spec, unfit=unfit)
-    _SPECS[layer_class] = spec
+    SPECS[layer_class] = spec
 
 
 def find_spec(operation):
     """Returns the `LayerSpec` of a layer or raw operation, or `None`."""
     kind = type(operation)
     if kind.__module__.startswith("keras.src.ops."):
-        return _OPERATION_SPECS.get(kind.__name__)
-    return _SPECS.get(kind)
+        return OPERATION_SPECS.get(kind.__name__)
+    return SPECS.get(kind)
 
 
-_LINEAR_FORMS = {
-    keras.layers.Dense: DenseForm,
-    keras.layers.Conv2D: ConvolutionForm,
-    keras.layers.Conv2DTranspose: TransposedForm,
-    keras.layers.SeparableConv2D: SeparableForm,
-}
+def find_obstacle(call):
+    """Returns why a call cannot be pruned exactly, or `None` if it can."""
+    operation = call.operation
+    spec = find_spec(operation)
+    kind = type(operation).__name__
+    if spec is None:
+        return f"{kind} is not a registered layer"
+    if getattr(operation, "data_format", None) == "channels_first":
+        return f"{kind} has data_format='channels_first'"
+    unknown = {v.name for v in getattr(operation, "weights", ())} - set(spec.weights)
+    if unknown:
+        return f"{kind} has unknown weights {sorted(unknown)}"
+    unfit = spec.unfit(call)
+    return unfit and f"{kind} {unfit}"
 
 
 def find_linear_form(operation):
     """Returns the `LinearForm` of a layer that mixes channels, or `None`."""
-    form = _LINEAR_FORMS.get(type(operation))
+    spec = find_spec(operation)
+    if spec is None or spec.linear_form is None:
+        return None
     last = getattr(operation, "data_format", None) != "channels_first"
     plain = last and getattr(operation, "groups", 1) == 1
-    return form(operation) if form and plain else None
-
-
-def _resize_target(config, size):
-    *leading, last = config["target_shape"]
-    config["target_shape"] = (*leading, last if last == -1 else size)
-
-
-def _register_stock_layers():
-    layers = keras.layers
-    convolution = {"kernel": "..io", "bias": "o"}
-    normalization = dict.fromkeys(
-        ("gamma", "beta", "moving_mean", "moving_variance"), "i"
-    )
-    register_layer(layers.Conv2D, "mix", "filters", convolution, _grouped)
-    register_layer(layers.Dense, "mix", "units", {"kernel": "io", "bias": "o"})
-    transposed = {"kernel": "..oi", "bias": "o"}
-    register_layer(layers.Conv2DTranspose, "mix", "filters", transposed)
-    depthwise = {"kernel": "..i.", "bias": "o"}
-    register_layer(layers.DepthwiseConv2D, "expand", None, depthwise)
-    separable = {"depthwise_kernel": "..i.", "pointwise_kernel": "..mo", "bias": "o"}
-    register_layer(layers.SeparableConv2D, "mix", "filters", separable)
-    register_layer(
-        layers.BatchNormalization, "keep", None, normalization, _axis_not_last
-    )
-    register_layer(layers.PReLU, "keep", None, {"alpha": "i"}, _shared_channel_axis)
-    constants = _constant_arrays("scale", "offset")
-    register_layer(layers.Rescaling, "keep", unfit=constants)
-    register_layer(layers.Dropout, "keep", unfit=_noise_of_channels)
-    for name in """Activation ReLU LeakyReLU ELU Identity SpatialDropout2D
-            GaussianDropout GaussianNoise ActivityRegularization MaxPooling2D
-            AveragePooling2D GlobalMaxPooling2D GlobalAveragePooling2D ZeroPadding2D
-            Cropping2D UpSampling2D""".split():
-        register_layer(getattr(layers, name), "keep")
-    for name in "Add Subtract Multiply Average Maximum Minimum".split():
-        register_layer(getattr(layers, name), "join")
-    register_layer(layers.Concatenate, "concatenate")
-    register_layer(layers.Flatten, "reshape")
-    register_layer(layers.Reshape, "reshape", _resize_target)
-
-
-def _register_raw_operations():
-    for name in "Add Subtract Multiply Divide TrueDivide Maximum Minimum".split():
-        _OPERATION_SPECS[name] = LayerSpec(flow=join)
-    for (
-        name
-    ) in """Absolute Negative Square Sqrt Exp Relu Relu6 LeakyRelu Elu Selu Gelu Silu
-            Sigmoid HardSigmoid HardSilu Tanh Softplus Softsign Cast""".split():
-        _OPERATION_SPECS[name] = LayerSpec(flow=keep)
-    limits = _constant_arrays("x_min", "x_max")
-    _OPERATION_SPECS["Clip"] = LayerSpec(flow=keep, unfit=limits)
-    for name in "Mean Sum Max Min".split():
-        _OPERATION_SPECS[name] = LayerSpec(flow=reduce)
-    _OPERATION_SPECS["Concatenate"] = LayerSpec(flow=concatenate)
-
-
-_register_stock_layers()
-_register_raw_operations()
+    return spec.linear_form(operation) if plain else None

@@ -107,7 +107,7 @@ def test_the_costs_of_several_readers_add_up():
 
 
 def test_a_layer_without_a_linear_form_should_read_what_it_did(monkeypatch):
-    monkeypatch.setattr(layer_specs, "_SPECS", dict(layer_specs._SPECS))
+    monkeypatch.setattr(layer_specs, "SPECS", dict(layer_specs.SPECS))
     register_layer(Mixing, "mix", "units", {"kernel": "io", "bias": "o"})
     model, x = _hidden(Mixing(3, name="reader"))
     assert find_linear_form(model.get_layer("reader")) is None

@@ -25,7 +25,7 @@ class Neighbours(layers.Layer):
 
 @pytest.fixture
 def wrongly_registered(monkeypatch):
-    monkeypatch.setattr(layer_specs, "_SPECS", dict(layer_specs._SPECS))
+    monkeypatch.setattr(layer_specs, "SPECS", dict(layer_specs.SPECS))
     layer_specs.register_layer(Neighbours, flow="keep")
     keras.utils.set_random_seed(0)
     steps = [layers.Conv2D(8, 3), Neighbours(), layers.Flatten(), layers.Dense(3)]

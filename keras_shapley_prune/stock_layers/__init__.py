@@ -1,0 +1,23 @@
+"""What pruning knows of Keras's own layers: the only files that name layer types.
+
+One file a family, one line a type. Importing them fills the registry of
+`layer_specs.py`.
+"""
+
+from keras_shapley_prune.stock_layers import (
+    convolutions,
+    dense,
+    elementwise,
+    joins,
+    normalizations,
+    raw_operations,
+)
+
+__all__ = [
+    "convolutions",
+    "dense",
+    "elementwise",
+    "joins",
+    "normalizations",
+    "raw_operations",
+]
