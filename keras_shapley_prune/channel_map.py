@@ -42,7 +42,7 @@ class ChannelMap:
         locks: Dict: unit -> why it cannot be removed.
         ids: Dict: symbolic tensor -> unit of each position of its last axis.
         layer_ids: Dict: operation -> dict of the letters of its weight axes
-            (`"i"`, `"o"`, `"m"`) -> unit of each position.
+            (`"i"`, `"o"`, ...) -> unit of each position.
         sites: Dict: `(call index, input position)` -> unit of each channel that a
             layer reads there. A removed unit acts at its sites and nowhere else.
         producers: Tuple of the operations that produce units, in running order.

@@ -71,20 +71,17 @@ class ChannelTracer:
         if known is not None and (spec.weights or spec.size):
             shared = f"shared layer `{call.operation.name}` joins it with channels"
             self.tie(known["i"], ids_in, shared)
-        ids_out = np.asarray(spec.flow(call, self))
+        flown = spec.flow(call, self)
+        alike = not isinstance(flown, list)
+        ids_out = [flown] * len(call.outputs) if alike else flown
         mixing = find_mixing_activation(call.operation)
-        if mixing is not None:
-            self.lock(ids_out, f"activation {mixing} may mix channels")
-        for tensor in call.outputs:
-            self._ids[tensor] = ids_out
+        for tensor, ids in zip(call.outputs, ids_out, strict=True):
+            if mixing is not None:
+                self.lock(ids, f"activation {mixing} may mix channels")
+            self._ids[tensor] = np.asarray(ids)
         if known is None:
-            multiplier = getattr(call.operation, "depth_multiplier", 1)
-            expanded = np.repeat(ids_in, multiplier)
-            self._layer_ids[call.operation] = {
-                "i": ids_in,
-                "m": expanded,
-                "o": ids_out,
-            }
+            ids = {"i": ids_in, "o": self._ids[call.outputs[0]]}
+            self._layer_ids[call.operation] = ids | spec.letters(call, ids)
 
     def ids(self, tensor):
         """Returns the unit ids at the last axis of a symbolic tensor."""

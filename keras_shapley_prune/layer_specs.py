@@ -15,12 +15,16 @@ class LayerSpec:
 
     Attributes:
         flow: Callable `fn(call, channels)` that returns the unit ids of the output's
-            last axis. `channels` is the `ChannelTracer` at work.
+            last axis, or a list of such arrays, one an output. `channels` is the
+            `ChannelTracer` at work.
         size: The config entry that counts the output channels (a string), or a
-            callable `fn(config, size)` that changes the config in place, or `None`.
+            callable `fn(config, kept)` that changes the config in place, where
+            `kept` is a dict: letter -> boolean array, or `None`.
         weights: Dict: weight name -> one letter an axis, aligned to the right.
-            `"i"` is the input's channels, `"o"` the output's, `"m"` the input's
-            times `depth_multiplier`, `"."` an axis that is left alone.
+            `"i"` is the input's channels, `"o"` the output's, `"."` an axis that is
+            left alone.
+        letters: Callable `fn(call, ids)` that returns a dict of other letters ->
+            unit ids. `ids` is the dict of `"i"` and `"o"`.
         unfit: Callable `fn(call)` that returns why this very call cannot be pruned
             exactly (a string), or `None` if it can.
         linear_form: The `LinearForm` class of a layer that is linear up to its
@@ -30,6 +34,7 @@ class LayerSpec:
     flow: Callable
     size: str | Callable | None = None
     weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    letters: Callable = lambda call, ids: {}
     unfit: Callable = lambda call: None
     linear_form: type[LinearForm] | None = None
 
@@ -89,10 +94,10 @@ def register_layer(layer_class, flow, size=None, weights=None, unfit=None):
             f"Received: flow={flow!r}"
         )
     for name, axes in (weights or {}).items():
-        if not isinstance(axes, str) or set(axes) - set(".iom"):
+        if not isinstance(axes, str) or set(axes) - set(".io"):
             raise ValueError(
                 "Argument `weights` should map names to strings of the letters "
-                f"'.', 'i', 'o' and 'm'. Received: {name!r}: {axes!r}"
+                f"'.', 'i' and 'o'. Received: {name!r}: {axes!r}"
             )
     spec = LayerSpec(flow=FLOWS.get(flow, flow), size=size, weights=weights or {})
     if unfit is not None:

@@ -107,11 +107,10 @@ def _copy_layer(operation, kept_at):
     config = _config_of(operation)
     spec = find_spec(operation)
     if kept_at and spec.size:
-        num_kept = int(np.count_nonzero(kept_at["o"]))
         if callable(spec.size):
-            spec.size(config, num_kept)
+            spec.size(config, kept_at)
         else:
-            config[spec.size] = num_kept
+            config[spec.size] = int(np.count_nonzero(kept_at["o"]))
     if isinstance(operation, keras.layers.Lambda):
         # Its from_config refuses functions, and unpacks these two by itself.
         config["arguments"] = operation.arguments

@@ -1,5 +1,6 @@
 """Convolutions."""
 
+import numpy as np
 from keras import layers
 
 from keras_shapley_prune.flows import expand, mix
@@ -14,6 +15,11 @@ from keras_shapley_prune.linear_forms import (
 def _grouped(call):
     groups = getattr(call.operation, "groups", 1)
     return f"has groups={groups}" if groups != 1 else None
+
+
+def _multiply(call, ids):
+    """Letter "m": the input's channels, `depth_multiplier` times each."""
+    return {"m": np.repeat(ids["i"], call.operation.depth_multiplier)}
 
 
 SPECS[layers.Conv2D] = LayerSpec(
@@ -36,5 +42,6 @@ SPECS[layers.SeparableConv2D] = LayerSpec(
     mix,
     size="filters",
     weights={"depthwise_kernel": "..i.", "pointwise_kernel": "..mo", "bias": "o"},
+    letters=_multiply,
     linear_form=SeparableForm,
 )
