@@ -6,6 +6,7 @@ import fnmatch
 import numpy as np
 
 FIXED = -1  # the id of a channel that is no unit: it always stays
+INSIDE = -1  # the input position that stands for the inside of a call
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,8 +45,13 @@ class ChannelMap:
         layer_ids: Dict: operation -> dict of the letters of its weight axes
             (`"i"`, `"o"`, ...) -> unit of each position.
         sites: Dict: `(call index, input position)` -> unit of each channel that a
-            layer reads there. A removed unit acts at its sites and nowhere else.
-        producers: Tuple of the operations that produce units, in running order.
+            layer reads there. A removed unit acts at its sites and nowhere else. The
+            position is `INSIDE` for units that a layer reads within, such as the
+            heads of an attention.
+        passing: Frozenset of those sites from where the units go on, each by itself:
+            a normalization reads all of them, but its readers read them too.
+        produced: Tuple of pairs, an operation that produces units and the letter of
+            `layer_ids` under which it has them, in running order.
         obstacles: Dict: operation that cannot be pruned -> why.
     """
 
@@ -56,8 +62,27 @@ class ChannelMap:
     ids: dict
     layer_ids: dict
     sites: dict
-    producers: tuple
+    passing: frozenset
+    produced: tuple
     obstacles: dict
+
+    @property
+    def producers(self):
+        """Tuple of the operations that produce units, in running order."""
+        return tuple(dict.fromkeys(operation for operation, _ in self.produced))
+
+    def sites_at(self, call):
+        """Finds what a call reads.
+
+        Args:
+            call: A `Call` of `graph`, or of a copy of it.
+
+        Returns:
+            Dict: input position, or `INSIDE` -> unit of each channel, for `sites`.
+        """
+        places = (INSIDE, *range(len(call.inputs)))
+        found = {place: self.sites.get((call.index, place)) for place in places}
+        return {place: ids for place, ids in found.items() if ids is not None}
 
     def select_groups(self, layers=None):
         """Returns the groups that `layers` selects.
@@ -119,6 +144,18 @@ class ChannelMap:
             if np.isin(group.units, ids).any()
         }
 
+    def ends_of(self, group):
+        """Finds where a group is read for good: its sites but for the passing ones.
+
+        Args:
+            group: A `ChannelGroup`.
+
+        Returns:
+            Dict: those of `sites` that carry units of the group.
+        """
+        sites = self.sites_of(group)
+        return {site: ids for site, ids in sites.items() if site not in self.passing}
+
     def lock_reasons(self):
         """Returns a dict: layer name -> why (some of) its units are locked.
 
@@ -129,8 +166,8 @@ class ChannelMap:
             for operation, reason in self.obstacles.items()
             if getattr(operation, "weights", None)
         }
-        for operation in self.producers:
-            ids = self.layer_ids[operation]["o"]
+        for operation, letter in self.produced:
+            ids = self.layer_ids[operation][letter]
             locked = [self.locks[unit] for unit in ids if unit in self.locks]
             if locked:
                 reasons[operation.name] = locked[0]

@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_shapley_prune import stock_layers  # noqa: F401 (fills the registry)
 from keras_shapley_prune.activations import find_mixing_activation
-from keras_shapley_prune.channel_map import FIXED, ChannelGroup, ChannelMap
+from keras_shapley_prune.channel_map import FIXED, INSIDE, ChannelGroup, ChannelMap
 from keras_shapley_prune.graph import record_graph
 from keras_shapley_prune.layer_specs import find_obstacle, find_spec
 
@@ -41,7 +41,7 @@ class ChannelTracer:
     """Carries unit ids through the recorded calls of a model.
 
     The flow functions of `flows.py` are written against its methods `ids`,
-    `consume`, `produce`, `tie`, `lock` and `lock_all`.
+    `consume`, `observe`, `produce`, `name`, `tie`, `lock` and `lock_all`.
     """
 
     def __init__(self, graph):
@@ -49,9 +49,12 @@ class ChannelTracer:
         self._parents = []  # union-find over units
         self._locks = {}
         self._ids = {tensor: _fixed(tensor) for tensor in graph.inputs}
-        self._produced = {}
+        self._produced = {}  # (operation, letter) -> units
+        self._parts = {}  # (operation, letter) -> what they are, if not its outputs
+        self._named = {}
         self._layer_ids = {}
         self._sites = {}
+        self._passing = set()
         self._obstacles = {}
 
     def trace(self, call):
@@ -81,6 +84,7 @@ class ChannelTracer:
             self._ids[tensor] = np.asarray(ids)
         if known is None:
             ids = {"i": ids_in, "o": self._ids[call.outputs[0]]}
+            ids |= self._named.get(call.operation, {})
             self._layer_ids[call.operation] = ids | spec.letters(call, ids)
 
     def ids(self, tensor):
@@ -93,13 +97,52 @@ class ChannelTracer:
         if (ids != FIXED).any():
             self._sites[call.index, position] = ids
 
-    def produce(self, call):
-        """Returns new units for the channels of a call; a shared layer's again."""
-        if call.operation not in self._produced:
-            start, size = len(self._parents), call.outputs[0].shape[-1]
+    def observe(self, call, position):
+        """Marks that what `call` does to each channel depends on which there are.
+
+        The channels go on, so they have other readers too.
+        """
+        self.consume(call, position)
+        self._passing.add((call.index, position))
+
+    def enclose(self, call, ids, passing=False):
+        """Marks that `call` reads units within, see `INSIDE`.
+
+        Args:
+            call: A `Call`.
+            ids: Integer array, the units.
+            passing: Boolean, whether they go on to other readers.
+        """
+        self._sites[call.index, INSIDE] = ids
+        if passing:
+            self._passing.add((call.index, INSIDE))
+
+    def produce(self, call, letter="o", size=None, part=None):
+        """Returns new units of a call; a shared layer's again.
+
+        Args:
+            call: A `Call`.
+            letter: String, the letter of the units in the layer's weight axes.
+            size: Integer, how many. Defaults to the channels of its output.
+            part: String, what the units are if not the layer's outputs.
+        """
+        key = call.operation, letter
+        if key not in self._produced:
+            start, size = len(self._parents), size or call.outputs[0].shape[-1]
             self._parents.extend(range(start, start + size))
-            self._produced[call.operation] = np.arange(start, start + size)
-        return self._produced[call.operation]
+            self._produced[key] = np.arange(start, start + size)
+            self._parts[key] = part
+        if letter != "o":
+            self.name(call, letter, self._produced[key])
+        return self._produced[key]
+
+    def name(self, call, letter, ids):
+        """Tells which units are meant by a letter of a layer's weight axes."""
+        named = self._named.setdefault(call.operation, {})
+        if letter in named:
+            shared = f"shared layer `{call.operation.name}` joins it with channels"
+            self.tie(named[letter], ids, shared)
+        named.setdefault(letter, ids)
 
     def tie(self, ids, others, reason):
         """Makes units at the same positions stand or fall together.
@@ -149,14 +192,14 @@ class ChannelTracer:
             return numbering[ids]
 
         sites = {site: renumber(ids) for site, ids in self._sites.items()}
-        produced = {op: renumber(ids) for op, ids in self._produced.items()}
+        produced = {key: renumber(ids) for key, ids in self._produced.items()}
         locks = {}
         for unit, reason in self._locks.items():
             locks.setdefault(int(renumber(unit)), reason)
         return ChannelMap(
             graph=self._graph,
             num_units=len(numbers),
-            groups=_group_units(self._graph, produced, sites, locks),
+            groups=_group_units(self._graph, produced, self._parts, sites, locks),
             locks=locks,
             ids={tensor: renumber(ids) for tensor, ids in self._ids.items()},
             layer_ids={
@@ -164,7 +207,8 @@ class ChannelTracer:
                 for operation, letters in self._layer_ids.items()
             },
             sites=sites,
-            producers=tuple(self._produced),
+            passing=frozenset(self._passing.intersection(sites)),
+            produced=tuple(self._produced),
             obstacles=self._obstacles,
         )
 
@@ -174,12 +218,13 @@ def _fixed(tensor):
     return np.full((tensor.shape[-1] or 0) if tensor.shape else 0, FIXED)
 
 
-def _group_units(graph, produced, sites, locks):
+def _group_units(graph, produced, parts, sites, locks):
     """Gathers the units that have the same producers into groups."""
     producers, consumers = {}, {}
-    for operation, ids in produced.items():
+    for (operation, letter), ids in produced.items():
+        part = parts[operation, letter]
         for unit in np.unique(ids):
-            producers.setdefault(unit, []).append(operation.name)
+            producers.setdefault(unit, []).append((operation.name, part))
     for (index, _), ids in sites.items():
         for unit in np.unique(ids[ids != FIXED]):
             consumers.setdefault(unit, []).append(graph.calls[index].operation.name)
@@ -188,11 +233,13 @@ def _group_units(graph, produced, sites, locks):
         if unit not in locks:
             members.setdefault(tuple(names), []).append(unit)
     groups, taken = [], set()
-    for names, units in members.items():
-        name, suffix = names[0], 2
+    for labels, units in members.items():
+        first = "/".join(word for word in labels[0] if word)
+        name, suffix = first, 2
         while name in taken:
-            name, suffix = f"{names[0]}#{suffix}", suffix + 1
+            name, suffix = f"{first}#{suffix}", suffix + 1
         taken.add(name)
+        names = tuple(dict.fromkeys(layer for layer, _ in labels))
         readers = dict.fromkeys(n for u in units for n in consumers.get(u, ()))
         groups.append(ChannelGroup(name, np.array(units), names, tuple(readers)))
     return tuple(groups)

@@ -1,6 +1,7 @@
 """How far the calibration set has got through a network."""
 
 from keras_shapley_prune.graph import run_calls
+from keras_shapley_prune.masks import no_masks
 
 MEMORY = 2**31  # bytes of activations that are kept; the rest is computed again
 
@@ -15,15 +16,15 @@ class Frontier:
     Args:
         graph: The recorded `Graph`.
         batches: List of lists of input tensors, one list a batch.
-        edit_input: See `run_calls`.
+        find_masks: See `run_calls`.
         memory: Integer, bytes.
 
     Attributes:
         position: Integer, the index of the next call.
     """
 
-    def __init__(self, graph, batches, edit_input=None, memory=MEMORY):
-        self._graph, self.edit_input, self._memory = graph, edit_input, memory
+    def __init__(self, graph, batches, find_masks=no_masks, memory=MEMORY):
+        self._graph, self.find_masks, self._memory = graph, find_masks, memory
         self._inputs = [dict(zip(graph.inputs, x, strict=True)) for x in batches]
         self._kept = [dict(values) for values in self._inputs]
         self.position = 0
@@ -77,7 +78,7 @@ class Frontier:
 
     def _run(self, values, start, stop):
         for call in self._graph.calls[start:stop]:
-            run_calls([call], values, self.edit_input)
+            run_calls([call], values, self.find_masks)
             for tensor in (*call.inputs, *call.outputs):
                 if self._last_use.get(tensor, -1) <= call.index:
                     values.pop(tensor, None)

@@ -4,6 +4,8 @@ import dataclasses
 
 import keras
 
+from keras_shapley_prune.masks import no_masks, run_masked
+
 
 def check_backend():
     """Raises an error unless Keras runs on the TensorFlow backend.
@@ -75,6 +77,14 @@ class Call:
     inputs: tuple
     outputs: tuple
 
+    def read(self, values):
+        """Returns the list of what the call reads.
+
+        Args:
+            values: Dict: symbolic tensor -> value.
+        """
+        return [values[tensor] for tensor in self.inputs]
+
     def fill_in(self, values):
         """Returns `(args, kwargs)` with `values` in the place of `inputs`."""
         remaining = iter(values)
@@ -111,28 +121,25 @@ class Graph:
         return readers
 
 
-def run_calls(calls, values, edit_input=None, stand_ins=None):
+def run_calls(calls, values, find_masks=no_masks, stand_ins=None):
     """Runs recorded calls on real or symbolic tensors.
 
     Args:
         calls: Iterable of `Call`, in running order.
         values: Dict: recorded symbolic tensor -> the value it stands for. It has to
             hold what `calls` read and do not produce. The outputs are added to it.
-        edit_input: Optional callable `fn(call, position, value)` that returns what
-            the call reads at `call.inputs[position]` in the place of `value`.
-        stand_ins: Optional dict: call -> callable `fn(values read)` that is run in
-            the place of the operation and returns its one output.
+        find_masks: Callable `fn(call)` that returns a dict: input position, or
+            `INSIDE` -> `Mask`.
+        stand_ins: Optional dict: call -> callable `fn(call, inputs, masks)` that is
+            run in the place of `run_masked` and returns its one output.
     """
     stand_ins = stand_ins or {}
     for call in calls:
-        read = [values[tensor] for tensor in call.inputs]
-        if edit_input is not None:
-            read = [edit_input(call, i, value) for i, value in enumerate(read)]
+        inputs, masks = call.read(values), find_masks(call)
         if call in stand_ins:
-            returned = [stand_ins[call](*read)]
+            returned = [stand_ins[call](call, inputs, masks)]
         else:
-            args, kwargs = call.fill_in(read)
-            returned = keras.tree.flatten(call.operation(*args, **kwargs))
+            returned = run_masked(call, inputs, masks)
         values.update(zip(call.outputs, returned, strict=True))
 
 

@@ -8,6 +8,8 @@ import keras
 from keras_shapley_prune.flows import FLOWS
 from keras_shapley_prune.linear_forms import LinearForm
 
+GATES = "g"  # the letter of the gates of hidden units
+
 
 @dataclasses.dataclass(frozen=True)
 class LayerSpec:
@@ -22,21 +24,32 @@ class LayerSpec:
             `kept` is a dict: letter -> boolean array, or `None`.
         weights: Dict: weight name -> one letter an axis, aligned to the right.
             `"i"` is the input's channels, `"o"` the output's, `"."` an axis that is
-            left alone.
+            left alone. Where a name does not tell the weight, as in a layer made of
+            layers: callable `fn(operation)` that returns pairs `(weight, letters)`.
         letters: Callable `fn(call, ids)` that returns a dict of other letters ->
-            unit ids. `ids` is the dict of `"i"` and `"o"`.
+            unit ids, such as `GATES`. `ids` is the dict of `"i"` and `"o"`, and of
+            those that the flow has named.
         unfit: Callable `fn(call)` that returns why this very call cannot be pruned
             exactly (a string), or `None` if it can.
         linear_form: The `LinearForm` class of a layer that is linear up to its
             activation, else `None`.
+        masked: Callable `fn(operation, masks, *args, **kwargs)` that returns what the
+            operation computes of its arguments without some channels; `masks` is a
+            dict: input position, or `INSIDE` -> `Mask`, and what is read has been
+            multiplied by its mask already. `None` if that is enough.
+        products: Callable `fn(call)` that returns what is multiplied for one example,
+            a list of `(letters, shape, how many times)`. `None` if that is every
+            kernel, once for each position of the output.
     """
 
     flow: Callable
     size: str | Callable | None = None
-    weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    weights: Mapping[str, str] | Callable = dataclasses.field(default_factory=dict)
     letters: Callable = lambda call, ids: {}
     unfit: Callable = lambda call: None
     linear_form: type[LinearForm] | None = None
+    masked: Callable | None = None
+    products: Callable | None = None
 
 
 _SPECS = {}
@@ -113,6 +126,14 @@ def find_spec(operation):
     return SPECS.get(kind)
 
 
+def find_letters(operation, weight):
+    """Returns the letters of a weight's axes, or `None` if it is not known."""
+    weights = find_spec(operation).weights
+    if not callable(weights):
+        return weights.get(weight.name)
+    return next((found for known, found in weights(operation) if known is weight), None)
+
+
 def find_obstacle(call):
     """Returns why a call cannot be pruned exactly, or `None` if it can."""
     operation = call.operation
@@ -122,7 +143,8 @@ def find_obstacle(call):
         return f"{kind} is not a registered layer"
     if getattr(operation, "data_format", None) == "channels_first":
         return f"{kind} has data_format='channels_first'"
-    unknown = {v.name for v in getattr(operation, "weights", ())} - set(spec.weights)
+    weights = getattr(operation, "weights", ())
+    unknown = {v.name for v in weights if find_letters(operation, v) is None}
     if unknown:
         return f"{kind} has unknown weights {sorted(unknown)}"
     unfit = spec.unfit(call)

@@ -14,7 +14,10 @@ class LinearForm:
         operation: The layer.
         channel_of: Integer array, shape `(num_columns,)`: which channel of the input
             each column of `rows` comes from.
+        site: Integer, the position of that input, or `INSIDE`.
     """
+
+    site = 0
 
     def __init__(self, operation):
         self.operation = operation
@@ -35,6 +38,20 @@ class LinearForm:
     def assign(self, matrix):
         """Sets the kernel."""
         self._kernel.assign(self._from_matrix(np.asarray(matrix, "float32")))
+
+    def assign_bias(self, bias):
+        """Sets the bias."""
+        self.operation.bias.assign(bias)
+
+    def read(self, call, inputs, masks):
+        """Returns what `rows` and `apply` take.
+
+        Args:
+            call: A `Call` of the layer.
+            inputs: List of tensors, what it reads.
+            masks: Dict: input position -> `Mask`. That of `site` is not applied.
+        """
+        return inputs[0]
 
     def rows(self, inputs):
         """Returns what the matrix is applied to.

@@ -1,12 +1,16 @@
 """Masks: the network as it would be without some units, at its full size."""
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.channel_map import kept
+from keras_shapley_prune.channel_map import INSIDE, kept
 from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.graph import new_inputs, run_calls
+from keras_shapley_prune.graph import new_inputs
+from keras_shapley_prune.layer_specs import find_spec
+from keras_shapley_prune.masks import Mask
 
 
 @keras.saving.register_keras_serializable(package="keras_shapley_prune")
@@ -39,6 +43,7 @@ class ChannelMask(keras.layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True
 
     def build(self, input_shape):
         self.mask = self.add_weight(
@@ -47,21 +52,66 @@ class ChannelMask(keras.layers.Layer):
 
     def call(self, inputs, channel_mask=None):
         mask = self.mask if channel_mask is None else channel_mask
-        mask = keras.ops.cast(mask, inputs.dtype)
-        if len(mask.shape) == 2:
-            middle = (1,) * (len(inputs.shape) - 2)
-            mask = keras.ops.reshape(mask, (-1, *middle, mask.shape[-1]))
-        return inputs * mask
+        return inputs * Mask(mask).along(inputs)
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
 
+@keras.saving.register_keras_serializable(package="keras_shapley_prune")
+class MaskedCall(keras.layers.Layer):
+    """Runs an operation that depends on which channels there are, without some.
+
+    Where an operation reads all channels at once, as a `LayerNormalization` does for
+    its statistics, or has units within, as an attention has heads, it is not enough
+    to multiply what it reads. The masks are the layer's own (weights of ones that are
+    not trained), one for each input position where units are read.
+
+    Args:
+        operation: A built layer, or a raw operation, with a masked form. The layer's
+            weights are shared.
+        sizes: Dict: input position, or `INSIDE` -> the number of channels.
+        **kwargs: Base layer arguments, such as `name` and `dtype`.
+    """
+
+    def __init__(self, operation, sizes, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True
+        self.operation = operation
+        self.masks = {}
+        for position, size in dict(sizes).items():
+            name = "inside" if position == INSIDE else str(position)
+            self.masks[str(position)] = self.add_weight(
+                shape=(size,), initializer="ones", trainable=False, name=f"mask_{name}"
+            )
+        self.built = True
+
+    def call(self, *args, **kwargs):
+        masks = {int(place): Mask(mask) for place, mask in self.masks.items()}
+        return find_spec(self.operation).masked(self.operation, masks, *args, **kwargs)
+
+    def compute_output_spec(self, *args, **kwargs):
+        return self.operation.compute_output_spec(*args, **kwargs)
+
+    def get_config(self):
+        config = super().get_config()
+        config["operation"] = keras.saving.serialize_keras_object(self.operation)
+        config["sizes"] = [[int(p), m.shape[0]] for p, m in self.masks.items()]
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        operation = keras.saving.deserialize_keras_object(config.pop("operation"))
+        return cls(operation, **config)
+
+
 def mask_channels(model, keep, channel_map=None):
     """Returns `model` with a `ChannelMask` before every layer that reads units.
 
-    Its outputs are those of the network that `remove_channels(model, keep)` returns.
-    It shares its layers, and so its weights, with `model`.
+    A layer whose computation depends on which channels there are, or that has units
+    within, stands in a `MaskedCall`. The outputs are those of the network that
+    `remove_channels(model, keep)` returns. It shares its layers, and so its weights,
+    with `model`.
 
     Args:
         model: A built Sequential or functional `keras.Model`.
@@ -70,7 +120,7 @@ def mask_channels(model, keep, channel_map=None):
 
     Returns:
         A functional `keras.Model`. The masks are the layers named
-        `<layer that reads the units>_mask`.
+        `<layer that reads the units>_mask` and `<layer>_masked`.
 
     Raises:
         ValueError: If `keep` removes locked units, or all units of a group.
@@ -79,22 +129,39 @@ def mask_channels(model, keep, channel_map=None):
     keep = channel_map.check_keep(keep)
     graph, taken = channel_map.graph, set()
 
-    def insert_mask(call, position, tensor):
-        ids = channel_map.sites.get((call.index, position))
-        if ids is None:
-            return tensor
-        name, suffix = f"{call.operation.name}_mask", 2
-        while name in taken:
-            name, suffix = f"{call.operation.name}_mask_{suffix}", suffix + 1
-        taken.add(name)
+    def free(name):
+        found, suffix = name, 2
+        while found in taken:
+            found, suffix = f"{name}_{suffix}", suffix + 1
+        taken.add(found)
+        return found
+
+    def insert_mask(call, tensor, mask):
+        name = free(f"{call.operation.name}_mask")
         layer = ChannelMask(name=name, dtype=tensor.dtype)
         masked = layer(tensor)
-        layer.mask.assign(kept(keep, ids).astype("float32"))
+        layer.mask.assign(mask)
         return masked
+
+    def run(call, read):
+        operation, masks = call.operation, {}
+        for position, ids in channel_map.sites_at(call).items():
+            masks[position] = kept(keep, ids).astype("float32")
+            if position != INSIDE:
+                read[position] = insert_mask(call, read[position], masks[position])
+        if masks and find_spec(operation).masked is not None:
+            sizes = {position: len(mask) for position, mask in masks.items()}
+            name = free(f"{operation.name}_masked")
+            operation = MaskedCall(operation, sizes, name=name)
+            for position, mask in masks.items():
+                operation.masks[str(position)].assign(mask)
+        args, kwargs = call.fill_in(read)
+        return keras.tree.flatten(operation(*args, **kwargs))
 
     inputs = new_inputs(graph.input_structure)
     values = dict(zip(graph.inputs, keras.tree.flatten(inputs), strict=True))
-    run_calls(graph.calls, values, insert_mask)
+    for call in graph.calls:
+        values.update(zip(call.outputs, run(call, call.read(values)), strict=True))
     outputs = [values[tensor] for tensor in graph.outputs]
     outputs = keras.tree.pack_sequence_as(graph.output_structure, outputs)
     return keras.Model(inputs, outputs, name=f"masked_{model.name}")
@@ -122,9 +189,6 @@ class GroupMasker:
             for site, found in columns.items()
             if (found != self.num_units).any()
         }
-        self._layers = {site: ChannelMask() for site in self._columns}
-        for site, layer in self._layers.items():
-            layer.build((None, len(self._columns[site])))  # not in a compiled step
 
     @property
     def sites(self):
@@ -141,8 +205,8 @@ class GroupMasker:
         """
         return self._columns[site]
 
-    def edit(self, coalitions, watch=None):
-        """Returns the `edit_input` of `run_calls` under which the group is masked.
+    def masks(self, coalitions, watch=None):
+        """Returns the `find_masks` of `run_calls` under which the group is masked.
 
         Args:
             coalitions: Float tensor, shape `(batch, num_units)`, 1 for a unit that
@@ -156,14 +220,13 @@ class GroupMasker:
         padded = tf.pad(coalitions, one_more, constant_values=1.0)
         padded = tf.pad(padded, one_more)
 
-        def edit_input(call, position, value):
-            site = call.index, position
-            if site not in self._columns:
-                return value
-            mask = tf.gather(padded, self._columns[site], axis=1)
-            masked = self._layers[site](value, channel_mask=mask)
-            if watch is not None:
-                watch(self._columns[site], masked)
-            return masked
+        def find_masks(call):
+            masks = {}
+            for position in (INSIDE, *range(len(call.inputs))):
+                columns = self._columns.get((call.index, position))
+                if columns is not None:
+                    seen = watch and functools.partial(watch, columns)
+                    masks[position] = Mask(tf.gather(padded, columns, axis=1), seen)
+            return masks
 
-        return edit_input
+        return find_masks

@@ -90,6 +90,17 @@ def _groups(builder):
             },
         ),
         (models.nested, {"before1": None, "after": (6, ("after",), ("logits",))}),
+        (
+            models.normalized,
+            {
+                "first": (12, ("first",), ("layer_norm", "second")),
+                "second": None,
+                "third": (4, ("third",), ("within_groups", "fourth")),
+                "fourth": (6, ("fourth",), ("fifth",)),
+                "fifth": (8, ("fifth",), ("softmax", "logits")),
+            },
+        ),
+        (models.scaled, {"stem": None, "wide0": None, "wide1": None}),
     ],
 )
 def test_groups(builder, expected):
@@ -127,10 +138,10 @@ def test_lock_reasons_of_the_locked_builder():
     channel_map = _trace(models.locked)
     reasons = channel_map.lock_reasons()
     expected = {
-        "layer_norm": ("LayerNormalization", "not a registered layer"),
+        "layer_norm": ("LayerNormalization", "axis [1]"),
         "grouped": ("Conv2D", "groups=2"),
         "row_norm": ("BatchNormalization", "axis 1"),
-        "normalized": ("LayerNormalization", "not a registered layer", "layer_norm"),
+        "normalized": ("LayerNormalization", "normalizes axis [1]", "layer_norm"),
         "softmaxed": ("activation softmax", "may mix channels"),
         "into_groups": ("Conv2D", "groups=2", "grouped"),
         "odd_axis": ("BatchNormalization", "axis 1", "row_norm"),
@@ -165,11 +176,13 @@ def _through(*steps, shape=(8, 8, 3), filters=4):
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        (layers.Softmax(), "Softmax is not a registered layer"),
         (layers.Activation("softmax"), "activation softmax may mix channels"),
         (layers.Activation(lambda x: x[..., ::-1]), "activation <lambda>"),
-        (layers.GroupNormalization(2), "GroupNormalization is not a registered"),
-        (layers.UnitNormalization(), "UnitNormalization"),
+        (layers.GroupNormalization(2, axis=1), "normalizes axis 1"),
+        (layers.LayerNormalization(axis=[1, 2]), "normalizes axis [1, 2]"),
+        (layers.UnitNormalization(axis=2), "normalizes axis [2]"),
+        (layers.RMSNormalization(axis=1), "normalizes axis [1]"),
+        (lambda x: keras.ops.layer_normalization(x), "not a registered layer"),
         (layers.Permute((3, 1, 2)), "Permute"),
         (lambda x: x[..., ::-1], "GetItem is not a registered layer"),
         (lambda x: keras.ops.mean(x, axis=-1, keepdims=True), "the channel axis"),
@@ -208,6 +221,9 @@ def test_what_is_not_exact_is_locked(step, words):
         layers.Reshape((-1, 8)),
         layers.Reshape((4, 16, 4)),
         layers.BatchNormalization(axis=3),
+        layers.LayerNormalization(axis=[1, 2, 3]),
+        layers.GroupNormalization(2, axis=3),
+        layers.Softmax(axis=[1, 2]),
         layers.Dropout(0.5, noise_shape=(None, 1, 1, 1)),
         lambda x: keras.ops.clip(x, -1.0, 1.0),
     ],
@@ -249,7 +265,7 @@ def test_only_the_channels_that_are_locked_are_locked():
     narrow = layers.Dense(2, name="narrow")(inputs)
     both = layers.Concatenate()([wide, narrow])
     x = layers.Dense(4, name="next")(both)
-    y = layers.LayerNormalization()(narrow)
+    y = layers.UnitNormalization(axis=0)(narrow)
     model = keras.Model(inputs, layers.Dense(1, name="last")(x + layers.Dense(4)(y)))
     channel_map = trace_channels(model)
     assert "wide" in [group.name for group in channel_map.groups]

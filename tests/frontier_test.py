@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from keras_shapley_prune.frontier import Frontier
 from keras_shapley_prune.graph import record_graph
+from keras_shapley_prune.masks import Mask
 
 
 def batches(model, count=3):
@@ -54,23 +55,27 @@ def test_calls_run_once_a_batch_within_the_memory():
     graph = record_graph(model)
     seen = []
 
-    def count(call, position, value):
-        seen.append((call.index, position))
-        return value
+    def count(call):
+        seen.append(call.index)
+        return {}
 
     frontier = Frontier(graph, batches(model, 1), count)
     for position in range(len(graph.calls) + 1):
         frontier.advance(position)
         frontier.values(0)
-    assert len(seen) == len(set(seen)) == sum(len(c.inputs) for c in graph.calls)
+    assert len(seen) == len(set(seen)) == len(graph.calls)
 
 
-def test_input_edits_act_on_every_batch():
+def test_masks_act_on_every_batch():
     model = models.residual()
     data = batches(model)
     graph = record_graph(model)
-    edit = lambda call, position, value: value * 0.0  # noqa: E731
-    frontier = Frontier(graph, data, edit, memory=0)
+
+    def mask_everything(call):
+        channels = (tensor.shape[-1] for tensor in call.inputs)
+        return {i: Mask(np.zeros(count)) for i, count in enumerate(channels)}
+
+    frontier = Frontier(graph, data, mask_everything, memory=0)
     frontier.advance(len(graph.calls))
     first, second = (frontier.values(b)[graph.outputs[0]].numpy() for b in (0, 1))
     np.testing.assert_allclose(first, second)

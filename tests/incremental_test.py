@@ -1,5 +1,7 @@
 """Tests of walks that subtract against walks that run every coalition."""
 
+import functools
+
 import keras
 import models
 import numpy as np
@@ -9,6 +11,7 @@ from keras import layers
 
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.frontier import Frontier
+from keras_shapley_prune.masks import masks_at
 from keras_shapley_prune.ranking import ShapleyRanker, incremental, sampling
 from keras_shapley_prune.ranking.estimators import PermutationEstimator
 from keras_shapley_prune.ranking.game import Game, Play
@@ -94,20 +97,14 @@ def _open(model, layer=None, keep=None, replaced=False):
     inputs = models.inputs_of(model, NUM_EXAMPLES)
     flat = [tf.convert_to_tensor(x) for x in keras.tree.flatten(inputs)]
     for group in channel_map.select_groups(layer):
-
-        def edit(call, position, value, group=group):
-            ids = channel_map.sites.get((call.index, position))
-            if keep is None or ids is None:
-                return value
-            left = keep.copy()
-            left[group.units] = True
-            return value * np.append(left, True)[ids].astype("float32")
-
-        network = Frontier(channel_map.graph, [flat], edit)
+        left = np.ones(channel_map.num_units, bool) if keep is None else keep.copy()
+        left[group.units] = True
+        find_masks = functools.partial(masks_at, channel_map, left)
+        network = Frontier(channel_map.graph, [flat], find_masks)
         shifts = mean_shifts(network, channel_map, group) if replaced else None
         suffix = Suffix(channel_map, group, keep, shifts)
         network.advance(suffix.start)
-        cut = suffix.cut_values(network.values(0), network.edit_input)
+        cut = suffix.cut_values(network.values(0), network.find_masks)
         yield suffix, plan_incremental(suffix), cut
 
 

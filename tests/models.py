@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 from keras import layers
+from keras.src.applications import convnext
 
 
 def chain():
@@ -109,7 +110,7 @@ def locked():
     inputs = keras.Input((10, 10, 3), name="image")
     x = layers.Conv2D(8, 3, padding="same", name="free1")(inputs)
     x = layers.Conv2D(8, 3, padding="same", name="normalized")(x)
-    x = layers.LayerNormalization(name="layer_norm")(x)
+    x = layers.LayerNormalization(axis=1, name="layer_norm")(x)
     x = layers.Conv2D(8, 3, padding="same", activation="softmax", name="softmaxed")(x)
     x = layers.Conv2D(8, 3, padding="same", name="into_groups")(x)
     x = layers.Conv2D(8, 3, padding="same", groups=2, name="grouped")(x)
@@ -172,6 +173,40 @@ def nested():
     return keras.Model(inputs, layers.Dense(4, name="logits")(x), name="nested")
 
 
+def normalized():
+    """Every normalization over the channels, and softmax, one after the other."""
+    inputs = keras.Input((6, 6, 3), name="image")
+    x = layers.Conv2D(12, 3, padding="same", name="first")(inputs)
+    x = layers.LayerNormalization(name="layer_norm")(x)
+    x = layers.Conv2D(10, 1, activation="gelu", name="second")(x)
+    x = layers.RMSNormalization(name="rms_norm")(x)
+    x = layers.UnitNormalization(name="unit_norm")(x)
+    x = layers.Conv2D(12, 1, name="third")(keras.ops.softmax(x))
+    x = layers.GroupNormalization(3, name="within_groups")(x)
+    x = layers.Conv2D(12, 1, activation="tanh", name="fourth")(x)
+    x = layers.GroupNormalization(6, name="whole_groups")(x)
+    x = layers.Softmax(name="softmax")(layers.Conv2D(8, 1, name="fifth")(x))
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(4, name="logits")(x), name="normalized")
+
+
+def scaled():
+    """Blocks of ConvNeXt: LayerScale and StochasticDepth before an addition."""
+    inputs = keras.Input((8, 8, 3), name="image")
+    x = layers.Conv2D(8, 2, strides=2, name="stem")(inputs)
+    x = layers.LayerNormalization(epsilon=1e-6, name="stem_norm")(x)
+    for i in range(2):
+        y = layers.DepthwiseConv2D(3, padding="same", name=f"depthwise{i}")(x)
+        y = layers.LayerNormalization(epsilon=1e-6, name=f"norm{i}")(y)
+        y = layers.Dense(16, activation="gelu", name=f"wide{i}")(y)
+        y = layers.Dense(8, name=f"narrow{i}")(y)
+        y = convnext.LayerScale(0.1, 8, name=f"scale{i}")(y)
+        x = x + convnext.StochasticDepth(0.1, name=f"depth{i}")(y)
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.LayerNormalization(epsilon=1e-6, name="head_norm")(x)
+    return keras.Model(inputs, layers.Dense(4, name="logits")(x), name="scaled")
+
+
 BUILDERS = (
     chain,
     residual,
@@ -183,6 +218,8 @@ BUILDERS = (
     pointwise,
     two_ends,
     nested,
+    normalized,
+    scaled,
 )
 
 

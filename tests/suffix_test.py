@@ -1,5 +1,7 @@
 """Tests of the cut of the graph before each group."""
 
+import functools
+
 import keras
 import models
 import numpy as np
@@ -9,6 +11,7 @@ import tensorflow as tf
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.frontier import Frontier
 from keras_shapley_prune.masking import mask_channels
+from keras_shapley_prune.masks import masks_at, no_masks
 from keras_shapley_prune.ranking.suffix import Suffix
 
 
@@ -20,11 +23,11 @@ def _plan(builder, layers=None, keep=None):
     return model, channel_map, sorted(suffixes, key=lambda suffix: suffix.start)
 
 
-def _run(channel_map, suffix, inputs, coalitions, edit_input=None):
+def _run(channel_map, suffix, inputs, coalitions, find_masks=no_masks):
     flat = [tf.convert_to_tensor(x) for x in keras.tree.flatten(inputs)]
-    frontier = Frontier(channel_map.graph, [flat], edit_input)
+    frontier = Frontier(channel_map.graph, [flat], find_masks)
     frontier.advance(suffix.start)
-    cut = suffix.cut_values(frontier.values(0), edit_input)
+    cut = suffix.cut_values(frontier.values(0), find_masks)
     return [tensor.numpy() for tensor in suffix.run(cut, coalitions)]
 
 
@@ -52,12 +55,9 @@ def test_units_removed_before_are_masked_too(builder):
         masked = mask_channels(model, keep, channel_map)
         expected = models.outputs_of(masked, inputs)
 
-        def edit(call, position, value, keep=keep):
-            ids = channel_map.sites.get((call.index, position))
-            return value if ids is None else value * np.append(keep, True)[ids]
-
+        find_masks = functools.partial(masks_at, channel_map, keep)
         everything = tf.ones((3, suffix.num_units))
-        outputs = _run(channel_map, suffix, inputs, everything, edit)
+        outputs = _run(channel_map, suffix, inputs, everything, find_masks)
         assert models.relative_difference(outputs, expected) < 1e-5
 
 

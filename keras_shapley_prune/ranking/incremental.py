@@ -63,9 +63,10 @@ class IncrementalWalk:
         cut, *rest = data
         batch = tf.shape(ranks)[0]
         present = tf.cast(ranks != OUT, tf.float32)
-        inputs = cut[self._suffix.cut.index(self._call.inputs[0])]
-        edit_input = self._suffix.masker.edit(present)
-        start = self._form.apply(edit_input(self._call, 0, inputs))
+        read = self._call.read(dict(zip(self._suffix.cut, cut, strict=True)))
+        masks = self._suffix.masker.masks(present)(self._call)
+        inputs = self._form.read(self._call, read, masks)
+        start = self._form.apply(masks[self._form.site](inputs))
         terms = self._split(inputs)
         weights = tf.constant(self._weights)
         shift = self._suffix.shift_of(self._call)
@@ -136,8 +137,10 @@ def plan_incremental(suffix):
     ((index, _),) = sites
     (call,) = [c for c in suffix.calls if c.index == index]
     form = find_linear_form(call.operation)
+    if form is None or sites[0][1] != form.site:
+        return None
     costs = {c: estimate_cost(c) for c in suffix.calls}
-    if form is None or None in costs.values():
+    if None in costs.values():
         return None
     units = suffix.masker.columns(sites[0])[form.channel_of]
     columns = [np.flatnonzero(units == unit) for unit in range(suffix.num_units)]

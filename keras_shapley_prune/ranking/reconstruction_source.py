@@ -107,7 +107,7 @@ class Reconstruction:
                 sizes.append(self.num_candidates(active, to_go, count, size))
                 gone += count
             evaluations = 2 * self.num_draws * sum(sizes)
-            for (index, _), ids in calibration.channel_map.sites_of(group).items():
+            for (index, _), ids in calibration.channel_map.ends_of(group).items():
                 rows, columns = _count_rows(graph.calls[index])
                 rows = min(rows * num_examples, ROWS_A_COLUMN * columns)
                 flops += 2 * rows * columns**2 + 3 * columns**3
@@ -196,7 +196,7 @@ def find_games(repairer, group, ridge):
         List of `ReconstructionGame`.
     """
     channel_map, games = repairer.channel_map, []
-    for (index, position), ids in channel_map.sites_of(group).items():
+    for (index, position), ids in channel_map.ends_of(group).items():
         call = channel_map.graph.calls[index]
         gram, prior, channel_of = collect_at(repairer, call, position, MAX_COLUMNS)
         unit_of = np.searchsorted(group.units, ids[channel_of])

@@ -22,14 +22,17 @@ class Shift:
     form: LinearForm
     by_unit: np.ndarray
 
-    def run(self, inputs, removed):
+    def run(self, removed, call, inputs, masks):
         """Returns the layer's output.
 
         Args:
-            inputs: Tensor, what the layer reads, masked.
             removed: Float tensor, shape `(batch, num_units)`, 1 for a removed unit.
+            call: The call.
+            inputs: List of tensors, what it reads.
+            masks: Dict: input position -> `Mask`.
         """
-        outputs = self.form.apply(inputs)
+        inputs = self.form.read(call, inputs, masks)
+        outputs = self.form.apply(masks[self.form.site](inputs))
         shift = tf.matmul(removed, tf.constant(self.by_unit, tf.float32))
         middle = [1] * (len(outputs.shape) - 2)
         outputs += tf.reshape(shift, [-1, *middle, shift.shape[-1]])
@@ -56,12 +59,14 @@ def mean_shifts(network, channel_map, group):
     for (index, position), ids in channel_map.sites_of(group).items():
         call = channel_map.graph.calls[index]
         form = find_linear_form(call.operation)
-        if form is None or not can_take_bias(channel_map.graph, call):
+        if form is None or position != form.site:
+            continue
+        if not can_take_bias(channel_map.graph, call):
             continue
         total, count = 0.0, 0
         for batch in range(network.num_batches):
-            values = network.look_ahead(batch, index)
-            rows = form.rows(values[call.inputs[position]])
+            inputs = call.read(network.look_ahead(batch, index))
+            rows = form.rows(form.read(call, inputs, network.find_masks(call)))
             total = total + tf.reduce_sum(rows, axis=[0, 1]).numpy().astype("float64")
             count += int(rows.shape[0] * rows.shape[1])
         contributions = (total / count)[:, np.newaxis] * form.matrix

@@ -117,7 +117,7 @@ class GameSource:
                 key = [self._seed, game.index, stage, draw, batch]
                 drawn = estimator.draw(key, copies * size, active)
                 values = self._network.values(batch)
-                cut = game.suffix.cut_values(values, self._network.edit_input)
+                cut = game.suffix.cut_values(values, self._network.find_masks)
                 data = cut, labels, weights, self._reference(batch)
                 samples = game.estimate(drawn, *repeat_batch(data, copies))
                 counted = estimator.counted(drawn)

@@ -1,9 +1,12 @@
 """The part of the network after a group's masks, and what enters it."""
 
+import functools
+
 import tensorflow as tf
 
 from keras_shapley_prune.graph import find_ancestors, run_calls
 from keras_shapley_prune.masking import GroupMasker
+from keras_shapley_prune.masks import no_masks
 
 
 class Suffix:
@@ -43,18 +46,18 @@ class Suffix:
         """Integer, the number of units that are masked."""
         return self.masker.num_units
 
-    def cut_values(self, values, edit_input=None):
+    def cut_values(self, values, find_masks=no_masks):
         """Returns what enters the suffix.
 
         Args:
             values: Dict: symbolic tensor -> value, before the call at `start`.
-            edit_input: See `run_calls`.
+            find_masks: See `run_calls`.
 
         Returns:
             List of the values of `cut`.
         """
         values = dict(values)
-        run_calls(self.side_calls, values, edit_input)
+        run_calls(self.side_calls, values, find_masks)
         return [values[tensor] for tensor in self.cut]
 
     def run(self, cut_values, coalitions, watch=None):
@@ -63,16 +66,16 @@ class Suffix:
         Args:
             cut_values: List of the values of `cut`.
             coalitions: Float tensor, shape `(batch, num_units)`.
-            watch: Optional callable, see `GroupMasker.edit`.
+            watch: Optional callable, see `GroupMasker.masks`.
         """
         values = dict(zip(self.cut, cut_values, strict=True))
         removed = 1.0 - coalitions
         stand_ins = {
-            call: lambda inputs, shift=shift: shift.run(inputs, removed)
+            call: functools.partial(shift.run, removed)
             for call, shift in self._shifts.items()
         }
-        edit_input = self.masker.edit(coalitions, watch)
-        run_calls(self.calls, values, edit_input, stand_ins)
+        find_masks = self.masker.masks(coalitions, watch)
+        run_calls(self.calls, values, find_masks, stand_ins)
         return [values[tensor] for tensor in self._outputs]
 
     def cut_after(self, call):
@@ -95,7 +98,7 @@ class Suffix:
         values = dict(zip(tensors, cut_values, strict=True))
         values[call.outputs[0]] = output
         others = [c for c in self.calls if c is not call]
-        run_calls(others, values, self.masker.edit(coalitions))
+        run_calls(others, values, self.masker.masks(coalitions))
         return [values[tensor] for tensor in self._outputs]
 
     def shift_of(self, call):

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_shapley_prune.layer_specs import find_spec
+from keras_shapley_prune.layer_specs import GATES, find_letters
 
 
 def filters_of(channel_map, group):
@@ -18,16 +18,16 @@ def filters_of(channel_map, group):
         unit at several positions, as before a reshape, all of them are its entries.
     """
     matrices = []
-    for operation in channel_map.producers:
-        ids = channel_map.layer_ids[operation]["o"]
+    for operation, letter in channel_map.produced:
+        ids = channel_map.layer_ids[operation][letter]
         if not np.isin(group.units, ids).any():
             continue
-        weights = _along(operation, "o", num_axes=2)
-        by_position = np.concatenate(
-            [np.moveaxis(w, axis, 0).reshape(len(ids), -1) for w, axis in weights], 1
-        )
-        rows = [by_position[ids == unit].ravel() for unit in group.units]
-        matrices.append(np.stack(rows))
+        parts = []
+        for weight, axis, found in _along(operation, letter, num_axes=2):
+            at = channel_map.layer_ids[operation][found]
+            by_position = np.moveaxis(weight, axis, 0).reshape(len(at), -1)
+            parts.append([by_position[at == unit].ravel() for unit in group.units])
+        matrices.append(np.concatenate([np.stack(part) for part in parts], axis=1))
     return matrices
 
 
@@ -45,13 +45,19 @@ def batch_norm_gammas(channel_map, group):
 
 
 def _along(operation, letter, num_axes):
-    """Returns `(weight, axis)` of the weights with an axis of that letter."""
+    """Returns `(weight, axis, letter)` of the weights with an axis of that letter.
+
+    Of a weight of gates, the gates of the units are meant: what computes them, not
+    what reads them.
+    """
     found = []
     for weight in operation.weights:
-        axes = find_spec(operation).weights[weight.name]
-        if letter in axes and len(axes) >= num_axes:
+        axes = find_letters(operation, weight)
+        letter_found = GATES if GATES in axes else letter
+        if letter_found in axes and len(axes) >= num_axes:
             value = keras.ops.convert_to_numpy(weight)
-            found.append((value, value.ndim - len(axes) + axes.index(letter)))
+            axis = value.ndim - len(axes) + axes.index(letter_found)
+            found.append((value, axis, letter_found))
     return found
 
 

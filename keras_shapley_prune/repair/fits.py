@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_shapley_prune.layer_specs import find_linear_form
 from keras_shapley_prune.linear_forms import to_rows
+from keras_shapley_prune.masks import mask_inputs, no_masks
 from keras_shapley_prune.repair.gram import Gram
 from keras_shapley_prune.repair.ridge import choose_ridge, solve_towards
 from keras_shapley_prune.repair.scales import apply_depthwise
@@ -73,6 +74,7 @@ def collect_at(repairer, call, position, max_columns):
         each column comes from.
     """
     form = find_linear_form(call.operation)
+    form = form if form is not None and form.site == position else None
     if form is not None and len(form.channel_of) <= max_columns:
         rest, held_out = _collect(LayerData(repairer, [call], form.rows))
         _check_finite((rest + held_out).xx, [call])
@@ -103,12 +105,16 @@ def fit_bias(repairer, form, calls):
     wanted, seen, count = 0.0, 0.0, 0
     for call, before, after in repairer.passes(calls):
         twin = repairer.twin(call)
-        inputs = repairer.edit_input(call, 0, after[call.inputs[0]])
+        masks = repairer.find_masks(call)
         if form is None:
+            (inputs,) = mask_inputs([after[call.inputs[0]]], masks)
             target = apply_depthwise(twin.operation, before[twin.inputs[0]], bias=True)
             outputs = apply_depthwise(call.operation, inputs)
         else:
-            target = find_linear_form(twin.operation).apply(before[twin.inputs[0]])
+            wanted_form = find_linear_form(twin.operation)
+            target = wanted_form.apply(read_whole(wanted_form, twin, before))
+            inputs = repairer.read(form, call, after)
+            inputs = masks[form.site](inputs) if form.site in masks else inputs
             outputs = form.apply(inputs) - (0 if form.bias is None else form.bias)
         target, outputs = to_rows(target), to_rows(outputs)
         wanted = wanted + tf.reduce_sum(target, axis=[0, 1]).numpy()
@@ -135,6 +141,11 @@ def estimate_statistics(repairer, calls):
     normalization.moving_variance.assign(np.maximum(squares / count - mean**2, 0))
 
 
+def read_whole(form, call, values):
+    """Returns what a linear layer reads in a network that nothing is removed from."""
+    return form.read(call, call.read(values), no_masks(call))
+
+
 class LayerData:
     """What a linear layer reads and what it should return, as rows, batch by batch.
 
@@ -152,33 +163,37 @@ class LayerData:
         self._repairer, self._calls = repairer, calls
         self._rows_of, self._max_rows = rows_of, max_rows
         self._wanted = find_linear_form(repairer.twin(calls[0]).operation)
+        self._form = find_linear_form(calls[0].operation)
         self._lacking = {
-            call: SkipCompensation(*repairer.graphs, repairer.twin(call))
+            call: SkipCompensation(
+                *repairer.graphs, repairer.twin(call), repairer.find_masks
+            )
             for call in calls
         }
 
     def rows(self):
         """Yields rows, and a boolean array of which examples are held out."""
-        for call, _, after, pieces in self._batches():
+        for _, _, _, inputs, pieces in self._batches():
             for examples, held_out in pieces:
-                rows = self._rows_of(after[call.inputs[0]][examples])
+                rows = self._rows_of(inputs[examples])
                 yield _thin_out([rows], self._repairer.num_examples)[0], held_out
 
     def pairs(self):
         """Yields rows, their targets and which examples are held out."""
-        for call, before, after, pieces in self._batches():
-            target = self._wanted.apply(before[self._repairer.twin(call).inputs[0]])
+        for call, before, after, inputs, pieces in self._batches():
+            twin = self._repairer.twin(call)
+            target = self._wanted.apply(read_whole(self._wanted, twin, before))
             target = to_rows(target + self._lacking[call](before, after))
             for examples, held_out in pieces:
-                rows = self._rows_of(after[call.inputs[0]][examples])
+                rows = self._rows_of(inputs[examples])
                 pair = [rows, target[examples]]
                 yield *_thin_out(pair, self._repairer.num_examples), held_out
 
     def _batches(self):
-        """Yields what `Repairer.passes` does, and the examples to be read at a time."""
+        """Yields what `Repairer.passes` does, what is read, and how much at a time."""
         first = 0
         for call, before, after in self._repairer.passes(self._calls):
-            inputs = after[call.inputs[0]]
+            inputs = self._repairer.read(self._form, call, after)
             count = size = len(inputs)
             if self._max_rows is not None:
                 shape = call.operation.compute_output_shape(tuple(inputs.shape))
@@ -186,7 +201,8 @@ class LayerData:
             held_out = (first + np.arange(count)) % 5 == 0
             first = (first + count) % self._repairer.num_examples  # then the next call
             pieces = [slice(start, start + size) for start in range(0, count, size)]
-            yield call, before, after, [(piece, held_out[piece]) for piece in pieces]
+            pieces = [(piece, held_out[piece]) for piece in pieces]
+            yield call, before, after, inputs, pieces
 
 
 def _collect(data):

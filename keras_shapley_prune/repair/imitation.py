@@ -1,5 +1,6 @@
 """What a student shares with a teacher, and how far it is from that."""
 
+import functools
 import math
 
 import numpy as np
@@ -94,8 +95,12 @@ def _before_activations(graph, tensors):
         others = [tensor for tensor in tensors if tensor not in call.outputs]
         alone = call not in find_ancestors(graph, others)
         if form is not None and alone and len(others) < len(tensors):
-            stand_ins[call] = form.apply
+            stand_ins[call] = functools.partial(_apply, form)
     return stand_ins
+
+
+def _apply(form, call, inputs, masks):
+    return form.apply(form.read(call, inputs, masks))
 
 
 def _last_kernels(graph):

@@ -3,11 +3,12 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.channel_map import FIXED, kept
+from keras_shapley_prune.channel_map import kept
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.folding import find_normalization, normalizes_channels
 from keras_shapley_prune.frontier import Frontier
 from keras_shapley_prune.layer_specs import find_linear_form
+from keras_shapley_prune.masks import masks_at
 from keras_shapley_prune.repair.fits import (
     estimate_statistics,
     fit_bias,
@@ -65,7 +66,7 @@ class Repairer:
             self._calls_of.setdefault(call.operation, []).append(call)
         self._dirty = self._find_dirty()
         self._original = Frontier(self.graphs[0], batches)
-        self._pruned = Frontier(self.graphs[1], batches, self.edit_input)
+        self._pruned = Frontier(self.graphs[1], batches, self.find_masks)
 
     @property
     def position(self):
@@ -90,16 +91,17 @@ class Repairer:
         self.keep[units] = False
         self._dirty = self._find_dirty()
 
-    def edit_input(self, call, position, value):
-        """The `edit_input` under which removed units are read as zero."""
-        ids = self.channel_map.sites.get((call.index, position))
-        if ids is None or kept(self.keep, ids).all():
-            return value
-        return value * tf.cast(kept(self.keep, ids), value.dtype)
+    def find_masks(self, call):
+        """The `find_masks` under which the network is without the removed units."""
+        return masks_at(self.channel_map, self.keep, call)
+
+    def read(self, form, call, values):
+        """Returns what a linear layer of the copy reads, but for the mask there."""
+        return form.read(call, call.read(values), self.find_masks(call))
 
     def columns_left(self, form, call):
         """Returns which columns of a layer's rows removed units do not supply."""
-        ids = self.channel_map.sites.get((call.index, 0))
+        ids = self.channel_map.sites.get((call.index, form.site))
         mask = np.array([True]) if ids is None else kept(self.keep, ids)
         return np.broadcast_to(mask, form.channel_of.max() + 1)[form.channel_of]
 
@@ -133,11 +135,9 @@ class Repairer:
         """Returns the calls that read something else than the original's do."""
         changed, dirty = set(), set()
         for call in self.graphs[1].calls:
-            for position, tensor in enumerate(call.inputs):
-                ids = self.channel_map.sites.get((call.index, position), [FIXED])
-                if tensor in changed or not kept(self.keep, ids).all():
-                    dirty.add(call)
-                    changed.update(call.outputs)
+            if self.find_masks(call) or not changed.isdisjoint(call.inputs):
+                dirty.add(call)
+                changed.update(call.outputs)
         return dirty
 
     def _repair(self, calls):
@@ -164,7 +164,10 @@ class Repairer:
                 fit_matrix(self, form, calls[:1], can_shift)
             bias = fit_matrix(self, form, calls, can_shift)
         if has_bias:
-            operation.bias.assign(bias)
+            if form is None:
+                operation.bias.assign(bias)
+            else:
+                form.assign_bias(bias)
         elif normalization is not None:
             mean = normalization.moving_mean
             mean.assign(mean - tf.cast(bias, mean.dtype))

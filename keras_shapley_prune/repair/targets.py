@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras_shapley_prune.folding import ends_linear, find_normalization
 from keras_shapley_prune.graph import find_ancestors, run_calls
 from keras_shapley_prune.layer_specs import find_linear_form
+from keras_shapley_prune.masks import no_masks
 from keras_shapley_prune.repair.scales import is_depthwise
 
 
@@ -19,9 +20,11 @@ class SkipCompensation:
         graph: The recorded `Graph` of the original.
         other_graph: That of the pruned model, the same calls in the same order.
         call: The call of the layer, linear up to its output.
+        find_masks: The `find_masks` of the pruned model.
     """
 
-    def __init__(self, graph, other_graph, call):
+    def __init__(self, graph, other_graph, call, find_masks=no_masks):
+        self._find_masks = no_masks, find_masks
         self._pairs, self._missing, self._normalization = [], [], None
         if not ends_linear(call.operation):
             return
@@ -57,8 +60,9 @@ class SkipCompensation:
         """
         original, pruned = dict(original), dict(pruned)
         if self._pairs:
-            for values, missing in zip((original, pruned), self._missing, strict=True):
-                run_calls(missing, values)
+            both = zip((original, pruned), self._missing, self._find_masks, strict=True)
+            for values, missing, find_masks in both:
+                run_calls(missing, values, find_masks)
         known = [(a, b) for a, b in self._pairs if a in original and b in pruned]
         lacking = sum(tf.cast(original[a] - pruned[b], tf.float32) for a, b in known)
         if not known or self._normalization is None:

@@ -5,19 +5,23 @@ One file a family, one line a type. Importing them fills the registry of
 """
 
 from keras_shapley_prune.stock_layers import (
+    convnext,
     convolutions,
     dense,
     elementwise,
     joins,
     normalizations,
     raw_operations,
+    softmax,
 )
 
 __all__ = [
+    "convnext",
     "convolutions",
     "dense",
     "elementwise",
     "joins",
     "normalizations",
     "raw_operations",
+    "softmax",
 ]
