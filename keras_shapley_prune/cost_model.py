@@ -7,8 +7,8 @@ import scipy.sparse
 import tensorflow as tf
 
 from keras_shapley_prune.channel_map import FIXED
-from keras_shapley_prune.costs import count_call_flops, count_kernel_uses
-from keras_shapley_prune.layer_specs import find_spec
+from keras_shapley_prune.costs import count_call_flops, count_products
+from keras_shapley_prune.layer_specs import find_letters
 
 QUANTITIES = ("units", "params", "flops", "bytes")
 
@@ -115,7 +115,9 @@ class CostModel:
         for operation in dict.fromkeys(c.operation for c in channel_map.graph.calls):
             for weight in getattr(operation, "weights", ()):
                 size = tf.as_dtype(weight.dtype).size if count_bytes else 1
-                self._add(*_axes_of(channel_map, operation, weight, size))
+                letters = find_letters(operation, weight)
+                shape = weight.shape
+                self._add(*_axes_of(channel_map, operation, letters, shape, size))
 
     def _add_flops(self, channel_map):
         for call in channel_map.graph.calls:
@@ -126,21 +128,21 @@ class CostModel:
                     f"Received: {call.operation.name!r} with output shape "
                     f"{call.outputs[0].shape}"
                 )
-            kernels = count_kernel_uses(call)
-            if not kernels:  # none, or a model of its own
+            products = count_products(call)
+            if not products:  # none, or a model of its own
                 self._add(flops, [])
-            for kernel, uses in kernels:
-                self._add(*_axes_of(channel_map, call.operation, kernel, 2 * uses))
+            for letters, shape, uses in products:
+                axes = _axes_of(channel_map, call.operation, letters, shape, 2 * uses)
+                self._add(*axes)
 
 
-def _axes_of(channel_map, operation, weight, factor):
-    """Returns the factor and the unit ids of the axes of a weight's size."""
+def _axes_of(channel_map, operation, letters, shape, factor):
+    """Returns the factor and the unit ids of the axes of what has a shape."""
     letters_of = channel_map.layer_ids.get(operation)
     if letters_of is None or operation in channel_map.obstacles:
-        return factor * math.prod(weight.shape), []
-    letters = find_spec(operation).weights[weight.name]
+        return factor * math.prod(shape), []
     axes = []
-    for axis, size in enumerate(weight.shape, start=len(letters) - len(weight.shape)):
+    for axis, size in enumerate(shape, start=len(letters) - len(shape)):
         letter = letters[axis] if axis >= 0 else "."
         if letter == ".":
             factor *= size

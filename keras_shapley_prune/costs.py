@@ -8,14 +8,16 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.graph import record_graph
+from keras_shapley_prune.layer_specs import find_letters, find_spec
 
 
 def count_flops(model):
     """Counts the floating-point operations of one example's inference.
 
     Counted are the multiplications and additions of all layers with a kernel
-    (convolutions and dense layers), two for each kernel entry and position it is
-    applied at. Normalizations, activations and pooling are not.
+    (convolutions, dense and recurrent layers), two for each kernel entry and position
+    it is applied at, and of attention. Normalizations, activations and pooling are
+    not.
 
     Args:
         model: A built Sequential or functional `keras.Model`.
@@ -36,27 +38,34 @@ def count_call_flops(call):
     """Counts the operations of one call, see `count_flops`."""
     if isinstance(call.operation, keras.Model):
         return count_flops(call.operation)
-    kernels = count_kernel_uses(call)
-    if any(uses is None for _, uses in kernels):
+    products = count_products(call)
+    if any(uses is None for _, _, uses in products):
         return None
-    return sum(2 * math.prod(kernel.shape) * uses for kernel, uses in kernels)
+    return sum(2 * math.prod(shape) * uses for _, shape, uses in products)
 
 
-def count_kernel_uses(call):
-    """Lists the kernels of a call, and at how many positions each is applied.
+def count_products(call):
+    """Lists what a call multiplies with: kernels, at as many positions.
 
     Args:
         call: A recorded `Call`.
 
     Returns:
-        List of tuples `(weight, integer)`, `None` where a size is not known. Empty
-        for a model that is called as a layer.
+        List of tuples: the letters of the axes (see `LayerSpec`, `None` if they are
+        not known), their lengths, and how many times each entry is used, `None`
+        where a size is not known. Empty for a model that is called as a layer.
     """
     if isinstance(call.operation, keras.Model):
         return []
+    spec = find_spec(call.operation)
+    if spec is not None and spec.products is not None:
+        return spec.products(call)
     weights = getattr(call.operation, "weights", ())
     kernels = [weight for weight in weights if weight.name.endswith("kernel")]
-    return [(kernel, _count_positions(call)) for kernel in kernels]
+    return [
+        (find_letters(call.operation, w), w.shape, _count_positions(call))
+        for w in kernels
+    ]
 
 
 def estimate_cost(call):

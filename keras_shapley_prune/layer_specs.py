@@ -128,7 +128,8 @@ def find_spec(operation):
 
 def find_letters(operation, weight):
     """Returns the letters of a weight's axes, or `None` if it is not known."""
-    weights = find_spec(operation).weights
+    spec = find_spec(operation)
+    weights = {} if spec is None else spec.weights
     if not callable(weights):
         return weights.get(weight.name)
     return next((found for known, found in weights(operation) if known is weight), None)

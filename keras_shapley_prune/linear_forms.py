@@ -53,6 +53,15 @@ class LinearForm:
         """
         return inputs[0]
 
+    def mask(self, inputs, mask):
+        """Returns what `read` returned, masked at `site`.
+
+        Args:
+            inputs: Tensor, what `read` returned.
+            mask: A `Mask`.
+        """
+        return mask(inputs)
+
     def rows(self, inputs):
         """Returns what the matrix is applied to.
 

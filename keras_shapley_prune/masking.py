@@ -71,13 +71,14 @@ class MaskedCall(keras.layers.Layer):
         operation: A built layer, or a raw operation, with a masked form. The layer's
             weights are shared.
         sizes: Dict: input position, or `INSIDE` -> the number of channels.
+        options: Dict, arguments of the operation's call that are no tensors.
         **kwargs: Base layer arguments, such as `name` and `dtype`.
     """
 
-    def __init__(self, operation, sizes, **kwargs):
+    def __init__(self, operation, sizes, options=None, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
-        self.operation = operation
+        self.operation, self.options = operation, options or {}
         self.masks = {}
         for position, size in dict(sizes).items():
             name = "inside" if position == INSIDE else str(position)
@@ -88,15 +89,17 @@ class MaskedCall(keras.layers.Layer):
 
     def call(self, *args, **kwargs):
         masks = {int(place): Mask(mask) for place, mask in self.masks.items()}
-        return find_spec(self.operation).masked(self.operation, masks, *args, **kwargs)
+        masked = find_spec(self.operation).masked
+        return masked(self.operation, masks, *args, **kwargs, **self.options)
 
     def compute_output_spec(self, *args, **kwargs):
-        return self.operation.compute_output_spec(*args, **kwargs)
+        return self.operation.compute_output_spec(*args, **kwargs, **self.options)
 
     def get_config(self):
         config = super().get_config()
         config["operation"] = keras.saving.serialize_keras_object(self.operation)
         config["sizes"] = [[int(p), m.shape[0]] for p, m in self.masks.items()]
+        config["options"] = self.options
         return config
 
     @classmethod
@@ -149,13 +152,15 @@ def mask_channels(model, keep, channel_map=None):
             masks[position] = kept(keep, ids).astype("float32")
             if position != INSIDE:
                 read[position] = insert_mask(call, read[position], masks[position])
+        args, kwargs = call.fill_in(read)
         if masks and find_spec(operation).masked is not None:
             sizes = {position: len(mask) for position, mask in masks.items()}
             name = free(f"{operation.name}_masked")
-            operation = MaskedCall(operation, sizes, name=name)
+            options = {k: v for k, v in kwargs.items() if not _holds_tensors(v)}
+            kwargs = {k: v for k, v in kwargs.items() if k not in options}
+            operation = MaskedCall(operation, sizes, options, name=name)
             for position, mask in masks.items():
                 operation.masks[str(position)].assign(mask)
-        args, kwargs = call.fill_in(read)
         return keras.tree.flatten(operation(*args, **kwargs))
 
     inputs = new_inputs(graph.input_structure)
@@ -165,6 +170,11 @@ def mask_channels(model, keep, channel_map=None):
     outputs = [values[tensor] for tensor in graph.outputs]
     outputs = keras.tree.pack_sequence_as(graph.output_structure, outputs)
     return keras.Model(inputs, outputs, name=f"masked_{model.name}")
+
+
+def _holds_tensors(value):
+    leaves = keras.tree.flatten(value)
+    return any(isinstance(leaf, keras.KerasTensor) for leaf in leaves)
 
 
 class GroupMasker:

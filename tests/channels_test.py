@@ -97,7 +97,7 @@ def _groups(builder):
                 "second": None,
                 "third": (4, ("third",), ("within_groups", "fourth")),
                 "fourth": (6, ("fourth",), ("fifth",)),
-                "fifth": (8, ("fifth",), ("softmax", "logits")),
+                "fifth": (8, ("fifth",), ("shares", "logits")),
             },
         ),
         (models.scaled, {"stem": None, "wide0": None, "wide1": None}),

@@ -185,7 +185,7 @@ def normalized():
     x = layers.GroupNormalization(3, name="within_groups")(x)
     x = layers.Conv2D(12, 1, activation="tanh", name="fourth")(x)
     x = layers.GroupNormalization(6, name="whole_groups")(x)
-    x = layers.Softmax(name="softmax")(layers.Conv2D(8, 1, name="fifth")(x))
+    x = layers.Softmax(name="shares")(layers.Conv2D(8, 1, name="fifth")(x))
     x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, layers.Dense(4, name="logits")(x), name="normalized")
 
@@ -207,6 +207,31 @@ def scaled():
     return keras.Model(inputs, layers.Dense(4, name="logits")(x), name="scaled")
 
 
+def attentive():
+    """Self-, cross- and grouped attention with residuals: a small transformer."""
+    inputs = keras.Input((6, 6, 3), name="image")
+    x = layers.Conv2D(8, 2, strides=2, name="patches")(inputs)
+    x = layers.Reshape((9, 8), name="tokens")(x)
+    y = layers.LayerNormalization(name="norm1")(x)
+    y = layers.MultiHeadAttention(4, 3, value_dim=2, name="self_attention")(y, y)
+    x = layers.Add()([x, y])
+    y = layers.LayerNormalization(name="norm2")(x)
+    y = layers.Dense(10, activation="gelu", name="wide")(y)
+    x = layers.Add()([x, layers.Dense(8, name="narrow")(y)])
+    memory = layers.Dense(6, activation="tanh", name="memory")(
+        keras.ops.max(inputs, axis=1)
+    )
+    query = layers.LayerNormalization(name="norm3")(x)
+    x = layers.MultiHeadAttention(3, 2, output_shape=7, name="cross_attention")(
+        query=query, value=memory
+    )
+    x = layers.GroupQueryAttention(3, 4, 2, name="grouped_attention")(
+        x, x, use_causal_mask=True
+    )
+    x = keras.ops.mean(x, axis=1)
+    return keras.Model(inputs, layers.Dense(4, name="logits")(x), name="attentive")
+
+
 BUILDERS = (
     chain,
     residual,
@@ -220,6 +245,7 @@ BUILDERS = (
     nested,
     normalized,
     scaled,
+    attentive,
 )
 
 

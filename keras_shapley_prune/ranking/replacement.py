@@ -32,7 +32,7 @@ class Shift:
             masks: Dict: input position -> `Mask`.
         """
         inputs = self.form.read(call, inputs, masks)
-        outputs = self.form.apply(masks[self.form.site](inputs))
+        outputs = self.form.apply(self.form.mask(inputs, masks[self.form.site]))
         shift = tf.matmul(removed, tf.constant(self.by_unit, tf.float32))
         middle = [1] * (len(outputs.shape) - 2)
         outputs += tf.reshape(shift, [-1, *middle, shift.shape[-1]])

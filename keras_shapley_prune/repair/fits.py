@@ -114,7 +114,8 @@ def fit_bias(repairer, form, calls):
             wanted_form = find_linear_form(twin.operation)
             target = wanted_form.apply(read_whole(wanted_form, twin, before))
             inputs = repairer.read(form, call, after)
-            inputs = masks[form.site](inputs) if form.site in masks else inputs
+            if form.site in masks:
+                inputs = form.mask(inputs, masks[form.site])
             outputs = form.apply(inputs) - (0 if form.bias is None else form.bias)
         target, outputs = to_rows(target), to_rows(outputs)
         wanted = wanted + tf.reduce_sum(target, axis=[0, 1]).numpy()

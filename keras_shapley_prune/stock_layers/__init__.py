@@ -5,6 +5,7 @@ One file a family, one line a type. Importing them fills the registry of
 """
 
 from keras_shapley_prune.stock_layers import (
+    attention,
     convnext,
     convolutions,
     dense,
@@ -16,6 +17,7 @@ from keras_shapley_prune.stock_layers import (
 )
 
 __all__ = [
+    "attention",
     "convnext",
     "convolutions",
     "dense",
