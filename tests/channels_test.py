@@ -101,6 +101,40 @@ def _groups(builder):
             },
         ),
         (models.scaled, {"stem": None, "wide0": None, "wide1": None}),
+        (
+            models.attentive,
+            {
+                "patches": None,
+                "self_attention/heads": (4, ("self_attention",), ("self_attention",)),
+                "wide": (10, ("wide",), ("narrow",)),
+                "memory": (6, ("memory",), ("cross_attention",)),
+                "cross_attention/heads": None,
+                "cross_attention": (
+                    7,
+                    ("cross_attention", "grouped_attention"),
+                    ("grouped_attention", "logits"),
+                ),
+                "grouped_attention/heads": (
+                    2,
+                    ("grouped_attention",),
+                    ("grouped_attention",),
+                ),
+            },
+        ),
+        (
+            models.recurrent,
+            {
+                "before": (5, ("before",), ("both_ways",)),
+                "both_ways": (4, ("both_ways",), ("both_ways", "lstm")),
+                "lstm": (
+                    6,
+                    ("lstm", "continued"),
+                    ("lstm", "continued", "gru", "logits"),
+                ),
+                "gru": (5, ("gru",), ("gru", "simple")),
+                "simple": (4, ("simple",), ("simple", "logits")),
+            },
+        ),
     ],
 )
 def test_groups(builder, expected):

@@ -232,6 +232,21 @@ def attentive():
     return keras.Model(inputs, layers.Dense(4, name="logits")(x), name="attentive")
 
 
+def recurrent():
+    """Every recurrent layer; a state that starts another layer, one that is read."""
+    inputs = keras.Input((5, 3), name="sequence")
+    x = layers.Dense(5, activation="tanh", name="before")(inputs)
+    x = layers.Bidirectional(layers.GRU(4, return_sequences=True), name="both_ways")(x)
+    x, *states = layers.LSTM(6, return_sequences=True, return_state=True, name="lstm")(
+        x
+    )
+    y = layers.LSTM(6, name="continued")(x, initial_state=states)
+    x = layers.GRU(5, return_sequences=True, go_backwards=True, name="gru")(x)
+    x = layers.SimpleRNN(4, name="simple")(x)
+    x = layers.Concatenate(name="joined")([x, y, states[1]])
+    return keras.Model(inputs, layers.Dense(4, name="logits")(x), name="recurrent")
+
+
 BUILDERS = (
     chain,
     residual,
@@ -246,6 +261,7 @@ BUILDERS = (
     normalized,
     scaled,
     attentive,
+    recurrent,
 )
 
 
@@ -267,7 +283,12 @@ def randomize(model, seed=0):
         value = generator.normal(size=weight.shape)
         if weight.name in ("moving_variance", "gamma"):
             value = generator.uniform(0.5, 1.5, size=weight.shape)
-        elif weight.name in ("kernel", "depthwise_kernel", "pointwise_kernel"):
+        elif weight.name in (
+            "kernel",
+            "recurrent_kernel",
+            "depthwise_kernel",
+            "pointwise_kernel",
+        ):
             value *= np.sqrt(2 / np.prod(weight.shape[:-1]))
         else:
             value *= 0.3

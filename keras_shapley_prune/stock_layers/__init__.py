@@ -13,6 +13,7 @@ from keras_shapley_prune.stock_layers import (
     joins,
     normalizations,
     raw_operations,
+    recurrent,
     softmax,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     "joins",
     "normalizations",
     "raw_operations",
+    "recurrent",
     "softmax",
 ]

@@ -1,6 +1,5 @@
 """Attention: whole heads are units inside of the layer."""
 
-import inspect
 import math
 
 import keras
@@ -12,19 +11,13 @@ from keras_shapley_prune.channel_map import INSIDE
 from keras_shapley_prune.layer_specs import SPECS, LayerSpec
 from keras_shapley_prune.linear_forms import LinearForm, to_rows
 from keras_shapley_prune.masks import mask_inputs
+from keras_shapley_prune.stock_layers.call_arguments import name_arguments
 from keras_shapley_prune.stock_layers.time_masks import find_time_mask
-
-
-def _arguments(call):
-    """Returns the arguments of a call by name, those that are `None` left out."""
-    signature = inspect.signature(type(call.operation).call)
-    bound = signature.bind(call.operation, *call.args, **call.kwargs).arguments
-    return {name: value for name, value in bound.items() if value is not None}
 
 
 def _sources(call):
     """Returns what is projected: dict of `"q"`, `"k"` and `"v"` -> tensor."""
-    named = _arguments(call)
+    named = name_arguments(call)
     value = named["value"]
     return {"q": named["query"], "k": named.get("key", value), "v": value}
 
@@ -93,7 +86,7 @@ def _resize_groups(config, kept):
 
 
 def _unfit(call):
-    named = _arguments(call)
+    named = name_arguments(call)
     if named.get("return_attention_scores"):
         return "returns its attention scores"
     if any(name in named for name in ("query_mask", "value_mask", "key_mask")):
