@@ -33,6 +33,9 @@ class LayerSpec:
             exactly (a string), or `None` if it can.
         linear_form: The `LinearForm` class of a layer that is linear up to its
             activation, else `None`.
+        projection: Callable `fn(call, position)` that returns what an input is
+            multiplied with where there is no linear form for it, a float array of
+            shape `(channels, columns)`. `None` if it is not.
         masked: Callable `fn(operation, masks, *args, **kwargs)` that returns what the
             operation computes of its arguments without some channels; `masks` is a
             dict: input position, or `INSIDE` -> `Mask`, and what is read has been
@@ -48,6 +51,7 @@ class LayerSpec:
     letters: Callable = lambda call, ids: {}
     unfit: Callable = lambda call: None
     linear_form: type[LinearForm] | None = None
+    projection: Callable | None = None
     masked: Callable | None = None
     products: Callable | None = None
 

@@ -2,8 +2,15 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 from keras.src.applications import convnext
+
+from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.frontier import Frontier
+from keras_shapley_prune.masking import mask_channels
+from keras_shapley_prune.ranking.suffix import Suffix
+from keras_shapley_prune.surgery import remove_channels
 
 
 def chain():
@@ -393,3 +400,40 @@ def snapshot(model, inputs):
         "weights": [weight.numpy().tolist() for weight in model.variables],
         "outputs": [array.tolist() for array in outputs_of(model, inputs)],
     }
+
+
+def check_masks(model, fractions=(0.3, 0.6), tolerance=1e-5):
+    """Asserts masked == pruned, for masks of all examples and for one an example."""
+    channel_map = trace_channels(model)
+    assert channel_map.groups, channel_map.lock_reasons()
+    inputs = inputs_of(model, num_examples=3)
+    original = outputs_of(model, inputs)
+    for fraction in fractions:
+        keep = random_keep(channel_map, fraction)
+        pruned = outputs_of(remove_channels(model, keep, channel_map), inputs)
+        masked = outputs_of(mask_channels(model, keep, channel_map), inputs)
+        assert relative_difference(masked, pruned) < tolerance
+        assert relative_difference(pruned, original) > 0.01
+    for group in channel_map.groups:
+        check_one_mask_an_example(model, channel_map, group, inputs, tolerance)
+
+
+def check_one_mask_an_example(model, channel_map, group, inputs, tolerance=1e-5):
+    """Asserts that a compiled suffix with a mask an example is as many cut models."""
+    flat = [tf.convert_to_tensor(x) for x in keras.tree.flatten(inputs)]
+    suffix = Suffix(channel_map, group)
+    frontier = Frontier(channel_map.graph, [flat])
+    frontier.advance(suffix.start)
+    shape = len(flat[0]), group.num_units
+    rows = np.random.default_rng(1).integers(0, 2, shape)
+    rows[:, 0] = 1
+    cut = suffix.cut_values(frontier.values(0))
+    run = tf.function(suffix.run)
+    together = [tensor.numpy() for tensor in run(cut, tf.constant(rows, tf.float32))]
+    for example, row in enumerate(rows):
+        keep = np.ones(channel_map.num_units, bool)
+        keep[group.units] = row.astype(bool)
+        alone = outputs_of(remove_channels(model, keep, channel_map), inputs)
+        seen = [output[example] for output in together]
+        expected = [output[example] for output in alone]
+        assert relative_difference(seen, expected) < tolerance, group.name

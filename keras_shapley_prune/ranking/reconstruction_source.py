@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from keras_shapley_prune.channel_map import kept
+from keras_shapley_prune.channel_map import INSIDE, kept
 from keras_shapley_prune.layer_specs import find_linear_form
 from keras_shapley_prune.ranking.plan import GroupCost, RankingPlan
 from keras_shapley_prune.ranking.ranker import rank_groups
@@ -195,9 +195,13 @@ def find_games(repairer, group, ridge):
     Returns:
         List of `ReconstructionGame`.
     """
-    channel_map, games = repairer.channel_map, []
+    channel_map, games, seen = repairer.channel_map, [], set()
     for (index, position), ids in channel_map.ends_of(group).items():
         call = channel_map.graph.calls[index]
+        if position != INSIDE:  # an attention may read one tensor three times over
+            if (call, call.inputs[position]) in seen:
+                continue
+            seen.add((call, call.inputs[position]))
         gram, prior, channel_of = collect_at(repairer, call, position, MAX_COLUMNS)
         unit_of = np.searchsorted(group.units, ids[channel_of])
         unit_of[~np.isin(ids[channel_of], group.units)] = -1

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.layer_specs import find_linear_form
+from keras_shapley_prune.layer_specs import find_linear_form, find_spec
 from keras_shapley_prune.linear_forms import to_rows
 from keras_shapley_prune.masks import mask_inputs, no_masks
 from keras_shapley_prune.repair.gram import Gram
@@ -61,7 +61,7 @@ def collect_at(repairer, call, position, max_columns):
 
     Of a layer with more columns than `max_columns` the taps are not told apart: what
     each tap contributes to the output is reconstructed by itself. What a layer reads
-    that has no `LinearForm` is reconstructed itself.
+    that has no `LinearForm` is reconstructed itself, or what it is multiplied with.
 
     Args:
         repairer: A `Repairer`.
@@ -80,10 +80,15 @@ def collect_at(repairer, call, position, max_columns):
         _check_finite((rest + held_out).xx, [call])
         return rest + held_out, form.matrix, form.channel_of
     channels = np.arange(call.inputs[position].shape[-1])
-    weights = np.eye(len(channels))
+    projection = find_spec(call.operation).projection
     if form is not None:
         by_channel = form.matrix[np.argsort(form.channel_of, kind="stable")]
         weights = by_channel.reshape(len(channels), -1)
+    elif projection is not None:
+        weights = projection(call, position)
+    else:
+        weights = np.eye(len(channels))
+    if weights.shape[1] > len(channels):  # fewer columns will have the same moments
         weights = np.linalg.qr(weights.T, mode="r").T
     gram = Gram(len(channels), weights.shape[1])
     for _, before, after in repairer.passes([call]):

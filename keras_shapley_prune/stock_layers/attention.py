@@ -145,6 +145,17 @@ def _mask_heads(layer, masks, *args, **kwargs):
     return layer._output_dense(_attend(layer, masks.get(INSIDE), *args, **kwargs))
 
 
+def _project(call, position):
+    """The kernels under which queries, keys or values are made of an input."""
+    read = call.inputs[position]
+    kernels = [
+        keras.ops.convert_to_numpy(kernel)
+        for kernel, letters in _weights(call.operation)
+        if len(letters) == 3 and _sources(call).get(letters[0]) is read
+    ]
+    return np.concatenate([kernel.reshape(read.shape[-1], -1) for kernel in kernels], 1)
+
+
 def _products(call):
     """The projections, and the products of queries with keys and scores with values."""
     layer, sources = call.operation, _sources(call)
@@ -229,6 +240,7 @@ SPECS[layers.MultiHeadAttention] = LayerSpec(
     letters=_letters,
     unfit=_unfit,
     linear_form=AttentionForm,
+    projection=_project,
     masked=_mask_heads,
     products=_products,
 )
@@ -239,6 +251,7 @@ SPECS[layers.GroupQueryAttention] = LayerSpec(
     letters=_letters,
     unfit=_unfit,
     linear_form=AttentionForm,
+    projection=_project,
     masked=_mask_heads,
     products=_products,
 )

@@ -2,6 +2,7 @@
 
 import numpy as np
 from keras import layers, ops
+from keras.ops import convert_to_numpy
 
 from keras_shapley_prune.activations import ELEMENTWISE
 from keras_shapley_prune.channel_map import INSIDE
@@ -149,6 +150,12 @@ _MERGES = {
 }
 
 
+def _project(call, position):
+    """The kernels of what is read: states are not multiplied but in the loop."""
+    cells = [layer.cell for layer in _directions(call.operation)]
+    return np.concatenate([convert_to_numpy(cell.kernel) for cell in cells], axis=1)
+
+
 def _products(call):
     """The kernels, at every time step."""
     num_steps = call.inputs[0].shape[1]
@@ -166,6 +173,7 @@ for kind in _NUM_GATES:
         weights=_weights,
         letters=_letters,
         unfit=_unfit,
+        projection=_project,
         masked=_mask_states,
         products=_products,
     )
@@ -175,6 +183,7 @@ SPECS[layers.Bidirectional] = LayerSpec(
     weights=_weights,
     letters=_letters,
     unfit=_unfit,
+    projection=_project,
     masked=_mask_directions,
     products=_products,
 )
