@@ -129,7 +129,11 @@ def _assert_equal_walks(suffix, walk, cut, out=(), window=1.0, folds=(1, 3)):
         assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("builder", models.BUILDERS)
+# Of hidden units, each is read by its own layer too: no walk is incremental.
+ONE_READER = [builder for builder in models.BUILDERS if builder is not models.recurrent]
+
+
+@pytest.mark.parametrize("builder", ONE_READER)
 def test_equal_values_on_the_models_of_the_other_tests(builder):
     found = 0
     for suffix, walk, cut in _open(models.build(builder)):
