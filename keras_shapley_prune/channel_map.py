@@ -50,8 +50,9 @@ class ChannelMap:
             heads of an attention.
         passing: Frozenset of those sites from where the units go on, each by itself:
             a normalization reads all of them, but its readers read them too.
-        produced: Tuple of pairs, an operation that produces units and the letter of
-            `layer_ids` under which it has them, in running order.
+        produced: Dict: an operation that produces units and the letter of `layer_ids`
+            under which it has them, in running order -> what they are, such as
+            `"heads"`, `None` if they are what the layer returns.
         obstacles: Dict: operation that cannot be pruned -> why.
     """
 
@@ -63,13 +64,22 @@ class ChannelMap:
     layer_ids: dict
     sites: dict
     passing: frozenset
-    produced: tuple
+    produced: dict
     obstacles: dict
 
     @property
     def producers(self):
         """Tuple of the operations that produce units, in running order."""
         return tuple(dict.fromkeys(operation for operation, _ in self.produced))
+
+    def count_produced(self):
+        """Returns a dict: name of what produces units -> their number."""
+        return {
+            operation.name if part is None else f"{operation.name}/{part}": len(
+                self.layer_ids[operation][letter]
+            )
+            for (operation, letter), part in self.produced.items()
+        }
 
     def sites_at(self, call):
         """Finds what a call reads.

@@ -208,7 +208,7 @@ class ChannelTracer:
             },
             sites=sites,
             passing=frozenset(self._passing.intersection(sites)),
-            produced=tuple(self._produced),
+            produced=dict(self._parts),
             obstacles=self._obstacles,
         )
 

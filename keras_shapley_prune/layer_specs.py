@@ -134,9 +134,10 @@ def find_letters(operation, weight):
     """Returns the letters of a weight's axes, or `None` if it is not known."""
     spec = find_spec(operation)
     weights = {} if spec is None else spec.weights
-    if not callable(weights):
-        return weights.get(weight.name)
-    return next((found for known, found in weights(operation) if known is weight), None)
+    found = weights(operation) if callable(weights) else weights
+    if isinstance(found, Mapping):
+        return found.get(weight.name)
+    return next((letters for known, letters in found if known is weight), None)
 
 
 def find_obstacle(call):

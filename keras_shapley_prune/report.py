@@ -60,8 +60,8 @@ def compare(model, pruned):
         ValueError: If `pruned` does not have the layers of `model`.
     """
     channel_map = trace_channels(model)
-    before = _units_by_layer(channel_map)
-    after = _units_by_layer(trace_channels(pruned))
+    before = channel_map.count_produced()
+    after = trace_channels(pruned).count_produced()
     if before.keys() != after.keys():
         raise ValueError(
             "Arguments `model` and `pruned` should have layers of the same names. "
@@ -76,10 +76,3 @@ def compare(model, pruned):
     )
     print(comparison)
     return comparison
-
-
-def _units_by_layer(channel_map):
-    return {
-        operation.name: len(channel_map.layer_ids[operation]["o"])
-        for operation in channel_map.producers
-    }

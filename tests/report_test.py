@@ -32,14 +32,25 @@ def test_what_changed():
     assert comparison.locks == {"dense2": "model output"}
 
 
+def _count(network, name):
+    """Returns how many units a layer has, or how many of a part of it."""
+    name, _, part = name.partition("/")
+    layer = network.get_layer(name)
+    if part:
+        return getattr(layer, "num_key_value_heads", None) or layer.num_heads
+    layer = getattr(layer, "forward_layer", layer)
+    layer = getattr(layer, "output_dense", getattr(layer, "_output_dense", layer))
+    sizes = [getattr(layer, size, None) for size in ("filters", "units")]
+    return sizes[0] or sizes[1] or layer.kernel.shape[-1]
+
+
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_every_producer_is_listed_with_its_size_and_lock(builder):
     model, pruned = _pair(builder)
     comparison = compare(model, pruned)
     for name, (before, after) in comparison.units.items():
         for network, count in ((model, before), (pruned, after)):
-            layer = network.get_layer(name)
-            assert count == (getattr(layer, "filters", None) or layer.units)
+            assert count == _count(network, name)
     others = set(comparison.locks) - set(comparison.units)
     assert all(model.get_layer(name).weights for name in others)
     for name in set(comparison.locks) - others:
