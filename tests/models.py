@@ -402,11 +402,11 @@ def snapshot(model, inputs):
     }
 
 
-def check_masks(model, fractions=(0.3, 0.6), tolerance=1e-5):
+def check_masks(model, fractions=(0.3, 0.6), tolerance=1e-5, inputs=None):
     """Asserts masked == pruned, for masks of all examples and for one an example."""
     channel_map = trace_channels(model)
     assert channel_map.groups, channel_map.lock_reasons()
-    inputs = inputs_of(model, num_examples=3)
+    inputs = inputs_of(model, num_examples=3) if inputs is None else inputs
     original = outputs_of(model, inputs)
     for fraction in fractions:
         keep = random_keep(channel_map, fraction)

@@ -143,14 +143,29 @@ def test_what_is_not_exact_is_locked(layer, words):
     assert words in trace_channels(_model(layer())).lock_reasons()["rnn"]
 
 
-def test_stateful_layers_and_masks_of_time_steps_are_locked():
+def test_stateful_layers_are_locked():
     inputs = keras.Input((5, 3), batch_size=2)
-    x = layers.LSTM(4, stateful=True, name="stateful", return_sequences=True)(inputs)
-    x = layers.GRU(4, name="masked")(layers.Masking()(x))
+    x = layers.LSTM(4, stateful=True, name="stateful")(inputs)
     model = keras.Model(inputs, layers.Dense(2)(x))
-    reasons = trace_channels(model).lock_reasons()
-    assert "is stateful" in reasons["stateful"]
-    assert "mask of time steps" in reasons["masked"]
+    assert "is stateful" in trace_channels(model).lock_reasons()["stateful"]
+
+
+@pytest.mark.parametrize("return_sequences", [False, True])
+@pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU, layers.SimpleRNN])
+def test_steps_that_are_masked_are_skipped(kind, return_sequences):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(9, 4, mask_zero=True)(inputs)
+    x = layers.Bidirectional(kind(5, return_sequences=True), name="both")(x)
+    x = kind(6, return_sequences=return_sequences, name="last")(x)
+    model = models.randomize(keras.Model(inputs, layers.Dense(3)(x)))
+    assert {g.name for g in trace_channels(model).groups} == {"both", "last"}
+    words = np.random.default_rng(0).integers(1, 9, (3, 6)).astype("int32")
+    skipped = words.copy()
+    skipped[0, 2:] = skipped[1, :2] = 0
+    outputs = (models.outputs_of(model, x) for x in (words, skipped))
+    assert models.relative_difference(*outputs) > 0.01
+    models.check_masks(model, inputs=skipped)
 
 
 def test_a_state_that_is_an_input_locks_the_units():
@@ -164,7 +179,7 @@ def _reader():
     """A small classifier of sequences of words, and data for it."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input((7,), dtype="int32")
-    x = layers.Embedding(20, 6)(inputs)
+    x = layers.Embedding(20, 6, mask_zero=True)(inputs)
     x = layers.Bidirectional(layers.LSTM(6, return_sequences=True), name="both")(x)
     x = layers.GRU(8, name="gru")(x)
     x = layers.Dense(6, activation="relu", name="hidden")(x)

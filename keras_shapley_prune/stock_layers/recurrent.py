@@ -1,5 +1,6 @@
 """Recurrent layers: hidden units, which must not feed back when they are not there."""
 
+import keras
 import numpy as np
 from keras import layers, ops
 from keras.ops import convert_to_numpy
@@ -9,7 +10,6 @@ from keras_shapley_prune.channel_map import INSIDE
 from keras_shapley_prune.layer_specs import GATES, SPECS, LayerSpec
 from keras_shapley_prune.masks import Mask
 from keras_shapley_prune.stock_layers.call_arguments import name_arguments
-from keras_shapley_prune.stock_layers.time_masks import find_time_mask
 
 _NUM_GATES = {layers.LSTM: 4, layers.GRU: 3, layers.SimpleRNN: 1}
 
@@ -27,9 +27,9 @@ def _flow(call, channels):
     channels.consume(call, 0)
     units = channels.produce(call, "u", _directions(operation)[0].units)
     channels.enclose(call, units, passing=True)
-    for tensor in call.inputs[1:]:
+    for state in keras.tree.flatten(name_arguments(call).get("initial_state", [])):
         reason = f"`{operation.name}` joins it with channels"
-        channels.tie(units, channels.ids(tensor), reason)
+        channels.tie(units, channels.ids(state), reason)
     outputs = [units] * len(call.outputs)
     # Both directions lose the same units: Keras builds them with the same number.
     if getattr(operation, "merge_mode", None) == "concat":
@@ -71,12 +71,12 @@ def _unfit(call):
         for name in ("activation", "recurrent_activation"):
             if getattr(layer, name, None) not in {*ELEMENTWISE, None}:
                 return f"has a {name} that may mix channels"
-    named = name_arguments(call)
-    if "mask" in named:
-        return "is given a mask of time steps"
-    if len(directions) > 1 and "initial_state" in named:
+    states = keras.tree.flatten(name_arguments(call).get("initial_state", []))
+    if len(directions) > 1 and states:
         return "is given initial states"
-    return find_time_mask(call)
+    if not all(isinstance(state, keras.KerasTensor) for state in states):
+        return "is given initial states that are constants"
+    return None
 
 
 class _MaskedCell:
@@ -101,7 +101,7 @@ class _MaskedCell:
     __call__ = call
 
 
-def _mask_direction(layer, mask, sequences, initial_state=None):
+def _mask_direction(layer, mask, sequences, initial_state=None, steps=None):
     options = ("return_sequences", "return_state", "go_backwards", "unroll")
     masked = layers.RNN(
         _MaskedCell(layer.cell, mask),
@@ -110,7 +110,7 @@ def _mask_direction(layer, mask, sequences, initial_state=None):
         name=layer.name,
         **{name: getattr(layer, name) for name in options},
     )
-    return masked(sequences, initial_state=initial_state)
+    return masked(sequences, initial_state=initial_state, mask=steps)
 
 
 def _mask_states(layer, masks, sequences, initial_state=None, **options):
@@ -118,16 +118,18 @@ def _mask_states(layer, masks, sequences, initial_state=None, **options):
     if INSIDE not in masks:
         return layer(sequences, initial_state=initial_state, **options)
     # What is masked in a loop cannot be watched.
-    mask = Mask(masks[INSIDE].values)
-    return _mask_direction(layer, mask, sequences, initial_state)
+    mask, steps = Mask(masks[INSIDE].values), options.get("mask")
+    return _mask_direction(layer, mask, sequences, initial_state, steps)
 
 
 def _mask_directions(layer, masks, sequences, **options):
     """The masked form of `Bidirectional`."""
     if INSIDE not in masks:
         return layer(sequences, **options)
-    mask = Mask(masks[INSIDE].values)
-    both = [_mask_direction(x, mask, sequences) for x in _directions(layer)]
+    mask, steps = Mask(masks[INSIDE].values), options.get("mask")
+    both = [
+        _mask_direction(x, mask, sequences, steps=steps) for x in _directions(layer)
+    ]
     states = ()
     if layer.return_state:
         states = (*both[0][1:], *both[1][1:])
