@@ -158,6 +158,17 @@ def test_what_masks_the_attention_is_locked():
     assert "mask" in reasons
 
 
+def test_an_attention_mask_may_be_an_input():
+    keras.utils.set_random_seed(0)
+    inputs, mask = keras.Input((6, 4)), keras.Input((6, 6))
+    x = layers.Dense(8, activation="tanh")(inputs)
+    x = layers.MultiHeadAttention(4, 3)(x, x, attention_mask=mask)
+    model = models.randomize(keras.Model([inputs, mask], layers.Dense(3)(x)))
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(3, 6, 4)), generator.integers(0, 2, (3, 6, 6))
+    models.check_masks(model, inputs=[v.astype("float32") for v in values])
+
+
 def _transformer():
     """A small ViT, and data for it."""
     keras.utils.set_random_seed(0)
