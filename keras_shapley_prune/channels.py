@@ -87,6 +87,13 @@ class ChannelTracer:
         """Returns the unit ids at the last axis of a symbolic tensor."""
         return self._ids[tensor]
 
+    def letters(self, operation):
+        """Returns the unit ids of the axes of an operation's weights, a dict.
+
+        `None` if it has not been traced yet.
+        """
+        return self._layer_ids.get(operation)
+
     def consume(self, call, position):
         """Marks that `call` mixes the channels of its input at `position`."""
         ids = self.ids(call.inputs[position])
@@ -123,12 +130,12 @@ class ChannelTracer:
                 self._locks.setdefault(int(unit), reason)
 
     def lock_all(self, call, reason):
-        """Locks whatever a call reads and returns ids of no unit for its outputs."""
+        """Locks whatever a call reads and returns ids of no unit for each output."""
         for tensor in call.inputs:
             self.lock(self.ids(tensor), reason)
         for tensor in call.outputs:
             self._ids[tensor] = _fixed(tensor)
-        return self._ids[call.outputs[0]] if call.outputs else []
+        return [self._ids[tensor] for tensor in call.outputs]
 
     def _find(self, unit):
         while self._parents[unit] != unit:
@@ -150,15 +157,16 @@ class ChannelTracer:
 
         sites = {site: renumber(ids) for site, ids in self._sites.items()}
         produced = {op: renumber(ids) for op, ids in self._produced.items()}
+        carried = {tensor: renumber(ids) for tensor, ids in self._ids.items()}
         locks = {}
         for unit, reason in self._locks.items():
             locks.setdefault(int(renumber(unit)), reason)
         return ChannelMap(
             graph=self._graph,
             num_units=len(numbers),
-            groups=_group_units(self._graph, produced, sites, locks),
+            groups=_group_units(self._graph, produced, sites, locks, carried),
             locks=locks,
-            ids={tensor: renumber(ids) for tensor, ids in self._ids.items()},
+            ids=carried,
             layer_ids={
                 operation: {letter: renumber(ids) for letter, ids in letters.items()}
                 for operation, letters in self._layer_ids.items()
@@ -174,9 +182,16 @@ def _fixed(tensor):
     return np.full((tensor.shape[-1] or 0) if tensor.shape else 0, FIXED)
 
 
-def _group_units(graph, produced, sites, locks):
-    """Gathers the units that have the same producers into groups."""
-    producers, consumers = {}, {}
+def _group_units(graph, produced, sites, locks, carried):
+    """Gathers the units that have the same producers into groups.
+
+    Units that are carried by different tensors, such as the parts of a split, are in
+    different groups: of each group one stays, so of each tensor a channel stays.
+    """
+    producers, consumers, carriers = {}, {}, {}
+    for number, ids in enumerate(carried.values()):
+        for unit in np.unique(ids[ids != FIXED]):
+            carriers.setdefault(unit, []).append(number)
     for operation, ids in produced.items():
         for unit in np.unique(ids):
             producers.setdefault(unit, []).append(operation.name)
@@ -186,9 +201,10 @@ def _group_units(graph, produced, sites, locks):
     members = {}
     for unit, names in sorted(producers.items()):
         if unit not in locks:
-            members.setdefault(tuple(names), []).append(unit)
+            key = tuple(names), tuple(carriers[unit])
+            members.setdefault(key, []).append(unit)
     groups, taken = [], set()
-    for names, units in members.items():
+    for (names, _), units in members.items():
         name, suffix = names[0], 2
         while name in taken:
             name, suffix = f"{names[0]}#{suffix}", suffix + 1

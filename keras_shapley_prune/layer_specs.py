@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 import keras
 
 from keras_shapley_prune.flows import FLOWS
-from keras_shapley_prune.linear_forms import LinearForm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,27 +19,27 @@ class LayerSpec:
         size: The config entry that counts the output channels (a string), or a
             callable `fn(config, kept)` that changes the config in place, where
             `kept` is a dict: letter -> boolean array, or `None`.
+        arguments: Callable `fn(args, kwargs, kept)` that returns what the smaller
+            operation is to be called with, or `None` if that does not depend on the
+            number of channels.
         weights: Dict: weight name -> one letter an axis, aligned to the right.
             `"i"` is the input's channels, `"o"` the output's, `"."` an axis that is
-            left alone.
+            left alone. Or a callable `fn(operation)` that returns one.
         letters: Callable `fn(call, ids)` that returns a dict of other letters ->
             unit ids. `ids` is the dict of `"i"` and `"o"`.
         unfit: Callable `fn(call)` that returns why this very call cannot be pruned
             exactly (a string), or `None` if it can.
-        linear_form: The `LinearForm` class of a layer that is linear up to its
-            activation, else `None`.
+        linear_form: Callable `fn(operation)` that returns the `LinearForm` of a layer
+            that is linear up to its activation, or `None`.
     """
 
     flow: Callable
     size: str | Callable | None = None
-    weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    arguments: Callable | None = None
+    weights: Mapping[str, str] | Callable = dataclasses.field(default_factory=dict)
     letters: Callable = lambda call, ids: {}
     unfit: Callable = lambda call: None
-    linear_form: type[LinearForm] | None = None
-
-
-_SPECS = {}
-_OPERATION_SPECS = {}
+    linear_form: Callable = lambda operation: None
 
 
 SPECS = {}  # layer class -> LayerSpec
@@ -113,6 +112,12 @@ def find_spec(operation):
     return SPECS.get(kind)
 
 
+def find_weight_axes(operation):
+    """Returns a dict: weight name -> the letters of its axes, see `LayerSpec`."""
+    weights = find_spec(operation).weights
+    return weights(operation) if callable(weights) else weights
+
+
 def find_obstacle(call):
     """Returns why a call cannot be pruned exactly, or `None` if it can."""
     operation = call.operation
@@ -120,20 +125,28 @@ def find_obstacle(call):
     kind = type(operation).__name__
     if spec is None:
         return f"{kind} is not a registered layer"
-    if getattr(operation, "data_format", None) == "channels_first":
-        return f"{kind} has data_format='channels_first'"
-    unknown = {v.name for v in getattr(operation, "weights", ())} - set(spec.weights)
-    if unknown:
-        return f"{kind} has unknown weights {sorted(unknown)}"
+    if _data_format(operation) == "channels_first":
+        return (
+            f"{kind} has data_format='channels_first', and channels are followed on "
+            "the last axis only"
+        )
     unfit = spec.unfit(call)
-    return unfit and f"{kind} {unfit}"
+    if unfit:
+        return f"{kind} {unfit}"
+    names = {weight.name for weight in getattr(operation, "weights", ())}
+    unknown = sorted(names - set(find_weight_axes(operation)))
+    return f"{kind} has unknown weights {unknown}" if unknown else None
 
 
 def find_linear_form(operation):
     """Returns the `LinearForm` of a layer that mixes channels, or `None`."""
     spec = find_spec(operation)
-    if spec is None or spec.linear_form is None:
+    if spec is None or _data_format(operation) == "channels_first":
         return None
-    last = getattr(operation, "data_format", None) != "channels_first"
-    plain = last and getattr(operation, "groups", 1) == 1
-    return spec.linear_form(operation) if plain else None
+    return spec.linear_form(operation)
+
+
+def _data_format(operation):
+    """Returns the data format; raw operations may leave it to Keras's setting."""
+    data_format = getattr(operation, "data_format", "channels_last")
+    return data_format or keras.config.image_data_format()

@@ -202,13 +202,16 @@ def randomize(model, seed=0):
     generator = np.random.default_rng(seed)
     for weight in model.weights:
         value = generator.normal(size=weight.shape)
-        if weight.name in ("moving_variance", "gamma"):
+        if weight.name in ("moving_variance", "variance", "gamma"):
             value = generator.uniform(0.5, 1.5, size=weight.shape)
         elif weight.name in ("kernel", "depthwise_kernel", "pointwise_kernel"):
             value *= np.sqrt(2 / np.prod(weight.shape[:-1]))
         else:
             value *= 0.3
         weight.assign(value)
+    for layer in model.layers:
+        if isinstance(layer, layers.Normalization):
+            layer.finalize_state()
     return model
 
 

@@ -31,28 +31,54 @@ def fit_matrix(repairer, form, calls, can_shift):
         Float array, shape `(num_outputs,)`: the bias to go with it.
     """
     stays = repairer.columns_left(form, calls[0])
+    prior, blocks = form.matrix, form.blocks
+    matrix, bias = np.zeros(prior.shape), np.zeros(prior.shape[1])
+    grams = None
+    if np.count_nonzero(stays) <= MAX_COLUMNS:  # one pass over the data for all blocks
+        data = LayerData(repairer, calls, _rows_at(form, np.flatnonzero(stays)))
+        grams = _collect(data)
+        for gram in grams:
+            _check_finite(gram.xx, calls)
+    for columns, outputs in blocks:
+        columns = columns[stays[columns]]
+        block = np.ix_(columns, outputs)
+        if grams is not None:
+            places = (np.cumsum(stays) - 1)[columns]
+            pair = [gram.select(places, outputs) for gram in grams]
+            fitted = _fit_grams(*pair, prior[block], can_shift, repairer.ridge)
+        else:
+            data = LayerData(
+                repairer,
+                calls,
+                _rows_at(form, columns),
+                MAX_BYTES // (4 * len(matrix)),
+                outputs if len(blocks) > 1 else None,
+            )
+            fitted = fit_wide(data, prior[block], can_shift, repairer.ridge)
+        matrix[block], bias[outputs] = fitted
+    _check_finite(matrix, calls)
+    form.assign(matrix)
+    return bias
 
-    def rows_left(inputs):
+
+def _rows_at(form, columns):
+    """Returns the function that makes a layer's rows, with some columns only."""
+
+    def rows_of(inputs):
         rows = form.rows(inputs)
-        return rows if stays.all() else tf.boolean_mask(rows, stays, axis=2)
+        whole = len(columns) == rows.shape[-1]
+        return rows if whole else tf.gather(rows, columns, axis=2)
 
-    prior, ridge = form.matrix[stays], repairer.ridge
-    matrix = np.zeros(form.matrix.shape)
-    if len(prior) > MAX_COLUMNS:
-        data = LayerData(repairer, calls, rows_left, MAX_BYTES // (4 * len(matrix)))
-        matrix[stays], bias = fit_wide(data, prior, can_shift, ridge)
-        _check_finite(matrix, calls)
-        form.assign(matrix)
-        return bias
-    rest, held_out = _collect(LayerData(repairer, calls, rows_left))
-    _check_finite(rest.xx, calls)
-    _check_finite(held_out.xx, calls)
+    return rows_of
+
+
+def _fit_grams(rest, held_out, prior, can_shift, ridge):
+    """Returns the weights and the bias that fit second moments best."""
     if ridge is None:
         ridge = choose_ridge(rest, held_out, prior, can_shift)
     mean_x, mean_y, xx, xy, _ = (rest + held_out).covariances(can_shift)
-    matrix[stays] = solve_towards(xx, xy, prior, ridge)
-    form.assign(matrix)
-    return mean_y - mean_x @ matrix[stays]
+    weights = solve_towards(xx, xy, prior, ridge)
+    return weights, mean_y - mean_x @ weights
 
 
 def collect_at(repairer, call, position, max_columns):
@@ -69,14 +95,14 @@ def collect_at(repairer, call, position, max_columns):
         max_columns: Integer.
 
     Returns:
-        Tuple of a `Gram`, the weights it belongs to, and the channel of the input that
-        each column comes from.
+        Tuple of a `Gram`, the weights it belongs to, the channel of the input that
+        each column comes from, and the blocks of the weights, see `LinearForm`.
     """
     form = find_linear_form(call.operation)
     if form is not None and len(form.channel_of) <= max_columns:
         rest, held_out = _collect(LayerData(repairer, [call], form.rows))
         _check_finite((rest + held_out).xx, [call])
-        return rest + held_out, form.matrix, form.channel_of
+        return rest + held_out, form.matrix, form.channel_of, form.blocks
     channels = np.arange(call.inputs[position].shape[-1])
     weights = np.eye(len(channels))
     if form is not None:
@@ -89,7 +115,7 @@ def collect_at(repairer, call, position, max_columns):
         target = to_rows(before[repairer.twin(call).inputs[position]])
         rows, target = _thin_out([rows, target], repairer.num_examples)
         gram.add(rows, tf.matmul(target, tf.constant(weights, tf.float32)))
-    return gram, weights, channels
+    return gram, weights, channels, [(channels, np.arange(weights.shape[1]))]
 
 
 def fit_bias(repairer, form, calls):
@@ -97,7 +123,7 @@ def fit_bias(repairer, form, calls):
 
     Args:
         repairer: The `Repairer`, at the first of the calls.
-        form: The `LinearForm` of the layer, `None` for a `DepthwiseConv2D`.
+        form: The `LinearForm` of the layer, `None` for a depthwise one.
         calls: List of its calls.
     """
     wanted, seen, count = 0.0, 0.0, 0
@@ -146,10 +172,11 @@ class LayerData:
         rows_of: Callable: input tensor -> rows, `(batch, positions, columns)`.
         max_rows: Integer, how many are made at a time, or `None`. A single example
             may have more.
+        outputs: Integer array, which outputs of the layer to fit, or `None` for all.
     """
 
-    def __init__(self, repairer, calls, rows_of, max_rows=None):
-        self._repairer, self._calls = repairer, calls
+    def __init__(self, repairer, calls, rows_of, max_rows=None, outputs=None):
+        self._repairer, self._calls, self._outputs = repairer, calls, outputs
         self._rows_of, self._max_rows = rows_of, max_rows
         self._wanted = find_linear_form(repairer.twin(calls[0]).operation)
         self._lacking = {
@@ -169,6 +196,8 @@ class LayerData:
         for call, before, after, pieces in self._batches():
             target = self._wanted.apply(before[self._repairer.twin(call).inputs[0]])
             target = to_rows(target + self._lacking[call](before, after))
+            if self._outputs is not None:
+                target = tf.gather(target, self._outputs, axis=-1)
             for examples, held_out in pieces:
                 rows = self._rows_of(after[call.inputs[0]][examples])
                 pair = [rows, target[examples]]

@@ -10,7 +10,9 @@ from keras_shapley_prune.stock_layers import (
     elementwise,
     joins,
     normalizations,
-    raw_operations,
+    raw_elementwise,
+    raw_shaping,
+    spatial,
 )
 
 __all__ = [
@@ -19,5 +21,7 @@ __all__ = [
     "elementwise",
     "joins",
     "normalizations",
-    "raw_operations",
+    "raw_elementwise",
+    "raw_shaping",
+    "spatial",
 ]
