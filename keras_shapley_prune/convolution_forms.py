@@ -60,7 +60,7 @@ class ConvolutionForm(LinearForm):
             margins = [find_same_padding(*window) for window in windows]
         return [(0, 0), *margins, (0, 0)]
 
-    def _apply_kernel(self, inputs):
+    def apply_kernel(self, inputs):
         operation, padding = self.operation, self.operation.padding
         if padding == "causal":
             inputs, padding = tf.pad(inputs, self._margins(inputs)), "valid"
@@ -114,7 +114,7 @@ class SeparableForm(LinearForm):
             data_format=operation.data_format,
         )
 
-    def _apply_kernel(self, inputs):
+    def apply_kernel(self, inputs):
         return keras.ops.conv(
             self._depthwise(inputs), self._float_kernel(), padding="valid"
         )
@@ -152,7 +152,7 @@ class TransposedForm(LinearForm):
         reach = (operation.kernel_size[axis] - 1) * operation.dilation_rate[axis] + 1
         return max((length - 1) * operation.strides[axis] + reach - output, 0) // 2
 
-    def _apply_kernel(self, inputs):
+    def apply_kernel(self, inputs):
         operation = self.operation
         return keras.ops.conv_transpose(
             inputs,

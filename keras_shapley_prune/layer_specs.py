@@ -126,10 +126,7 @@ def find_obstacle(call):
     if spec is None:
         return f"{kind} is not a registered layer"
     if _data_format(operation) == "channels_first":
-        return (
-            f"{kind} has data_format='channels_first', and channels are followed on "
-            "the last axis only"
-        )
+        return _describe_channels_first(kind)
     unfit = spec.unfit(call)
     if unfit:
         return f"{kind} {unfit}"
@@ -144,6 +141,13 @@ def find_linear_form(operation):
     if spec is None or _data_format(operation) == "channels_first":
         return None
     return spec.linear_form(operation)
+
+
+def _describe_channels_first(kind):
+    reason = f"{kind} has data_format='channels_first'; only the last axis is followed"
+    if keras.config.image_data_format() != "channels_first":
+        return reason
+    return f"{reason}, keras.config.image_data_format() is another"
 
 
 def _data_format(operation):

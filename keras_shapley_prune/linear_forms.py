@@ -64,10 +64,14 @@ class LinearForm:
             Float32 tensor, shape `(batch, ..., num_outputs)`: what the layer returns
             before its activation.
         """
-        outputs = self._apply_kernel(tf.cast(inputs, tf.float32))
+        outputs = self.apply_kernel(tf.cast(inputs, tf.float32))
         if not has_bias(self.operation):
             return outputs
         return outputs + tf.cast(self.operation.bias, tf.float32)
+
+    def apply_kernel(self, inputs):
+        """Returns `rows(inputs) @ matrix` the fast way, for float32 inputs."""
+        raise NotImplementedError
 
     def activate(self, outputs):
         """Returns what the layer returns, given what it has before its activation."""
@@ -98,7 +102,7 @@ class DenseForm(LinearForm):
     def rows(self, inputs):
         return to_rows(inputs)
 
-    def _apply_kernel(self, inputs):
+    def apply_kernel(self, inputs):
         return tf.matmul(inputs, self._float_kernel())
 
 
@@ -123,7 +127,7 @@ class EinsumForm(LinearForm):
         columns = len(self.channel_of)
         return tf.reshape(inputs, [-1, math.prod(positions), columns])
 
-    def _apply_kernel(self, inputs):
+    def apply_kernel(self, inputs):
         return tf.einsum(self._axes.equation, inputs, self._float_kernel())
 
     def _order(self):

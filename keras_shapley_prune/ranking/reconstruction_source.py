@@ -12,7 +12,8 @@ from keras_shapley_prune.ranking.ranker import rank_groups
 from keras_shapley_prune.ranking.reconstruction import ReconstructionGame
 from keras_shapley_prune.ranking.staging import Staging, count_legs
 from keras_shapley_prune.ranking.table import SampleTable
-from keras_shapley_prune.repair.fits import ROWS_A_COLUMN, collect_at
+from keras_shapley_prune.repair.fits import collect_at
+from keras_shapley_prune.repair.layer_data import ROWS_A_COLUMN
 
 MAX_COLUMNS = 2400  # of a layer whose taps are told apart
 _FLOPS_A_SECOND = 2e10

@@ -1,6 +1,6 @@
 """Fits of one layer of a pruned network to what it returns in the original."""
 
-import math
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -8,12 +8,11 @@ import tensorflow as tf
 from keras_shapley_prune.layer_specs import find_linear_form
 from keras_shapley_prune.linear_forms import to_rows
 from keras_shapley_prune.repair.gram import Gram
+from keras_shapley_prune.repair.layer_data import LayerData, thin_out
 from keras_shapley_prune.repair.ridge import choose_ridge, solve_towards
 from keras_shapley_prune.repair.scales import apply_depthwise
-from keras_shapley_prune.repair.targets import SkipCompensation
 from keras_shapley_prune.repair.wide_layers import fit_wide
 
-ROWS_A_COLUMN = 64  # more positions than that tell a fit nothing new
 MAX_COLUMNS = 4608  # that a Gram is made for: 3 x 3 taps of 512 channels
 MAX_BYTES = 2**28  # of the rows of a wider layer that are made at a time
 
@@ -31,30 +30,27 @@ def fit_matrix(repairer, form, calls, can_shift):
         Float array, shape `(num_outputs,)`: the bias to go with it.
     """
     stays = repairer.columns_left(form, calls[0])
-    prior, blocks = form.matrix, form.blocks
+    prior, columns_of = form.matrix, np.flatnonzero(stays)
     matrix, bias = np.zeros(prior.shape), np.zeros(prior.shape[1])
-    grams = None
-    if np.count_nonzero(stays) <= MAX_COLUMNS:  # one pass over the data for all blocks
-        data = LayerData(repairer, calls, _rows_at(form, np.flatnonzero(stays)))
-        grams = _collect(data)
-        for gram in grams:
-            _check_finite(gram.xx, calls)
-    for columns, outputs in blocks:
-        columns = columns[stays[columns]]
+    blocks = [(columns[stays[columns]], outputs) for columns, outputs in form.blocks]
+    max_rows = MAX_BYTES // (4 * len(matrix))
+    wide = max(len(columns) for columns, _ in blocks) > MAX_COLUMNS
+    if not wide:  # one pass over the data for all blocks
+        places = [((np.cumsum(stays) - 1)[columns], o) for columns, o in blocks]
+        many = len(columns_of) > MAX_COLUMNS
+        rows_of = _rows_at(form, columns_of)
+        data = LayerData(repairer, calls, rows_of, max_rows if many else None)
+        grams = _collect(data, places)
+    for number, (columns, outputs) in enumerate(blocks):
         block = np.ix_(columns, outputs)
-        if grams is not None:
-            places = (np.cumsum(stays) - 1)[columns]
-            pair = [gram.select(places, outputs) for gram in grams]
-            fitted = _fit_grams(*pair, prior[block], can_shift, repairer.ridge)
-        else:
-            data = LayerData(
-                repairer,
-                calls,
-                _rows_at(form, columns),
-                MAX_BYTES // (4 * len(matrix)),
-                outputs if len(blocks) > 1 else None,
-            )
+        if wide:
+            rows_of, some = _rows_at(form, columns), outputs if blocks[1:] else None
+            data = LayerData(repairer, calls, rows_of, max_rows, some)
             fitted = fit_wide(data, prior[block], can_shift, repairer.ridge)
+        else:
+            for gram in grams[number]:
+                _check_finite(gram.xx, calls)
+            fitted = _fit_grams(*grams[number], prior[block], can_shift, repairer.ridge)
         matrix[block], bias[outputs] = fitted
     _check_finite(matrix, calls)
     form.assign(matrix)
@@ -100,7 +96,7 @@ def collect_at(repairer, call, position, max_columns):
     """
     form = find_linear_form(call.operation)
     if form is not None and len(form.channel_of) <= max_columns:
-        rest, held_out = _collect(LayerData(repairer, [call], form.rows))
+        ((rest, held_out),) = _collect(LayerData(repairer, [call], form.rows))
         _check_finite((rest + held_out).xx, [call])
         return rest + held_out, form.matrix, form.channel_of, form.blocks
     channels = np.arange(call.inputs[position].shape[-1])
@@ -113,7 +109,7 @@ def collect_at(repairer, call, position, max_columns):
     for _, before, after in repairer.passes([call]):
         rows = to_rows(after[call.inputs[position]])
         target = to_rows(before[repairer.twin(call).inputs[position]])
-        rows, target = _thin_out([rows, target], repairer.num_examples)
+        rows, target = thin_out([rows, target], repairer.num_examples)
         gram.add(rows, tf.matmul(target, tf.constant(weights, tf.float32)))
     return gram, weights, channels, [(channels, np.arange(weights.shape[1]))]
 
@@ -161,81 +157,33 @@ def estimate_statistics(repairer, calls):
     normalization.moving_variance.assign(np.maximum(squares / count - mean**2, 0))
 
 
-class LayerData:
-    """What a linear layer reads and what it should return, as rows, batch by batch.
-
-    Every fifth example is held out.
-
-    Args:
-        repairer: The `Repairer`, at the first of the calls.
-        calls: List of calls of the layer.
-        rows_of: Callable: input tensor -> rows, `(batch, positions, columns)`.
-        max_rows: Integer, how many are made at a time, or `None`. A single example
-            may have more.
-        outputs: Integer array, which outputs of the layer to fit, or `None` for all.
-    """
-
-    def __init__(self, repairer, calls, rows_of, max_rows=None, outputs=None):
-        self._repairer, self._calls, self._outputs = repairer, calls, outputs
-        self._rows_of, self._max_rows = rows_of, max_rows
-        self._wanted = find_linear_form(repairer.twin(calls[0]).operation)
-        self._lacking = {
-            call: SkipCompensation(*repairer.graphs, repairer.twin(call))
-            for call in calls
-        }
-
-    def rows(self):
-        """Yields rows, and a boolean array of which examples are held out."""
-        for call, _, after, pieces in self._batches():
-            for examples, held_out in pieces:
-                rows = self._rows_of(after[call.inputs[0]][examples])
-                yield _thin_out([rows], self._repairer.num_examples)[0], held_out
-
-    def pairs(self):
-        """Yields rows, their targets and which examples are held out."""
-        for call, before, after, pieces in self._batches():
-            target = self._wanted.apply(before[self._repairer.twin(call).inputs[0]])
-            target = to_rows(target + self._lacking[call](before, after))
-            if self._outputs is not None:
-                target = tf.gather(target, self._outputs, axis=-1)
-            for examples, held_out in pieces:
-                rows = self._rows_of(after[call.inputs[0]][examples])
-                pair = [rows, target[examples]]
-                yield *_thin_out(pair, self._repairer.num_examples), held_out
-
-    def _batches(self):
-        """Yields what `Repairer.passes` does, and the examples to be read at a time."""
-        first = 0
-        for call, before, after in self._repairer.passes(self._calls):
-            inputs = after[call.inputs[0]]
-            count = size = len(inputs)
-            if self._max_rows is not None:
-                shape = call.operation.compute_output_shape(tuple(inputs.shape))
-                size = max(self._max_rows // math.prod(shape[1:-1]), 1)
-            held_out = (first + np.arange(count)) % 5 == 0
-            first = (first + count) % self._repairer.num_examples  # then the next call
-            pieces = [slice(start, start + size) for start in range(0, count, size)]
-            yield call, before, after, [(piece, held_out[piece]) for piece in pieces]
-
-
-def _collect(data):
+def _collect(data, blocks=None):
     """Returns second moments of what a layer reads with what it should return.
 
     Args:
         data: A `LayerData`.
+        blocks: List of `(columns, outputs)`: integer arrays, or `None` for one of all.
 
     Returns:
-        Tuple of two `Gram`s: of four fifths of the examples, and of the rest.
+        List of tuples of two `Gram`s, one a block: of four fifths of the examples, and
+        of the rest.
     """
     grams = None
     for rows, target, held_out in data.pairs():
         if grams is None:
-            shape = int(rows.shape[-1]), int(target.shape[-1])
-            grams = Gram(*shape), Gram(*shape)
-        for gram, chosen in zip(grams, (~held_out, held_out), strict=True):
-            if chosen.any():
-                examples = np.flatnonzero(chosen)
-                gram.add(tf.gather(rows, examples), tf.gather(target, examples))
+            sizes = int(rows.shape[-1]), int(target.shape[-1])
+            blocks = blocks or [tuple(map(np.arange, sizes))]
+            shapes = [(len(columns), len(outputs)) for columns, outputs in blocks]
+            grams = [(Gram(*shape), Gram(*shape)) for shape in shapes]
+        for part, chosen in enumerate((~held_out, held_out)):
+            if not chosen.any():
+                continue
+            examples = np.flatnonzero(chosen)
+            some = tf.gather(rows, examples), tf.gather(target, examples)
+            for pair, block in zip(grams, blocks, strict=True):
+                whole = len(block[0]) == sizes[0] and len(block[1]) == sizes[1]
+                taken = some if whole else map(partial(tf.gather, axis=-1), some, block)
+                pair[part].add(*taken)
     return grams
 
 
@@ -246,18 +194,3 @@ def _check_finite(array, calls):
             "values that are not, in what layer "
             f"{calls[0].operation.name!r} reads"
         )
-
-
-def _thin_out(tensors, num_examples):
-    """Returns as many random positions of each example as a fit needs.
-
-    Args:
-        tensors: List of tensors, shape `(batch, positions, ...)`, the rows first.
-        num_examples: Integer.
-    """
-    _, positions, columns = tensors[0].shape
-    wanted = -(-ROWS_A_COLUMN * columns // num_examples)
-    if wanted >= positions:
-        return tensors
-    chosen = np.random.default_rng(0).permutation(positions)[:wanted]
-    return [tf.gather(tensor, chosen, axis=1) for tensor in tensors]

@@ -70,26 +70,6 @@ class Gram:
         sums = {name: getattr(self, name) + getattr(other, name) for name in names}
         return Gram(self.num_columns, self.num_outputs, **sums)
 
-    def select(self, columns, outputs):
-        """Returns the sums of some columns and outputs.
-
-        Args:
-            columns: Integer array.
-            outputs: Integer array.
-        """
-        if len(columns) == self.num_columns and len(outputs) == self.num_outputs:
-            return self
-        return Gram(
-            len(columns),
-            len(outputs),
-            self.count,
-            self.sum_x[columns],
-            self.sum_y[outputs],
-            self.xx[np.ix_(columns, columns)],
-            self.xy[np.ix_(columns, outputs)],
-            self.yy[outputs],
-        )
-
     def covariances(self, centred=True):
         """Returns means and covariances; 0 for what is constant up to rounding.
 

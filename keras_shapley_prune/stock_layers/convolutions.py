@@ -34,13 +34,19 @@ def _multiply(call, ids):
     return {"m": np.repeat(ids["i"], call.operation.depth_multiplier)}
 
 
+def _find_form(operation):
+    """Returns no form where each group has one channel: that is depthwise."""
+    alone = operation.groups > 1 and operation.kernel.shape[-2] == 1
+    return None if alone else ConvolutionForm(operation)
+
+
 for name in "Conv1D Conv2D Conv3D".split():
     SPECS[getattr(layers, name)] = LayerSpec(
         mix_groups,
         size=_resize_groups,
         weights={"kernel": "go", "bias": "o"},
         letters=_one_group,
-        linear_form=ConvolutionForm,
+        linear_form=_find_form,
     )
 for name in "Conv1DTranspose Conv2DTranspose Conv3DTranspose".split():
     SPECS[getattr(layers, name)] = LayerSpec(

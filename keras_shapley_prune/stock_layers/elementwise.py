@@ -23,6 +23,8 @@ def _alpha_axis(call, ids):
 def _constants_of_other_axes(call):
     """Constants have to be numbers, or one for each channel."""
     operation, width = call.operation, call.inputs[0].shape[-1]
+    if keras.config.image_data_format() == "channels_first":
+        width = 1  # an array is for the first axis then
     for value in (operation.scale, operation.offset):
         if np.ndim(value) > 1 or np.size(value) not in (1, width):
             return "has an array of constants that are not one a channel"

@@ -37,11 +37,11 @@ def _several_tensors(call):
     return "has tensors of weights" if len(call.inputs) > 1 else None
 
 
-for name in """All Amax Amin Any Argmax Argmin Argsort ArraySplit CountNonzero Cumprod Cumsum Diff
-        Flip Logsumexp Max Mean Median Min Moments Nanargmax Nanargmin Nancumprod
-        Nancumsum Nanmax Nanmean Nanmedian Nanmin Nanprod Nanquantile Nanpercentile
-        Nanstd Nansum Nanvar Norm Percentile Prod Ptp Quantile Roll Sort Std Sum
-        Trapezoid Unstack Var""".split():
+for name in """All Amax Amin Any Argmax Argmin Argsort ArraySplit CountNonzero Cumprod
+        Cumsum Diff Flip Logsumexp Max Mean Median Min Moments Nanargmax Nanargmin
+        Nancumprod Nancumsum Nanmax Nanmean Nanmedian Nanmin Nanpercentile Nanprod
+        Nanquantile Nanstd Nansum Nanvar Norm Percentile Prod Ptp Quantile Roll Sort
+        Std Sum Trapezoid Unstack Var""".split():
     OPERATION_SPECS[name] = LayerSpec(flows.along)
 OPERATION_SPECS["Average"] = LayerSpec(
     flows.along, unfit=lambda c: _several_tensors(c) or forbid_array_arguments(c)
