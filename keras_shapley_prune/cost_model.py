@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_shapley_prune.channel_map import FIXED
 from keras_shapley_prune.costs import count_call_flops, count_kernel_uses
-from keras_shapley_prune.layer_specs import find_weight_axes
+from keras_shapley_prune.layer_specs import find_letters
 
 QUANTITIES = ("units", "params", "flops", "bytes")
 
@@ -138,7 +138,7 @@ def _axes_of(channel_map, operation, weight, factor):
     letters_of = channel_map.layer_ids.get(operation)
     if letters_of is None or operation in channel_map.obstacles:
         return factor * math.prod(weight.shape), []
-    letters = find_weight_axes(operation)[weight.name]
+    letters = find_letters(operation, weight)
     axes = []
     for axis, size in enumerate(weight.shape, start=len(letters) - len(weight.shape)):
         letter = letters[axis] if axis >= 0 else "."

@@ -24,7 +24,8 @@ class LayerSpec:
             number of channels.
         weights: Dict: weight name -> one letter an axis, aligned to the right.
             `"i"` is the input's channels, `"o"` the output's, `"."` an axis that is
-            left alone. Or a callable `fn(operation)` that returns one.
+            left alone. Where a name does not tell the axes: callable `fn(operation)`
+            that returns pairs `(weight, letters)`.
         letters: Callable `fn(call, ids)` that returns a dict of other letters ->
             unit ids. `ids` is the dict of `"i"` and `"o"`.
         unfit: Callable `fn(call)` that returns why this very call cannot be pruned
@@ -112,10 +113,13 @@ def find_spec(operation):
     return SPECS.get(kind)
 
 
-def find_weight_axes(operation):
-    """Returns a dict: weight name -> the letters of its axes, see `LayerSpec`."""
-    weights = find_spec(operation).weights
-    return weights(operation) if callable(weights) else weights
+def find_letters(operation, weight):
+    """Returns the letters of a weight's axes, or `None` if it is not known."""
+    spec = find_spec(operation)
+    weights = {} if spec is None else spec.weights
+    if not callable(weights):
+        return weights.get(weight.name)
+    return next((found for known, found in weights(operation) if known is weight), None)
 
 
 def find_obstacle(call):
@@ -127,12 +131,12 @@ def find_obstacle(call):
         return f"{kind} is not a registered layer"
     if _data_format(operation) == "channels_first":
         return _describe_channels_first(kind)
+    weights = getattr(operation, "weights", ())
+    unknown = {v.name for v in weights if find_letters(operation, v) is None}
+    if unknown:
+        return f"{kind} has unknown weights {sorted(unknown)}"
     unfit = spec.unfit(call)
-    if unfit:
-        return f"{kind} {unfit}"
-    names = {weight.name for weight in getattr(operation, "weights", ())}
-    unknown = sorted(names - set(find_weight_axes(operation)))
-    return f"{kind} has unknown weights {unknown}" if unknown else None
+    return unfit and f"{kind} {unfit}"
 
 
 def find_linear_form(operation):

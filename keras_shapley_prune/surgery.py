@@ -8,7 +8,7 @@ import numpy as np
 from keras_shapley_prune.channel_map import kept
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.graph import functional_view, new_inputs
-from keras_shapley_prune.layer_specs import find_spec, find_weight_axes
+from keras_shapley_prune.layer_specs import find_letters, find_spec
 
 
 def remove_channels(model, keep, channel_map=None):
@@ -167,15 +167,13 @@ def _copy_weights(operation, copied, kept_at):
         copied.set_weights(operation.get_weights())
         _finalize(copied)
         return
-    axes_of = find_weight_axes(operation)
-    targets = {weight.name: weight for weight in copied.weights}
-    for weight in operation.weights:
+    for weight, target in zip(operation.weights, copied.weights, strict=True):
         value = keras.ops.convert_to_numpy(weight)
-        letters = axes_of[weight.name]
+        letters = find_letters(operation, weight)
         for axis, letter in enumerate(letters, start=value.ndim - len(letters)):
             if letter != "." and axis >= 0:
                 value = np.compress(kept_at[letter], value, axis=axis)
-        targets[weight.name].assign(value)
+        target.assign(value)
     _finalize(copied)
 
 

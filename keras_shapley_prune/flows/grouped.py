@@ -20,7 +20,7 @@ def mix_groups(call, channels):
     if known is None:
         whole = leaves_whole_groups(call, ids)
     else:
-        whole = (known["g"] == FIXED).all()
+        whole = (known["c"] == FIXED).all()
     reason = f"`{call.operation.name}` has groups={groups}, which tie it to channels"
     inputs = ids.reshape(groups, -1)
     if whole:

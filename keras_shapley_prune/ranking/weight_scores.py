@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_shapley_prune.layer_specs import find_weight_axes
+from keras_shapley_prune.layer_specs import find_letters
 
 
 def filters_of(channel_map, group):
@@ -48,7 +48,7 @@ def _along(operation, letter, num_axes):
     """Returns `(weight, axis)` of the weights with an axis of that letter."""
     found = []
     for weight in operation.weights:
-        axes = find_weight_axes(operation)[weight.name]
+        axes = find_letters(operation, weight)
         if letter in axes and len(axes) >= num_axes:
             value = keras.ops.convert_to_numpy(weight)
             found.append((value, value.ndim - len(axes) + axes.index(letter)))

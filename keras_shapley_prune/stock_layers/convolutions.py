@@ -14,19 +14,19 @@ from keras_shapley_prune.layer_specs import SPECS, LayerSpec
 
 
 def _one_group(call, ids):
-    """Letter "g": the kernel's input axis, the channels of one group.
+    """Letter "c": the kernel's input axis, the channels of one group.
 
     All of them stay where groups leave whole.
     """
     inputs = ids["i"][: len(ids["i"]) // call.operation.groups]
     if leaves_whole_groups(call, ids["i"]):
         inputs = np.full(len(inputs), FIXED)
-    return {"g": inputs}
+    return {"c": inputs}
 
 
 def _resize_groups(config, kept):
     config["filters"] = int(np.count_nonzero(kept["o"]))
-    config["groups"] = int(np.count_nonzero(kept["i"]) // np.count_nonzero(kept["g"]))
+    config["groups"] = int(np.count_nonzero(kept["i"]) // np.count_nonzero(kept["c"]))
 
 
 def _multiply(call, ids):
@@ -44,7 +44,7 @@ for name in "Conv1D Conv2D Conv3D".split():
     SPECS[getattr(layers, name)] = LayerSpec(
         mix_groups,
         size=_resize_groups,
-        weights={"kernel": "go", "bias": "o"},
+        weights={"kernel": "co", "bias": "o"},
         letters=_one_group,
         linear_form=_find_form,
     )

@@ -21,10 +21,11 @@ def _not_dense(call):
 
 def _name_einsum_axes(operation):
     axes = find_einsum_axes(operation)
-    return {
+    letters = {
         "kernel": axes.letters_of(axes.kernel),
         "bias": axes.letters_of(operation.bias_axes or ""),
     }
+    return [(weight, letters.get(weight.name)) for weight in operation.weights]
 
 
 def _resize_output(config, kept):

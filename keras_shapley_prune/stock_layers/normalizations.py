@@ -28,7 +28,8 @@ def _constants_of_other_axes(call):
 
 def _name_statistics_axes(operation):
     letter = "i" if _tells_channels_apart(operation) else "."
-    return {"mean": letter, "variance": letter, "count": ""}
+    letters = {"mean": letter, "variance": letter, "count": ""}
+    return [(weight, letters.get(weight.name)) for weight in operation.weights]
 
 
 def _cut_statistics(config, kept):
