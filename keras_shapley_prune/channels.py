@@ -164,7 +164,9 @@ class ChannelTracer:
         return ChannelMap(
             graph=self._graph,
             num_units=len(numbers),
-            groups=_group_units(self._graph, produced, sites, locks, carried),
+            groups=_group_units(
+                self._graph, len(numbers), produced, sites, locks, carried
+            ),
             locks=locks,
             ids=carried,
             layer_ids={
@@ -182,16 +184,28 @@ def _fixed(tensor):
     return np.full((tensor.shape[-1] or 0) if tensor.shape else 0, FIXED)
 
 
-def _group_units(graph, produced, sites, locks, carried):
+def _compare_carriers(carried, num_units):
+    """Returns a number for each unit, the same for those that are in the same tensors.
+
+    Args:
+        carried: Collection of integer arrays, the unit ids of each tensor.
+        num_units: Integer.
+    """
+    inside = np.zeros((len(carried), num_units + 1), bool)  # the last is for FIXED
+    for row, ids in zip(inside, carried, strict=True):
+        row[ids] = True
+    _, numbers = np.unique(np.packbits(inside, 0).T, axis=0, return_inverse=True)
+    return numbers.ravel().tolist()
+
+
+def _group_units(graph, num_units, produced, sites, locks, carried):
     """Gathers the units that have the same producers into groups.
 
     Units that are carried by different tensors, such as the parts of a split, are in
     different groups: of each group one stays, so of each tensor a channel stays.
     """
-    producers, consumers, carriers = {}, {}, {}
-    for number, ids in enumerate(carried.values()):
-        for unit in np.unique(ids[ids != FIXED]):
-            carriers.setdefault(unit, []).append(number)
+    carriers = _compare_carriers(carried.values(), num_units)
+    producers, consumers = {}, {}
     for operation, ids in produced.items():
         for unit in np.unique(ids):
             producers.setdefault(unit, []).append(operation.name)
@@ -201,8 +215,7 @@ def _group_units(graph, produced, sites, locks, carried):
     members = {}
     for unit, names in sorted(producers.items()):
         if unit not in locks:
-            key = tuple(names), tuple(carriers[unit])
-            members.setdefault(key, []).append(unit)
+            members.setdefault((tuple(names), carriers[unit]), []).append(unit)
     groups, taken = [], set()
     for (names, _), units in members.items():
         name, suffix = names[0], 2

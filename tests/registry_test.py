@@ -20,6 +20,7 @@ def _list(table):
     return [
         pytest.param(name, *use, id=f"{name}-{number}")
         for name, uses in sorted(table.items())
+        if table is not builders.LAYERS or hasattr(layers, name)  # not in Keras 3.12
         for number, use in enumerate(uses)
     ]
 
@@ -44,8 +45,7 @@ def _names_of_operations(model):
 
 def test_every_entry_has_a_use():
     stock = {c.__name__ for c in layer_specs.SPECS if c.__module__.startswith("keras.")}
-    uses = {*builders.LAYERS, "Dot"}
-    assert stock == uses
+    assert not stock - {*builders.LAYERS, "Dot"}
     uses = {*builders.OPERATIONS, *builders.LOCKED}
     assert not set(layer_specs.OPERATION_SPECS) - uses
     assert not set(builders.OPERATIONS) - set(layer_specs.OPERATION_SPECS)
