@@ -209,7 +209,7 @@ def randomize(model, seed=0):
         else:
             value *= 0.3
         weight.assign(value)
-    for layer in model.layers:
+    for layer in getattr(model, "layers", ()):
         if isinstance(layer, layers.Normalization):
             layer.finalize_state()
     return model
