@@ -91,6 +91,13 @@ class ChannelTracer:
         """Returns the unit ids at the last axis of a symbolic tensor."""
         return self._ids[tensor]
 
+    def letters(self, operation):
+        """Returns the unit ids of the axes of an operation's weights, a dict.
+
+        `None` if it has not been traced yet.
+        """
+        return self._layer_ids.get(operation)
+
     def consume(self, call, position):
         """Marks that `call` mixes the channels of its input at `position`."""
         ids = self.ids(call.inputs[position])
@@ -166,12 +173,12 @@ class ChannelTracer:
                 self._locks.setdefault(int(unit), reason)
 
     def lock_all(self, call, reason):
-        """Locks whatever a call reads and returns ids of no unit for its outputs."""
+        """Locks whatever a call reads and returns ids of no unit for each output."""
         for tensor in call.inputs:
             self.lock(self.ids(tensor), reason)
         for tensor in call.outputs:
             self._ids[tensor] = _fixed(tensor)
-        return self._ids[call.outputs[0]] if call.outputs else []
+        return [self._ids[tensor] for tensor in call.outputs]
 
     def _find(self, unit):
         while self._parents[unit] != unit:
@@ -193,15 +200,24 @@ class ChannelTracer:
 
         sites = {site: renumber(ids) for site, ids in self._sites.items()}
         produced = {key: renumber(ids) for key, ids in self._produced.items()}
+        carried = {tensor: renumber(ids) for tensor, ids in self._ids.items()}
         locks = {}
         for unit, reason in self._locks.items():
             locks.setdefault(int(renumber(unit)), reason)
         return ChannelMap(
             graph=self._graph,
             num_units=len(numbers),
-            groups=_group_units(self._graph, produced, self._parts, sites, locks),
+            groups=_group_units(
+                self._graph,
+                len(numbers),
+                produced,
+                self._parts,
+                sites,
+                locks,
+                carried,
+            ),
             locks=locks,
-            ids={tensor: renumber(ids) for tensor, ids in self._ids.items()},
+            ids=carried,
             layer_ids={
                 operation: {letter: renumber(ids) for letter, ids in letters.items()}
                 for operation, letters in self._layer_ids.items()
@@ -218,8 +234,27 @@ def _fixed(tensor):
     return np.full((tensor.shape[-1] or 0) if tensor.shape else 0, FIXED)
 
 
-def _group_units(graph, produced, parts, sites, locks):
-    """Gathers the units that have the same producers into groups."""
+def _compare_carriers(carried, num_units):
+    """Returns a number for each unit, the same for those that are in the same tensors.
+
+    Args:
+        carried: Collection of integer arrays, the unit ids of each tensor.
+        num_units: Integer.
+    """
+    inside = np.zeros((len(carried), num_units + 1), bool)  # the last is for FIXED
+    for row, ids in zip(inside, carried, strict=True):
+        row[ids] = True
+    _, numbers = np.unique(np.packbits(inside, 0).T, axis=0, return_inverse=True)
+    return numbers.ravel().tolist()
+
+
+def _group_units(graph, num_units, produced, parts, sites, locks, carried):
+    """Gathers the units that have the same producers into groups.
+
+    Units that are carried by different tensors, such as the parts of a split, are in
+    different groups: of each group one stays, so of each tensor a channel stays.
+    """
+    carriers = _compare_carriers(carried.values(), num_units)
     producers, consumers = {}, {}
     for (operation, letter), ids in produced.items():
         part = parts[operation, letter]
@@ -231,9 +266,9 @@ def _group_units(graph, produced, parts, sites, locks):
     members = {}
     for unit, names in sorted(producers.items()):
         if unit not in locks:
-            members.setdefault(tuple(names), []).append(unit)
+            members.setdefault((tuple(names), carriers[unit]), []).append(unit)
     groups, taken = [], set()
-    for labels, units in members.items():
+    for (labels, _), units in members.items():
         first = "/".join(word for word in labels[0] if word)
         name, suffix = first, 2
         while name in taken:

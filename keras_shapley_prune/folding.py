@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_shapley_prune.linear_forms import has_bias
+
 
 def find_normalization(graph, call):
     """Returns the BatchNormalization that alone reads what a linear call returns.
@@ -44,5 +46,5 @@ def can_take_bias(graph, call):
         call: A call of a linear layer.
     """
     uses = [c for c in graph.calls if c.operation is call.operation]
-    own = getattr(call.operation, "use_bias", False)
+    own = has_bias(call.operation)
     return len(uses) == 1 and (own or find_normalization(graph, call) is not None)

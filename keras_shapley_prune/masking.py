@@ -43,7 +43,7 @@ class ChannelMask(keras.layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(autocast=False, **kwargs)
-        self.supports_masking = True
+        self.supports_masking = True  # of positions, such as an Embedding's
 
     def build(self, input_shape):
         self.mask = self.add_weight(

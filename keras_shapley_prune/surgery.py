@@ -41,15 +41,24 @@ def remove_channels(model, keep, channel_map=None):
     """
     channel_map = channel_map or trace_channels(model)
     keep = channel_map.check_keep(keep)
-    copies = {}
+    copies, edits = {}, {}
 
     def copy(operation):
         letters = channel_map.layer_ids.get(operation, {})
         kept_at = {letter: kept(keep, ids) for letter, ids in letters.items()}
-        copies[operation] = _copy_operation(operation, kept_at), kept_at
-        return copies[operation][0]
+        copied = _copy_operation(operation, kept_at)
+        copies[operation] = copied, kept_at
+        if kept_at and find_spec(operation).arguments:
+            edit = find_spec(operation).arguments
+            edits[copied] = lambda args, kwargs: edit(args, kwargs, kept_at)
+        return copied
 
-    pruned = _rebuild(model, copy)
+    def call(copied, *args, **kwargs):
+        if copied in edits:
+            args, kwargs = edits[copied](args, kwargs)
+        return copied(*args, **kwargs)
+
+    pruned = _rebuild(model, copy, call)
     if not model.trainable:
         pruned.trainable = False  # this sets its layers, whose own flags come next
     for operation, (copied, kept_at) in copies.items():
@@ -73,14 +82,23 @@ def check_copies(graph):
         _copy_operation(operation, {})
 
 
-def _rebuild(model, copy):
-    """Re-creates a Sequential or functional model of copies of its operations."""
+def _rebuild(model, copy, call=None):
+    """Re-creates a Sequential or functional model of copies of its operations.
+
+    Args:
+        model: The `keras.Model`.
+        copy: Callable: operation -> its copy.
+        call: Callable `fn(copy, *args, **kwargs)` that calls a copy, or `None`.
+    """
     if isinstance(model, keras.Sequential):
         inputs = new_inputs(model.inputs[0])
         return keras.Sequential([inputs, *map(copy, model.layers)], name=model.name)
     view = functional_view(model)
     return keras.models.clone_model(
-        view, input_tensors=new_inputs(view.input), clone_function=copy
+        view,
+        input_tensors=new_inputs(view.input),
+        clone_function=copy,
+        call_function=call,
     )
 
 
@@ -90,7 +108,9 @@ def _copy_operation(operation, kept_at):
         return _rebuild(operation, lambda inner: _copy_operation(inner, {}))
     if not isinstance(operation, keras.Layer):
         try:
-            return type(operation).from_config(operation.get_config())
+            config = operation.get_config()
+            _resize(operation, config, kept_at)
+            return type(operation).from_config(config)
         except (NotImplementedError, TypeError):
             return operation  # it has no weights and no size: it can serve both
     try:
@@ -105,18 +125,24 @@ def _copy_operation(operation, kept_at):
 
 def _copy_layer(operation, kept_at):
     config = _config_of(operation)
-    spec = find_spec(operation)
-    if kept_at and spec.size:
-        if callable(spec.size):
-            spec.size(config, kept_at)
-        else:
-            config[spec.size] = int(np.count_nonzero(kept_at["o"]))
+    _resize(operation, config, kept_at)
     if isinstance(operation, keras.layers.Lambda):
         # Its from_config refuses functions, and unpacks these two by itself.
         config["arguments"] = operation.arguments
         config["output_shape"] = operation._output_shape
         return type(operation)(**config)
     return type(operation).from_config(config)
+
+
+def _resize(operation, config, kept_at):
+    """Changes the sizes in a config to those that stay."""
+    if not kept_at:
+        return
+    size = find_spec(operation).size
+    if callable(size):
+        size(config, kept_at)
+    elif size:
+        config[size] = int(np.count_nonzero(kept_at["o"]))
 
 
 def _config_of(layer):
@@ -139,6 +165,7 @@ def _copy_weights(operation, copied, kept_at):
     """Copies weights, leaving out the slices of removed channels."""
     if not kept_at or all(mask.all() for mask in kept_at.values()):
         copied.set_weights(operation.get_weights())
+        _finalize(copied)
         return
     for weight, target in zip(operation.weights, copied.weights, strict=True):
         value = keras.ops.convert_to_numpy(weight)
@@ -147,3 +174,10 @@ def _copy_weights(operation, copied, kept_at):
             if letter != "." and axis >= 0:
                 value = np.compress(kept_at[letter], value, axis=axis)
         target.assign(value)
+    _finalize(copied)
+
+
+def _finalize(layer):
+    """Lets a preprocessing layer compute with the weights it has now."""
+    if isinstance(layer, keras.layers.Normalization) and layer.weights:
+        layer.finalize_state()

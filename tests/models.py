@@ -288,7 +288,7 @@ def randomize(model, seed=0):
     generator = np.random.default_rng(seed)
     for weight in model.weights:
         value = generator.normal(size=weight.shape)
-        if weight.name in ("moving_variance", "gamma"):
+        if weight.name in ("moving_variance", "variance", "gamma"):
             value = generator.uniform(0.5, 1.5, size=weight.shape)
         elif weight.name in (
             "kernel",
@@ -300,6 +300,9 @@ def randomize(model, seed=0):
         else:
             value *= 0.3
         weight.assign(value)
+    for layer in getattr(model, "layers", ()):
+        if isinstance(layer, layers.Normalization):
+            layer.finalize_state()
     return model
 
 

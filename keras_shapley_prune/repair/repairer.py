@@ -8,6 +8,7 @@ from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.folding import find_normalization, normalizes_channels
 from keras_shapley_prune.frontier import Frontier
 from keras_shapley_prune.layer_specs import find_linear_form
+from keras_shapley_prune.linear_forms import has_bias
 from keras_shapley_prune.masks import masks_at
 from keras_shapley_prune.repair.fits import (
     estimate_statistics,
@@ -152,8 +153,8 @@ class Repairer:
             return
         following = find_normalization(self.graphs[1], calls[0])
         normalization = following.operation if following and len(calls) == 1 else None
-        has_bias = getattr(operation, "use_bias", False)
-        can_shift = has_bias or normalization is not None
+        with_bias = has_bias(operation)
+        can_shift = with_bias or normalization is not None
         if self._method == "mean":
             bias = fit_bias(self, form, calls) if can_shift else None
         elif form is None:
@@ -163,7 +164,7 @@ class Repairer:
             if len(calls) > 1:  # a later call may read what the first one returns
                 fit_matrix(self, form, calls[:1], can_shift)
             bias = fit_matrix(self, form, calls, can_shift)
-        if has_bias:
+        if with_bias:
             if form is None:
                 operation.bias.assign(bias)
             else:

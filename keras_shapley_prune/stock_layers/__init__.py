@@ -12,9 +12,11 @@ from keras_shapley_prune.stock_layers import (
     elementwise,
     joins,
     normalizations,
-    raw_operations,
+    raw_elementwise,
+    raw_shaping,
     recurrent,
     softmax,
+    spatial,
 )
 
 __all__ = [
@@ -25,7 +27,9 @@ __all__ = [
     "elementwise",
     "joins",
     "normalizations",
-    "raw_operations",
+    "raw_elementwise",
+    "raw_shaping",
     "recurrent",
     "softmax",
+    "spatial",
 ]
