@@ -13,7 +13,8 @@ class ChannelGroup:
     """Units that are carried by the same layers and can be removed one by one.
 
     Attributes:
-        name: String, the first producer's name (with a suffix if that is taken).
+        name: String, the first producer's name (with a suffix if that is taken). A
+            layer of a nested model is named with it, as in `"backbone/conv1"`.
         units: Integer array, shape `(num_units,)`.
         producers: Tuple of the names of the layers that compute the units.
         consumers: Tuple of the names of the layers that read them.
@@ -65,7 +66,8 @@ class ChannelMap:
         Args:
             layers: `None` for all groups, or a layer name, a shell-style pattern
                 such as `"block2_*"`, or a list of them. A group is selected when one
-                of its producers matches.
+                of its producers matches. The layers of a nested model have its name
+                before theirs: `"backbone/conv1"`, `"backbone/*"`.
 
         Returns:
             Tuple of `ChannelGroup`.
@@ -125,15 +127,15 @@ class ChannelMap:
         Layers with weights that cannot be pruned themselves are in it too.
         """
         reasons = {
-            operation.name: reason
+            self.graph.name_of(operation): reason
             for operation, reason in self.obstacles.items()
             if getattr(operation, "weights", None)
         }
         for operation in self.producers:
-            ids = self.layer_ids[operation]["o"]
+            ids = self.layer_ids[operation]["o"].tolist()
             locked = [self.locks[unit] for unit in ids if unit in self.locks]
             if locked:
-                reasons[operation.name] = locked[0]
+                reasons[self.graph.name_of(operation)] = locked[0]
         return reasons
 
     def describe_locks(self):

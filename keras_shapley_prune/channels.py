@@ -1,12 +1,15 @@
 """Units: integers that travel with the tensors and say what can be removed."""
 
+import itertools
+
 import numpy as np
+import scipy.sparse
 
 from keras_shapley_prune import stock_layers  # noqa: F401 (fills the registry)
 from keras_shapley_prune.activations import find_mixing_activation
 from keras_shapley_prune.channel_map import FIXED, ChannelGroup, ChannelMap
-from keras_shapley_prune.graph import record_graph
 from keras_shapley_prune.layer_specs import find_obstacle, find_spec
+from keras_shapley_prune.recording import record_graph
 
 
 def trace_channels(model):
@@ -46,7 +49,8 @@ class ChannelTracer:
 
     def __init__(self, graph):
         self._graph = graph
-        self._parents = []  # union-find over units
+        self._num_units = 0
+        self._ties = [np.zeros((2, 0), int)]  # pairs of units, one a column
         self._locks = {}
         self._ids = {tensor: _fixed(tensor) for tensor in graph.inputs}
         self._produced = {}
@@ -58,19 +62,19 @@ class ChannelTracer:
         """Computes the unit ids of what `call` returns."""
         obstacle = self._obstacles.get(call.operation) or find_obstacle(call)
         if obstacle is not None:
-            reason = f"{obstacle} (`{call.operation.name}`)"
+            reason = f"{obstacle} (`{self._graph.name_of(call.operation)}`)"
             self.lock_all(call, reason)
             # It may be shared with a call that could be pruned by itself.
-            self._obstacles[call.operation] = obstacle
-            for ids in self._layer_ids.get(call.operation, {}).values():
-                self.lock(ids, reason)
+            for operation in _with_layers(call.operation):
+                self._obstacles.setdefault(operation, obstacle)
+                for ids in self._layer_ids.get(operation, {}).values():
+                    self.lock(ids, reason)
             return
         spec = find_spec(call.operation)
         ids_in = self.ids(call.inputs[0])
         known = self._layer_ids.get(call.operation)
         if known is not None and (spec.weights or spec.size):
-            shared = f"shared layer `{call.operation.name}` joins it with channels"
-            self.tie(known["i"], ids_in, shared)
+            self._tie_shared("layer", call.operation, known["i"], ids_in)
         flown = spec.flow(call, self)
         alike = not isinstance(flown, list)
         ids_out = [flown] * len(call.outputs) if alike else flown
@@ -96,8 +100,8 @@ class ChannelTracer:
     def produce(self, call):
         """Returns new units for the channels of a call; a shared layer's again."""
         if call.operation not in self._produced:
-            start, size = len(self._parents), call.outputs[0].shape[-1]
-            self._parents.extend(range(start, start + size))
+            start, size = self._num_units, call.outputs[0].shape[-1]
+            self._num_units += size
             self._produced[call.operation] = np.arange(start, start + size)
         return self._produced[call.operation]
 
@@ -109,18 +113,16 @@ class ChannelTracer:
         if len(ids) != len(others):
             self.lock([*ids, *others], f"{reason} of another number")
             return
-        for a, b in zip(ids, others, strict=True):
-            if a == FIXED or b == FIXED:
-                self.lock([a, b], f"{reason} that cannot be removed")
-            else:
-                a, b = sorted((self._find(a), self._find(b)))
-                self._parents[b] = a
+        pairs = np.stack([ids, others])
+        fixed = (pairs == FIXED).any(axis=0)
+        self.lock(pairs[:, fixed].ravel(), f"{reason} that cannot be removed")
+        self._ties.append(pairs[:, ~fixed])
 
     def lock(self, ids, reason):
         """Forbids to remove units; the first reason given is the one shown."""
-        for unit in ids:
+        for unit in np.unique(ids).astype(int).tolist():
             if unit != FIXED:
-                self._locks.setdefault(int(unit), reason)
+                self._locks.setdefault(unit, reason)
 
     def lock_all(self, call, reason):
         """Locks whatever a call reads and returns ids of no unit for its outputs."""
@@ -130,19 +132,44 @@ class ChannelTracer:
             self._ids[tensor] = _fixed(tensor)
         return self._ids[call.outputs[0]] if call.outputs else []
 
-    def _find(self, unit):
-        while self._parents[unit] != unit:
-            self._parents[unit] = self._parents[self._parents[unit]]
-            unit = self._parents[unit]
-        return unit
+    def _tie_shared(self, kind, operation, ids, others):
+        """Ties what two calls of a layer or nested model read."""
+        name = self._graph.name_of(operation)
+        self.tie(ids, others, f"shared {kind} `{name}` joins it with channels")
+
+    def _close_nested_models(self):
+        """Lets a nested model have one input and one output of one size.
+
+        In all its calls it reads the same channels, and what nobody reads of what it
+        returns stays: no value could be had for that.
+        """
+        first_calls, readers = {}, self._graph.consumers()
+        for call in self._graph.nested:
+            first = first_calls.setdefault(call.model, call)
+            for ours, theirs in zip(first.inputs, call.inputs, strict=True):
+                if first is not call:
+                    ids = self.ids(ours), self.ids(theirs)
+                    self._tie_shared("model", call.model, *ids)
+            for tensor in call.outputs:
+                if tensor not in readers:
+                    self.lock(self.ids(tensor), f"unused output of `{call.model.name}`")
+
+    def _number_units(self):
+        """Returns a number for each unit, without gaps; the same for tied ones."""
+        pairs = np.concatenate(self._ties, axis=1)
+        shape = self._num_units, self._num_units
+        links = scipy.sparse.coo_array((np.ones(pairs.shape[1]), pairs), shape)
+        _, parts = scipy.sparse.csgraph.connected_components(links, directed=False)
+        _, first, part_of = np.unique(parts, return_index=True, return_inverse=True)
+        return np.unique(first[part_of], return_inverse=True)[1]
 
     def finish(self):
         """Returns the `ChannelMap`, its units numbered without gaps."""
         for tensor in self._graph.outputs:
             for unit in self.ids(tensor)[self.ids(tensor) != FIXED]:
                 self._locks[int(unit)] = "model output"  # whatever else locks it
-        roots = np.array([self._find(u) for u in range(len(self._parents))], int)
-        numbers, compact = np.unique(roots, return_inverse=True)
+        self._close_nested_models()
+        compact = self._number_units()
         numbering = np.append(compact, FIXED)
 
         def renumber(ids):
@@ -155,7 +182,7 @@ class ChannelTracer:
             locks.setdefault(int(renumber(unit)), reason)
         return ChannelMap(
             graph=self._graph,
-            num_units=len(numbers),
+            num_units=int(numbering.max(initial=FIXED)) + 1,
             groups=_group_units(self._graph, produced, sites, locks),
             locks=locks,
             ids={tensor: renumber(ids) for tensor, ids in self._ids.items()},
@@ -169,6 +196,12 @@ class ChannelTracer:
         )
 
 
+def _with_layers(operation):
+    """Returns an operation and, of a model, the layers in it."""
+    inner = [_with_layers(layer) for layer in getattr(operation, "layers", ())]
+    return [operation, *itertools.chain.from_iterable(inner)]
+
+
 def _fixed(tensor):
     """Ids of no unit, one for each channel (none where their number is unknown)."""
     return np.full((tensor.shape[-1] or 0) if tensor.shape else 0, FIXED)
@@ -178,11 +211,12 @@ def _group_units(graph, produced, sites, locks):
     """Gathers the units that have the same producers into groups."""
     producers, consumers = {}, {}
     for operation, ids in produced.items():
-        for unit in np.unique(ids):
-            producers.setdefault(unit, []).append(operation.name)
+        for unit in np.unique(ids).tolist():
+            producers.setdefault(unit, []).append(graph.name_of(operation))
     for (index, _), ids in sites.items():
-        for unit in np.unique(ids[ids != FIXED]):
-            consumers.setdefault(unit, []).append(graph.calls[index].operation.name)
+        name = graph.name_of(graph.calls[index].operation)
+        for unit in np.unique(ids[ids != FIXED]).tolist():
+            consumers.setdefault(unit, {})[name] = None
     members = {}
     for unit, names in sorted(producers.items()):
         if unit not in locks:

@@ -123,7 +123,7 @@ class CostModel:
             if flops is None:
                 raise ValueError(
                     "Expected a model of known spatial sizes, to count FLOPs. "
-                    f"Received: {call.operation.name!r} with output shape "
+                    f"Received: {call.name!r} with output shape "
                     f"{call.outputs[0].shape}"
                 )
             kernels = count_kernel_uses(call)

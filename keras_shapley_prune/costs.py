@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.graph import record_graph
+from keras_shapley_prune.recording import record_graph
 
 
 def count_flops(model):

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras_shapley_prune.channel_map import kept
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.graph import new_inputs, run_calls
+from keras_shapley_prune.namesakes import part_namesakes
 
 
 @keras.saving.register_keras_serializable(package="keras_shapley_prune")
@@ -61,7 +62,8 @@ def mask_channels(model, keep, channel_map=None):
     """Returns `model` with a `ChannelMask` before every layer that reads units.
 
     Its outputs are those of the network that `remove_channels(model, keep)` returns.
-    It shares its layers, and so its weights, with `model`.
+    It shares its layers, and so its weights, with `model`. Nested models are taken
+    apart.
 
     Args:
         model: A built Sequential or functional `keras.Model`.
@@ -94,7 +96,7 @@ def mask_channels(model, keep, channel_map=None):
 
     inputs = new_inputs(graph.input_structure)
     values = dict(zip(graph.inputs, keras.tree.flatten(inputs), strict=True))
-    run_calls(graph.calls, values, insert_mask)
+    run_calls(part_namesakes(graph.calls), values, insert_mask)
     outputs = [values[tensor] for tensor in graph.outputs]
     outputs = keras.tree.pack_sequence_as(graph.output_structure, outputs)
     return keras.Model(inputs, outputs, name=f"masked_{model.name}")

@@ -80,6 +80,6 @@ def compare(model, pruned):
 
 def _units_by_layer(channel_map):
     return {
-        operation.name: len(channel_map.layer_ids[operation]["o"])
+        channel_map.graph.name_of(operation): len(channel_map.layer_ids[operation]["o"])
         for operation in channel_map.producers
     }

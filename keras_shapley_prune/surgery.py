@@ -5,9 +5,9 @@ import warnings
 import keras
 import numpy as np
 
-from keras_shapley_prune.channel_map import kept
+from keras_shapley_prune.channel_map import FIXED, kept
 from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.graph import functional_view, new_inputs
+from keras_shapley_prune.graph import functional_view, new_inputs, runs_its_graph
 from keras_shapley_prune.layer_specs import find_spec
 
 
@@ -15,8 +15,9 @@ def remove_channels(model, keep, channel_map=None):
     """Returns a smaller copy of `model` without the units that `keep` leaves out.
 
     Layers are re-created from their configs, with the same names, dtype policies and
-    trainable flags; only the number of filters (units, target shape) changes. Weights
-    are copied, without the slices of what is removed.
+    trainable flags; only the number of filters (units, target shape) changes. Nested
+    models stay nested, with inputs of another size where channels that enter them
+    leave. Weights are copied, without the slices of what is removed.
 
     Args:
         model: A built Sequential or functional `keras.Model`. It is not changed.
@@ -41,22 +42,10 @@ def remove_channels(model, keep, channel_map=None):
     """
     channel_map = channel_map or trace_channels(model)
     keep = channel_map.check_keep(keep)
-    copies = {}
-
-    def copy(operation):
-        letters = channel_map.layer_ids.get(operation, {})
-        kept_at = {letter: kept(keep, ids) for letter, ids in letters.items()}
-        copies[operation] = _copy_operation(operation, kept_at), kept_at
-        return copies[operation][0]
-
-    pruned = _rebuild(model, copy)
-    if not model.trainable:
-        pruned.trainable = False  # this sets its layers, whose own flags come next
-    for operation, (copied, kept_at) in copies.items():
-        if isinstance(operation, keras.Layer):
-            if copied.trainable != operation.trainable:
-                copied.trainable = operation.trainable
-            _copy_weights(operation, copied, kept_at)
+    copier = _Copier(channel_map, keep)
+    pruned = copier.copy_model(model)
+    copier.copy_trainable_flags()
+    copier.copy_weights()
     return pruned
 
 
@@ -73,21 +62,78 @@ def check_copies(graph):
         _copy_operation(operation, {})
 
 
-def _rebuild(model, copy):
-    """Re-creates a Sequential or functional model of copies of its operations."""
-    if isinstance(model, keras.Sequential):
-        inputs = new_inputs(model.inputs[0])
-        return keras.Sequential([inputs, *map(copy, model.layers)], name=model.name)
-    view = functional_view(model)
-    return keras.models.clone_model(
-        view, input_tensors=new_inputs(view.input), clone_function=copy
-    )
+class _Copier:
+    """Re-creates a model, and those nested in it, with the channels that stay.
+
+    Args:
+        channel_map: The `ChannelMap` of the model.
+        keep: Boolean array, shape `(num_units,)`, the units that stay.
+    """
+
+    def __init__(self, channel_map, keep):
+        self._map, self._keep = channel_map, keep
+        self._models, self._operations = {}, {}  # original -> copy
+        self._entries = {}  # nested model -> ids of what enters it
+        for call in channel_map.graph.nested:
+            ids = [channel_map.ids[tensor] for tensor in call.inputs]
+            self._entries.setdefault(call.model, ids)
+
+    def copy_model(self, model):
+        """Returns a Sequential or functional model of copies of its operations."""
+        self._models[model] = None  # stands before those that are nested in it
+        widths = self._input_widths(model)
+        if isinstance(model, keras.Sequential):
+            inputs = new_inputs(model.inputs[0], widths)
+            layers = [self._copy(layer) for layer in model.layers]
+            copied = keras.Sequential([inputs, *layers], name=model.name)
+        else:
+            view = functional_view(model)
+            inputs = new_inputs(view.input, widths)
+            copied = keras.models.clone_model(
+                view, input_tensors=inputs, clone_function=self._copy
+            )
+        self._models[model] = copied
+        return copied
+
+    def copy_trainable_flags(self):
+        """Sets the flags of models, which sets their layers', and then those."""
+        for original, copied in (*self._models.items(), *self._operations.items()):
+            if isinstance(original, keras.Layer):
+                if copied.trainable != original.trainable:
+                    copied.trainable = original.trainable
+
+    def copy_weights(self):
+        """Copies weights, leaving out the slices of removed channels."""
+        for original, copied in self._operations.items():
+            if isinstance(original, keras.Layer):
+                _copy_weights(original, copied, self._kept_at(original))
+
+    def _copy(self, operation):
+        """Returns the one copy of an operation or nested model."""
+        if runs_its_graph(operation):
+            known = operation in self._models
+            return self._models[operation] if known else self.copy_model(operation)
+        if operation not in self._operations:
+            copied = _copy_operation(operation, self._kept_at(operation))
+            self._operations[operation] = copied
+        return self._operations[operation]
+
+    def _kept_at(self, operation):
+        letters = self._map.layer_ids.get(operation, {})
+        return {letter: kept(self._keep, ids) for letter, ids in letters.items()}
+
+    def _input_widths(self, model):
+        """Returns how many channels each input of a model has left, `None` for all."""
+        if model not in self._entries:
+            return None
+        return [
+            np.count_nonzero(kept(self._keep, ids)) if (ids != FIXED).any() else None
+            for ids in self._entries[model]
+        ]
 
 
 def _copy_operation(operation, kept_at):
     """Re-creates a layer or raw operation, with as many channels as stay."""
-    if isinstance(operation, keras.Model) and getattr(operation, "inputs", None):
-        return _rebuild(operation, lambda inner: _copy_operation(inner, {}))
     if not isinstance(operation, keras.Layer):
         try:
             return type(operation).from_config(operation.get_config())

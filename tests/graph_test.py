@@ -7,13 +7,14 @@ import pytest
 from keras import layers
 
 from keras_shapley_prune import graph
+from keras_shapley_prune.recording import record_graph
 
 
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_running_the_recorded_calls_gives_the_outputs(builder):
     model = models.build(builder)
     inputs = models.inputs_of(model)
-    recorded = graph.record_graph(model)
+    recorded = record_graph(model)
     values = dict(zip(recorded.inputs, keras.tree.flatten(inputs), strict=True))
     graph.run_calls(recorded.calls, values)
     outputs = [values[tensor].numpy() for tensor in recorded.outputs]
@@ -26,13 +27,13 @@ def test_recording_changes_nothing(builder):
     model = models.build(builder)
     inputs = models.inputs_of(model)
     before = models.snapshot(model, inputs)
-    graph.record_graph(model)
+    record_graph(model)
     graph.functional_view(model)
     assert models.snapshot(model, inputs) == before
 
 
 def test_calls_come_in_running_order_with_their_inputs_and_outputs():
-    recorded = graph.record_graph(models.build(models.residual))
+    recorded = record_graph(models.build(models.residual))
     known = set(recorded.inputs)
     for index, call in enumerate(recorded.calls):
         assert call.index == index
@@ -45,14 +46,14 @@ def test_calls_come_in_running_order_with_their_inputs_and_outputs():
 
 
 def test_a_shared_layer_is_one_operation_in_two_calls():
-    recorded = graph.record_graph(models.build(models.shared))
+    recorded = record_graph(models.build(models.shared))
     calls = [call for call in recorded.calls if call.operation.name == "conv"]
     assert len(calls) == 2
     assert calls[0].operation is calls[1].operation
 
 
 def test_consumers_are_the_calls_that_read_a_tensor():
-    recorded = graph.record_graph(models.build(models.branches))
+    recorded = record_graph(models.build(models.branches))
     (image,) = recorded.inputs
     readers = recorded.consumers()
     names = [call.operation.name for call in readers[image]]
@@ -63,7 +64,7 @@ def test_consumers_are_the_calls_that_read_a_tensor():
 def test_edit_input_sees_every_position_and_its_value_is_what_is_read():
     model = models.build(models.branches)
     inputs = models.inputs_of(model)
-    recorded = graph.record_graph(model)
+    recorded = record_graph(model)
     seen = []
 
     def zero_the_gate(call, position, value):
@@ -82,7 +83,7 @@ def test_edit_input_sees_every_position_and_its_value_is_what_is_read():
 def test_keyword_arguments_are_kept():
     inputs = keras.Input((4,))
     x = layers.Dropout(0.5, seed=1)(inputs, training=True)
-    recorded = graph.record_graph(keras.Model(inputs, x))
+    recorded = record_graph(keras.Model(inputs, x))
     values = {recorded.inputs[0]: np.ones((8, 4), "float32")}
     graph.run_calls(recorded.calls, values)
     assert recorded.calls[0].kwargs == {"training": True}
@@ -121,7 +122,7 @@ def _called(model):
 )
 def test_what_has_no_graph_is_refused(build, words):
     with pytest.raises(ValueError, match="Argument `model` should be a built") as info:
-        graph.record_graph(build())
+        record_graph(build())
     assert words in str(info.value)
 
 
@@ -132,4 +133,4 @@ def test_another_backend_is_refused(monkeypatch):
         graph.check_backend()
     assert "'jax'" in str(info.value)
     with pytest.raises(RuntimeError, match="KERAS_BACKEND=tensorflow"):
-        graph.record_graph(model)
+        record_graph(model)

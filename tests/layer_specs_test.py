@@ -11,9 +11,9 @@ from keras.src import ops as source_of_ops
 
 from keras_shapley_prune import layer_specs
 from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.graph import record_graph
 from keras_shapley_prune.layer_specs import find_spec, register_layer
 from keras_shapley_prune.masking import mask_channels
+from keras_shapley_prune.recording import record_graph
 from keras_shapley_prune.surgery import remove_channels
 
 

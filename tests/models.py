@@ -155,7 +155,7 @@ def two_ends():
 
 
 def nested():
-    """A model as a layer of another: what it reads stays, what follows can go."""
+    """A model as a layer of another."""
     inner = keras.Sequential(
         [
             keras.Input((6, 6, 5)),
@@ -274,6 +274,13 @@ def random_keep(channel_map, fraction, seed=0):
         num_removed = min(round(fraction * group.num_units), group.num_units - 1)
         keep[generator.choice(group.units, num_removed, replace=False)] = False
     return keep
+
+
+def get_layer(model, path):
+    """Returns a layer by its name, or by its path in nested models."""
+    for name in path.split("/"):
+        model = model.get_layer(name)
+    return model
 
 
 def outputs_of(model, inputs):

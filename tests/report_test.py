@@ -38,10 +38,10 @@ def test_every_producer_is_listed_with_its_size_and_lock(builder):
     comparison = compare(model, pruned)
     for name, (before, after) in comparison.units.items():
         for network, count in ((model, before), (pruned, after)):
-            layer = network.get_layer(name)
+            layer = models.get_layer(network, name)
             assert count == (getattr(layer, "filters", None) or layer.units)
     others = set(comparison.locks) - set(comparison.units)
-    assert all(model.get_layer(name).weights for name in others)
+    assert all(models.get_layer(model, name).weights for name in others)
     for name in set(comparison.locks) - others:
         assert comparison.units[name][0] == comparison.units[name][1]
     assert comparison.parameters[1] < comparison.parameters[0]

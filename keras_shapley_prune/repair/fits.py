@@ -215,7 +215,7 @@ def _check_finite(array, calls):
         raise ValueError(
             "Expected finite values in the network on the calibration data. Received: "
             "values that are not, in what layer "
-            f"{calls[0].operation.name!r} reads"
+            f"{calls[0].name!r} reads"
         )
 
 
