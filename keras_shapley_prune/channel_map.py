@@ -30,6 +30,17 @@ class ChannelGroup:
         """Integer, how many units the group has."""
         return len(self.units)
 
+    def matches(self, pattern):
+        """Returns whether a producer has this name, or matches this pattern.
+
+        Args:
+            pattern: String, a layer name (which may hold characters that mean
+                something in a pattern) or shell-style pattern.
+        """
+        return pattern in self.producers or bool(
+            fnmatch.filter(self.producers, pattern)
+        )
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ChannelMap:
@@ -94,7 +105,7 @@ class ChannelMap:
         return selected
 
     def _match(self, pattern):
-        matched = [g for g in self.groups if fnmatch.filter(g.producers, pattern)]
+        matched = [group for group in self.groups if group.matches(pattern)]
         if matched:
             return matched
         locked = {n: r for n, r in self.lock_reasons().items() if n == pattern}

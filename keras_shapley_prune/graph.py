@@ -223,7 +223,6 @@ def new_inputs(structure, widths=None):
             batch_shape=x.shape if width is None else (*x.shape[:-1], width),
             dtype=x.dtype,
             name=x.name,
-            sparse=x.sparse,
         )
         for x, width in zip(flat, widths or [None] * len(flat), strict=True)
     ]

@@ -27,8 +27,12 @@ def record_graph(model):
 
     Returns:
         A `Graph`.
+
+    Raises:
+        ValueError: If the model has no graph, or takes sparse or ragged inputs.
     """
     view, recorder = functional_view(model), _Recorder()
+    _check_inputs(view)
     recorded = keras.models.clone_model(
         view,
         input_tensors=new_inputs(view.input),
@@ -136,6 +140,16 @@ def _can_be_inlined(operation, args, kwargs):
     others = [value for name, value in kwargs.items() if name != "training"]
     given = [leaf for leaf in keras.tree.flatten(others) if leaf is not None]
     return runs_its_graph(operation) and len(args) == 1 and not given
+
+
+def _check_inputs(model):
+    for tensor in model.inputs:
+        for kind in ("sparse", "ragged"):
+            if getattr(tensor, kind, False):
+                raise ValueError(
+                    "Argument `model` should be a model of dense inputs. Received: "
+                    f"input {tensor.name!r}, which is {kind}"
+                )
 
 
 def _takes_training(operation):

@@ -98,9 +98,9 @@ class _Copier:
     def copy_trainable_flags(self):
         """Sets the flags of models, which sets their layers', and then those."""
         for original, copied in (*self._models.items(), *self._operations.items()):
-            if isinstance(original, keras.Layer):
-                if copied.trainable != original.trainable:
-                    copied.trainable = original.trainable
+            flag = getattr(original, "trainable", None)
+            if flag is not None and copied.trainable != flag:
+                copied.trainable = flag
 
     def copy_weights(self):
         """Copies weights, leaving out the slices of removed channels."""

@@ -83,7 +83,7 @@ def shared_without_weights():
     left = layers.Conv2D(6, 3, padding="same", name="left")(inputs)
     right = layers.Conv2D(6, 5, padding="same", name="right")(inputs)
     x, y = (layers.Dense(4, name=n)(pool(z)) for n, z in (("a", left), ("b", right)))
-    outputs = layers.Dense(3, name="logits")(keras.ops.concatenate([x, y]))
+    outputs = layers.Dense(3, name="logits")(keras.ops.concatenate([x, y], axis=-1))
     return keras.Model(inputs, outputs, name="shared_without_weights")
 
 

@@ -5,6 +5,7 @@ import models
 import nested_models
 import numpy as np
 import pytest
+from keras import layers
 
 import keras_shapley_prune
 from keras_shapley_prune.channels import trace_channels
@@ -133,7 +134,7 @@ def test_layers_are_selected_by_path():
 
 def test_training_arguments_are_kept():
     model = models.build(nested_models.frozen_transfer)
-    pruned, keep, channel_map = _halve(model)
+    pruned, _, channel_map = _halve(model)
     (call,) = [c for c in channel_map.graph.calls if c.name == "backbone/norm"]
     assert call.kwargs["training"] is False
     config = pruned.get_config()
@@ -240,11 +241,11 @@ def test_what_nobody_reads_of_a_nested_model_stays():
 def test_calls_of_one_model_read_the_same_channels():
     model = models.build(nested_models.shared_without_weights)
     channel_map = trace_channels(model)
-    assert channel_map.groups[0].producers == ("left", "right")
+    assert set(channel_map.groups[0].producers) == {"left", "right"}
     image = keras.Input((8, 8, 6))
     pool = keras.Sequential([keras.Input((8, 8, 6)), layers.Flatten()], name="pool")
     x = pool(layers.Conv2D(6, 1, name="conv")(image))
-    x = keras.ops.concatenate([layers.Dense(4, name="hidden")(x), pool(image)])
+    x = layers.Concatenate()([layers.Dense(4, name="hidden")(x), pool(image)])
     model = keras.Model(image, layers.Dense(2)(x))
     reason = trace_channels(model).lock_reasons()["conv"]
     assert reason == "shared model `pool` joins it with channels that cannot be removed"
