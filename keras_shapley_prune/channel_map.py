@@ -2,6 +2,7 @@
 
 import dataclasses
 import fnmatch
+import functools
 
 import numpy as np
 
@@ -117,6 +118,16 @@ class ChannelMap:
             + f"Layers with removable units: {names}"
         )
 
+    def producers_of(self, group):
+        """Returns the operations that compute the units of a group, a list."""
+        return [self._producers_by_name[name] for name in group.producers]
+
+    @functools.cached_property
+    def _producers_by_name(self):
+        return {
+            self.graph.name_of(operation): operation for operation in self.producers
+        }
+
     def sites_of(self, group):
         """Finds where a group is read.
 
@@ -188,6 +199,24 @@ class ChannelMap:
                     f"all {group.num_units} units of {group.name!r} removed"
                 )
         return keep
+
+
+def positions_of(units, ids):
+    """Returns where each unit is in an array of unit ids that holds all alike often.
+
+    Args:
+        units: Integer array, shape `(num_units,)`.
+        ids: Integer array.
+
+    Returns:
+        Integer array, shape `(num_units, times)`.
+    """
+    order = np.argsort(ids, kind="stable")
+    first, last = (
+        np.searchsorted(ids[order], units, side) for side in ("left", "right")
+    )
+    times = int((last - first).max(initial=0))
+    return order[first[:, np.newaxis] + np.arange(times)]
 
 
 def kept(keep, ids):

@@ -211,8 +211,9 @@ def _group_units(graph, produced, sites, locks):
     """Gathers the units that have the same producers into groups."""
     producers, consumers = {}, {}
     for operation, ids in produced.items():
+        name = graph.name_of(operation)
         for unit in np.unique(ids).tolist():
-            producers.setdefault(unit, []).append(graph.name_of(operation))
+            producers.setdefault(unit, []).append(name)
     for (index, _), ids in sites.items():
         name = graph.name_of(graph.calls[index].operation)
         for unit in np.unique(ids[ids != FIXED]).tolist():

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_shapley_prune.channel_map import positions_of
 from keras_shapley_prune.layer_specs import find_spec
 
 
@@ -18,16 +19,14 @@ def filters_of(channel_map, group):
         unit at several positions, as before a reshape, all of them are its entries.
     """
     matrices = []
-    for operation in channel_map.producers:
+    for operation in channel_map.producers_of(group):
         ids = channel_map.layer_ids[operation]["o"]
-        if not np.isin(group.units, ids).any():
-            continue
         weights = _along(operation, "o", num_axes=2)
         by_position = np.concatenate(
             [np.moveaxis(w, axis, 0).reshape(len(ids), -1) for w, axis in weights], 1
         )
-        rows = [by_position[ids == unit].ravel() for unit in group.units]
-        matrices.append(np.stack(rows))
+        rows = by_position[positions_of(group.units, ids)]
+        matrices.append(rows.reshape(group.num_units, -1))
     return matrices
 
 
@@ -39,8 +38,7 @@ def batch_norm_gammas(channel_map, group):
         if gamma is None or not np.isin(group.units, letters["i"]).all():
             continue
         values = np.abs(keras.ops.convert_to_numpy(gamma))
-        ids = letters["i"]
-        gammas.append(np.array([values[ids == u].mean() for u in group.units]))
+        gammas.append(values[positions_of(group.units, letters["i"])].mean(axis=1))
     return gammas
 
 
