@@ -180,10 +180,11 @@ class ChannelTracer:
         locks = {}
         for unit, reason in self._locks.items():
             locks.setdefault(int(renumber(unit)), reason)
+        num_units = int(compact.max(initial=FIXED)) + 1
         return ChannelMap(
             graph=self._graph,
-            num_units=int(numbering.max(initial=FIXED)) + 1,
-            groups=_group_units(self._graph, produced, sites, locks),
+            num_units=num_units,
+            groups=_group_units(self._graph, num_units, produced, sites, locks),
             locks=locks,
             ids={tensor: renumber(ids) for tensor, ids in self._ids.items()},
             layer_ids={
@@ -207,27 +208,31 @@ def _fixed(tensor):
     return np.full((tensor.shape[-1] or 0) if tensor.shape else 0, FIXED)
 
 
-def _group_units(graph, produced, sites, locks):
+def _group_units(graph, num_units, produced, sites, locks):
     """Gathers the units that have the same producers into groups."""
-    producers, consumers = {}, {}
+    producers = [()] * num_units
     for operation, ids in produced.items():
-        name = graph.name_of(operation)
+        name = (graph.name_of(operation),)
         for unit in np.unique(ids).tolist():
-            producers.setdefault(unit, []).append(name)
+            producers[unit] += name
+    members = {}
+    for unit, names in enumerate(producers):
+        if unit not in locks:
+            members.setdefault(names, []).append(unit)
+    group_of = np.full(num_units + 1, -1)  # the last entry is that of FIXED
+    for number, units in enumerate(members.values()):
+        group_of[units] = number
+    readers = [{} for _ in members]
     for (index, _), ids in sites.items():
         name = graph.name_of(graph.calls[index].operation)
-        for unit in np.unique(ids[ids != FIXED]).tolist():
-            consumers.setdefault(unit, {})[name] = None
-    members = {}
-    for unit, names in sorted(producers.items()):
-        if unit not in locks:
-            members.setdefault(tuple(names), []).append(unit)
+        for number in np.unique(group_of[ids]).tolist():
+            if number >= 0:
+                readers[number][name] = None
     groups, taken = [], set()
-    for names, units in members.items():
+    for (names, units), consumers in zip(members.items(), readers, strict=True):
         name, suffix = names[0], 2
         while name in taken:
             name, suffix = f"{names[0]}#{suffix}", suffix + 1
         taken.add(name)
-        readers = dict.fromkeys(n for u in units for n in consumers.get(u, ()))
-        groups.append(ChannelGroup(name, np.array(units), names, tuple(readers)))
+        groups.append(ChannelGroup(name, np.array(units), names, tuple(consumers)))
     return tuple(groups)

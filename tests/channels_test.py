@@ -90,6 +90,13 @@ def _groups(builder):
             },
         ),
         (
+            models.scaled,
+            {
+                "stem": (6, ("stem", "outer"), ("inner", "logits")),
+                "inner": (4, ("inner",), ("outer",)),
+            },
+        ),
+        (
             models.nested,
             {
                 "before1": (6, ("before1",), ("before2",)),

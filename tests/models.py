@@ -137,6 +137,19 @@ def pointwise():
     return keras.Model(inputs, layers.Dense(4, name="logits")(x), name="pointwise")
 
 
+def scaled():
+    """The residual block of InceptionResNetV2, with a layer of its own."""
+    function = keras.applications.inception_resnet_v2.InceptionResNetV2
+    scale = function.__globals__["CustomScaleLayer"]
+    inputs = keras.Input((8, 8, 3), name="image")
+    x = layers.Conv2D(6, 3, padding="same", name="stem")(inputs)
+    y = layers.Conv2D(4, 1, activation="relu", name="inner")(x)
+    y = layers.Conv2D(6, 1, name="outer")(y)
+    x = layers.ReLU()(scale(0.17)([x, y]))
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(4, name="logits")(x), name="scaled")
+
+
 def two_ends():
     """Inputs in a dict, outputs in a list, one of them in mid-network."""
     image = keras.Input((8, 8, 3), name="image")
@@ -181,6 +194,7 @@ BUILDERS = (
     shared,
     locked,
     pointwise,
+    scaled,
     two_ends,
     nested,
 )

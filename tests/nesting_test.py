@@ -5,6 +5,7 @@ import models
 import nested_models
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 import keras_shapley_prune
@@ -269,3 +270,48 @@ def test_the_default_ranker_reaches_into_nested_models():
     inputs = models.inputs_of(model, 12)
     pruned = keras_shapley_prune.prune(model, inputs, verbose=0)
     assert pruned.get_layer("backbone").get_layer("inner").filters == 2
+
+
+def test_plans_and_rankings_of_nested_layers_save_and_load(tmp_path):
+    model = models.build(nested_models.in_the_middle)
+    ranking = keras_shapley_prune.BaselineRanker("l2_norm").rank(model, verbose=0)
+    ranking.save(tmp_path / "ranking.json")
+    loaded = keras_shapley_prune.Ranking.load(tmp_path / "ranking.json")
+    ratio = {"block/block/*": 0.75, "*": 0.25}
+    plan = keras_shapley_prune.plan_pruning(model, loaded, ratio)
+    plan.save(tmp_path / "plan.json")
+    plan = keras_shapley_prune.PruningPlan.load(tmp_path / "plan.json", model)
+    pruned = keras_shapley_prune.apply_plan(model, plan, models.inputs_of(model))
+    filters = {
+        name: models.get_layer(pruned, name).filters
+        for name in ("conv", "block/conv", "block/block/conv")
+    }
+    assert filters == {"conv": 4, "block/conv": 4, "block/block/conv": 1}
+
+
+def test_a_frozen_backbone_of_keras_applications(tmp_path):
+    base = keras.applications.MobileNetV2(
+        (32, 32, 3), alpha=0.35, include_top=False, weights=None
+    )
+    base.trainable = False
+    steps = [base, layers.GlobalAveragePooling2D(), layers.Dense(4, name="logits")]
+    model = models.randomize(keras.Sequential([keras.Input((32, 32, 3)), *steps]))
+    model.compile("adam", "mse")
+    inputs = models.inputs_of(model, 8)
+    pruned = keras_shapley_prune.prune(
+        model,
+        inputs,
+        ranker=keras_shapley_prune.BaselineRanker("l1_norm"),
+        repair="mean",
+        verbose=0,
+    )
+    assert pruned.get_layer(base.name).count_params() < 0.5 * base.count_params()
+    assert pruned.get_layer(base.name).output_shape == (None, 1, 1, 640)
+    frozen = [weight.numpy() for weight in pruned.get_layer(base.name).weights]
+    pruned.fit(inputs, np.ones((8, 4)), epochs=1, verbose=0)
+    for before, after in zip(frozen, pruned.get_layer(base.name).weights, strict=True):
+        np.testing.assert_array_equal(before, after)
+    pruned.export(tmp_path / "serving", verbose=False)
+    serving = tf.saved_model.load(tmp_path / "serving")
+    served = serving.serve(inputs)
+    np.testing.assert_allclose(served, pruned(inputs), rtol=1e-4, atol=1e-5)
