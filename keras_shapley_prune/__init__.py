@@ -2,8 +2,9 @@
 
 `pruning.py` is the straight line of `prune`; each of its steps has a place:
 
-- trace: `channels.py` and `channel_map.py`, with what `graph.py` records and what
-  `stock_layers/` knows of each layer (in the terms of `layer_specs.py`, `flows.py`)
+- trace: `channels.py` and `channel_map.py`, with what `recording.py` finds in a model
+  (a `graph.py`) and what `stock_layers/` knows of each layer (in the terms of
+  `layer_specs.py`, `flows.py`)
 - rank: `ranking/`
 - plan: `selection.py`, from what is asked (`budgets.py`) and what units cost
   (`cost_model.py`) by `allocation.py` to a `pruning_plan.py`

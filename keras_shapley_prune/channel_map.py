@@ -151,7 +151,7 @@ class ChannelMap:
         reasons = {
             self.graph.name_of(operation): reason
             for operation, reason in self.obstacles.items()
-            if getattr(operation, "weights", None)
+            if getattr(operation, "weights", None) and self.graph.calls_of(operation)
         }
         for operation in self.producers:
             ids = self.layer_ids[operation]["o"].tolist()

@@ -204,6 +204,7 @@ def test_what_has_no_graph_locks(inner, words):
     pruned, keep, channel_map = _halve(model)
     assert words in channel_map.lock_reasons()["before"]
     assert [group.name for group in channel_map.groups] == ["after"]
+    assert set(channel_map.lock_reasons()) == {"before", "inner", "last"}
     inputs = models.inputs_of(model)
     masked = mask_channels(model, keep, channel_map)
     outputs = [models.outputs_of(m, inputs) for m in (pruned, masked)]

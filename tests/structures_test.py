@@ -307,15 +307,6 @@ def test_constraints_act_on_what_stays(tmp_path):
     np.testing.assert_allclose(columns, 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["sparse", "ragged"])
-def test_inputs_that_are_not_dense_are_refused(kind):
-    inputs = keras.Input((6,), name="image", **{kind: True})
-    x = layers.Dense(4, activation="relu", name="hidden")(inputs)
-    model = keras.Model(inputs, layers.Dense(2, name="last")(x))
-    with pytest.raises(ValueError, match=f"dense inputs.*'image'.*{kind}"):
-        trace_channels(model)
-
-
 def test_other_image_sizes_go_through_a_fully_convolutional_model():
     model = models.build(fully_convolutional)
     pruned = _prune(model, _inputs_of(model))
