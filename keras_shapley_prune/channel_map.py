@@ -119,7 +119,14 @@ class ChannelMap:
         )
 
     def producers_of(self, group):
-        """Returns the operations that compute the units of a group, a list."""
+        """Finds what computes a group.
+
+        Args:
+            group: A `ChannelGroup`.
+
+        Returns:
+            List of the operations of the original model.
+        """
         return [self._producers_by_name[name] for name in group.producers]
 
     @functools.cached_property
