@@ -2,16 +2,18 @@
 
 `pruning.py` is the straight line of `prune`; each of its steps has a place:
 
-- trace: `channels.py` and `channel_map.py`, with what `graph.py` records and what
-  `stock_layers/` knows of each layer (in the terms of `layer_specs.py`, `flows.py`)
+- trace: `channels.py` and `channel_map.py`, with what `recording.py` finds in a model
+  (a `graph.py`) and what `stock_layers/` knows of each layer (in the terms of
+  `layer_specs.py`, `flows/`)
 - rank: `ranking/`
 - plan: `selection.py`, from what is asked (`budgets.py`) and what units cost
   (`cost_model.py`) by `allocation.py` to a `pruning_plan.py`
-- repair: `repair/`; cut: `surgery.py`; check against `masking.py`: `verification.py`
+- repair: `repair/`; cut: `surgery.py`, of `layer_copies.py`; check against
+  `masking.py`: `verification.py`
 - and `prune_until.py`, which does this for an allowed drop; `report.py`, `costs.py`
 """
 
-from keras_shapley_prune.channel_map import ChannelGroup, ChannelMap
+from keras_shapley_prune.channel_map import ChannelMap
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.costs import count_flops, measure_latency
 from keras_shapley_prune.layer_specs import register_layer
@@ -30,6 +32,7 @@ from keras_shapley_prune.repair import repair_channels
 from keras_shapley_prune.report import Comparison, compare
 from keras_shapley_prune.selection import plan_pruning
 from keras_shapley_prune.surgery import remove_channels
+from keras_shapley_prune.unit_groups import ChannelGroup
 
 __version__ = "0.1.0"
 

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.einsum_axes import find_einsum_axes
-from keras_shapley_prune.graph import record_graph
 from keras_shapley_prune.layer_specs import find_letters, find_spec
+from keras_shapley_prune.recording import record_graph
 
 TRANSPOSED = (
     keras.layers.Conv1DTranspose,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_shapley_prune.channel_map import FIXED, kept
 from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.unit_ids import FIXED, kept
 
 
 def _trace(builder):
@@ -94,7 +94,22 @@ def _groups(builder):
                 "joint": (7, ("joint",), ("classes", "size")),
             },
         ),
-        (models.nested, {"before1": None, "after": (6, ("after",), ("logits",))}),
+        (
+            models.scaled_addition,
+            {
+                "stem": (6, ("stem", "outer"), ("inner", "logits")),
+                "inner": (4, ("inner",), ("outer",)),
+            },
+        ),
+        (
+            models.nested,
+            {
+                "before1": (6, ("before1",), ("before2",)),
+                "before2": (5, ("before2",), ("inner/inner_conv",)),
+                "inner/inner_conv": (4, ("inner/inner_conv",), ("after",)),
+                "after": (6, ("after",), ("logits",)),
+            },
+        ),
         (
             models.normalized,
             {
@@ -191,13 +206,6 @@ def test_lock_reasons_of_the_locked_builder():
         assert all(word in reasons[name] for word in words), reasons[name]
     text = channel_map.describe_locks()
     assert all(f"{name}: {reason}" in text for name, reason in reasons.items())
-
-
-def test_a_model_as_a_layer_locks_what_it_reads():
-    reasons = _trace(models.nested).lock_reasons()
-    assert set(reasons) == {"before2", "inner", "logits"}
-    assert "Sequential" in reasons["before2"]
-    assert "`inner`" in reasons["before2"]
 
 
 def _through(*steps, shape=(8, 8, 3), filters=4):

@@ -8,6 +8,7 @@ those under which the producers are locked.
 import numpy as np
 from keras import layers, ops
 from keras.src.applications import convnext
+from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
 SHAPES = {1: (7, 3), 2: (6, 6, 3), 3: (4, 4, 4, 3), 0: (3,)}  # by number of positions
 CONSTANTS = np.linspace(0.5, 1.5, 8).tolist()
@@ -181,7 +182,7 @@ LAYERS |= {
         *given(1, lambda a, b: layers.MultiHeadAttention(3, 2, 3)(a, b, key=a)),
         *given(1, lambda a, b: layers.MultiHeadAttention(4, 2, output_shape=5)(a, a)),
     ],
-    "GroupQueryAttention": given(
+    "GroupedQueryAttention": given(
         1, lambda a, b: layers.GroupQueryAttention(3, 6, 3)(a, b)
     ),
     "Bidirectional": given(
@@ -193,6 +194,7 @@ LAYERS |= {
             )(x)
         ),
     ),
+    "CustomScaleLayer": given(2, lambda a, b: CustomScaleLayer(0.3)([a, b])),
     "LayerScale": given(2, unary(lambda x: convnext.LayerScale(0.1, 8)(x))),
     "StochasticDepth": given(2, unary(lambda x: convnext.StochasticDepth(0.1)(x))),
 }

@@ -11,8 +11,8 @@ from keras_shapley_prune import layer_specs
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.cost_model import CostModel
 from keras_shapley_prune.costs import count_flops
-from keras_shapley_prune.graph import record_graph
 from keras_shapley_prune.masking import mask_channels
+from keras_shapley_prune.recording import record_graph
 from keras_shapley_prune.surgery import remove_channels
 
 REGISTERED = {layer_class.__name__ for layer_class in layer_specs.SPECS}

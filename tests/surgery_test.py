@@ -9,8 +9,9 @@ import pytest
 from keras import layers
 
 from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.layer_copies import check_copies
 from keras_shapley_prune.masking import mask_channels
-from keras_shapley_prune.surgery import check_copies, remove_channels
+from keras_shapley_prune.surgery import remove_channels
 
 
 def _halve(model):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_shapley_prune.channel_map import FIXED
+from keras_shapley_prune.unit_ids import FIXED
 
 
 def mix_groups(call, channels):

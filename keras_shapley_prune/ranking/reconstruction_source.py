@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 
-from keras_shapley_prune.channel_map import INSIDE, kept
 from keras_shapley_prune.layer_specs import find_linear_form
 from keras_shapley_prune.ranking.plan import GroupCost, RankingPlan
 from keras_shapley_prune.ranking.ranker import rank_groups
@@ -14,6 +13,7 @@ from keras_shapley_prune.ranking.staging import Staging, count_legs
 from keras_shapley_prune.ranking.table import SampleTable
 from keras_shapley_prune.repair.fits import collect_at
 from keras_shapley_prune.repair.layer_data import ROWS_A_COLUMN
+from keras_shapley_prune.unit_ids import INSIDE, kept
 
 MAX_COLUMNS = 2400  # of a layer whose taps are told apart
 _FLOPS_A_SECOND = 2e10

@@ -5,7 +5,6 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.channel_map import INSIDE
 from keras_shapley_prune.layer_specs import find_linear_form, find_spec
 from keras_shapley_prune.linear_forms import to_rows
 from keras_shapley_prune.masks import mask_inputs
@@ -14,6 +13,7 @@ from keras_shapley_prune.repair.layer_data import LayerData, read_whole, thin_ou
 from keras_shapley_prune.repair.ridge import choose_ridge, solve_towards
 from keras_shapley_prune.repair.scales import apply_depthwise
 from keras_shapley_prune.repair.wide_layers import fit_wide
+from keras_shapley_prune.unit_ids import INSIDE
 
 MAX_COLUMNS = 4608  # that a Gram is made for: 3 x 3 taps of 512 channels
 MAX_BYTES = 2**28  # of the rows of a wider layer that are made at a time
@@ -207,5 +207,5 @@ def _check_finite(array, calls):
         raise ValueError(
             "Expected finite values in the network on the calibration data. Received: "
             "values that are not, in what layer "
-            f"{calls[0].operation.name!r} reads"
+            f"{calls[0].name!r} reads"
         )

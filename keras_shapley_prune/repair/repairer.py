@@ -3,7 +3,6 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.channel_map import kept
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.folding import find_normalization, normalizes_channels
 from keras_shapley_prune.frontier import Frontier
@@ -17,6 +16,7 @@ from keras_shapley_prune.repair.fits import (
 )
 from keras_shapley_prune.repair.scales import depthwise_pairs, fit_scales, is_depthwise
 from keras_shapley_prune.surgery import remove_channels
+from keras_shapley_prune.unit_ids import kept
 
 
 class Repairer:

@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from keras_shapley_prune.channel_map import INSIDE
 from keras_shapley_prune.linear_forms import LinearForm, to_rows
 from keras_shapley_prune.masks import mask_inputs
+from keras_shapley_prune.unit_ids import INSIDE
 
 
 def count_units(layer):

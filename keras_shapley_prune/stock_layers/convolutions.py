@@ -3,7 +3,6 @@
 import numpy as np
 from keras import layers
 
-from keras_shapley_prune.channel_map import FIXED
 from keras_shapley_prune.convolution_forms import (
     ConvolutionForm,
     SeparableForm,
@@ -11,6 +10,7 @@ from keras_shapley_prune.convolution_forms import (
 )
 from keras_shapley_prune.flows import expand, leaves_whole_groups, mix, mix_groups
 from keras_shapley_prune.layer_specs import SPECS, LayerSpec
+from keras_shapley_prune.unit_ids import FIXED
 
 
 def _one_group(call, ids):

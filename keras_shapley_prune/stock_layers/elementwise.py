@@ -4,9 +4,9 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_shapley_prune.channel_map import FIXED
 from keras_shapley_prune.flows import keep
 from keras_shapley_prune.layer_specs import SPECS, LayerSpec
+from keras_shapley_prune.unit_ids import FIXED
 
 
 def _noise_of_channels(call):
