@@ -316,3 +316,35 @@ def test_a_frozen_backbone_of_keras_applications(tmp_path):
     serving = tf.saved_model.load(tmp_path / "serving")
     served = serving.serve(inputs)
     np.testing.assert_allclose(served, pruned(inputs), rtol=1e-4, atol=1e-5)
+
+
+def _block(name):
+    """A model of layers that have masked forms, or other arguments when they shrink."""
+    inputs = keras.Input((5, 8))
+    x = layers.LayerNormalization(name="norm")(inputs)
+    x = layers.MultiHeadAttention(3, 2, name="attention")(x, x) + inputs
+    x = layers.Conv1D(8, 2, padding="same", groups=2, name="grouped")(x)
+    x = layers.LSTM(8, return_sequences=True, name="lstm")(x)
+    x = keras.ops.concatenate([x[..., 2:], layers.Dense(2, name="two")(x)], axis=-1)
+    return keras.Model(inputs, layers.Dense(8, name="last")(x), name=name)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_nested_models_of_layers_with_masked_forms(shared):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((5, 3))
+    one = _block("one")
+    x = one(layers.Dense(8, activation="tanh", name="before")(inputs))
+    x = (one if shared else _block("other"))(x)
+    outputs = layers.Dense(4, name="logits")(x)
+    model = models.randomize(keras.Model(inputs, outputs))
+    names = {group.name for group in trace_channels(model).groups}
+    assert {"one/attention/heads", "one/lstm", "one/grouped"} <= names
+    assert ("other/attention/heads" in names) is not shared
+    smaller, keep, channel_map = _halve(model)
+    inputs = models.inputs_of(model, num_examples=2)
+    masked = models.outputs_of(mask_channels(model, keep, channel_map), inputs)
+    pruned = models.outputs_of(smaller, inputs)
+    assert models.relative_difference(masked, pruned) < 1e-5
+    (lstm,) = channel_map.select_groups("one/lstm")
+    models.check_one_mask_an_example(model, channel_map, lstm, inputs)
