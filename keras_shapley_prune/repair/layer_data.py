@@ -1,11 +1,14 @@
 """What a repaired layer reads and what it should return, as rows."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.layer_specs import find_linear_form
 from keras_shapley_prune.linear_forms import to_rows
 from keras_shapley_prune.masks import no_masks
+from keras_shapley_prune.repair.copies import count_copies
 from keras_shapley_prune.repair.targets import SkipCompensation
 
 ROWS_A_COLUMN = 64  # more positions than that tell a fit nothing new
@@ -57,10 +60,20 @@ class LayerData:
                 pair = [rows, target[examples]]
                 yield *thin_out(pair, self._repairer.num_examples), held_out
 
+    def _count_copies(self):
+        """Returns how many augmented copies of the data are read too."""
+        if self._max_rows is not None:  # every step of a wide fit would run them anew
+            return 0
+        shapes = [call.outputs[0].shape[1:-1] for call in self._calls]
+        positions = sum(math.prod(n or 1 for n in shape) for shape in shapes)
+        num_columns = max(len(columns) for columns, _ in self._wanted.blocks)
+        return count_copies(positions * self._repairer.num_examples, num_columns)
+
     def _batches(self):
         """Yields what `Repairer.passes` does, what is read, and how much at a time."""
         first = 0
-        for call, before, after in self._repairer.passes(self._calls):
+        passes = self._repairer.passes(self._calls, self._count_copies())
+        for call, before, after in passes:
             inputs = self._repairer.read(self._form, call, after)
             count = size = len(inputs)
             if self._max_rows is not None:

@@ -9,6 +9,7 @@ from keras_shapley_prune.frontier import Frontier
 from keras_shapley_prune.layer_specs import find_linear_form
 from keras_shapley_prune.linear_forms import has_bias
 from keras_shapley_prune.masks import masks_at
+from keras_shapley_prune.repair.copies import AugmentedCopies
 from keras_shapley_prune.repair.fits import (
     estimate_statistics,
     fit_bias,
@@ -68,6 +69,7 @@ class Repairer:
         self._dirty = self._find_dirty()
         self._original = Frontier(self.graphs[0], batches)
         self._pruned = Frontier(self.graphs[1], batches, self.find_masks)
+        self._copies = AugmentedCopies(self.graphs, batches, self.find_masks)
 
     @property
     def position(self):
@@ -106,17 +108,20 @@ class Repairer:
         mask = np.array([True]) if ids is None else kept(self.keep, ids)
         return np.broadcast_to(mask, form.channel_of.max() + 1)[form.channel_of]
 
-    def passes(self, calls):
+    def passes(self, calls, num_copies=0):
         """Yields each call with each batch, and the values in both networks.
 
         Args:
             calls: List of calls of the copy from `position` on.
+            num_copies: Integer, how many `AugmentedCopies` of the data follow it.
         """
+        pairs = [(self._original, self._pruned), *self._copies.take(num_copies)]
         for call in calls:
-            for batch in range(self.num_batches):
-                before = self._original.look_ahead(batch, call.index)
-                after = self._pruned.look_ahead(batch, call.index)
-                yield call, before, after
+            for original, pruned in pairs:
+                for batch in range(self.num_batches):
+                    before = original.look_ahead(batch, call.index)
+                    after = pruned.look_ahead(batch, call.index)
+                    yield call, before, after
 
     def twin(self, call):
         """Returns the original's call that a call of the copy stands for."""
