@@ -317,7 +317,10 @@ def test_a_ranking_prints_saves_and_loads(tmp_path):
     text = str(ranking)
     assert "free1" in text
     assert "free2" in text
-    assert "1 permutation(s) an example: 6 examples, 108 evaluations" in text
+    sizes = [len(scores.values) for scores in ranking.values()]
+    assert sizes == [8, 4, 4, 8]
+    evaluations = 6 * sum(size + 1 for size in sizes)
+    assert f"an example: 6 examples, {evaluations} evaluations" in text
     assert "into_groups" in text
     assert "locked: Conv2D has groups=2 (`grouped`)" in text
     ranking.save(tmp_path / "ranking.json")
