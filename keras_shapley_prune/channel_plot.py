@@ -75,8 +75,8 @@ def pick_colors(count):
     golden = 0.618034
     colors = []
     for index in range(count):
-        value = 0.91 - 0.12 * (index // 8 % 3)
-        color = colorsys.hsv_to_rgb((0.56 + golden * index) % 1, 0.48, value)
+        value = 0.91 - 0.07 * (index // 8 % 3)
+        color = colorsys.hsv_to_rgb((0.56 + golden * index) % 1, 0.42, value)
         colors.append("#" + "".join(f"{round(255 * part):02x}" for part in color))
     return colors
 

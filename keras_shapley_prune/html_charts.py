@@ -62,10 +62,11 @@ def draw_scores(group):
             dots = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in points)
             parts.append(f'<path class="{style} {kind}" d="{dots}"/>')
     parts.append(_draw_cut(cut, len(order)))
+    known = values[np.isfinite(values)]
+    span = f", from {known.min():.3g} to {known.max():.3g}" if len(known) else ""
     label = (
-        f"{group.name}: scores of {len(order)} units in the order of leaving, from "
-        f"{np.nanmin(values):.3g} to {np.nanmax(values):.3g}; {cut} left, "
-        f"{len(order) - cut} stayed"
+        f"{group.name}: scores of {len(order)} units in the order of leaving{span}; "
+        f"{cut} left, {len(order) - cut} stayed"
     )
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'

@@ -22,6 +22,8 @@ _MAX_SECONDS = 5.0  # for the runs of one batch size, both models together
 def measure_file_size(model):
     """Returns the size of the `.keras` file of a model, without its optimizer.
 
+    A Sequential model is saved as a functional one.
+
     Args:
         model: A `keras.Model`.
 
@@ -69,20 +71,22 @@ def measure_metrics(models, data, original):
         models: List of `keras.Model`. They are not changed.
         data: Labelled data, see `prune`.
         original: The `keras.Model` that says what is measured. If it is not compiled,
-            it is the accuracy.
+            it is the accuracy, of a model of one output.
 
     Returns:
         Dict: name of a metric (and of the loss) -> list of the value of each model.
     """
+    if not original.compiled and len(original.outputs) > 1:
+        return {}
     found = []
     for model in models:
         # A view has metrics of its own: those of the model keep their state.
         view = functional_view(model)
         config = copy_compile_config(original)
-        view.compile(**(config or {"metrics": ["accuracy"]}))
+        view.compile(**(config or {"loss": _no_loss, "metrics": ["accuracy"]}))
         found.append(evaluate(view, data))
         if config is None:
-            found[-1].pop("loss", None)  # there is none
+            del found[-1]["loss"]
     return {name: [values[name] for values in found] for name in found[0]}
 
 
@@ -107,6 +111,10 @@ def describe_environment():
         "machine": _find_processor(),
         "cores": os.cpu_count(),
     }
+
+
+def _no_loss(labels, outputs):
+    return keras.ops.zeros_like(outputs[..., 0])
 
 
 def _some_inputs(graph, data):

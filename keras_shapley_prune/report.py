@@ -1,5 +1,7 @@
 """What pruning changed, what it left alone and why."""
 
+import numpy as np
+
 from keras_shapley_prune.activation_memory import count_peak_bytes
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.comparison import Comparison, GroupComparison
@@ -98,12 +100,9 @@ def _compare_groups(channel_map, pruned_map, units, ranking):
     left = {group.name: group for group in pruned_map.groups}
     compared = []
     for group in channel_map.groups:
-        found, after = left.get(group.name), group.num_units
-        if found is not None and found.producers == group.producers:
-            after = found.num_units
-        elif group.producers[0] in units:  # with few units, others may be tied
-            before, stayed = units[group.producers[0]]
-            after = max(group.num_units - (before - stayed), 0)
+        after = _count_left(channel_map, group, units)
+        if after is None:  # the layers that produce it produce others too
+            after = left[group.name].num_units if group.name in left else 0
         compared.append(
             GroupComparison(
                 name=group.name,
@@ -114,6 +113,23 @@ def _compare_groups(channel_map, pruned_map, units, ranking):
             )
         )
     return tuple(compared)
+
+
+def _count_left(channel_map, group, units):
+    """Counts the units that are left of a group, by a layer that produces no other.
+
+    That layer may have several channels of each unit.
+    """
+    for (operation, letter), (before, after) in zip(
+        channel_map.produced, units.values(), strict=True
+    ):
+        ids = channel_map.layer_ids[operation][letter]
+        inside = np.isin(ids, group.units)
+        others = set(ids[~inside].tolist()) - channel_map.locks.keys()
+        if inside.any() and not others:
+            times = inside.sum() // group.num_units
+            return group.num_units - (before - after) // int(times)
+    return None
 
 
 def _in_pairs(values):
