@@ -2,12 +2,14 @@
 
 `pruning.py` is the straight line of `prune`; each of its steps has a place:
 
-- trace: `channels.py` and `channel_map.py`, with what `graph.py` records and what
-  `stock_layers/` knows of each layer (in the terms of `layer_specs.py`, `flows.py`)
+- trace: `channels.py` and `channel_map.py`, with what `recording.py` finds in a model
+  (a `graph.py`) and what `stock_layers/` knows of each layer (in the terms of
+  `layer_specs.py`, `flows/`)
 - rank: `ranking/`
 - plan: `selection.py`, from what is asked (`budgets.py`) and what units cost
   (`cost_model.py`) by `allocation.py` to a `pruning_plan.py`
-- repair: `repair/`; cut: `surgery.py`; check against `masking.py`: `verification.py`
+- repair: `repair/`; cut: `surgery.py`, of `layer_copies.py`; check against
+  `masking.py`: `verification.py`
 - and `prune_until.py`, which does this for an allowed drop; `costs.py`
 - look: `report.py` makes a `comparison.py` of `measurements.py`, `html_report.py` its
   page; `plotting.py` draws rankings, an `ablation.py` and a `tradeoff.py`;
@@ -16,7 +18,7 @@
 
 from keras_shapley_prune.ablation import AblationCurve, measure_ablation
 from keras_shapley_prune.activation_memory import count_activation_bytes
-from keras_shapley_prune.channel_map import ChannelGroup, ChannelMap
+from keras_shapley_prune.channel_map import ChannelMap
 from keras_shapley_prune.channel_plot import plot_channels
 from keras_shapley_prune.channel_report import ChannelReport, channel_report
 from keras_shapley_prune.channels import trace_channels
@@ -40,6 +42,7 @@ from keras_shapley_prune.report import compare
 from keras_shapley_prune.selection import plan_pruning
 from keras_shapley_prune.surgery import remove_channels
 from keras_shapley_prune.tradeoff import FrontierPoint, measure_frontier
+from keras_shapley_prune.unit_groups import ChannelGroup
 
 __version__ = "0.1.0"
 

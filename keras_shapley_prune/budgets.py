@@ -1,7 +1,6 @@
 """How much is to be removed, and where: what the user asks for."""
 
 import dataclasses
-import fnmatch
 from collections.abc import Mapping
 
 import numpy as np
@@ -98,7 +97,7 @@ class PruningBudget:
         if not isinstance(self.ratio, Mapping):
             return self.ratio
         for pattern, ratio in self.ratio.items():
-            if fnmatch.filter(group.producers, pattern):
+            if group.matches(pattern):
                 return ratio
         return 0.0
 

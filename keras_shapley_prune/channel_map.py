@@ -1,34 +1,11 @@
 """The map of a model's units: groups, locks, and where each unit is."""
 
 import dataclasses
-import fnmatch
+import functools
 
 import numpy as np
 
-FIXED = -1  # the id of a channel that is no unit: it always stays
-INSIDE = -1  # the input position that stands for the inside of a call
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class ChannelGroup:
-    """Units that are carried by the same layers and can be removed one by one.
-
-    Attributes:
-        name: String, the first producer's name (with a suffix if that is taken).
-        units: Integer array, shape `(num_units,)`.
-        producers: Tuple of the names of the layers that compute the units.
-        consumers: Tuple of the names of the layers that read them.
-    """
-
-    name: str
-    units: np.ndarray
-    producers: tuple
-    consumers: tuple
-
-    @property
-    def num_units(self):
-        """Integer, how many units the group has."""
-        return len(self.units)
+from keras_shapley_prune.unit_ids import INSIDE
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,12 +51,12 @@ class ChannelMap:
 
     def count_produced(self):
         """Returns a dict: name of what produces units -> their number."""
-        return {
-            operation.name if part is None else f"{operation.name}/{part}": len(
-                self.layer_ids[operation][letter]
-            )
-            for (operation, letter), part in self.produced.items()
-        }
+        counts = {}
+        for (operation, letter), part in self.produced.items():
+            name = self.graph.name_of(operation)
+            name = name if part is None else f"{name}/{part}"
+            counts[name] = len(self.layer_ids[operation][letter])
+        return counts
 
     def sites_at(self, call):
         """Finds what a call reads.
@@ -100,7 +77,8 @@ class ChannelMap:
         Args:
             layers: `None` for all groups, or a layer name, a shell-style pattern
                 such as `"block2_*"`, or a list of them. A group is selected when one
-                of its producers matches.
+                of its producers matches. The layers of a nested model have its name
+                before theirs: `"backbone/conv1"`, `"backbone/*"`.
 
         Returns:
             Tuple of `ChannelGroup`.
@@ -127,7 +105,7 @@ class ChannelMap:
         return selected
 
     def _match(self, pattern):
-        matched = [g for g in self.groups if fnmatch.filter(g.producers, pattern)]
+        matched = [group for group in self.groups if group.matches(pattern)]
         if matched:
             return matched
         locked = {n: r for n, r in self.lock_reasons().items() if n == pattern}
@@ -138,6 +116,28 @@ class ChannelMap:
             + (f", which is locked: {locked[pattern]}. " if locked else ". ")
             + f"Layers with removable units: {names}"
         )
+
+    def producers_of(self, group):
+        """Finds what computes a group.
+
+        Args:
+            group: A `ChannelGroup`.
+
+        Returns:
+            List of the keys of `produced`: operations of the original model, and the
+            letters under which they have the units.
+        """
+        keys = [key for name in group.producers for key in self._produced_by_name[name]]
+        unit = group.units[0]  # all have the same producers
+        return [key for key in keys if unit in self.layer_ids[key[0]][key[1]]]
+
+    @functools.cached_property
+    def _produced_by_name(self):
+        found = {}
+        for operation, letter in self.produced:
+            name = self.graph.name_of(operation)
+            found.setdefault(name, []).append((operation, letter))
+        return found
 
     def sites_of(self, group):
         """Finds where a group is read.
@@ -172,15 +172,15 @@ class ChannelMap:
         Layers with weights that cannot be pruned themselves are in it too.
         """
         reasons = {
-            operation.name: reason
+            self.graph.name_of(operation): reason
             for operation, reason in self.obstacles.items()
-            if getattr(operation, "weights", None)
+            if getattr(operation, "weights", None) and self.graph.calls_of(operation)
         }
         for operation, letter in self.produced:
-            ids = self.layer_ids[operation][letter]
+            ids = self.layer_ids[operation][letter].tolist()
             locked = [self.locks[unit] for unit in ids if unit in self.locks]
             if locked:
-                reasons[operation.name] = locked[0]
+                reasons[self.graph.name_of(operation)] = locked[0]
         return reasons
 
     def describe_locks(self):
@@ -222,8 +222,3 @@ class ChannelMap:
                     f"all {group.num_units} units of {group.name!r} removed"
                 )
         return keep
-
-
-def kept(keep, ids):
-    """Returns `keep` at unit ids; positions that carry no unit are always kept."""
-    return np.append(keep, True)[ids]

@@ -5,8 +5,8 @@ import pathlib
 
 import numpy as np
 
-from keras_shapley_prune.channel_map import FIXED
-from keras_shapley_prune.channel_report import channel_report, name_of
+from keras_shapley_prune.channel_report import channel_report
+from keras_shapley_prune.unit_ids import FIXED
 
 LOCKED, NEUTRAL = "#767676", "#f4f4f2"
 MOST_COLORS = 6  # on one edge
@@ -115,7 +115,10 @@ class _Drawing:
         return key
 
     def _add_layer(self, key, call):
-        name, kind = name_of(call), type(call.operation).__name__
+        name, kind = (
+            self._map.graph.name_of(call.operation),
+            type(call.operation).__name__,
+        )
         lines, options = [name, kind], {}
         ids = self._produced_by(call.operation)
         groups = _unique(self._group_of[ids])

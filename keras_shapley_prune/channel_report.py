@@ -69,23 +69,14 @@ def channel_report(model, channel_map=None):
     ```
     """
     channel_map = channel_map or trace_channels(model)
-    names = {call.operation: name_of(call) for call in channel_map.graph.calls}
     locked = {}
     for operation, letter in channel_map.produced:
+        name = channel_map.graph.name_of(operation)
         for unit in channel_map.layer_ids[operation][letter].tolist():
             if unit in channel_map.locks:
-                reasons = locked.setdefault(names[operation], {})
+                reasons = locked.setdefault(name, {})
                 reason = channel_map.locks[unit]
                 reasons[reason] = reasons.get(reason, 0) + 1
     for name, reason in channel_map.lock_reasons().items():
         locked.setdefault(name, {reason: 0})
     return ChannelReport(model.name, channel_map, locked)
-
-
-def name_of(call):
-    """Returns the name by which groups and locks call the layer of a `Call`.
-
-    Args:
-        call: A `Call`.
-    """
-    return getattr(call, "name", None) or call.operation.name

@@ -4,9 +4,12 @@ import numpy as np
 
 from keras_shapley_prune import stock_layers  # noqa: F401 (fills the registry)
 from keras_shapley_prune.activations import find_mixing_activation
-from keras_shapley_prune.channel_map import FIXED, INSIDE, ChannelGroup, ChannelMap
-from keras_shapley_prune.graph import record_graph
+from keras_shapley_prune.channel_map import ChannelMap
+from keras_shapley_prune.graph import with_layers
 from keras_shapley_prune.layer_specs import find_obstacle, find_spec
+from keras_shapley_prune.recording import record_graph
+from keras_shapley_prune.unit_groups import group_units, number_units
+from keras_shapley_prune.unit_ids import FIXED, INSIDE, no_units
 
 
 def trace_channels(model):
@@ -40,15 +43,16 @@ def trace_channels(model):
 class ChannelTracer:
     """Carries unit ids through the recorded calls of a model.
 
-    The flow functions of `flows.py` are written against its methods `ids`,
+    The flow functions of `flows/` are written against its methods `ids`,
     `consume`, `observe`, `produce`, `name`, `tie`, `lock` and `lock_all`.
     """
 
     def __init__(self, graph):
         self._graph = graph
-        self._parents = []  # union-find over units
+        self._num_units = 0
+        self._ties = []  # pairs of units, one a column
         self._locks = {}
-        self._ids = {tensor: _fixed(tensor) for tensor in graph.inputs}
+        self._ids = {tensor: no_units(tensor) for tensor in graph.inputs}
         self._produced = {}  # (operation, letter) -> units
         self._parts = {}  # (operation, letter) -> what they are, if not its outputs
         self._named = {}
@@ -61,19 +65,19 @@ class ChannelTracer:
         """Computes the unit ids of what `call` returns."""
         obstacle = self._obstacles.get(call.operation) or find_obstacle(call)
         if obstacle is not None:
-            reason = f"{obstacle} (`{call.operation.name}`)"
+            reason = f"{obstacle} (`{self._graph.name_of(call.operation)}`)"
             self.lock_all(call, reason)
             # It may be shared with a call that could be pruned by itself.
-            self._obstacles[call.operation] = obstacle
-            for ids in self._layer_ids.get(call.operation, {}).values():
-                self.lock(ids, reason)
+            for operation in with_layers(call.operation):
+                self._obstacles.setdefault(operation, obstacle)
+                for ids in self._layer_ids.get(operation, {}).values():
+                    self.lock(ids, reason)
             return
         spec = find_spec(call.operation)
         ids_in = self.ids(call.inputs[0])
         known = self._layer_ids.get(call.operation)
         if known is not None and (spec.weights or spec.size):
-            shared = f"shared layer `{call.operation.name}` joins it with channels"
-            self.tie(known["i"], ids_in, shared)
+            self._tie_shared("layer", call.operation, known["i"], ids_in)
         flown = spec.flow(call, self)
         alike = not isinstance(flown, list)
         ids_out = [flown] * len(call.outputs) if alike else flown
@@ -90,6 +94,13 @@ class ChannelTracer:
     def ids(self, tensor):
         """Returns the unit ids at the last axis of a symbolic tensor."""
         return self._ids[tensor]
+
+    def letters(self, operation):
+        """Returns the unit ids of the axes of an operation's weights, a dict.
+
+        `None` if it has not been traced yet.
+        """
+        return self._layer_ids.get(operation)
 
     def consume(self, call, position):
         """Marks that `call` mixes the channels of its input at `position`."""
@@ -128,8 +139,8 @@ class ChannelTracer:
         """
         key = call.operation, letter
         if key not in self._produced:
-            start, size = len(self._parents), size or call.outputs[0].shape[-1]
-            self._parents.extend(range(start, start + size))
+            start, size = self._num_units, size or call.outputs[0].shape[-1]
+            self._num_units += size
             self._produced[key] = np.arange(start, start + size)
             self._parts[key] = part
         if letter != "o":
@@ -140,8 +151,7 @@ class ChannelTracer:
         """Tells which units are meant by a letter of a layer's weight axes."""
         named = self._named.setdefault(call.operation, {})
         if letter in named:
-            shared = f"shared layer `{call.operation.name}` joins it with channels"
-            self.tie(named[letter], ids, shared)
+            self._tie_shared("layer", call.operation, named[letter], ids)
         named.setdefault(letter, ids)
 
     def tie(self, ids, others, reason):
@@ -152,56 +162,79 @@ class ChannelTracer:
         if len(ids) != len(others):
             self.lock([*ids, *others], f"{reason} of another number")
             return
-        for a, b in zip(ids, others, strict=True):
-            if a == FIXED or b == FIXED:
-                self.lock([a, b], f"{reason} that cannot be removed")
-            else:
-                a, b = sorted((self._find(a), self._find(b)))
-                self._parents[b] = a
+        pairs = np.stack([ids, others])
+        fixed = (pairs == FIXED).any(axis=0)
+        self.lock(pairs[:, fixed].ravel(), f"{reason} that cannot be removed")
+        self._ties.append(pairs[:, ~fixed])
 
     def lock(self, ids, reason):
         """Forbids to remove units; the first reason given is the one shown."""
-        for unit in ids:
+        for unit in np.unique(ids).astype(int).tolist():
             if unit != FIXED:
-                self._locks.setdefault(int(unit), reason)
+                self._locks.setdefault(unit, reason)
 
     def lock_all(self, call, reason):
-        """Locks whatever a call reads and returns ids of no unit for its outputs."""
+        """Locks whatever a call reads and returns ids of no unit for each output."""
         for tensor in call.inputs:
             self.lock(self.ids(tensor), reason)
         for tensor in call.outputs:
-            self._ids[tensor] = _fixed(tensor)
-        return self._ids[call.outputs[0]] if call.outputs else []
+            self._ids[tensor] = no_units(tensor)
+        return [self._ids[tensor] for tensor in call.outputs]
 
-    def _find(self, unit):
-        while self._parents[unit] != unit:
-            self._parents[unit] = self._parents[self._parents[unit]]
-            unit = self._parents[unit]
-        return unit
+    def _tie_shared(self, kind, operation, ids, others):
+        """Ties what two calls of a layer or nested model read."""
+        name = self._graph.name_of(operation)
+        self.tie(ids, others, f"shared {kind} `{name}` joins it with channels")
+
+    def _close_nested_models(self):
+        """Lets a nested model have one input and one output of one size.
+
+        In all its calls it reads the same channels, and what nobody reads of what it
+        returns stays: no value could be had for that.
+        """
+        first_calls, readers = {}, self._graph.consumers()
+        for call in self._graph.nested:
+            first = first_calls.setdefault(call.model, call)
+            for ours, theirs in zip(first.inputs, call.inputs, strict=True):
+                if first is not call:
+                    ids = self.ids(ours), self.ids(theirs)
+                    self._tie_shared("model", call.model, *ids)
+            for tensor in call.outputs:
+                if tensor not in readers:
+                    self.lock(self.ids(tensor), f"unused output of `{call.model.name}`")
 
     def finish(self):
         """Returns the `ChannelMap`, its units numbered without gaps."""
         for tensor in self._graph.outputs:
             for unit in self.ids(tensor)[self.ids(tensor) != FIXED]:
                 self._locks[int(unit)] = "model output"  # whatever else locks it
-        roots = np.array([self._find(u) for u in range(len(self._parents))], int)
-        numbers, compact = np.unique(roots, return_inverse=True)
+        self._close_nested_models()
+        compact = number_units(self._num_units, self._ties)
         numbering = np.append(compact, FIXED)
 
         def renumber(ids):
             return numbering[ids]
 
+        calls, name_of = self._graph.calls, self._graph.name_of
         sites = {site: renumber(ids) for site, ids in self._sites.items()}
-        produced = {key: renumber(ids) for key, ids in self._produced.items()}
+        read = [
+            (name_of(calls[index].operation), ids) for (index, _), ids in sites.items()
+        ]
+        produced = [
+            (name_of(operation), part, renumber(self._produced[operation, letter]))
+            for (operation, letter), part in self._parts.items()
+        ]
+        carried = {tensor: renumber(ids) for tensor, ids in self._ids.items()}
         locks = {}
         for unit, reason in self._locks.items():
             locks.setdefault(int(renumber(unit)), reason)
+        num_units = int(compact.max(initial=FIXED)) + 1
         return ChannelMap(
             graph=self._graph,
-            num_units=len(numbers),
-            groups=_group_units(self._graph, produced, self._parts, sites, locks),
+            num_units=num_units,
+            groups=group_units(num_units, produced, read, carried.values(), locks),
             locks=locks,
-            ids={tensor: renumber(ids) for tensor, ids in self._ids.items()},
+            ids=carried,
             layer_ids={
                 operation: {letter: renumber(ids) for letter, ids in letters.items()}
                 for operation, letters in self._layer_ids.items()
@@ -211,35 +244,3 @@ class ChannelTracer:
             produced=dict(self._parts),
             obstacles=self._obstacles,
         )
-
-
-def _fixed(tensor):
-    """Ids of no unit, one for each channel (none where their number is unknown)."""
-    return np.full((tensor.shape[-1] or 0) if tensor.shape else 0, FIXED)
-
-
-def _group_units(graph, produced, parts, sites, locks):
-    """Gathers the units that have the same producers into groups."""
-    producers, consumers = {}, {}
-    for (operation, letter), ids in produced.items():
-        part = parts[operation, letter]
-        for unit in np.unique(ids):
-            producers.setdefault(unit, []).append((operation.name, part))
-    for (index, _), ids in sites.items():
-        for unit in np.unique(ids[ids != FIXED]):
-            consumers.setdefault(unit, []).append(graph.calls[index].operation.name)
-    members = {}
-    for unit, names in sorted(producers.items()):
-        if unit not in locks:
-            members.setdefault(tuple(names), []).append(unit)
-    groups, taken = [], set()
-    for labels, units in members.items():
-        first = "/".join(word for word in labels[0] if word)
-        name, suffix = first, 2
-        while name in taken:
-            name, suffix = f"{first}#{suffix}", suffix + 1
-        taken.add(name)
-        names = tuple(dict.fromkeys(layer for layer, _ in labels))
-        readers = dict.fromkeys(n for u in units for n in consumers.get(u, ()))
-        groups.append(ChannelGroup(name, np.array(units), names, tuple(readers)))
-    return tuple(groups)

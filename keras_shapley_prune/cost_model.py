@@ -6,9 +6,9 @@ import numpy as np
 import scipy.sparse
 import tensorflow as tf
 
-from keras_shapley_prune.channel_map import FIXED
 from keras_shapley_prune.costs import count_call_flops, count_products
 from keras_shapley_prune.layer_specs import find_letters
+from keras_shapley_prune.unit_ids import FIXED
 
 QUANTITIES = ("units", "params", "flops", "bytes")
 
@@ -125,7 +125,7 @@ class CostModel:
             if flops is None:
                 raise ValueError(
                     "Expected a model of known spatial sizes, to count FLOPs. "
-                    f"Received: {call.operation.name!r} with output shape "
+                    f"Received: {call.name!r} with output shape "
                     f"{call.outputs[0].shape}"
                 )
             products = count_products(call)

@@ -7,8 +7,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.graph import record_graph
+from keras_shapley_prune.einsum_axes import find_einsum_axes
 from keras_shapley_prune.layer_specs import find_letters, find_spec
+from keras_shapley_prune.recording import record_graph
+
+TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
 
 
 def count_flops(model):
@@ -88,10 +95,14 @@ def estimate_cost(call):
 
 def _count_positions(call):
     """How many times the kernel of a call is applied to one example."""
+    operation = call.operation
     # A transposed convolution applies its kernel once for each input position.
-    transposed = isinstance(call.operation, keras.layers.Conv2DTranspose)
-    tensor = call.inputs[0] if transposed else call.outputs[0]
+    tensor = call.inputs[0] if isinstance(operation, TRANSPOSED) else call.outputs[0]
     positions = tensor.shape[1:-1]
+    if isinstance(operation, keras.layers.EinsumDense):
+        axes = find_einsum_axes(operation)
+        sizes = dict(zip(axes.inputs, call.inputs[0].shape, strict=True))
+        positions = [sizes[a] for a in axes.inputs[1:] if a not in axes.kernel]
     return None if None in positions else math.prod(positions)
 
 

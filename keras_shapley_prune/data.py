@@ -19,9 +19,9 @@ class CalibrationData:
 
     def __init__(self, dataset, inputs, batch_size=32, needs_labels=True):
         self._inputs = tuple(keras.tree.flatten(inputs))
-        self._keys = [tensor.name for tensor in self._inputs]
+        self._by_key = {tensor.name: tensor for tensor in self._inputs}
         if isinstance(inputs, dict):
-            self._keys = sorted(inputs)
+            self._by_key = {key: inputs[key] for key in sorted(inputs)}
         self._needs_labels = needs_labels
         self._batches, self.num_batches = _open(dataset, batch_size)
 
@@ -63,12 +63,15 @@ class CalibrationData:
     def _order(self, x):
         """Returns the flat inputs of a batch in the model's order."""
         if isinstance(x, dict):
-            if set(self._keys) - set(x):
+            if set(self._by_key) - set(x):
                 raise ValueError(
-                    f"Argument `dataset` should give the inputs {self._keys}. "
+                    f"Argument `dataset` should give the inputs {list(self._by_key)}. "
                     f"Received: a batch with {sorted(x)}"
                 )
-            return [x[key] for key in self._keys]
+            flat = []
+            for key, inputs in self._by_key.items():
+                keras.tree.map_structure_up_to(inputs, flat.append, x[key])
+            return flat
         flat = keras.tree.flatten(x)
         if len(flat) != len(self._inputs):
             raise ValueError(

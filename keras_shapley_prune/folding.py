@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_shapley_prune.linear_forms import has_bias
+
 
 def find_normalization(graph, call):
     """Returns the BatchNormalization that alone reads what a linear call returns.
@@ -18,8 +20,8 @@ def find_normalization(graph, call):
     if len(readers) != 1 or exposed or not ends_linear(call.operation):
         return None
     (reader,) = readers
-    uses = [c for c in graph.calls if c.operation is reader.operation]
-    return reader if normalizes_channels(reader) and len(uses) == 1 else None
+    alone = len(graph.calls_of(reader.operation)) == 1
+    return reader if normalizes_channels(reader) and alone else None
 
 
 def normalizes_channels(call):
@@ -43,6 +45,6 @@ def can_take_bias(graph, call):
         graph: The recorded `Graph`.
         call: A call of a linear layer.
     """
-    uses = [c for c in graph.calls if c.operation is call.operation]
-    own = getattr(call.operation, "use_bias", False)
-    return len(uses) == 1 and (own or find_normalization(graph, call) is not None)
+    alone = len(graph.calls_of(call.operation)) == 1
+    own = has_bias(call.operation)
+    return alone and (own or find_normalization(graph, call) is not None)

@@ -1,6 +1,8 @@
 """The calls of a functional model, recorded once and run anywhere."""
 
 import dataclasses
+import functools
+import itertools
 
 import keras
 
@@ -68,6 +70,8 @@ class Call:
         kwargs: Dict, its keyword arguments.
         inputs: Tuple of the symbolic tensors found in `args` and `kwargs`.
         outputs: Tuple of the symbolic tensors it returned.
+        name: String, the operation's name; in a nested model with the names of the
+            models around it, as in `"backbone/conv1"`.
     """
 
     index: int
@@ -76,6 +80,7 @@ class Call:
     kwargs: dict
     inputs: tuple
     outputs: tuple
+    name: str
 
     def read(self, values):
         """Returns the list of what the call reads.
@@ -89,14 +94,31 @@ class Call:
         """Returns `(args, kwargs)` with `values` in the place of `inputs`."""
         remaining = iter(values)
         return keras.tree.map_structure(
-            lambda leaf: next(remaining) if _is_tensor(leaf) else leaf,
+            lambda leaf: next(remaining) if is_symbolic(leaf) else leaf,
             (self.args, self.kwargs),
         )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class NestedCall:
+    """One call of a model within a model.
+
+    Attributes:
+        model: The nested `keras.Model`.
+        inputs: Tuple of the symbolic tensors that enter it.
+        outputs: Tuple of the symbolic tensors that leave it.
+    """
+
+    model: keras.Model
+    inputs: tuple
+    outputs: tuple
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Graph:
     """The calls of a model in an order in which they can be run.
+
+    The calls within nested models stand among the others.
 
     Attributes:
         inputs: Tuple of symbolic tensors.
@@ -104,6 +126,7 @@ class Graph:
         calls: Tuple of `Call`.
         input_structure: The (nested) symbolic inputs as the model takes them.
         output_structure: The (nested) symbolic outputs as the model returns them.
+        nested: Tuple of `NestedCall`, those of outer models before those of inner.
     """
 
     inputs: tuple
@@ -111,14 +134,39 @@ class Graph:
     calls: tuple
     input_structure: object
     output_structure: object
+    nested: tuple = ()
 
     def consumers(self):
         """Returns a dict: tensor -> list of the calls that read it."""
+        return self._consumers
+
+    def calls_of(self, operation):
+        """Returns the list of the calls of an operation, in running order."""
+        return self._calls_of.get(operation, [])
+
+    def name_of(self, operation):
+        """Returns the name of an operation that no other of the model has.
+
+        The name of its first call, see `Call.name`. A layer that several nested
+        models share has the name that it has in the first of them.
+        """
+        calls = self.calls_of(operation)
+        return calls[0].name if calls else operation.name
+
+    @functools.cached_property
+    def _consumers(self):
         readers = {}
         for call in self.calls:
             for tensor in call.inputs:
                 readers.setdefault(tensor, []).append(call)
         return readers
+
+    @functools.cached_property
+    def _calls_of(self):
+        calls = {}
+        for call in self.calls:
+            calls.setdefault(call.operation, []).append(call)
+        return calls
 
 
 def run_calls(calls, values, find_masks=no_masks, stand_ins=None):
@@ -143,6 +191,20 @@ def run_calls(calls, values, find_masks=no_masks, stand_ins=None):
         values.update(zip(call.outputs, returned, strict=True))
 
 
+def runs_its_graph(operation):
+    """Returns whether an operation is a model that computes what its graph says."""
+    if not isinstance(operation, keras.Model) or not getattr(operation, "inputs", ()):
+        return False
+    plain = keras.Sequential, type(functional_view(operation))
+    return any(type(operation).call is kind.call for kind in plain)
+
+
+def with_layers(operation):
+    """Returns an operation and, of a model, the layers in it."""
+    inner = [with_layers(layer) for layer in getattr(operation, "layers", ())]
+    return [operation, *itertools.chain.from_iterable(inner)]
+
+
 def find_ancestors(graph, tensors, start=0):
     """Returns the calls from `start` on that lead to some tensors, in order.
 
@@ -161,71 +223,26 @@ def find_ancestors(graph, tensors, start=0):
     return tuple(sorted(found, key=lambda call: call.index))
 
 
-def record_graph(model):
-    """Records every call of a functional or Sequential model.
-
-    The recording runs Keras's own traversal (`keras.models.clone_model`) over
-    stand-ins for the operations, so no layer of `model` is called or changed.
+def new_inputs(structure, widths=None):
+    """Returns fresh `keras.Input`s shaped, typed and named like others.
 
     Args:
-        model: A built Sequential or functional `keras.Model`.
-
-    Returns:
-        A `Graph`.
+        structure: The (nested) symbolic inputs.
+        widths: List of one integer an input, the length of its last axis, or `None`
+            where that stays.
     """
-    view = functional_view(model)
-    calls = []
-
-    def record(stand_in, *args, **kwargs):
-        returned = stand_in(*args, **kwargs)
-        inputs = [x for x in keras.tree.flatten((args, kwargs)) if _is_tensor(x)]
-        calls.append(
-            Call(
-                index=len(calls),
-                operation=stand_in.operation,
-                args=args,
-                kwargs=kwargs,
-                inputs=tuple(inputs),
-                outputs=tuple(keras.tree.flatten(returned)),
-            )
+    flat = keras.tree.flatten(structure)
+    fresh = [
+        keras.Input(
+            batch_shape=x.shape if width is None else (*x.shape[:-1], width),
+            dtype=x.dtype,
+            name=x.name,
         )
-        return returned
-
-    recorded = keras.models.clone_model(
-        view,
-        input_tensors=new_inputs(view.input),
-        clone_function=_StandIn,
-        call_function=record,
-    )
-    return Graph(
-        inputs=tuple(recorded.inputs),
-        outputs=tuple(recorded.outputs),
-        calls=tuple(calls),
-        input_structure=recorded.input,
-        output_structure=recorded.output,
-    )
+        for x, width in zip(flat, widths or [None] * len(flat), strict=True)
+    ]
+    return keras.tree.pack_sequence_as(structure, fresh)
 
 
-def new_inputs(structure):
-    """Returns fresh `keras.Input`s shaped, typed and named like `structure`."""
-    return keras.tree.map_structure(
-        lambda x: keras.Input(
-            batch_shape=x.shape, dtype=x.dtype, name=x.name, sparse=x.sparse
-        ),
-        structure,
-    )
-
-
-class _StandIn(keras.Operation):
-    """Takes the place of an operation while its calls are recorded."""
-
-    def __init__(self, operation):
-        super().__init__(name=operation.name)
-        self.operation = operation
-
-    def compute_output_spec(self, *args, **kwargs):
-        return self.operation.compute_output_spec(*args, **kwargs)
-
-
-def _is_tensor(value):
+def is_symbolic(value):
+    """Returns whether a value is a symbolic tensor."""
     return isinstance(value, keras.KerasTensor)

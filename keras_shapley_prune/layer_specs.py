@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 import keras
 
 from keras_shapley_prune.flows import FLOWS
-from keras_shapley_prune.linear_forms import LinearForm
 
 GATES = "g"  # the letter of the gates of hidden units
 
@@ -22,17 +21,21 @@ class LayerSpec:
         size: The config entry that counts the output channels (a string), or a
             callable `fn(config, kept)` that changes the config in place, where
             `kept` is a dict: letter -> boolean array, or `None`.
+        arguments: Callable `fn(args, kwargs, kept)` that returns what the smaller
+            operation is to be called with, or `None` if that does not depend on the
+            number of channels.
         weights: Dict: weight name -> one letter an axis, aligned to the right.
             `"i"` is the input's channels, `"o"` the output's, `"."` an axis that is
-            left alone. Where a name does not tell the weight, as in a layer made of
-            layers: callable `fn(operation)` that returns pairs `(weight, letters)`.
+            left alone. Where a name does not tell the axes, as in a layer made of
+            layers: callable `fn(operation)` that returns such a dict, or pairs
+            `(weight, letters)`.
         letters: Callable `fn(call, ids)` that returns a dict of other letters ->
             unit ids, such as `GATES`. `ids` is the dict of `"i"` and `"o"`, and of
             those that the flow has named.
         unfit: Callable `fn(call)` that returns why this very call cannot be pruned
             exactly (a string), or `None` if it can.
-        linear_form: The `LinearForm` class of a layer that is linear up to its
-            activation, else `None`.
+        linear_form: Callable `fn(operation)` that returns the `LinearForm` of a layer
+            that is linear up to its activation, or `None`.
         projection: Callable `fn(call, position)` that returns what an input is
             multiplied with where there is no linear form for it, a float array of
             shape `(channels, columns)`. `None` if it is not.
@@ -47,17 +50,14 @@ class LayerSpec:
 
     flow: Callable
     size: str | Callable | None = None
+    arguments: Callable | None = None
     weights: Mapping[str, str] | Callable = dataclasses.field(default_factory=dict)
     letters: Callable = lambda call, ids: {}
     unfit: Callable = lambda call: None
-    linear_form: type[LinearForm] | None = None
+    linear_form: Callable = lambda operation: None
     projection: Callable | None = None
     masked: Callable | None = None
     products: Callable | None = None
-
-
-_SPECS = {}
-_OPERATION_SPECS = {}
 
 
 SPECS = {}  # layer class -> LayerSpec
@@ -147,8 +147,8 @@ def find_obstacle(call):
     kind = type(operation).__name__
     if spec is None:
         return f"{kind} is not a registered layer"
-    if getattr(operation, "data_format", None) == "channels_first":
-        return f"{kind} has data_format='channels_first'"
+    if _data_format(operation) == "channels_first":
+        return _describe_channels_first(kind)
     weights = getattr(operation, "weights", ())
     unknown = {v.name for v in weights if find_letters(operation, v) is None}
     if unknown:
@@ -160,8 +160,19 @@ def find_obstacle(call):
 def find_linear_form(operation):
     """Returns the `LinearForm` of a layer that mixes channels, or `None`."""
     spec = find_spec(operation)
-    if spec is None or spec.linear_form is None:
+    if spec is None or _data_format(operation) == "channels_first":
         return None
-    last = getattr(operation, "data_format", None) != "channels_first"
-    plain = last and getattr(operation, "groups", 1) == 1
-    return spec.linear_form(operation) if plain else None
+    return spec.linear_form(operation)
+
+
+def _describe_channels_first(kind):
+    reason = f"{kind} has data_format='channels_first'; only the last axis is followed"
+    if keras.config.image_data_format() != "channels_first":
+        return reason
+    return f"{reason}, keras.config.image_data_format() is another"
+
+
+def _data_format(operation):
+    """Returns the data format; raw operations may leave it to Keras's setting."""
+    data_format = getattr(operation, "data_format", "channels_last")
+    return data_format or keras.config.image_data_format()

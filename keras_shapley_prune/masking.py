@@ -6,11 +6,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.channel_map import INSIDE, kept
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.graph import new_inputs
 from keras_shapley_prune.layer_specs import find_spec
 from keras_shapley_prune.masks import Mask
+from keras_shapley_prune.namesakes import part_namesakes
+from keras_shapley_prune.unit_ids import INSIDE, kept
 
 
 @keras.saving.register_keras_serializable(package="keras_shapley_prune")
@@ -43,7 +44,7 @@ class ChannelMask(keras.layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(autocast=False, **kwargs)
-        self.supports_masking = True
+        self.supports_masking = True  # of positions, such as an Embedding's
 
     def build(self, input_shape):
         self.mask = self.add_weight(
@@ -114,7 +115,7 @@ def mask_channels(model, keep, channel_map=None):
     A layer whose computation depends on which channels there are, or that has units
     within, stands in a `MaskedCall`. The outputs are those of the network that
     `remove_channels(model, keep)` returns. It shares its layers, and so its weights,
-    with `model`.
+    with `model`. Nested models are taken apart.
 
     Args:
         model: A built Sequential or functional `keras.Model`.
@@ -165,7 +166,7 @@ def mask_channels(model, keep, channel_map=None):
 
     inputs = new_inputs(graph.input_structure)
     values = dict(zip(graph.inputs, keras.tree.flatten(inputs), strict=True))
-    for call in graph.calls:
+    for call in part_namesakes(graph.calls):
         values.update(zip(call.outputs, run(call, call.read(values)), strict=True))
     outputs = [values[tensor] for tensor in graph.outputs]
     outputs = keras.tree.pack_sequence_as(graph.output_structure, outputs)

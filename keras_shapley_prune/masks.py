@@ -2,8 +2,8 @@
 
 import keras
 
-from keras_shapley_prune.channel_map import kept
 from keras_shapley_prune.layer_specs import find_spec
+from keras_shapley_prune.unit_ids import kept
 
 
 class Mask:

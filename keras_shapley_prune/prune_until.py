@@ -9,10 +9,11 @@ from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.data import CalibrationData, make_repeatable
 from keras_shapley_prune.evaluation import lower_is_better, resolve_metric
+from keras_shapley_prune.layer_copies import check_copies
 from keras_shapley_prune.pruning import rank_for
 from keras_shapley_prune.repair import repair_channels
 from keras_shapley_prune.selection import DEEPEST, make_plan
-from keras_shapley_prune.surgery import check_copies, remove_channels
+from keras_shapley_prune.surgery import remove_channels
 
 _TRIALS = 7  # bisections: the ratio is then known within 1 / 128
 

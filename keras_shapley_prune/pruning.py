@@ -4,10 +4,10 @@ from keras_shapley_prune.budgets import PruningBudget
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.data import make_repeatable
+from keras_shapley_prune.layer_copies import check_copies
 from keras_shapley_prune.ranking import ShapleyRanker
 from keras_shapley_prune.repair import check_method, repair_channels
 from keras_shapley_prune.selection import make_plan, ratios_to_rank
-from keras_shapley_prune.surgery import check_copies
 
 
 def prune(

@@ -85,12 +85,24 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
 
 
 def _count_units(channel_map, pruned_map):
-    before, after = channel_map.count_produced(), pruned_map.count_produced()
-    if before.keys() != after.keys():
+    """Returns a dict: name of what produces units -> their number, before and after.
+
+    In the pruned model it need not produce any: a grouped convolution may have become
+    one of a channel a group.
+    """
+    before, after = channel_map.count_produced(), {}
+    others = {pruned_map.graph.name_of(other): other for other in pruned_map.layer_ids}
+    for name, (operation, letter) in zip(before, channel_map.produced, strict=True):
+        other = others.get(channel_map.graph.name_of(operation))
+        letters = pruned_map.layer_ids.get(other, {})
+        if letter in letters:
+            after[name] = len(letters[letter])
+    added = pruned_map.count_produced().keys() - before.keys()
+    if before.keys() != after.keys() or added:
         raise ValueError(
             "Arguments `original` and `pruned` should have layers of the same names. "
             "Received: layers that are only in one of them: "
-            f"{sorted(before.keys() ^ after.keys())}"
+            f"{sorted(before.keys() - after.keys() | added)}"
         )
     return {name: (before[name], after[name]) for name in before}
 

@@ -1,22 +1,22 @@
 """Surgery: rebuilds a model without the units that leave."""
 
-import warnings
-
 import keras
 import numpy as np
 
-from keras_shapley_prune.channel_map import kept
 from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.graph import functional_view, new_inputs
-from keras_shapley_prune.layer_specs import find_letters, find_spec
+from keras_shapley_prune.graph import functional_view, new_inputs, runs_its_graph
+from keras_shapley_prune.layer_copies import copy_operation, copy_weights
+from keras_shapley_prune.layer_specs import find_spec
+from keras_shapley_prune.unit_ids import FIXED, kept
 
 
 def remove_channels(model, keep, channel_map=None):
     """Returns a smaller copy of `model` without the units that `keep` leaves out.
 
     Layers are re-created from their configs, with the same names, dtype policies and
-    trainable flags; only the number of filters (units, target shape) changes. Weights
-    are copied, without the slices of what is removed.
+    trainable flags; only the number of filters (units, target shape) changes. Nested
+    models stay nested, with inputs of another size where channels that enter them
+    leave. Weights are copied, without the slices of what is removed.
 
     Args:
         model: A built Sequential or functional `keras.Model`. It is not changed.
@@ -41,109 +41,91 @@ def remove_channels(model, keep, channel_map=None):
     """
     channel_map = channel_map or trace_channels(model)
     keep = channel_map.check_keep(keep)
-    copies = {}
-
-    def copy(operation):
-        letters = channel_map.layer_ids.get(operation, {})
-        kept_at = {letter: kept(keep, ids) for letter, ids in letters.items()}
-        copies[operation] = _copy_operation(operation, kept_at), kept_at
-        return copies[operation][0]
-
-    pruned = _rebuild(model, copy)
-    if not model.trainable:
-        pruned.trainable = False  # this sets its layers, whose own flags come next
-    for operation, (copied, kept_at) in copies.items():
-        if isinstance(operation, keras.Layer):
-            if copied.trainable != operation.trainable:
-                copied.trainable = operation.trainable
-            _copy_weights(operation, copied, kept_at)
+    copier = _Copier(channel_map, keep)
+    pruned = copier.copy_model(model)
+    copier.copy_trainable_flags()
+    copier.copy_weights()
     return pruned
 
 
-def check_copies(graph):
-    """Raises an error if a layer of a model cannot be re-created from its config.
+class _Copier:
+    """Re-creates a model, and those nested in it, with the channels that stay.
 
     Args:
-        graph: The recorded `Graph` of the model.
-
-    Raises:
-        ValueError: If a layer cannot; the message names it.
+        channel_map: The `ChannelMap` of the model.
+        keep: Boolean array, shape `(num_units,)`, the units that stay.
     """
-    for operation in dict.fromkeys(call.operation for call in graph.calls):
-        _copy_operation(operation, {})
 
+    def __init__(self, channel_map, keep):
+        self._map, self._keep = channel_map, keep
+        self._models, self._operations = {}, {}  # original -> copy
+        self._originals = {}  # copy of an operation -> original
+        self._entries = {}  # nested model -> ids of what enters it
+        for call in channel_map.graph.nested:
+            ids = [channel_map.ids[tensor] for tensor in call.inputs]
+            self._entries.setdefault(call.model, ids)
 
-def _rebuild(model, copy):
-    """Re-creates a Sequential or functional model of copies of its operations."""
-    if isinstance(model, keras.Sequential):
-        inputs = new_inputs(model.inputs[0])
-        return keras.Sequential([inputs, *map(copy, model.layers)], name=model.name)
-    view = functional_view(model)
-    return keras.models.clone_model(
-        view, input_tensors=new_inputs(view.input), clone_function=copy
-    )
-
-
-def _copy_operation(operation, kept_at):
-    """Re-creates a layer or raw operation, with as many channels as stay."""
-    if isinstance(operation, keras.Model) and getattr(operation, "inputs", None):
-        return _rebuild(operation, lambda inner: _copy_operation(inner, {}))
-    if not isinstance(operation, keras.Layer):
-        try:
-            return type(operation).from_config(operation.get_config())
-        except (NotImplementedError, TypeError):
-            return operation  # it has no weights and no size: it can serve both
-    try:
-        return _copy_layer(operation, kept_at)
-    except Exception as error:
-        raise ValueError(
-            "Expected a model whose layers can be re-created from their configs. "
-            f"Received: layer {operation.name!r} (of type {type(operation)}), which "
-            f"cannot: {error}"
-        ) from error
-
-
-def _copy_layer(operation, kept_at):
-    config = _config_of(operation)
-    spec = find_spec(operation)
-    if kept_at and spec.size:
-        if callable(spec.size):
-            spec.size(config, kept_at)
+    def copy_model(self, model):
+        """Returns a Sequential or functional model of copies of its operations."""
+        self._models[model] = None  # stands before those that are nested in it
+        widths = self._input_widths(model)
+        if isinstance(model, keras.Sequential):
+            inputs = new_inputs(model.inputs[0], widths)
+            layers = [self._copy(layer) for layer in model.layers]
+            copied = keras.Sequential([inputs, *layers], name=model.name)
         else:
-            config[spec.size] = int(np.count_nonzero(kept_at["o"]))
-    if isinstance(operation, keras.layers.Lambda):
-        # Its from_config refuses functions, and unpacks these two by itself.
-        config["arguments"] = operation.arguments
-        config["output_shape"] = operation._output_shape
-        return type(operation)(**config)
-    return type(operation).from_config(config)
+            view = functional_view(model)
+            inputs = new_inputs(view.input, widths)
+            copied = keras.models.clone_model(
+                view,
+                input_tensors=inputs,
+                clone_function=self._copy,
+                call_function=self._call,
+            )
+        self._models[model] = copied
+        return copied
 
+    def copy_trainable_flags(self):
+        """Sets the flags of models, which sets their layers', and then those."""
+        for original, copied in (*self._models.items(), *self._operations.items()):
+            flag = getattr(original, "trainable", None)
+            if flag is not None and copied.trainable != flag:
+                copied.trainable = flag
 
-def _config_of(layer):
-    """Returns the config of a layer, functions in it as themselves.
+    def copy_weights(self):
+        """Copies weights, leaving out the slices of removed channels."""
+        for original, copied in self._operations.items():
+            if isinstance(original, keras.Layer):
+                copy_weights(original, copied, self._kept_at(original))
 
-    So a layer with a lambda, or with a function that is not registered with Keras,
-    can be re-created too.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The object being serialized")
-        config = layer.get_config()
-    for name in config:
-        value = getattr(layer, name, None)
-        if callable(value) and not isinstance(value, keras.Layer):
-            config[name] = value
-    return config
+    def _copy(self, operation):
+        """Returns the one copy of an operation or nested model."""
+        if runs_its_graph(operation):
+            known = operation in self._models
+            return self._models[operation] if known else self.copy_model(operation)
+        if operation not in self._operations:
+            copied = copy_operation(operation, self._kept_at(operation))
+            self._operations[operation] = copied
+            self._originals[copied] = operation
+        return self._operations[operation]
 
+    def _call(self, copied, *args, **kwargs):
+        """Calls a copy, with arguments of another size where these matter."""
+        original = self._originals.get(copied)
+        kept_at = self._kept_at(original)
+        if kept_at and find_spec(original).arguments is not None:
+            args, kwargs = find_spec(original).arguments(args, kwargs, kept_at)
+        return copied(*args, **kwargs)
 
-def _copy_weights(operation, copied, kept_at):
-    """Copies weights, leaving out the slices of removed channels."""
-    if not kept_at or all(mask.all() for mask in kept_at.values()):
-        copied.set_weights(operation.get_weights())
-        return
-    for weight, target in zip(operation.weights, copied.weights, strict=True):
-        value = keras.ops.convert_to_numpy(weight)
-        letters = find_letters(operation, weight)
-        for axis, letter in enumerate(letters, start=value.ndim - len(letters)):
-            if letter != "." and axis >= 0:
-                value = np.compress(kept_at[letter], value, axis=axis)
-        target.assign(value)
+    def _kept_at(self, operation):
+        letters = self._map.layer_ids.get(operation, {})
+        return {letter: kept(self._keep, ids) for letter, ids in letters.items()}
+
+    def _input_widths(self, model):
+        """Returns how many channels each input of a model has left, `None` for all."""
+        if model not in self._entries:
+            return None
+        return [
+            np.count_nonzero(kept(self._keep, ids)) if (ids != FIXED).any() else None
+            for ids in self._entries[model]
+        ]

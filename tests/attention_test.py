@@ -8,13 +8,13 @@ import tensorflow as tf
 from keras import layers
 
 from keras_shapley_prune import BaselineRanker, ShapleyRanker, prune, repair_channels
-from keras_shapley_prune.channel_map import INSIDE
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.cost_model import CostModel
 from keras_shapley_prune.costs import count_flops
 from keras_shapley_prune.layer_specs import find_linear_form
 from keras_shapley_prune.masks import Mask, run_masked
 from keras_shapley_prune.surgery import remove_channels
+from keras_shapley_prune.unit_ids import INSIDE
 
 
 def _between(attention, shape=(6, 4), **arguments):

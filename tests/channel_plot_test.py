@@ -63,10 +63,10 @@ def test_every_layer_and_every_read_is_drawn(builder):
 
 def test_locked_layers_say_why():
     nodes = nodes_of(plot_channels(models.build(models.locked)))
-    locked = nodes["into_groups"]
+    locked = nodes["odd_axis"]
     assert "dashed" in locked.get("style")
-    assert "locked: Conv2D has groups=2 (`grouped`)" in locked.get_label()
-    assert "Conv2D has groups=2 (`grouped`)" in locked.get("tooltip")
+    assert "locked: BatchNormalization normalizes axis 1" in locked.get_label()
+    assert "normalizes axis 1 (`row_norm`)" in locked.get("tooltip")
     assert "dashed" not in (nodes["free1"].get("style") or "")
 
 

@@ -35,7 +35,8 @@ def test_every_group_and_every_lock_is_told(builder):
 
 def test_locked_units_are_counted():
     report = channel_report(models.build(models.locked))
-    reason = "Conv2D has groups=2 (`grouped`)"
-    assert report.locked["into_groups"] == {reason: 8}
+    reason = "BatchNormalization normalizes axis 1 (`row_norm`)"
+    assert report.locked["odd_axis"] == {reason: 8}
+    assert report.locked["row_norm"] == {reason.removesuffix(" (`row_norm`)"): 0}
     assert "    logits (4 units): model output" in str(report)
     assert report.num_locked == len(report.channel_map.locks)

@@ -10,7 +10,7 @@ from keras_shapley_prune.folding import (
     ends_linear,
     find_normalization,
 )
-from keras_shapley_prune.graph import record_graph
+from keras_shapley_prune.recording import record_graph
 
 
 def _record(tail, **arguments):

@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from keras_shapley_prune.frontier import Frontier
-from keras_shapley_prune.graph import record_graph
 from keras_shapley_prune.masks import Mask
+from keras_shapley_prune.recording import record_graph
 
 
 def batches(model, count=3):

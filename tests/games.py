@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from keras_shapley_prune.channel_map import kept
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.masking import mask_channels
+from keras_shapley_prune.unit_ids import kept
 
 
 def exact_values(value_of, num_players):

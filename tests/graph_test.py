@@ -8,13 +8,14 @@ from keras import layers
 
 from keras_shapley_prune import graph
 from keras_shapley_prune.masks import Mask
+from keras_shapley_prune.recording import record_graph
 
 
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_running_the_recorded_calls_gives_the_outputs(builder):
     model = models.build(builder)
     inputs = models.inputs_of(model)
-    recorded = graph.record_graph(model)
+    recorded = record_graph(model)
     values = dict(zip(recorded.inputs, keras.tree.flatten(inputs), strict=True))
     graph.run_calls(recorded.calls, values)
     outputs = [values[tensor].numpy() for tensor in recorded.outputs]
@@ -22,38 +23,8 @@ def test_running_the_recorded_calls_gives_the_outputs(builder):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("builder", models.BUILDERS)
-def test_recording_changes_nothing(builder):
-    model = models.build(builder)
-    inputs = models.inputs_of(model)
-    before = models.snapshot(model, inputs)
-    graph.record_graph(model)
-    graph.functional_view(model)
-    assert models.snapshot(model, inputs) == before
-
-
-def test_calls_come_in_running_order_with_their_inputs_and_outputs():
-    recorded = graph.record_graph(models.build(models.residual))
-    known = set(recorded.inputs)
-    for index, call in enumerate(recorded.calls):
-        assert call.index == index
-        assert known.issuperset(call.inputs)
-        known.update(call.outputs)
-    assert known.issuperset(recorded.outputs)
-    kinds = [type(call.operation).__name__ for call in recorded.calls]
-    assert kinds.count("Add") == 2  # a layer and the operator `+`
-    assert "Relu" in kinds
-
-
-def test_a_shared_layer_is_one_operation_in_two_calls():
-    recorded = graph.record_graph(models.build(models.shared))
-    calls = [call for call in recorded.calls if call.operation.name == "conv"]
-    assert len(calls) == 2
-    assert calls[0].operation is calls[1].operation
-
-
 def test_consumers_are_the_calls_that_read_a_tensor():
-    recorded = graph.record_graph(models.build(models.branches))
+    recorded = record_graph(models.build(models.branches))
     (image,) = recorded.inputs
     readers = recorded.consumers()
     names = [call.operation.name for call in readers[image]]
@@ -64,7 +35,7 @@ def test_consumers_are_the_calls_that_read_a_tensor():
 def test_what_is_masked_is_not_read():
     model = models.build(models.branches)
     inputs = models.inputs_of(model)
-    recorded = graph.record_graph(model)
+    recorded = record_graph(model)
     seen = []
 
     def mask_the_gate(call):
@@ -76,16 +47,6 @@ def test_what_is_masked_is_not_read():
     assert seen == [call.index for call in recorded.calls]
     (multiply,) = [c for c in recorded.calls if c.operation.name == "multiply"]
     assert not values[multiply.outputs[0]].numpy().any()
-
-
-def test_keyword_arguments_are_kept():
-    inputs = keras.Input((4,))
-    x = layers.Dropout(0.5, seed=1)(inputs, training=True)
-    recorded = graph.record_graph(keras.Model(inputs, x))
-    values = {recorded.inputs[0]: np.ones((8, 4), "float32")}
-    graph.run_calls(recorded.calls, values)
-    assert recorded.calls[0].kwargs == {"training": True}
-    assert set(np.unique(values[recorded.outputs[0]])) == {0.0, 2.0}
 
 
 def test_new_inputs_keep_structure_shape_dtype_and_name():
@@ -120,7 +81,7 @@ def _called(model):
 )
 def test_what_has_no_graph_is_refused(build, words):
     with pytest.raises(ValueError, match="Argument `model` should be a built") as info:
-        graph.record_graph(build())
+        record_graph(build())
     assert words in str(info.value)
 
 
@@ -131,4 +92,4 @@ def test_another_backend_is_refused(monkeypatch):
         graph.check_backend()
     assert "'jax'" in str(info.value)
     with pytest.raises(RuntimeError, match="KERAS_BACKEND=tensorflow"):
-        graph.record_graph(model)
+        record_graph(model)

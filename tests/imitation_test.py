@@ -3,7 +3,7 @@
 import models
 from students import halve
 
-from keras_shapley_prune.graph import record_graph
+from keras_shapley_prune.recording import record_graph
 from keras_shapley_prune.repair.imitation import Imitation
 
 

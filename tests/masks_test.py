@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_shapley_prune.channel_map import INSIDE
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.masking import MaskedCall, mask_channels
 from keras_shapley_prune.masks import Mask, mask_inputs, masks_at, run_masked
+from keras_shapley_prune.unit_ids import INSIDE
 
 SPECIAL = [models.normalized, models.scaled, models.attentive, models.recurrent]
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from students import halve, small
 
 from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.graph import record_graph
+from keras_shapley_prune.recording import record_graph
 from keras_shapley_prune.repair import repair_channels
 from keras_shapley_prune.repair.imitation import Imitation
 from keras_shapley_prune.repair.mimic import mimic

@@ -145,6 +145,21 @@ def pointwise():
     return keras.Model(inputs, layers.Dense(4, name="logits")(x), name="pointwise")
 
 
+def scaled_addition():
+    """The residual block of InceptionResNetV2, with a layer of its own."""
+    function = keras.applications.inception_resnet_v2.InceptionResNetV2
+    scale = function.__globals__["CustomScaleLayer"]
+    inputs = keras.Input((8, 8, 3), name="image")
+    x = layers.Conv2D(6, 3, padding="same", name="stem")(inputs)
+    y = layers.Conv2D(4, 1, activation="relu", name="inner")(x)
+    y = layers.Conv2D(6, 1, name="outer")(y)
+    x = layers.ReLU()(scale(0.17)([x, y]))
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(
+        inputs, layers.Dense(4, name="logits")(x), name="scaled_addition"
+    )
+
+
 def two_ends():
     """Inputs in a dict, outputs in a list, one of them in mid-network."""
     image = keras.Input((8, 8, 3), name="image")
@@ -163,7 +178,7 @@ def two_ends():
 
 
 def nested():
-    """A model as a layer of another: what it reads stays, what follows can go."""
+    """A model as a layer of another."""
     inner = keras.Sequential(
         [
             keras.Input((6, 6, 5)),
@@ -263,6 +278,7 @@ BUILDERS = (
     shared,
     locked,
     pointwise,
+    scaled_addition,
     two_ends,
     nested,
     normalized,
@@ -288,7 +304,7 @@ def randomize(model, seed=0):
     generator = np.random.default_rng(seed)
     for weight in model.weights:
         value = generator.normal(size=weight.shape)
-        if weight.name in ("moving_variance", "gamma"):
+        if weight.name in ("moving_variance", "variance", "gamma"):
             value = generator.uniform(0.5, 1.5, size=weight.shape)
         elif weight.name in (
             "kernel",
@@ -300,6 +316,9 @@ def randomize(model, seed=0):
         else:
             value *= 0.3
         weight.assign(value)
+    for layer in getattr(model, "layers", ()):
+        if isinstance(layer, layers.Normalization):
+            layer.finalize_state()
     return model
 
 
@@ -365,6 +384,13 @@ def random_keep(channel_map, fraction, seed=0):
         num_removed = min(round(fraction * group.num_units), group.num_units - 1)
         keep[generator.choice(group.units, num_removed, replace=False)] = False
     return keep
+
+
+def get_layer(model, path):
+    """Returns a layer by its name, or by its path in nested models."""
+    for name in path.split("/"):
+        model = model.get_layer(name)
+    return model
 
 
 def outputs_of(model, inputs):

@@ -8,10 +8,10 @@ from keras import layers
 
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.costs import count_call_flops
-from keras_shapley_prune.graph import record_graph
 from keras_shapley_prune.ranking import ShapleyRanker
 from keras_shapley_prune.ranking.plan import GroupCost, RankingPlan, profile_calls
 from keras_shapley_prune.ranking.suffix import Suffix
+from keras_shapley_prune.recording import record_graph
 
 
 def _both(model, data, ratio=0.5, layers=None, **arguments):

@@ -10,7 +10,7 @@ from keras import layers
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.frontier import Frontier
 from keras_shapley_prune.masking import mask_channels
-from keras_shapley_prune.repair import Repairer, fits, repair_channels
+from keras_shapley_prune.repair import Repairer, fits, layer_data, repair_channels
 from keras_shapley_prune.repair.ridge import RIDGE
 from keras_shapley_prune.surgery import remove_channels
 
@@ -300,7 +300,7 @@ def test_the_end_of_a_block_makes_up_for_the_skip(monkeypatch, normalized):
     keep = keep_without(model, stem=[0, 3, 5, 6], inner=[1, 2])
     expected = models.outputs_of(model, images)
     ours = error(repaired_by(advance_all(model, keep, images)), expected, images)
-    monkeypatch.setattr(fits.SkipCompensation, "__call__", lambda *_: 0)
+    monkeypatch.setattr(layer_data.SkipCompensation, "__call__", lambda *_: 0)
     without = error(repaired_by(advance_all(model, keep, images)), expected, images)
     pruned = error(remove_channels(model, keep), expected, images)
     assert ours < 0.9 * without
@@ -334,21 +334,25 @@ READERS = {
     ),
     "transposed": lambda x: layers.Conv2DTranspose(4, 3, strides=2, name="last")(x),
     "separable": lambda x: layers.SeparableConv2D(4, 3, name="last")(x),
+    "grouped": lambda x: layers.Conv2D(4, 3, groups=2, name="last")(x),
     "activated": lambda x: layers.Conv2D(4, 3, activation="tanh", name="last")(x),
 }
 
 
 @pytest.mark.parametrize("reader", READERS)
 def test_twins_leave_without_a_trace(reader):
+    filters = 8 if reader == "grouped" else 6
     model = functional(
-        lambda x: READERS[reader](layers.Conv2D(6, 3, activation="relu", name="a")(x))
+        lambda x: READERS[reader](
+            layers.Conv2D(filters, 3, activation="relu", name="a")(x)
+        )
     )
     twins(model, "a")
     if reader == "separable":
         kernel = model.get_layer("last").depthwise_kernel
         kernel.assign(np.repeat(kernel[:, :, ::2], 2, axis=2))
     images = models.images(model, 32)
-    keep = keep_without(model, a=[1, 3, 5])
+    keep = keep_without(model, a=[1, 3] if reader == "grouped" else [1, 3, 5])
     expected = models.outputs_of(model, images)
     cut = models.outputs_of(remove_channels(model, keep), images)
     assert models.relative_difference(cut, expected) > 0.1
@@ -435,3 +439,33 @@ def test_twins_leave_a_shared_layer():
     assert len(pruned.get_layer("shared")._inbound_nodes) == 2
     found = models.outputs_of(pruned, images)
     assert models.relative_difference(found, expected) < 1e-3
+
+
+@pytest.mark.parametrize("max_columns", [fits.MAX_COLUMNS, 4, 2])
+def test_each_group_of_a_convolution_is_fitted_by_itself(monkeypatch, max_columns):
+    def make(inputs):
+        x = layers.Conv2D(8, 3, activation="relu", name="first")(inputs)
+        return layers.Conv2D(6, 1, groups=2, name="second")(x)
+
+    model = functional(make)
+    images = models.images(model, 40)
+    keep = keep_without(model, first=[1])  # the second and the sixth filter
+    monkeypatch.setattr(fits, "MAX_COLUMNS", max_columns)
+    monkeypatch.setattr(layer_data, "ROWS_A_COLUMN", 10**6)
+    wide = functools.partial(fits.fit_wide, tolerance=1e-9)
+    monkeypatch.setattr(fits, "fit_wide", wide)
+    pruned = repaired_by(advance_all(model, keep, images))
+    hidden = model.get_layer("first")(images).numpy()
+    target = model.get_layer("second")(hidden).numpy()
+    kernel = model.get_layer("second").kernel.numpy()
+    found, found_bias = (w.numpy() for w in pruned.get_layer("second").weights)
+    for group, stays in enumerate(([0, 2, 3], [4, 6, 7])):
+        outputs = slice(3 * group, 3 * group + 3)
+        weights, constant = solve(
+            hidden[..., stays].reshape(-1, 3),
+            target[..., outputs].reshape(-1, 3),
+            kernel[0, 0, [0, 2, 3], outputs],
+            centred=True,
+        )
+        np.testing.assert_allclose(found[0, 0, :, outputs], weights, atol=1e-4)
+        np.testing.assert_allclose(found_bias[outputs], constant, atol=1e-4)

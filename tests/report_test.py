@@ -36,9 +36,8 @@ def test_what_changed():
 
 def _count(network, name):
     """Returns how many units a layer has, or how many of a part of it."""
-    name, _, part = name.partition("/")
-    layer = network.get_layer(name)
-    if part:
+    layer = models.get_layer(network, name.removesuffix("/heads"))
+    if name.endswith("/heads"):
         return getattr(layer, "num_key_value_heads", None) or layer.num_heads
     layer = getattr(layer, "forward_layer", layer)
     layer = getattr(layer, "output_dense", getattr(layer, "_output_dense", layer))
@@ -54,7 +53,7 @@ def test_every_producer_is_listed_with_its_size_and_lock(builder):
         for network, count in ((model, before), (pruned, after)):
             assert count == _count(network, name)
     others = set(comparison.locks) - set(comparison.units)
-    assert all(model.get_layer(name).weights for name in others)
+    assert all(models.get_layer(model, name).weights for name in others)
     for name in set(comparison.locks) - others:
         assert comparison.units[name][0] == comparison.units[name][1]
     assert comparison.parameters[1] < comparison.parameters[0]
@@ -67,8 +66,9 @@ def test_it_prints_what_it_returns(capsys):
     lines = str(comparison).splitlines()
     (free,) = [line for line in lines if line.startswith("free1 ")]
     assert free.split() == ["free1", "8", "→", "4"]
-    (grouped,) = [line for line in lines if line.startswith("into_groups ")]
-    assert grouped.endswith("8 →      8  locked: Conv2D has groups=2 (`grouped`)")
+    (locked,) = [line for line in lines if line.startswith("normalized ")]
+    reason = "LayerNormalization normalizes axis [1] (`layer_norm`)"
+    assert locked.endswith(f"8 →      8  locked: {reason}")
     before, after = comparison.parameters
     parameters = f"{before:,} → {after:,} ({after / before - 1:+.1%})"
     assert any(line.endswith(parameters) for line in lines)
@@ -121,6 +121,8 @@ def test_units_of_every_group(builder, fraction):
         assert found.units == (group.num_units, keep[group.units].sum())
         assert found.producers == group.producers
         assert found.consumers == group.consumers
+    for name, (before, after) in comparison.units.items():
+        assert 0 < after <= before, name
 
 
 @pytest.fixture

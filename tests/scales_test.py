@@ -7,9 +7,40 @@ from keras import layers
 
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.repair import Repairer, scales
-from keras_shapley_prune.repair.scales import apply_depthwise, fit_scales
+from keras_shapley_prune.repair.scales import apply_depthwise, fit_scales, is_depthwise
 
 FACTORS = np.array([0.5, 3.0, 1.0, 0.1], "float32")
+
+
+OTHERS = [
+    (layers.DepthwiseConv1D(3, depth_multiplier=2), (9, 4)),
+    (layers.DepthwiseConv1D(2, strides=2, padding="same"), (9, 4)),
+    (layers.Conv1D(8, 3, groups=4, padding="causal"), (9, 4)),
+    (layers.Conv2D(4, 3, groups=4, padding="same"), (7, 6, 4)),
+    (layers.Conv3D(8, 2, groups=4, use_bias=False), (5, 4, 3, 4)),
+]
+
+
+@pytest.mark.parametrize(("layer", "shape"), OTHERS)
+def test_other_layers_that_keep_channels_apart(monkeypatch, layer, shape):
+    monkeypatch.setattr(scales, "RIDGE", 1e-8)
+    images = np.random.default_rng(0).normal(size=(8, *shape), loc=0.5)
+    images = images.astype("float32")
+    target = layer(images)
+    assert is_depthwise(layer)
+    np.testing.assert_allclose(
+        apply_depthwise(layer, images, bias=True), target, atol=1e-5
+    )
+    outputs = apply_depthwise(layer, images * FACTORS)
+    bias = fit_scales(layer, [(outputs, target)], can_shift=True)
+    repaired = apply_depthwise(layer, images * FACTORS) + bias
+    np.testing.assert_allclose(repaired, target, atol=1e-3)
+
+
+def test_what_mixes_channels_is_not_depthwise():
+    for layer in (layers.Conv2D(4, 3), layers.Conv2D(4, 3, groups=2), layers.Dense(4)):
+        layer(np.zeros((1, 7, 6, 4), "float32"))
+        assert not is_depthwise(layer)
 
 
 def depthwise(**arguments):

@@ -9,8 +9,9 @@ import pytest
 from keras import layers
 
 from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.layer_copies import check_copies
 from keras_shapley_prune.masking import mask_channels
-from keras_shapley_prune.surgery import check_copies, remove_channels
+from keras_shapley_prune.surgery import remove_channels
 
 
 def _halve(model):
@@ -332,3 +333,19 @@ def test_a_layer_that_cannot_be_made_anew_is_named():
         check_copies(trace_channels(model).graph)
     with pytest.raises(ValueError, match=r"layer 'sized'"):
         _halve(model)
+
+
+def test_a_preprocessing_normalization_keeps_its_statistics():
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Normalization(),
+            layers.Dense(6, activation="relu"),
+            layers.Dense(2),
+        ]
+    )
+    images = np.random.default_rng(0).normal(3, 5, (50, 4)).astype("float32")
+    model.layers[0].adapt(images)
+    keep = np.ones(trace_channels(model).num_units, bool)
+    copied = models.outputs_of(remove_channels(model, keep), images)
+    assert models.relative_difference(copied, models.outputs_of(model, images)) < 1e-6

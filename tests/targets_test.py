@@ -7,7 +7,7 @@ from keras import layers
 
 from keras_shapley_prune.folding import find_normalization
 from keras_shapley_prune.frontier import Frontier
-from keras_shapley_prune.graph import record_graph
+from keras_shapley_prune.recording import record_graph
 from keras_shapley_prune.repair.targets import SkipCompensation
 
 

@@ -5,14 +5,15 @@ import math
 
 import numpy as np
 
-from keras_shapley_prune.channel_map import INSIDE, kept
 from keras_shapley_prune.layer_specs import find_linear_form
 from keras_shapley_prune.ranking.plan import GroupCost, RankingPlan
 from keras_shapley_prune.ranking.ranker import rank_groups
 from keras_shapley_prune.ranking.reconstruction import ReconstructionGame
 from keras_shapley_prune.ranking.staging import Staging, count_legs
 from keras_shapley_prune.ranking.table import SampleTable
-from keras_shapley_prune.repair.fits import ROWS_A_COLUMN, collect_at
+from keras_shapley_prune.repair.fits import collect_at
+from keras_shapley_prune.repair.layer_data import ROWS_A_COLUMN
+from keras_shapley_prune.unit_ids import INSIDE, kept
 
 MAX_COLUMNS = 2400  # of a layer whose taps are told apart
 _FLOPS_A_SECOND = 2e10
@@ -183,7 +184,9 @@ class WalkSource:
 
 
 def find_games(repairer, group, ridge):
-    """Returns the reconstruction game of each layer that reads a group.
+    """Returns the reconstruction games of the layers that read a group.
+
+    One a layer; one for each of the groups of a convolution.
 
     Where a layer of another kind reads it, what it reads is reconstructed instead.
 
@@ -202,28 +205,29 @@ def find_games(repairer, group, ridge):
             if (call, call.inputs[position]) in seen:
                 continue
             seen.add((call, call.inputs[position]))
-        gram, prior, channel_of = collect_at(repairer, call, position, MAX_COLUMNS)
+        gram, prior, channel_of, blocks = collect_at(
+            repairer, call, position, MAX_COLUMNS
+        )
         unit_of = np.searchsorted(group.units, ids[channel_of])
         unit_of[~np.isin(ids[channel_of], group.units)] = -1
         *_, xx, xy, yy = gram.covariances()
         left = kept(repairer.keep, ids)[channel_of]
-        xx, xy, prior, unit_of = (
-            xx[np.ix_(left, left)],
-            xy[left],
-            prior[left],
-            unit_of[left],
-        )
-        games.append(
-            ReconstructionGame(
-                xx,
-                xy,
-                prior,
-                unit_of,
-                group.num_units,
-                ridge,
-                scale=1 / np.sqrt(max(yy.sum(), np.finfo(float).tiny)),
+        scale = 1 / np.sqrt(max(yy.sum(), np.finfo(float).tiny))
+        for columns, outputs in blocks:
+            columns = columns[left[columns]]
+            if not (unit_of[columns] >= 0).any():
+                continue
+            games.append(
+                ReconstructionGame(
+                    xx[np.ix_(columns, columns)],
+                    xy[np.ix_(columns, outputs)],
+                    prior[np.ix_(columns, outputs)],
+                    unit_of[columns],
+                    group.num_units,
+                    ridge,
+                    scale,
+                )
             )
-        )
     return games
 
 

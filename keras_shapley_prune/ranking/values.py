@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from keras_shapley_prune.graph import record_graph
 from keras_shapley_prune.losses import resolve_loss
+from keras_shapley_prune.recording import record_graph
 
 
 def resolve_value(value, model, loss=None):

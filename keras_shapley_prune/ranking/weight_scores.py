@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_shapley_prune.layer_specs import GATES, find_letters
+from keras_shapley_prune.unit_ids import positions_of
 
 
 def filters_of(channel_map, group):
@@ -18,16 +19,14 @@ def filters_of(channel_map, group):
         unit at several positions, as before a reshape, all of them are its entries.
     """
     matrices = []
-    for operation, letter in channel_map.produced:
-        ids = channel_map.layer_ids[operation][letter]
-        if not np.isin(group.units, ids).any():
-            continue
+    for operation, letter in channel_map.producers_of(group):
         parts = []
         for weight, axis, found in _along(operation, letter, num_axes=2):
-            at = channel_map.layer_ids[operation][found]
-            by_position = np.moveaxis(weight, axis, 0).reshape(len(at), -1)
-            parts.append([by_position[at == unit].ravel() for unit in group.units])
-        matrices.append(np.concatenate([np.stack(part) for part in parts], axis=1))
+            ids = channel_map.layer_ids[operation][found]
+            by_position = np.moveaxis(weight, axis, 0).reshape(len(ids), -1)
+            rows = by_position[positions_of(group.units, ids)]
+            parts.append(rows.reshape(group.num_units, -1))
+        matrices.append(np.concatenate(parts, axis=1))
     return matrices
 
 
@@ -39,8 +38,7 @@ def batch_norm_gammas(channel_map, group):
         if gamma is None or not np.isin(group.units, letters["i"]).all():
             continue
         values = np.abs(keras.ops.convert_to_numpy(gamma))
-        ids = letters["i"]
-        gammas.append(np.array([values[ids == u].mean() for u in group.units]))
+        gammas.append(values[positions_of(group.units, letters["i"])].mean(axis=1))
     return gammas
 
 

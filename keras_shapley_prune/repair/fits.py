@@ -1,20 +1,20 @@
 """Fits of one layer of a pruned network to what it returns in the original."""
 
-import math
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.layer_specs import find_linear_form, find_spec
 from keras_shapley_prune.linear_forms import to_rows
-from keras_shapley_prune.masks import mask_inputs, no_masks
+from keras_shapley_prune.masks import mask_inputs
 from keras_shapley_prune.repair.gram import Gram
+from keras_shapley_prune.repair.layer_data import LayerData, read_whole, thin_out
 from keras_shapley_prune.repair.ridge import choose_ridge, solve_towards
 from keras_shapley_prune.repair.scales import apply_depthwise
-from keras_shapley_prune.repair.targets import SkipCompensation
 from keras_shapley_prune.repair.wide_layers import fit_wide
+from keras_shapley_prune.unit_ids import INSIDE
 
-ROWS_A_COLUMN = 64  # more positions than that tell a fit nothing new
 MAX_COLUMNS = 4608  # that a Gram is made for: 3 x 3 taps of 512 channels
 MAX_BYTES = 2**28  # of the rows of a wider layer that are made at a time
 
@@ -32,53 +32,78 @@ def fit_matrix(repairer, form, calls, can_shift):
         Float array, shape `(num_outputs,)`: the bias to go with it.
     """
     stays = repairer.columns_left(form, calls[0])
+    prior, columns_of = form.matrix, np.flatnonzero(stays)
+    matrix, bias = np.zeros(prior.shape), np.zeros(prior.shape[1])
+    blocks = [(columns[stays[columns]], outputs) for columns, outputs in form.blocks]
+    max_rows = MAX_BYTES // (4 * len(matrix))
+    wide = max(len(columns) for columns, _ in blocks) > MAX_COLUMNS
+    if not wide:  # one pass over the data for all blocks
+        places = [((np.cumsum(stays) - 1)[columns], o) for columns, o in blocks]
+        many = len(columns_of) > MAX_COLUMNS
+        rows_of = _rows_at(form, columns_of)
+        data = LayerData(repairer, calls, rows_of, max_rows if many else None)
+        grams = _collect(data, places)
+    for number, (columns, outputs) in enumerate(blocks):
+        block = np.ix_(columns, outputs)
+        if wide:
+            rows_of, some = _rows_at(form, columns), outputs if blocks[1:] else None
+            data = LayerData(repairer, calls, rows_of, max_rows, some)
+            fitted = fit_wide(data, prior[block], can_shift, repairer.ridge)
+        else:
+            for gram in grams[number]:
+                _check_finite(gram.xx, calls)
+            fitted = _fit_grams(*grams[number], prior[block], can_shift, repairer.ridge)
+        matrix[block], bias[outputs] = fitted
+    _check_finite(matrix, calls)
+    form.assign(matrix)
+    return bias
 
-    def rows_left(inputs):
+
+def _rows_at(form, columns):
+    """Returns the function that makes a layer's rows, with some columns only."""
+
+    def rows_of(inputs):
         rows = form.rows(inputs)
-        return rows if stays.all() else tf.boolean_mask(rows, stays, axis=2)
+        whole = len(columns) == rows.shape[-1]
+        return rows if whole else tf.gather(rows, columns, axis=2)
 
-    prior, ridge = form.matrix[stays], repairer.ridge
-    matrix = np.zeros(form.matrix.shape)
-    if len(prior) > MAX_COLUMNS:
-        data = LayerData(repairer, calls, rows_left, MAX_BYTES // (4 * len(matrix)))
-        matrix[stays], bias = fit_wide(data, prior, can_shift, ridge)
-        _check_finite(matrix, calls)
-        form.assign(matrix)
-        return bias
-    rest, held_out = _collect(LayerData(repairer, calls, rows_left))
-    _check_finite(rest.xx, calls)
-    _check_finite(held_out.xx, calls)
+    return rows_of
+
+
+def _fit_grams(rest, held_out, prior, can_shift, ridge):
+    """Returns the weights and the bias that fit second moments best."""
     if ridge is None:
         ridge = choose_ridge(rest, held_out, prior, can_shift)
     mean_x, mean_y, xx, xy, _ = (rest + held_out).covariances(can_shift)
-    matrix[stays] = solve_towards(xx, xy, prior, ridge)
-    form.assign(matrix)
-    return mean_y - mean_x @ matrix[stays]
+    weights = solve_towards(xx, xy, prior, ridge)
+    return weights, mean_y - mean_x @ weights
 
 
 def collect_at(repairer, call, position, max_columns):
     """Returns the moments of what one call reads, as it is to be reconstructed.
 
     Of a layer with more columns than `max_columns` the taps are not told apart: what
-    each tap contributes to the output is reconstructed by itself. What a layer reads
-    that has no `LinearForm` is reconstructed itself, or what it is multiplied with.
+    each tap contributes to the output is reconstructed by itself (heads have no taps).
+    What a layer reads that has no `LinearForm` is reconstructed itself, or what it is
+    multiplied with.
 
     Args:
         repairer: A `Repairer`.
         call: A `Call` of the copy that has not been passed yet.
-        position: Integer, which of its inputs.
+        position: Integer, which of its inputs, or `INSIDE`.
         max_columns: Integer.
 
     Returns:
-        Tuple of a `Gram`, the weights it belongs to, and the channel of the input that
-        each column comes from.
+        Tuple of a `Gram`, the weights it belongs to, the channel of the input that
+        each column comes from, and the blocks of the weights, see `LinearForm`.
     """
     form = find_linear_form(call.operation)
     form = form if form is not None and form.site == position else None
-    if form is not None and len(form.channel_of) <= max_columns:
-        rest, held_out = _collect(LayerData(repairer, [call], form.rows))
+    few = form is not None and len(form.channel_of) <= max_columns
+    if few or position == INSIDE:
+        ((rest, held_out),) = _collect(LayerData(repairer, [call], form.rows))
         _check_finite((rest + held_out).xx, [call])
-        return rest + held_out, form.matrix, form.channel_of
+        return rest + held_out, form.matrix, form.channel_of, form.blocks
     channels = np.arange(call.inputs[position].shape[-1])
     projection = find_spec(call.operation).projection
     if form is not None:
@@ -94,9 +119,9 @@ def collect_at(repairer, call, position, max_columns):
     for _, before, after in repairer.passes([call]):
         rows = to_rows(after[call.inputs[position]])
         target = to_rows(before[repairer.twin(call).inputs[position]])
-        rows, target = _thin_out([rows, target], repairer.num_examples)
+        rows, target = thin_out([rows, target], repairer.num_examples)
         gram.add(rows, tf.matmul(target, tf.constant(weights, tf.float32)))
-    return gram, weights, channels
+    return gram, weights, channels, [(channels, np.arange(weights.shape[1]))]
 
 
 def fit_bias(repairer, form, calls):
@@ -104,7 +129,7 @@ def fit_bias(repairer, form, calls):
 
     Args:
         repairer: The `Repairer`, at the first of the calls.
-        form: The `LinearForm` of the layer, `None` for a `DepthwiseConv2D`.
+        form: The `LinearForm` of the layer, `None` for a depthwise one.
         calls: List of its calls.
     """
     wanted, seen, count = 0.0, 0.0, 0
@@ -147,88 +172,33 @@ def estimate_statistics(repairer, calls):
     normalization.moving_variance.assign(np.maximum(squares / count - mean**2, 0))
 
 
-def read_whole(form, call, values):
-    """Returns what a linear layer reads in a network that nothing is removed from."""
-    return form.read(call, call.read(values), no_masks(call))
-
-
-class LayerData:
-    """What a linear layer reads and what it should return, as rows, batch by batch.
-
-    Every fifth example is held out.
-
-    Args:
-        repairer: The `Repairer`, at the first of the calls.
-        calls: List of calls of the layer.
-        rows_of: Callable: input tensor -> rows, `(batch, positions, columns)`.
-        max_rows: Integer, how many are made at a time, or `None`. A single example
-            may have more.
-    """
-
-    def __init__(self, repairer, calls, rows_of, max_rows=None):
-        self._repairer, self._calls = repairer, calls
-        self._rows_of, self._max_rows = rows_of, max_rows
-        self._wanted = find_linear_form(repairer.twin(calls[0]).operation)
-        self._form = find_linear_form(calls[0].operation)
-        self._lacking = {
-            call: SkipCompensation(
-                *repairer.graphs, repairer.twin(call), repairer.find_masks
-            )
-            for call in calls
-        }
-
-    def rows(self):
-        """Yields rows, and a boolean array of which examples are held out."""
-        for _, _, _, inputs, pieces in self._batches():
-            for examples, held_out in pieces:
-                rows = self._rows_of(inputs[examples])
-                yield _thin_out([rows], self._repairer.num_examples)[0], held_out
-
-    def pairs(self):
-        """Yields rows, their targets and which examples are held out."""
-        for call, before, after, inputs, pieces in self._batches():
-            twin = self._repairer.twin(call)
-            target = self._wanted.apply(read_whole(self._wanted, twin, before))
-            target = to_rows(target + self._lacking[call](before, after))
-            for examples, held_out in pieces:
-                rows = self._rows_of(inputs[examples])
-                pair = [rows, target[examples]]
-                yield *_thin_out(pair, self._repairer.num_examples), held_out
-
-    def _batches(self):
-        """Yields what `Repairer.passes` does, what is read, and how much at a time."""
-        first = 0
-        for call, before, after in self._repairer.passes(self._calls):
-            inputs = self._repairer.read(self._form, call, after)
-            count = size = len(inputs)
-            if self._max_rows is not None:
-                shape = call.operation.compute_output_shape(tuple(inputs.shape))
-                size = max(self._max_rows // math.prod(shape[1:-1]), 1)
-            held_out = (first + np.arange(count)) % 5 == 0
-            first = (first + count) % self._repairer.num_examples  # then the next call
-            pieces = [slice(start, start + size) for start in range(0, count, size)]
-            pieces = [(piece, held_out[piece]) for piece in pieces]
-            yield call, before, after, inputs, pieces
-
-
-def _collect(data):
+def _collect(data, blocks=None):
     """Returns second moments of what a layer reads with what it should return.
 
     Args:
         data: A `LayerData`.
+        blocks: List of `(columns, outputs)`: integer arrays, or `None` for one of all.
 
     Returns:
-        Tuple of two `Gram`s: of four fifths of the examples, and of the rest.
+        List of tuples of two `Gram`s, one a block: of four fifths of the examples, and
+        of the rest.
     """
     grams = None
     for rows, target, held_out in data.pairs():
         if grams is None:
-            shape = int(rows.shape[-1]), int(target.shape[-1])
-            grams = Gram(*shape), Gram(*shape)
-        for gram, chosen in zip(grams, (~held_out, held_out), strict=True):
-            if chosen.any():
-                examples = np.flatnonzero(chosen)
-                gram.add(tf.gather(rows, examples), tf.gather(target, examples))
+            sizes = int(rows.shape[-1]), int(target.shape[-1])
+            blocks = blocks or [tuple(map(np.arange, sizes))]
+            shapes = [(len(columns), len(outputs)) for columns, outputs in blocks]
+            grams = [(Gram(*shape), Gram(*shape)) for shape in shapes]
+        for part, chosen in enumerate((~held_out, held_out)):
+            if not chosen.any():
+                continue
+            examples = np.flatnonzero(chosen)
+            some = tf.gather(rows, examples), tf.gather(target, examples)
+            for pair, block in zip(grams, blocks, strict=True):
+                whole = len(block[0]) == sizes[0] and len(block[1]) == sizes[1]
+                taken = some if whole else map(partial(tf.gather, axis=-1), some, block)
+                pair[part].add(*taken)
     return grams
 
 
@@ -237,20 +207,5 @@ def _check_finite(array, calls):
         raise ValueError(
             "Expected finite values in the network on the calibration data. Received: "
             "values that are not, in what layer "
-            f"{calls[0].operation.name!r} reads"
+            f"{calls[0].name!r} reads"
         )
-
-
-def _thin_out(tensors, num_examples):
-    """Returns as many random positions of each example as a fit needs.
-
-    Args:
-        tensors: List of tensors, shape `(batch, positions, ...)`, the rows first.
-        num_examples: Integer.
-    """
-    _, positions, columns = tensors[0].shape
-    wanted = -(-ROWS_A_COLUMN * columns // num_examples)
-    if wanted >= positions:
-        return tensors
-    chosen = np.random.default_rng(0).permutation(positions)[:wanted]
-    return [tf.gather(tensor, chosen, axis=1) for tensor in tensors]

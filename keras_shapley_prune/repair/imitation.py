@@ -141,7 +141,7 @@ def _producers(graph):
 
 def _pair_tensors(graph, student):
     """Returns a dict: tensor of the original -> tensor of the student."""
-    ours, theirs = ([call.operation.name for call in g.calls] for g in (graph, student))
+    ours, theirs = ([call.name for call in g.calls] for g in (graph, student))
     if ours != theirs:
         raise ValueError(
             "Argument `pruned` should be made from `original` by `remove_channels` or "

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.data import CalibrationData
-from keras_shapley_prune.graph import record_graph
+from keras_shapley_prune.recording import record_graph
 from keras_shapley_prune.repair.augmentation import augment
 from keras_shapley_prune.repair.imitation import Imitation
 from keras_shapley_prune.surgery import remove_channels

@@ -3,12 +3,13 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.channel_map import kept
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.folding import find_normalization, normalizes_channels
 from keras_shapley_prune.frontier import Frontier
 from keras_shapley_prune.layer_specs import find_linear_form
+from keras_shapley_prune.linear_forms import has_bias
 from keras_shapley_prune.masks import masks_at
+from keras_shapley_prune.repair.copies import AugmentedCopies
 from keras_shapley_prune.repair.fits import (
     estimate_statistics,
     fit_bias,
@@ -16,6 +17,7 @@ from keras_shapley_prune.repair.fits import (
 )
 from keras_shapley_prune.repair.scales import depthwise_pairs, fit_scales, is_depthwise
 from keras_shapley_prune.surgery import remove_channels
+from keras_shapley_prune.unit_ids import kept
 
 
 class Repairer:
@@ -67,6 +69,7 @@ class Repairer:
         self._dirty = self._find_dirty()
         self._original = Frontier(self.graphs[0], batches)
         self._pruned = Frontier(self.graphs[1], batches, self.find_masks)
+        self._copies = AugmentedCopies(self.graphs, batches, self.find_masks)
 
     @property
     def position(self):
@@ -105,17 +108,20 @@ class Repairer:
         mask = np.array([True]) if ids is None else kept(self.keep, ids)
         return np.broadcast_to(mask, form.channel_of.max() + 1)[form.channel_of]
 
-    def passes(self, calls):
+    def passes(self, calls, num_copies=0):
         """Yields each call with each batch, and the values in both networks.
 
         Args:
             calls: List of calls of the copy from `position` on.
+            num_copies: Integer, how many `AugmentedCopies` of the data follow it.
         """
+        pairs = [(self._original, self._pruned), *self._copies.take(num_copies)]
         for call in calls:
-            for batch in range(self.num_batches):
-                before = self._original.look_ahead(batch, call.index)
-                after = self._pruned.look_ahead(batch, call.index)
-                yield call, before, after
+            for original, pruned in pairs:
+                for batch in range(self.num_batches):
+                    before = original.look_ahead(batch, call.index)
+                    after = pruned.look_ahead(batch, call.index)
+                    yield call, before, after
 
     def twin(self, call):
         """Returns the original's call that a call of the copy stands for."""
@@ -152,8 +158,8 @@ class Repairer:
             return
         following = find_normalization(self.graphs[1], calls[0])
         normalization = following.operation if following and len(calls) == 1 else None
-        has_bias = getattr(operation, "use_bias", False)
-        can_shift = has_bias or normalization is not None
+        with_bias = has_bias(operation)
+        can_shift = with_bias or normalization is not None
         if self._method == "mean":
             bias = fit_bias(self, form, calls) if can_shift else None
         elif form is None:
@@ -163,7 +169,7 @@ class Repairer:
             if len(calls) > 1:  # a later call may read what the first one returns
                 fit_matrix(self, form, calls[:1], can_shift)
             bias = fit_matrix(self, form, calls, can_shift)
-        if has_bias:
+        if with_bias:
             if form is None:
                 operation.bias.assign(bias)
             else:

@@ -4,36 +4,49 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.convolution_forms import ConvolutionForm
+from keras_shapley_prune.linear_forms import has_bias
 from keras_shapley_prune.repair.gram import CONSTANT
 from keras_shapley_prune.repair.ridge import RIDGE
 
+GROUPED = keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D
+DEPTHWISE = keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D
+
 
 def is_depthwise(operation):
-    """Returns whether a layer is a `DepthwiseConv2D` with the channels last."""
-    is_one = type(operation) is keras.layers.DepthwiseConv2D
-    return is_one and operation.data_format == "channels_last"
+    """Returns whether a layer is a depthwise convolution with the channels last.
+
+    A convolution with as many groups as channels is one too.
+    """
+    kind = type(operation)
+    alone = kind in GROUPED and operation.groups > 1 and operation.kernel.shape[-2] == 1
+    return (alone or kind in DEPTHWISE) and operation.data_format == "channels_last"
 
 
 def apply_depthwise(operation, inputs, bias=False):
-    """Returns what a `DepthwiseConv2D` returns before its activation.
+    """Returns what a depthwise convolution returns before its activation.
 
     Args:
         operation: The layer.
-        inputs: Tensor, shape `(batch, height, width, channels)`.
+        inputs: Tensor, shape `(batch, ..., channels)`.
         bias: Boolean, whether to add the layer's bias, if it has one.
 
     Returns:
-        Float32 tensor, shape `(batch, height, width, channels * depth_multiplier)`.
+        Float32 tensor, shape `(batch, ..., channels * depth_multiplier)`.
     """
-    outputs = keras.ops.depthwise_conv(
-        tf.cast(inputs, tf.float32),
-        tf.cast(operation.kernel, tf.float32),
-        strides=operation.strides,
-        padding=operation.padding,
-        dilation_rate=operation.dilation_rate,
-        data_format=operation.data_format,
-    )
-    if bias and operation.use_bias:
+    inputs = tf.cast(inputs, tf.float32)
+    if type(operation) in GROUPED:
+        outputs = ConvolutionForm(operation).apply_kernel(inputs)
+    else:
+        outputs = keras.ops.depthwise_conv(
+            inputs,
+            tf.cast(operation.kernel, tf.float32),
+            strides=operation.strides,
+            padding=operation.padding,
+            dilation_rate=operation.dilation_rate,
+            data_format=operation.data_format,
+        )
+    if bias and has_bias(operation):
         return outputs + tf.cast(operation.bias, tf.float32)
     return outputs
 
@@ -54,7 +67,7 @@ def depthwise_pairs(repairer, calls):
 
 
 def fit_scales(operation, pairs, can_shift):
-    """Scales each channel of a `DepthwiseConv2D` so that it fits its target.
+    """Scales each channel of a depthwise convolution so that it fits its target.
 
     Least squares, held to a scale of 1.
 

@@ -10,11 +10,14 @@ from keras_shapley_prune.stock_layers import (
     convolutions,
     dense,
     elementwise,
+    inception_resnet,
     joins,
     normalizations,
-    raw_operations,
+    raw_elementwise,
+    raw_shaping,
     recurrent,
     softmax,
+    spatial,
 )
 
 __all__ = [
@@ -23,9 +26,12 @@ __all__ = [
     "convolutions",
     "dense",
     "elementwise",
+    "inception_resnet",
     "joins",
     "normalizations",
-    "raw_operations",
+    "raw_elementwise",
+    "raw_shaping",
     "recurrent",
     "softmax",
+    "spatial",
 ]

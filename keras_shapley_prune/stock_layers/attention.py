@@ -6,7 +6,6 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_shapley_prune.channel_map import INSIDE
 from keras_shapley_prune.layer_specs import SPECS, LayerSpec
 from keras_shapley_prune.stock_layers.attention_heads import (
     AttentionForm,
@@ -16,6 +15,7 @@ from keras_shapley_prune.stock_layers.attention_heads import (
 )
 from keras_shapley_prune.stock_layers.call_arguments import name_arguments
 from keras_shapley_prune.stock_layers.time_masks import find_time_mask
+from keras_shapley_prune.unit_ids import INSIDE
 
 
 def _sources(call):

@@ -1,13 +1,15 @@
 """What the heads of an attention return, and the projection that reads it."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from keras_shapley_prune.channel_map import INSIDE
 from keras_shapley_prune.linear_forms import LinearForm, to_rows
 from keras_shapley_prune.masks import mask_inputs
+from keras_shapley_prune.unit_ids import INSIDE
 
 
 def count_units(layer):
@@ -80,14 +82,8 @@ class AttentionForm(LinearForm):
         return self.operation._output_dense.kernel
 
     @property
-    def bias(self):
-        """Float array, shape `(num_outputs,)`, or `None`."""
-        bias = self.operation._output_dense.bias
-        return None if bias is None else keras.ops.convert_to_numpy(bias)
-
-    def assign_bias(self, bias):
-        """Sets the bias of the output projection."""
-        self.operation._output_dense.bias.assign(bias)
+    def _bias(self):
+        return self.operation._output_dense.bias
 
     def read(self, call, inputs, masks):
         """Returns what the heads return, side by side."""
@@ -106,12 +102,12 @@ class AttentionForm(LinearForm):
     def rows(self, inputs):
         return to_rows(inputs)
 
-    def apply(self, inputs):
-        """Returns `rows(inputs) @ matrix + bias` the fast way."""
+    def apply_kernel(self, inputs):
         kernel = tf.reshape(self._float_kernel(), [len(self.channel_of), -1])
-        outputs = tf.matmul(tf.cast(inputs, tf.float32), kernel)
-        bias = self.operation._output_dense.bias
-        return outputs if bias is None else outputs + tf.cast(bias, tf.float32)
+        return tf.matmul(inputs, kernel)
+
+    def count_positions(self, inputs):
+        return math.prod(inputs.shape[1:-1])
 
     def activate(self, outputs):
         """Returns what the layer returns: there is no activation."""

@@ -6,10 +6,10 @@ from keras import layers, ops
 from keras.ops import convert_to_numpy
 
 from keras_shapley_prune.activations import ELEMENTWISE
-from keras_shapley_prune.channel_map import INSIDE
 from keras_shapley_prune.layer_specs import GATES, SPECS, LayerSpec
 from keras_shapley_prune.masks import Mask
 from keras_shapley_prune.stock_layers.call_arguments import name_arguments
+from keras_shapley_prune.unit_ids import INSIDE
 
 _NUM_GATES = {layers.LSTM: 4, layers.GRU: 3, layers.SimpleRNN: 1}
 

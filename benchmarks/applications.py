@@ -1,0 +1,156 @@
+"""Every model of keras.applications, half of its units removed: masked == pruned.
+
+    python benchmarks/applications.py [--models NAME ...] [--output benchmarks/results]
+
+Weights are random, normalizations get random statistics too, so that no channel is like
+another. Of each group half of the units leave, drawn at random. The largest relative
+difference between the outputs of the masked and of the pruned network is what counts:
+it has to be below 1e-4. Inputs are as small as a model allows.
+
+Writes applications.csv, prints the table of docs/applications.md. Models that are in
+the CSV already are not computed again.
+"""
+
+import argparse
+import csv
+import gc
+import os
+import pathlib
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+
+import keras_shapley_prune as ksp
+
+FIELDS = """model size units removable params params_left flops_left difference trace
+    remove locked""".split()
+BATCH = 2
+
+
+def list_models():
+    """Returns a dict: name -> builder, of all models of keras.applications."""
+    places = [keras.applications, *vars(keras.applications).values()]
+    return {
+        name: value
+        for place in places
+        for name, value in sorted(getattr(place, "__dict__", {}).items())
+        if name[:1].isupper() and callable(value)
+    }
+
+
+def build(builder):
+    """Returns a model with random weights for the smallest images it takes."""
+    for size in (32, 48, 64, 71, 75, 96, 224, 331):
+        try:
+            model = builder(
+                weights=None,
+                input_shape=(size, size, 3),
+                classes=10,
+                classifier_activation=None,
+            )
+            return model, size
+        except ValueError:
+            continue
+    raise ValueError(f"Expected a model that can be built. Received: {builder}")
+
+
+def randomize(model, generator):
+    """Gives all weights that are constant at first random values near those."""
+    for weight in model.weights:
+        value = np.array(weight)
+        if value.ndim == 1 and np.ptp(value) == 0:
+            noise = generator.uniform(0.5, 1.5, value.shape)
+            if value.size and value[0] == 0:
+                noise -= 1
+            weight.assign(noise.astype(value.dtype))
+        elif value.ndim == 1 and value.size and np.abs(value).max() < 1e-4:
+            # LayerScale starts so small that its branch would count for nothing.
+            weight.assign(generator.uniform(0.1, 0.3, value.shape))
+
+
+def measure(name, builder):
+    """Returns one row of the table, as a dict."""
+    keras.utils.set_random_seed(0)
+    generator = np.random.default_rng(0)
+    model, size = build(builder)
+    randomize(model, generator)
+    start = time.perf_counter()
+    channel_map = ksp.trace_channels(model)
+    traced = time.perf_counter()
+    keep = np.ones(channel_map.num_units, bool)
+    for group in channel_map.groups:
+        keep[generator.permutation(group.units)[: group.num_units // 2]] = False
+    began = time.perf_counter()
+    pruned = ksp.remove_channels(model, keep, channel_map)
+    removed = time.perf_counter()
+    x = generator.uniform(0, 255, (BATCH, size, size, 3)).astype("float32")
+    masked = ksp.mask_channels(model, keep, channel_map)
+    expected, received = np.array(masked(x)), np.array(pruned(x))
+    if not np.ptp(expected, axis=0).max() > 0:
+        raise ValueError(f"Expected outputs that depend on the image. Received: {name}")
+    reasons = channel_map.lock_reasons()
+    return {
+        "model": name,
+        "size": size,
+        "units": channel_map.num_units,
+        "removable": sum(group.num_units for group in channel_map.groups),
+        "params": model.count_params(),
+        "params_left": pruned.count_params() / model.count_params(),
+        "flops_left": ksp.count_flops(pruned) / ksp.count_flops(model),
+        "difference": np.abs(expected - received).max() / np.abs(expected).max(),
+        "trace": traced - start,
+        "remove": removed - began,
+        "locked": "; ".join(f"{layer}: {why}" for layer, why in reasons.items()),
+    }
+
+
+def print_table(rows):
+    """Prints a Markdown table."""
+    print(
+        "| model | units | removable | parameters | parameters left | FLOPs left | "
+        "largest difference | locked |"
+    )
+    print("|" + "---|" * 8)
+    for row in rows:
+        share = int(row["removable"]) / int(row["units"])
+        print(
+            f"| {row['model']} | {int(row['units']):,} | {share:.1%} | "
+            f"{int(row['params']) / 1e6:.1f} M | {float(row['params_left']):.0%} | "
+            f"{float(row['flops_left']):.0%} | {float(row['difference']):.0e} | "
+            f"{row['locked']} |"
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    models = list_models()
+    parser.add_argument("--models", nargs="+", choices=list(models))
+    output = pathlib.Path("benchmarks/results")
+    parser.add_argument("--output", type=pathlib.Path, default=output)
+    args = parser.parse_args()
+    path = args.output / "applications.csv"
+    rows = []
+    if path.exists():
+        with open(path, newline="") as file:
+            rows = list(csv.DictReader(file))
+    done = {row["model"] for row in rows}
+    with open(path, "a", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS)
+        if not rows:
+            writer.writeheader()
+        for name in args.models or models:
+            if name in done:
+                continue
+            rows.append(measure(name, models[name]))
+            writer.writerow(rows[-1])
+            file.flush()
+            keras.utils.clear_session()
+            gc.collect()
+    print_table(sorted(rows, key=lambda row: row["model"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Flows of what works on other axes than that of the channels."""
+
+import numpy as np
+
+
+def along(call, channels):
+    """Runs along, or reduces, axes other than the channels'."""
+    operation, rank = call.operation, len(call.inputs[0].shape)
+    axes = getattr(operation, "axis", getattr(operation, "axes", None))
+    axes = range(rank) if axes is None else np.atleast_1d(axes) % rank
+    if rank - 1 in axes:
+        return channels.lock_all(call, f"`{operation.name}` works along the channels")
+    return channels.ids(call.inputs[0])
+
+
+def insert(call, channels):
+    """Adds axes of length 1 before the channels."""
+    operation, rank = call.operation, len(call.outputs[0].shape)
+    if rank - 1 in np.atleast_1d(operation.axis) % rank:
+        return channels.lock_all(call, f"`{operation.name}` adds an axis after it")
+    return channels.ids(call.inputs[0])
+
+
+def pad(call, channels):
+    """Pads axes other than the channels'."""
+    if tuple(call.operation.pad_width[-1]) != (0, 0):
+        return channels.lock_all(call, f"`{call.operation.name}` pads the channels")
+    return channels.ids(call.inputs[0])
+
+
+def remove(call, channels):
+    """Removes named axes of length 1, not the channels'."""
+    operation, rank = call.operation, len(call.inputs[0].shape)
+    if operation.axis is None:  # it would remove the channels too, if one is left
+        return channels.lock_all(
+            call, f"`{operation.name}` removes every axis of length 1"
+        )
+    if rank - 1 in np.atleast_1d(operation.axis) % rank:
+        return channels.lock_all(call, f"`{operation.name}` removes the channels' axis")
+    return channels.ids(call.inputs[0])
+
+
+def permute(call, channels):
+    """Swaps axes; the channels stay the last one."""
+    operation, rank = call.operation, len(call.inputs[0].shape)
+    last = _permuted(operation, rank)[-1] % rank
+    if last != rank - 1:
+        return channels.lock_all(
+            call, f"`{operation.name}` puts the channels on another axis"
+        )
+    return channels.ids(call.inputs[0])
+
+
+def _permuted(operation, rank):
+    """Returns which axis of the input each axis of the output is."""
+    order = np.arange(rank)
+    kind = type(operation).__name__
+    if kind == "Permute":
+        return [0, *operation.dims]
+    if kind == "Transpose":
+        return order[::-1] if operation.axes is None else np.array(operation.axes)
+    if kind == "Swapaxes":
+        pair = [operation.axis1, operation.axis2]
+        order[pair] = order[pair[::-1]]
+        return order
+    # The axes of an array whose lengths are their numbers show where they go.
+    numbered = np.broadcast_to(0, range(rank))
+    return np.moveaxis(numbered, operation.source, operation.destination).shape

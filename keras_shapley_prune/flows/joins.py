@@ -1,0 +1,60 @@
+"""Flows of what joins several tensors."""
+
+import keras
+import numpy as np
+
+
+def join(call, channels):
+    """Channels at the same position of several tensors stand or fall together."""
+    width = call.outputs[0].shape[-1]
+    if any(len(t.shape) != len(call.outputs[0].shape) for t in call.inputs):
+        return channels.lock_all(call, "joins tensors of different rank")
+    wide = []
+    for tensor in call.inputs:
+        ids = channels.ids(tensor)
+        if len(ids) == width:
+            wide.append(ids)
+        else:
+            channels.lock(ids, f"`{call.operation.name}` broadcasts it")
+    if not wide:
+        return channels.lock_all(call, "broadcasts every tensor it joins")
+    for constant in _array_constants(call):
+        if np.shape(constant)[-1] != 1:
+            channels.lock(wide[0], f"`{call.operation.name}` joins it with a constant")
+    return _tie_all(call, channels, wide)
+
+
+def concatenate(call, channels):
+    """Channels side by side; along another axis, joined."""
+    rank = len(call.outputs[0].shape)
+    if call.operation.axis % rank != rank - 1:
+        return join(call, channels)
+    return np.concatenate([channels.ids(tensor) for tensor in call.inputs])
+
+
+def stack(call, channels):
+    """Tensors on a new axis before the channels, joined."""
+    rank = len(call.outputs[0].shape)
+    if call.operation.axis % rank == rank - 1:
+        return channels.lock_all(call, f"`{call.operation.name}` adds an axis after it")
+    return _tie_all(call, channels, [channels.ids(t) for t in call.inputs])
+
+
+def join_halves(call, channels):
+    """The first half of the channels with the second, as a gated linear unit."""
+    rank = len(call.outputs[0].shape)
+    ids = channels.ids(call.inputs[0])
+    if call.operation.axis % rank != rank - 1:
+        return ids
+    return _tie_all(call, channels, np.split(ids, 2))
+
+
+def _tie_all(call, channels, several):
+    for ids in several[1:]:
+        channels.tie(several[0], ids, f"`{call.operation.name}` joins it with channels")
+    return several[0]
+
+
+def _array_constants(call):
+    leaves = keras.tree.flatten((call.args, call.kwargs))
+    return [x for x in leaves if not isinstance(x, keras.KerasTensor) and np.ndim(x)]

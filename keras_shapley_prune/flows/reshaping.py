@@ -1,0 +1,46 @@
+"""Flows of what moves channels to positions, and back."""
+
+import math
+
+import numpy as np
+
+
+def reshape(call, channels):
+    """Follows every channel through a row-major reshape.
+
+    Units that come to stand in one output channel are tied, so that the reshape
+    stays possible whichever of them are removed.
+    """
+    before, after = call.inputs[0].shape[1:], call.outputs[0].shape[1:]
+    ids = channels.ids(call.inputs[0])
+    if before and after and before[-1] == after[-1]:
+        return ids
+    if not before or not after or None in before or None in after:
+        return channels.lock_all(call, "reshapes channels of unknown number")
+    if math.prod(before) % after[-1]:
+        return channels.lock_all(call, "reshapes channels of several examples into one")
+    columns = np.broadcast_to(ids, before).reshape(-1, after[-1])
+    return _tie_rows(call, channels, columns)
+
+
+def space_to_depth(call, channels):
+    """The channels of a block of positions, side by side."""
+    return np.tile(channels.ids(call.inputs[0]), call.operation.block_size**2)
+
+
+def extract_patches(call, channels):
+    """The channels of a patch of positions, side by side."""
+    ids = channels.ids(call.inputs[0])
+    return np.tile(ids, call.outputs[0].shape[-1] // len(ids))
+
+
+def depth_to_space(call, channels):
+    """Channels side by side, on the positions of a block: they leave together."""
+    ids = channels.ids(call.inputs[0])
+    return _tie_rows(call, channels, ids.reshape(call.operation.block_size**2, -1))
+
+
+def _tie_rows(call, channels, rows):
+    for row in np.unique(rows, axis=0):
+        channels.tie(rows[0], row, f"`{call.operation.name}` joins it with channels")
+    return rows[0]

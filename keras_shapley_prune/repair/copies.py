@@ -1,0 +1,68 @@
+"""Augmented copies of the calibration data, for layers that see few rows of it."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from keras_shapley_prune.frontier import Frontier
+from keras_shapley_prune.repair.augmentation import augment
+
+FEW_ROWS = 8  # for each column: with fewer, a fit follows its few examples
+MAX_COPIES = 4
+
+
+class AugmentedCopies:
+    """Both networks on copies of the data in which images are flipped and shifted.
+
+    A dense layer after pooling sees one row an image, far fewer than it has columns.
+    What the original returns for a shifted image needs no label: so it can be fitted
+    to that too. Nothing is kept but the images; the networks are run from the input.
+
+    Args:
+        graphs: Tuple of the `Graph`s of the original and of the copy.
+        batches: List of lists of input tensors, one list a batch.
+        find_masks: See `run_calls`, for the copy.
+    """
+
+    def __init__(self, graphs, batches, find_masks):
+        self._graphs, self._batches, self._find_masks = graphs, batches, find_masks
+        self._pairs = []
+
+    def take(self, num_copies):
+        """Returns a list of pairs of `Frontier`s, original and pruned, one a copy.
+
+        An empty list if no input is an image.
+        """
+        if not any(len(tensor.shape) == 4 for tensor in self._batches[0]):
+            return []
+        for copy in range(len(self._pairs), num_copies):
+            generator = np.random.default_rng(copy)
+            batches = _augment_batches(self._batches, generator)
+            self._pairs.append(
+                (
+                    Frontier(self._graphs[0], batches),
+                    Frontier(self._graphs[1], batches, self._find_masks),
+                )
+            )
+        return self._pairs[:num_copies]
+
+
+def count_copies(num_rows, num_columns):
+    """Returns how many copies a layer needs.
+
+    Args:
+        num_rows: Integer, rows of the layer in the data itself.
+        num_columns: Integer.
+    """
+    missing = FEW_ROWS * num_columns - num_rows
+    return min(max(math.ceil(missing / num_rows), 0), MAX_COPIES)
+
+
+def _augment_batches(batches, generator):
+    """Returns augmented batches; how the examples are batched makes no difference."""
+    columns = zip(*batches, strict=True)
+    arrays = [np.concatenate([t.numpy() for t in tensors]) for tensors in columns]
+    ends = np.cumsum([len(batch[0]) for batch in batches])[:-1]
+    parts = [np.split(array, ends) for array in augment(arrays, generator)]
+    return [list(map(tf.constant, batch)) for batch in zip(*parts, strict=True)]

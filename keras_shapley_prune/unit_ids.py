@@ -1,0 +1,34 @@
+"""Arrays of unit ids: which unit sits at each position."""
+
+import numpy as np
+
+FIXED = -1  # the id of a channel that is no unit: it always stays
+INSIDE = -1  # the input position that stands for the inside of a call
+
+
+def positions_of(units, ids):
+    """Returns where each unit is in an array of unit ids that holds all alike often.
+
+    Args:
+        units: Integer array, shape `(num_units,)`.
+        ids: Integer array.
+
+    Returns:
+        Integer array, shape `(num_units, times)`.
+    """
+    order = np.argsort(ids, kind="stable")
+    first, last = (
+        np.searchsorted(ids[order], units, side) for side in ("left", "right")
+    )
+    times = int((last - first).max(initial=0))
+    return order[first[:, np.newaxis] + np.arange(times)]
+
+
+def kept(keep, ids):
+    """Returns `keep` at unit ids; positions that carry no unit are always kept."""
+    return np.append(keep, True)[ids]
+
+
+def no_units(tensor):
+    """Ids of no unit, one for each channel (none where their number is unknown)."""
+    return np.full((tensor.shape[-1] or 0) if tensor.shape else 0, FIXED)
