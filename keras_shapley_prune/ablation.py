@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.data import make_repeatable
-from keras_shapley_prune.evaluation import resolve_metric
+from keras_shapley_prune.evaluation import check_labels, resolve_metric
 from keras_shapley_prune.masked_network import MaskedNetwork
 from keras_shapley_prune.ranking.arguments import check_integer
 
@@ -69,6 +69,8 @@ def measure_ablation(
     channel_map = channel_map or trace_channels(model)
     dataset = make_repeatable(dataset)
     measure = resolve_metric(metric, model, dataset)
+    if not callable(metric):
+        check_labels(dataset, channel_map.graph)
     groups = [g for g in channel_map.select_groups(layers) if g.name in ranking]
     if not groups:
         raise ValueError(

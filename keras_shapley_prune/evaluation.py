@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_shapley_prune.data import CalibrationData
+
 
 def resolve_metric(metric, model, data):
     """Returns how a model is measured.
@@ -46,6 +48,19 @@ def lower_is_better(metric):
         metric: See `resolve_metric`.
     """
     return not callable(metric) and any(word in metric for word in ("loss", "error"))
+
+
+def check_labels(data, graph):
+    """Raises an error unless data holds labels, and inputs that fit.
+
+    Args:
+        data: What `prune` takes.
+        graph: The recorded `Graph` of the model.
+
+    Raises:
+        ValueError: If the first batch does not.
+    """
+    next(iter(CalibrationData(data, graph.input_structure)))
 
 
 def evaluate(model, data):

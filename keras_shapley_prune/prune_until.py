@@ -7,8 +7,8 @@ import numpy as np
 from keras_shapley_prune.budgets import PruningBudget
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.compiling import compile_with, copy_compile_config
-from keras_shapley_prune.data import CalibrationData, make_repeatable
-from keras_shapley_prune.evaluation import lower_is_better, resolve_metric
+from keras_shapley_prune.data import make_repeatable
+from keras_shapley_prune.evaluation import check_labels, lower_is_better, resolve_metric
 from keras_shapley_prune.layer_copies import check_copies
 from keras_shapley_prune.pruning import rank_for
 from keras_shapley_prune.repair import repair_channels
@@ -84,8 +84,8 @@ def prune_until(
         return direction * measure_raw(candidate)
 
     channel_map = trace_channels(model)
-    if not callable(metric):  # labels are needed, which is best known before ranking
-        next(iter(CalibrationData(held_out, channel_map.graph.input_structure)))
+    if not callable(metric):  # it is best known before ranking
+        check_labels(held_out, channel_map.graph)
     check_copies(channel_map.graph)
     to_rank = PruningBudget(DEEPEST, of, **(budget | {"scope": "global"}))
     least = measure(model) - max_drop

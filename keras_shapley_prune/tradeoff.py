@@ -7,7 +7,7 @@ from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.costs import count_flops
 from keras_shapley_prune.data import make_repeatable
-from keras_shapley_prune.evaluation import resolve_metric
+from keras_shapley_prune.evaluation import check_labels, resolve_metric
 from keras_shapley_prune.repair import repair_channels
 from keras_shapley_prune.selection import plan_pruning
 
@@ -84,6 +84,8 @@ def measure_frontier(
     measure = resolve_metric(metric, model, held_out)
     name = metric if isinstance(metric, str) else "metric"
     channel_map = trace_channels(model)
+    if not callable(metric):
+        check_labels(held_out, channel_map.graph)
     plans = [plan_pruning(model, ranking, r, channel_map, **budget) for r in ratios]
 
     def to_point(ratio, network):

@@ -74,3 +74,9 @@ def test_wrong_arguments(setting):
     bare = models.classifier(compiled=False)
     with pytest.raises(ValueError, match="not compiled"):
         measure_ablation(bare, ranking, data)
+
+
+def test_labels_are_needed(setting):
+    model, ranking, data = setting
+    with pytest.raises(ValueError, match="should hold labels"):
+        measure_ablation(model, ranking, data[0])

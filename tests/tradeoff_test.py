@@ -55,3 +55,9 @@ def test_wrong_ratios_are_refused_before_anything_is_measured(setting):
     model, ranking, data = setting
     with pytest.raises(ValueError, match=r"ratio=1\.5"):
         measure_frontier(model, ranking, data, [0.5, 1.5], metric=pytest.fail)
+
+
+def test_labels_are_needed(setting):
+    model, ranking, data = setting
+    with pytest.raises(ValueError, match="should hold labels"):
+        measure_frontier(model, ranking, data[0])
