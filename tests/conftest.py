@@ -7,7 +7,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one process a core, see addopts
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
+import hypothesis
 import pytest
+
+_SETTINGS = {"deadline": None, "derandomize": True, "database": None}
+hypothesis.settings.register_profile("some", max_examples=200, **_SETTINGS)
+hypothesis.settings.register_profile("thousands", max_examples=5000, **_SETTINGS)
+hypothesis.settings.load_profile("some")
 
 # Models are full of cycles: the default thresholds would spend the time on looking.
 gc.set_threshold(200_000, 20, 100)

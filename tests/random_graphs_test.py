@@ -1,0 +1,40 @@
+"""Whatever the graph, masked == pruned.
+
+A few hundred graphs by default. Thousands:
+
+    python -m pytest tests/random_graphs_test.py --hypothesis-profile=thousands
+"""
+
+import models
+import numpy as np
+import random_graphs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.cost_model import CostModel
+from keras_shapley_prune.costs import count_flops
+from keras_shapley_prune.masking import mask_channels
+from keras_shapley_prune.surgery import remove_channels
+
+
+@given(
+    model=random_graphs.networks(),
+    fraction=st.sampled_from([0.2, 0.5, 0.8]),
+    seed=st.integers(0, 9),
+)
+def test_masked_is_pruned_is_counted(model, fraction, seed):
+    channel_map = trace_channels(model)
+    keep = models.random_keep(channel_map, fraction, seed)
+    inputs = models.images(model)
+    masked = models.outputs_of(mask_channels(model, keep, channel_map), inputs)
+    smaller = remove_channels(model, keep, channel_map)
+    pruned = models.outputs_of(smaller, inputs)
+    assert [output.shape for output in masked] == [output.shape for output in pruned]
+    assert all(np.isfinite(output).all() for output in pruned)
+    assert models.relative_difference(pruned, masked) < 1e-4
+    for of, counted in [
+        ("params", smaller.count_params()),
+        ("flops", count_flops(smaller)),
+    ]:
+        assert CostModel(channel_map, of).count(keep) == counted
