@@ -150,33 +150,12 @@ def print_table(rows, latencies):
 ## The picture
 
 One panel a layer: its filters in the order in which they leave, with the standard
-errors of the estimates. Left of the cut are the filters that left. Those to the right
-that were no candidates have no error bar: their value is the loss of each alone. The
-last panel shows what pruning changed.
+errors of the estimates. Left of the cut are the filters that left. Pale ones to the
+right were no candidates: their value is the loss of each alone. The last panel shows
+what pruning changed.
 """
 
-REMOVED, KEPT = "#c44e52", "#4c72b0"
 STAGES = ("#8c8c8c", "#dd8452", "#55a868")
-
-
-def plot_layer(axes, name, scores, stays):
-    order = scores.order
-    positions = np.arange(len(order))
-    for chosen, color in ((~stays[order], REMOVED), (stays[order], KEPT)):
-        errors = scores.standard_errors[order][chosen]
-        axes.errorbar(
-            positions[chosen],
-            scores.values[order][chosen],
-            np.where(np.isfinite(errors), errors, 0),
-            fmt="o",
-            markersize=3,
-            color=color,
-            ecolor=(color, 0.5),
-        )
-    axes.set_yscale("log")
-    axes.axvline(np.sum(~stays) - 0.5, color="0.3", linestyle="--", linewidth=1)
-    axes.set_title(f"{name}: {len(stays)} → {np.sum(stays)} filters", fontsize=10)
-    axes.set_xticks([])
 
 
 def plot_changes(axes, rows):
@@ -197,21 +176,18 @@ def plot_changes(axes, rows):
     axes.set_title("What pruning changed", fontsize=10)
 
 
-def plot(path, ranking, channel_map, keep, rows):
+def plot(path, ranking, plan, rows):
     num_columns = 3
     num_rows = -(-(len(ranking) + 1) // num_columns)
     figure = plt.figure(figsize=(10, 2.7 * num_rows + 0.3), layout="constrained")
     grid = figure.add_gridspec(num_rows, num_columns)
-    for index, group in enumerate(channel_map.groups):
-        cell = divmod(index, num_columns)
-        axes = figure.add_subplot(grid[cell])
-        plot_layer(axes, group.name, ranking[group.name], keep[group.units])
-        if cell[1] == 0:
-            axes.set_ylabel("Shapley value", fontsize=9)
-        if index == 0:
-            axes.plot([], [], "o", color=REMOVED, label="removed")
-            axes.plot([], [], "o", color=KEPT, label="kept")
-            axes.legend(fontsize=8, frameon=False, loc="upper left")
+    for index, (name, (before, after)) in enumerate(plan.units.items()):
+        axes = figure.add_subplot(grid[divmod(index, num_columns)])
+        keras_shapley_prune.plot_ranking(ranking, name, plan, axes)
+        axes.set_title(f"{name}: {before} → {after} filters", fontsize=10)
+        axes.set(xticks=[], xlabel="", ylabel="" if index else "Shapley value")
+        if index:
+            axes.get_legend().remove()
     rest = len(ranking) % num_columns
     plot_changes(figure.add_subplot(grid[num_rows - 1, rest:]), rows)
     for axes in figure.axes:
@@ -268,11 +244,18 @@ def main(argv=None):
     rows = {"original": measure(model, test)}
 
     # Pruning is one call. It takes a few hundred images, without labels, and returns a
-    # new model, compiled like the first one. `compare` shows what has changed.
+    # new model, compiled like the first one.
     calibration = train[0][: args.calibration_examples]
     pruned = keras_shapley_prune.prune(model, calibration, ratio=args.ratio, verbose=2)
-    keras_shapley_prune.compare(model, pruned)
     rows["pruned"] = measure(pruned, test)
+
+    # `rank` is the first step of `prune`; with the same seed and data it gives the same
+    # values again. `compare` shows what has changed, and writes a page about it.
+    ranker = keras_shapley_prune.ShapleyRanker(value="reconstruction", stages=32)
+    ranking = ranker.rank(model, calibration, ratio=args.ratio, verbose=0)
+    print(ranking)
+    comparison = keras_shapley_prune.compare(model, pruned, test, ranking)
+    comparison.to_html(args.output / "report.html")
 
     # Where there is data and time, a short `fit` wins back the rest.
     fit(pruned, train, args.fit_epochs)
@@ -292,15 +275,12 @@ def main(argv=None):
     difference = np.abs(served.serve(few) - pruned.predict(few, verbose=0)).max()
     print(f"SavedModel against Keras, largest difference: {difference:.1g}")
 
-    # The picture needs the values themselves. `rank` is the first step of `prune`;
-    # with the same seed and data it gives the same values again.
-    channel_map = keras_shapley_prune.trace_channels(model)
-    ranker = keras_shapley_prune.ShapleyRanker(value="reconstruction", stages=32)
-    ranking = ranker.rank(model, calibration, ratio=args.ratio, verbose=0)
-    keep = keras_shapley_prune.plan_pruning(model, ranking, args.ratio).keep
-    print(ranking)
-    plot(args.output / "quickstart.png", ranking, channel_map, keep, rows)
-    print(f"Wrote pruned.keras, saved_model and quickstart.png to {args.output}")
+    plan = keras_shapley_prune.plan_pruning(model, ranking, args.ratio)
+    plot(args.output / "quickstart.png", ranking, plan, rows)
+    print(
+        "Wrote pruned.keras, saved_model, report.html and quickstart.png to "
+        f"{args.output}"
+    )
 
 
 if __name__ == "__main__":

@@ -10,14 +10,23 @@
   (`cost_model.py`) by `allocation.py` to a `pruning_plan.py`
 - repair: `repair/`; cut: `surgery.py`, of `layer_copies.py`; check against
   `masking.py`: `verification.py`
-- and `prune_until.py`, which does this for an allowed drop; `report.py`, `costs.py`
+- and `prune_until.py`, which does this for an allowed drop; `costs.py`
+- look: `report.py` makes a `comparison.py` of `measurements.py`, `html_report.py` its
+  page; `plotting.py` draws rankings, an `ablation.py` and a `tradeoff.py`;
+  `channel_report.py` and `channel_plot.py` show what can be pruned
 """
 
+from keras_shapley_prune.ablation import AblationCurve, measure_ablation
+from keras_shapley_prune.activation_memory import count_activation_bytes
 from keras_shapley_prune.channel_map import ChannelMap
+from keras_shapley_prune.channel_plot import plot_channels
+from keras_shapley_prune.channel_report import ChannelReport, channel_report
 from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.comparison import Comparison, GroupComparison
 from keras_shapley_prune.costs import count_flops, measure_latency
 from keras_shapley_prune.layer_specs import register_layer
 from keras_shapley_prune.masking import ChannelMask, mask_channels
+from keras_shapley_prune.plotting import plot_ablation, plot_frontier, plot_ranking
 from keras_shapley_prune.prune_until import prune_until
 from keras_shapley_prune.pruning import apply_plan, prune
 from keras_shapley_prune.pruning_plan import PruningPlan
@@ -29,30 +38,43 @@ from keras_shapley_prune.ranking import (
     ShapleyRanker,
 )
 from keras_shapley_prune.repair import repair_channels
-from keras_shapley_prune.report import Comparison, compare
+from keras_shapley_prune.report import compare
 from keras_shapley_prune.selection import plan_pruning
 from keras_shapley_prune.surgery import remove_channels
+from keras_shapley_prune.tradeoff import FrontierPoint, measure_frontier
 from keras_shapley_prune.unit_groups import ChannelGroup
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AblationCurve",
     "BaselineRanker",
     "ChannelGroup",
     "ChannelMap",
     "ChannelMask",
+    "ChannelReport",
     "Comparison",
+    "FrontierPoint",
+    "GroupComparison",
     "GroupScores",
     "PruningPlan",
     "Ranking",
     "RankingPlan",
     "ShapleyRanker",
     "apply_plan",
+    "channel_report",
     "compare",
+    "count_activation_bytes",
     "count_flops",
     "mask_channels",
+    "measure_ablation",
+    "measure_frontier",
     "measure_latency",
     "plan_pruning",
+    "plot_ablation",
+    "plot_channels",
+    "plot_frontier",
+    "plot_ranking",
     "prune",
     "prune_until",
     "register_layer",

@@ -106,13 +106,15 @@ def _count_positions(call):
     return None if None in positions else math.prod(positions)
 
 
-def measure_latency(models, inputs, num_runs=30):
+def measure_latency(models, inputs, num_runs=30, max_seconds=None):
     """Measures the time of one inference of several models, taking turns.
 
     Args:
         models: List of `keras.Model`.
         inputs: What the models take, one batch.
         num_runs: Integer, how many timed runs of each model.
+        max_seconds: Float, or `None`: after so many seconds no other run is started,
+            once each model has had three.
 
     Returns:
         List of floats: the median time of each model in seconds.
@@ -122,10 +124,19 @@ def measure_latency(models, inputs, num_runs=30):
     for step in steps:  # trace, and warm up
         step(inputs)
         step(inputs)
-    seconds = np.empty((num_runs, len(steps)))
-    for run in range(num_runs):
-        for position, step in enumerate(steps):
-            start = time.perf_counter()
-            keras.tree.map_structure(lambda tensor: tensor.numpy(), step(inputs))
-            seconds[run, position] = time.perf_counter() - start
+    seconds = []
+    while len(seconds) < num_runs:
+        if (
+            max_seconds is not None
+            and len(seconds) >= 3
+            and np.sum(seconds) > max_seconds
+        ):
+            break
+        seconds.append([_time(step, inputs) for step in steps])
     return np.median(seconds, axis=0).tolist()
+
+
+def _time(step, inputs):
+    start = time.perf_counter()
+    keras.tree.map_structure(lambda tensor: tensor.numpy(), step(inputs))
+    return time.perf_counter() - start

@@ -3,12 +3,13 @@
 import json
 
 
-def load_json(path, kind):
+def load_json(path, kind, writer="save"):
     """Returns the content of a file that `save` of a class wrote.
 
     Args:
         path: String or path-like.
         kind: String, the name of the class: the file has to say so.
+        writer: String, the name of its method that writes such files.
 
     Returns:
         Dict.
@@ -20,7 +21,7 @@ def load_json(path, kind):
         content = json.load(file)
     if not isinstance(content, dict) or content.get("format") != format_of(kind):
         raise ValueError(
-            f"Argument `path` should name a file that `{kind}.save` wrote. "
+            f"Argument `path` should name a file that `{kind}.{writer}` wrote. "
             f"Received: path={str(path)!r}"
         )
     return content

@@ -2,13 +2,13 @@
 
 import warnings
 
-import keras
 import numpy as np
 
 from keras_shapley_prune.budgets import PruningBudget
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.compiling import compile_with, copy_compile_config
-from keras_shapley_prune.data import CalibrationData, make_repeatable
+from keras_shapley_prune.data import make_repeatable
+from keras_shapley_prune.evaluation import check_labels, lower_is_better, resolve_metric
 from keras_shapley_prune.layer_copies import check_copies
 from keras_shapley_prune.pruning import rank_for
 from keras_shapley_prune.repair import repair_channels
@@ -77,10 +77,15 @@ def prune_until(
     _check_drop(max_drop)
     dataset = make_repeatable(dataset)
     held_out = dataset if validation_data is None else make_repeatable(validation_data)
-    measure = _resolve_metric(metric, model, held_out)
+    direction = -1.0 if lower_is_better(metric) else 1.0
+    measure_raw = resolve_metric(metric, model, held_out)
+
+    def measure(candidate):  # the higher the better
+        return direction * measure_raw(candidate)
+
     channel_map = trace_channels(model)
-    if not callable(metric):  # labels are needed, which is best known before ranking
-        next(iter(CalibrationData(held_out, channel_map.graph.input_structure)))
+    if not callable(metric):  # it is best known before ranking
+        check_labels(held_out, channel_map.graph)
     check_copies(channel_map.graph)
     to_rank = PruningBudget(DEEPEST, of, **(budget | {"scope": "global"}))
     least = measure(model) - max_drop
@@ -115,38 +120,6 @@ def prune_until(
     whole = np.ones(channel_map.num_units, bool)
     copy = remove_channels(model, whole, channel_map)
     return compile_with(copy, copy_compile_config(model))
-
-
-def _resolve_metric(metric, model, data):
-    """Returns a callable: model -> number, the higher the better."""
-    if callable(metric):
-        return lambda candidate: float(metric(candidate))
-    if not model.compiled:
-        raise ValueError(
-            f"Argument `model` should be compiled with metric {metric!r}, or `metric` "
-            "be a callable `fn(model)`. Received: a model that is not compiled"
-        )
-    sign = -1.0 if any(word in metric for word in ("loss", "error")) else 1.0
-
-    def measure(candidate):
-        found = _evaluate(candidate, data)
-        if metric not in found:
-            raise ValueError(
-                f"Argument `metric` should be one of {list(found)}, or a callable "
-                f"`fn(model)`. Received: metric={metric!r}"
-            )
-        return sign * float(found[metric])
-
-    return measure
-
-
-def _evaluate(model, data):
-    if isinstance(data, list):  # of batches
-        data = (batch for batch in data)
-    if isinstance(data, tuple):
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-        return model.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True)
-    return model.evaluate(data, verbose=0, return_dict=True)
 
 
 def _check_drop(max_drop):

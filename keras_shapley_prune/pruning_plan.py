@@ -7,7 +7,7 @@ import numpy as np
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.cost_model import QUANTITIES, CostModel
 from keras_shapley_prune.json_files import format_of, load_json
-from keras_shapley_prune.report import describe_cost
+from keras_shapley_prune.quantities import describe_cost
 
 
 class PruningPlan:

@@ -124,3 +124,16 @@ def test_latency_orders_a_small_and_a_large_model():
     (fast,) = measure_latency([small], x[:, :8], num_runs=5)
     (slow,) = measure_latency([large], x, num_runs=5)
     assert fast < slow
+
+
+def test_latency_within_a_time():
+    calls = []
+
+    def model(inputs, training):
+        tf.py_function(lambda: calls.append(1), [], [])
+        return inputs
+
+    for num_runs, seconds, expected in ((9, 0.0, 3), (5, 60.0, 5), (2, 0.0, 2)):
+        calls.clear()
+        measure_latency([model], np.ones((1, 2)), num_runs, max_seconds=seconds)
+        assert len(calls) == expected + 2  # to warm up

@@ -69,6 +69,8 @@ def test_digits(quickstart, tmp_path, capsys):
     assert "conv1" in printed and "pruned + fit" in printed
 
     assert (output / "quickstart.png").read_bytes()[:4] == b"\x89PNG"
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert "conv1: 32 → 24" in page and "latency, batch 32" in page
     pruned = keras.models.load_model(output / "pruned.keras")
     assert pruned.get_layer("conv1").filters == 24
     _, (images, _), _ = quickstart.load_digits()

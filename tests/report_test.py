@@ -2,9 +2,11 @@
 
 import keras
 import models
+import numpy as np
 import pytest
 from keras import layers
 
+from keras_shapley_prune import BaselineRanker, apply_plan, plan_pruning
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.costs import count_flops
 from keras_shapley_prune.report import compare
@@ -104,3 +106,93 @@ def test_nothing_changes():
     before = [models.snapshot(m, inputs) for m in (model, pruned)]
     compare(model, pruned)
     assert [models.snapshot(m, inputs) for m in (model, pruned)] == before
+
+
+@pytest.mark.parametrize("builder", models.BUILDERS)
+@pytest.mark.parametrize("fraction", [0.5, 0.99])
+def test_units_of_every_group(builder, fraction):
+    model = models.build(builder)
+    channel_map = trace_channels(model)
+    keep = models.random_keep(channel_map, fraction)
+    pruned = remove_channels(model, keep, channel_map)
+    comparison = compare(model, pruned, verbose=0)
+    for found, group in zip(comparison.groups, channel_map.groups, strict=True):
+        assert found.name == group.name
+        assert found.units == (group.num_units, keep[group.units].sum())
+        assert found.producers == group.producers
+        assert found.consumers == group.consumers
+    for name, (before, after) in comparison.units.items():
+        assert 0 < after <= before, name
+
+
+@pytest.fixture
+def ranked():
+    """A model, what a ranking has left of it, the ranking, and data."""
+    model, data = models.classifier(), models.labelled_images(24)
+    ranking = BaselineRanker("l1_norm").rank(model)
+    plan = plan_pruning(model, ranking, 0.5)
+    return model, apply_plan(model, plan, data[0]), ranking, data
+
+
+def test_with_data_everything_is_measured(ranked, tmp_path):
+    model, pruned, ranking, (x, y) = ranked
+    comparison = compare(model, pruned, (x, y), ranking, verbose=0)
+    before, after = comparison.file_size
+    assert 0 < after < before
+    before, after = comparison.activations
+    assert before == 4 * (36 + 4 * 4 * 6)  # the image and what the convolution returns
+    assert after == 4 * (36 + 4 * 4 * 3)
+    assert list(comparison.latency) == [1, 32]
+    assert comparison.environment["keras"] == keras.__version__
+    for network, position in ((model, 0), (pruned, 1)):
+        found = network.evaluate(x, y, verbose=0, return_dict=True)
+        for name, value in found.items():
+            measured = comparison.metrics[name][position]
+            np.testing.assert_allclose(measured, value, rtol=1e-5)
+    for group in comparison.groups:
+        assert group.scores is ranking[group.name]
+        assert group.num_removed == group.units[0] // 2
+    assert comparison.method == ranking.method
+    comparison.to_html(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f"{comparison.parameters[1]:,}" in page
+
+
+def test_what_is_asked_for_is_measured(ranked):
+    model, pruned, _, (x, y) = ranked
+    found = compare(model, pruned, measure="activations", verbose=0)
+    assert found.activations and found.file_size is None
+    assert not found.latency and not found.metrics
+    found = compare(model, pruned, (x, y), measure=["metrics"], verbose=0)
+    assert found.metrics and found.activations is None
+    found = compare(model, pruned, iter([(x, y)]), measure=["metrics"], verbose=0)
+    accuracy = model.evaluate(x, y, verbose=0)[1]
+    assert found.metrics["accuracy"][0] == pytest.approx(accuracy)
+    found = compare(model, pruned, x, measure=["latency", "metrics"], verbose=0)
+    assert found.latency and not found.metrics  # there are no labels
+
+
+def test_silence(ranked, capsys):
+    model, pruned, *_ = ranked
+    compare(model, pruned, verbose=0)
+    assert capsys.readouterr().out == ""
+
+
+def test_nothing_changes_by_measuring(ranked):
+    model, pruned, ranking, (x, y) = ranked
+    before = [models.snapshot(network, x) for network in (model, pruned)]
+    compare(model, pruned, (x, y), ranking, verbose=0)
+    assert [models.snapshot(network, x) for network in (model, pruned)] == before
+
+
+def test_wrong_arguments(ranked):
+    model, pruned, _, _ = ranked
+    with pytest.raises(ValueError, match="measure='speed'"):
+        compare(model, pruned, measure="speed")
+    with pytest.raises(ValueError, match="labelled examples"):
+        compare(model, pruned, measure=["metrics"])
+    with pytest.raises(ValueError, match="verbose=3"):
+        compare(model, pruned, verbose=3)
+    of_another = BaselineRanker("l1_norm").rank(pruned)
+    with pytest.raises(ValueError, match="3 values for 'conv'"):
+        compare(model, pruned, ranking=of_another)

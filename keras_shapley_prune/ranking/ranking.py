@@ -7,6 +7,7 @@ import json
 import numpy as np
 
 from keras_shapley_prune.json_files import format_of, load_json
+from keras_shapley_prune.tensorboard import write_ranking
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,6 +43,30 @@ class GroupScores:
         """
         known = np.nan_to_num(self.values, nan=np.inf)
         return np.lexsort((known, self.stages))
+
+    def to_dict(self):
+        """Returns the scores as a dict that JSON can hold."""
+        return {
+            "values": _finite(self.values),
+            "standard_errors": _finite(self.standard_errors),
+            "num_evaluations": self.num_evaluations,
+            "stages": self.stages.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, content):
+        """Returns the scores that `to_dict` made a dict of.
+
+        Args:
+            content: Dict.
+        """
+        values, errors = content["values"], content["standard_errors"]
+        return cls(
+            np.array([np.nan if v is None else v for v in values], float),
+            np.array([np.inf if e is None else e for e in errors], float),
+            content["num_evaluations"],
+            np.array(content.get("stages", [0] * len(values)), int),
+        )
 
 
 class Ranking(collections.abc.Mapping):
@@ -108,21 +133,28 @@ class Ranking(collections.abc.Mapping):
         lines += [f"{n:{width}}  locked: {reason}" for n, reason in self.locks.items()]
         return "\n".join(lines)
 
+    def to_tensorboard(self, logdir, frontier=(), step=0):
+        """Writes the scores to event files that TensorBoard shows.
+
+        A histogram of the scores of each group (`scores/<group>`), those of their
+        standard errors (`standard_errors/<group>`), and the share of units that is
+        worth less than nothing (`negative/<group>`). Of a frontier, the metric as a
+        curve (`frontier/<metric>`): the step of a point are its FLOPs.
+
+        Args:
+            logdir: String or path-like, the folder, which need not exist.
+            frontier: What `measure_frontier` returned.
+            step: Integer, the step at which scores are shown.
+        """
+        write_ranking(logdir, self, frontier, step)
+
     def save(self, path):
         """Writes the ranking to one JSON file.
 
         Args:
             path: String or path-like.
         """
-        groups = {
-            name: {
-                "values": _finite(scores.values),
-                "standard_errors": _finite(scores.standard_errors),
-                "num_evaluations": scores.num_evaluations,
-                "stages": scores.stages.tolist(),
-            }
-            for name, scores in self.items()
-        }
+        groups = {name: scores.to_dict() for name, scores in self.items()}
         content = {
             "format": format_of("Ranking"),
             "method": self.method,
@@ -149,14 +181,7 @@ class Ranking(collections.abc.Mapping):
         """
         content = load_json(path, "Ranking")
         groups = {
-            name: GroupScores(
-                np.array([np.nan if v is None else v for v in scores["values"]]),
-                np.array(
-                    [np.inf if e is None else e for e in scores["standard_errors"]]
-                ),
-                scores["num_evaluations"],
-                np.array(scores.get("stages", [0] * len(scores["values"]))),
-            )
+            name: GroupScores.from_dict(scores)
             for name, scores in content["groups"].items()
         }
         return cls(

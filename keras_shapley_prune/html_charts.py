@@ -1,0 +1,151 @@
+"""The charts of a report: SVG that takes its colours from the page's style."""
+
+import html
+import math
+
+import numpy as np
+
+WIDTH, HEIGHT = 340, 170
+LEFT, RIGHT, TOP, BOTTOM = 54, 8, 18, 22
+
+
+def draw_bar(before, after, largest, label):
+    """Returns a bar as SVG: what was there, and over it what is left.
+
+    Args:
+        before: Number.
+        after: Number.
+        largest: Number, as long as the whole width.
+        label: String, what a screen reader says and a pointer shows.
+    """
+    was, now = (100 * value / max(largest, 1e-300) for value in (before, after))
+    return (
+        '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" role="img">'
+        f"<title>{html.escape(label)}</title>"
+        f'<rect class="was" width="{was:.2f}" height="10"/>'
+        f'<rect class="now" width="{now:.2f}" height="10"/></svg>'
+    )
+
+
+def draw_scores(group):
+    """Returns the scores of a group as SVG, in the order in which its units left.
+
+    Args:
+        group: A `GroupComparison` with scores.
+    """
+    scores, cut = group.scores, group.num_removed
+    order = scores.order
+    values, errors = scores.values[order], scores.standard_errors[order]
+    sampled = np.isfinite(errors)
+    low, high, logarithmic = _find_limits(values, np.where(sampled, errors, 0))
+    xs = LEFT + (WIDTH - LEFT - RIGHT) * (np.arange(len(order)) + 0.5) / len(order)
+
+    def to_y(value):
+        low_, high_, value = (
+            (np.log10(v) if logarithmic else v) for v in (low, high, value)
+        )
+        share = (value - low_) / (high_ - low_)
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share
+
+    parts = [_draw_ticks(low, high, logarithmic, to_y)]
+    leaves = np.arange(len(order)) < cut
+    for kind, chosen in (("removed", leaves), ("kept", ~leaves)):
+        chosen = chosen & np.isfinite(values)
+        bars = chosen & sampled
+        tops = to_y(np.minimum(values + errors, high)[bars])
+        ends = to_y(np.maximum(values - errors, low)[bars])
+        strokes = zip(xs[bars], tops, ends, strict=True)
+        error_bars = "".join(f"M{x:.1f} {a:.1f}V{b:.1f}" for x, a, b in strokes)
+        parts.append(f'<path class="error {kind}" d="{error_bars}"/>')
+        for style, shown in (("dot", bars), ("dot alone", chosen & ~sampled)):
+            points = zip(xs[shown], to_y(values[shown]), strict=True)
+            dots = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in points)
+            parts.append(f'<path class="{style} {kind}" d="{dots}"/>')
+    parts.append(_draw_cut(cut, len(order)))
+    known = values[np.isfinite(values)]
+    span = f", from {known.min():.3g} to {known.max():.3g}" if len(known) else ""
+    label = (
+        f"{group.name}: scores of {len(order)} units in the order of leaving{span}; "
+        f"{cut} left, {len(order) - cut} stayed"
+    )
+    return (
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
+        f"<title>{html.escape(label)}</title>{''.join(parts)}</svg>"
+    )
+
+
+def _find_limits(values, errors):
+    """Returns the range of the axis, and whether it is logarithmic."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return 0.0, 1.0, False
+    low, high = finite.min(), finite.max()
+    if low > 0 and high / low > 5:
+        return low / 1.25, high * 1.25, True
+    known = np.isfinite(values)
+    low, high = (values - errors)[known].min(), (values + errors)[known].max()
+    margin = 0.05 * (high - low) or max(abs(high), 1.0) * 0.1
+    return low - margin, high + margin, False
+
+
+def _draw_ticks(low, high, logarithmic, to_y):
+    ticks = find_ticks(low, high, logarithmic)
+    lines = "".join(f"M{LEFT} {to_y(t):.1f}H{WIDTH - RIGHT}" for t in ticks)
+    labels = "".join(
+        f'<text x="{LEFT - 6}" y="{to_y(tick) + 3.5:.1f}" text-anchor="end">'
+        f"{format_tick(tick)}</text>"
+        for tick in ticks
+    )
+    return f'<path class="grid" d="{lines}"/>{labels}'
+
+
+def _draw_cut(cut, count):
+    x = LEFT + (WIDTH - LEFT - RIGHT) * cut / count
+    baseline = HEIGHT - 7
+    words = ""
+    if cut:
+        words += f'<text class="removed" x="{LEFT}" y="{baseline}">{cut} left</text>'
+    words += (
+        f'<text class="kept" x="{WIDTH - RIGHT}" y="{baseline}" text-anchor="end">'
+        f"{count - cut} stayed</text>"
+    )
+    if not cut:
+        return words
+    return f'<path class="cut" d="M{x:.1f} {TOP - 8}V{HEIGHT - BOTTOM}"/>{words}'
+
+
+def find_ticks(low, high, logarithmic):
+    """Returns two to five round numbers between two others.
+
+    Args:
+        low: Float.
+        high: Float, above `low`.
+        logarithmic: Boolean, whether the axis is.
+    """
+    if logarithmic:
+        exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        for digits in ((1,), (1, 3), (1, 2, 5)):
+            ticks = [d * 10.0**e for e in exponents for d in digits]
+            ticks = [tick for tick in ticks if low <= tick <= high]
+            if len(ticks) >= 2:
+                return ticks[:: -(-len(ticks) // 5)]
+    step = 10.0 ** math.floor(math.log10(high - low))
+    while (high - low) / step < 3:
+        step /= 2
+    step *= max(1, round((high - low) / step / 4))
+    first = math.ceil(low / step)
+    return [n * step for n in range(first, math.floor(high / step) + 1)]
+
+
+def format_tick(value):
+    """Returns a short label of a number.
+
+    Args:
+        value: Float.
+    """
+    if value and not 0.01 <= abs(value) < 10_000:
+        digits, _, exponent = f"{value:.2e}".partition("e")
+        text = f"{float(digits):g}e{int(exponent)}"
+    else:
+        text = f"{value:.3g}"
+    return text.replace("-", "−")

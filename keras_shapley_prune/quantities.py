@@ -1,0 +1,74 @@
+"""Numbers of a model before and after pruning, as people read them."""
+
+import dataclasses
+
+UNKNOWN = "unknown: a spatial size is not known"
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantity:
+    """A number that pruning changed.
+
+    Attributes:
+        title: String.
+        before: Number, or `None` if it is not known.
+        after: Number, or `None` if it is not known.
+        unit: `"count"`, `"bytes"`, `"seconds"` or `"metric"`.
+        unknown: String, why it is not known, if it is not.
+    """
+
+    title: str
+    before: float | None
+    after: float | None
+    unit: str = "count"
+    unknown: str = UNKNOWN
+
+    @property
+    def is_known(self):
+        """Boolean, whether there are two numbers."""
+        return self.before is not None and self.after is not None
+
+    @property
+    def texts(self):
+        """Tuple of two strings, before and after."""
+        return tuple(_FORMATS[self.unit](value) for value in (self.before, self.after))
+
+    @property
+    def change(self):
+        """String: the change in percent, of a metric the difference; may be empty."""
+        if self.unit == "metric":
+            return f"{self.after - self.before:+.4f}"
+        return f"{self.after / self.before - 1:+.1%}" if self.before else ""
+
+    def __str__(self):
+        if not self.is_known:
+            return self.unknown
+        change = f" ({self.change})" if self.change else ""
+        return " → ".join(self.texts) + change
+
+
+def describe_cost(before, after):
+    """Returns what has become of a count, which may be `None`, as a string."""
+    return str(Quantity("", before, after))
+
+
+def format_bytes(count):
+    """Returns a number of bytes in the unit that suits it, powers of 1,000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            break
+        count /= 1000
+    return f"{count:,.0f} B" if unit == "B" else f"{count:,.3g} {unit}"
+
+
+def format_seconds(seconds):
+    """Returns a time in milliseconds."""
+    return f"{1e3 * seconds:,.2f} ms"
+
+
+_FORMATS = {
+    "count": "{:,}".format,
+    "bytes": format_bytes,
+    "seconds": format_seconds,
+    "metric": "{:.4f}".format,
+}

@@ -1,0 +1,63 @@
+"""Tests of the frontier of a metric against cost."""
+
+import models
+import numpy as np
+import pytest
+
+from keras_shapley_prune import (
+    BaselineRanker,
+    apply_plan,
+    count_flops,
+    measure_frontier,
+    plan_pruning,
+)
+
+
+@pytest.fixture
+def setting():
+    model, data = models.classifier(), models.labelled_images(32)
+    return model, BaselineRanker("l1_norm").rank(model), data
+
+
+def test_points_are_pruned_models(setting):
+    model, ranking, (x, y) = setting
+    points = measure_frontier(
+        model, ranking, x[:16], (0.25, 0.5), validation_data=(x, y), metric="loss"
+    )
+    assert [point.ratio for point in points] == [0.0, 0.25, 0.5]
+    pruned = apply_plan(model, plan_pruning(model, ranking, 0.5), x[:16])
+    for point, network in ((points[0], model), (points[2], pruned)):
+        assert point.parameters == network.count_params()
+        assert point.flops == count_flops(network)
+        loss = network.evaluate(x, y, verbose=0, return_dict=True)["loss"]
+        np.testing.assert_allclose(point.value, loss, rtol=1e-4)
+        assert point.metric == "loss"
+    assert points[0].flops > points[1].flops > points[2].flops
+
+
+def test_a_budget_and_no_validation_data(setting):
+    model, ranking, data = setting
+    whole, half = measure_frontier(
+        model, ranking, data, [0.5], of="flops", repair=None, metric=lambda model: 1
+    )
+    assert (whole.value, whole.metric) == (1.0, "metric")
+    assert 0.4 < half.flops / whole.flops < 0.6
+
+
+def test_the_model_is_not_changed(setting):
+    model, ranking, (x, y) = setting
+    before = models.snapshot(model, x)
+    measure_frontier(model, ranking, (x, y), [0.5])
+    assert models.snapshot(model, x) == before
+
+
+def test_wrong_ratios_are_refused_before_anything_is_measured(setting):
+    model, ranking, data = setting
+    with pytest.raises(ValueError, match=r"ratio=1\.5"):
+        measure_frontier(model, ranking, data, [0.5, 1.5], metric=pytest.fail)
+
+
+def test_labels_are_needed(setting):
+    model, ranking, data = setting
+    with pytest.raises(ValueError, match="should hold labels"):
+        measure_frontier(model, ranking, data[0])
