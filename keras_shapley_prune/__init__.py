@@ -9,12 +9,14 @@
   (`cost_model.py`) by `allocation.py` to a `pruning_plan.py`
 - repair: `repair/`; cut: `surgery.py`; check against `masking.py`: `verification.py`
 - and `prune_until.py`, which does this for an allowed drop; `report.py`, `costs.py`
+- where the result goes on: `litert.py`, `tf_keras_copy.py`
 """
 
 from keras_shapley_prune.channel_map import ChannelGroup, ChannelMap
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.costs import count_flops, measure_latency
 from keras_shapley_prune.layer_specs import register_layer
+from keras_shapley_prune.litert import export_litert
 from keras_shapley_prune.masking import ChannelMask, mask_channels
 from keras_shapley_prune.prune_until import prune_until
 from keras_shapley_prune.pruning import apply_plan, prune
@@ -47,6 +49,7 @@ __all__ = [
     "apply_plan",
     "compare",
     "count_flops",
+    "export_litert",
     "mask_channels",
     "measure_latency",
     "plan_pruning",
