@@ -9,7 +9,7 @@
   (`cost_model.py`) by `allocation.py` to a `pruning_plan.py`
 - repair: `repair/`; cut: `surgery.py`; check against `masking.py`: `verification.py`
 - and `prune_until.py`, which does this for an allowed drop; `report.py`, `costs.py`
-- where the result goes on: `litert.py`, `tf_keras_copy.py`
+- where the result goes on: `litert.py`, `tf_keras_copy/`
 """
 
 from keras_shapley_prune.channel_map import ChannelGroup, ChannelMap
@@ -32,6 +32,7 @@ from keras_shapley_prune.repair import repair_channels
 from keras_shapley_prune.report import Comparison, compare
 from keras_shapley_prune.selection import plan_pruning
 from keras_shapley_prune.surgery import remove_channels
+from keras_shapley_prune.tf_keras_copy import to_tf_keras
 
 __version__ = "0.1.0"
 
@@ -58,5 +59,6 @@ __all__ = [
     "register_layer",
     "remove_channels",
     "repair_channels",
+    "to_tf_keras",
     "trace_channels",
 ]
