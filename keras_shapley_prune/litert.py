@@ -155,15 +155,15 @@ def _quantize(package, float_model, examples):
     recipes.load_quantization_recipe(recipe)
     # The quantizer's own `calibrate` averages the extremes of the examples, which
     # clips most of them. Here the extremes are those of all examples.
-    calibrator = package.calibrator.Calibrator(
-        float_model,
-        num_threads=os.cpu_count() or 1,
-        qsv_update_func=package.utils.qsv_utils.min_max_update,
-    )
-    quantizer = package.quantizer.Quantizer(float_model)
-    quantizer.load_quantization_recipe(recipe)
     try:
         with _silence():
+            calibrator = package.calibrator.Calibrator(
+                float_model,
+                num_threads=os.cpu_count() or 1,
+                qsv_update_func=package.utils.qsv_utils.min_max_update,
+            )
+            quantizer = package.quantizer.Quantizer(float_model)
+            quantizer.load_quantization_recipe(recipe)
             calibrator.calibrate({_SIGNATURE: examples}, recipes)
             result = quantizer.quantize(
                 calibrator.get_model_qsvs(),

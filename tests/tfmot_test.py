@@ -57,7 +57,7 @@ else:
     model = cnn()
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x, y, epochs=10, verbose=0)
-pruned = ksp.prune(model, x[:64], 0.4, ranker=ksp.BaselineRanker("l1_norm"), verbose=0)
+pruned = ksp.prune(model, x[:64], 0.45, ranker=ksp.BaselineRanker("l1_norm"), verbose=0)
 units = ksp.trace_channels(pruned).count_produced().values()
 assert any(count % 2 for count in units)
 copied = ksp.to_tf_keras(pruned)
