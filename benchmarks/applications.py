@@ -71,6 +71,13 @@ def randomize(model, generator):
             weight.assign(generator.uniform(0.1, 0.3, value.shape))
 
 
+def draw_images(model, size, generator):
+    """Returns images of noise, of the range that a model takes."""
+    rescales = any(isinstance(x, keras.layers.Rescaling) for x in model.layers)
+    low, high = (0, 255) if rescales else (-1, 1)
+    return generator.uniform(low, high, (BATCH, size, size, 3)).astype("float32")
+
+
 def measure(name, builder):
     """Returns one row of the table, as a dict."""
     keras.utils.set_random_seed(0)
@@ -86,7 +93,7 @@ def measure(name, builder):
     began = time.perf_counter()
     pruned = ksp.remove_channels(model, keep, channel_map)
     removed = time.perf_counter()
-    x = generator.uniform(0, 255, (BATCH, size, size, 3)).astype("float32")
+    x = draw_images(model, size, generator)
     masked = ksp.mask_channels(model, keep, channel_map)
     expected, received = np.array(masked(x)), np.array(pruned(x))
     if not np.ptp(expected, axis=0).max() > 0:

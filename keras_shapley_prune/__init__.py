@@ -14,6 +14,7 @@
 - look: `report.py` makes a `comparison.py` of `measurements.py`, `html_report.py` its
   page; `plotting.py` draws rankings, an `ablation.py` and a `tradeoff.py`;
   `channel_report.py` and `channel_plot.py` show what can be pruned
+- where the result goes on: `litert.py`, `tf_keras_copy/`
 """
 
 from keras_shapley_prune.ablation import AblationCurve, measure_ablation
@@ -25,6 +26,7 @@ from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.comparison import Comparison, GroupComparison
 from keras_shapley_prune.costs import count_flops, measure_latency
 from keras_shapley_prune.layer_specs import register_layer
+from keras_shapley_prune.litert import export_litert
 from keras_shapley_prune.masking import ChannelMask, mask_channels
 from keras_shapley_prune.plotting import plot_ablation, plot_frontier, plot_ranking
 from keras_shapley_prune.prune_until import prune_until
@@ -41,6 +43,7 @@ from keras_shapley_prune.repair import repair_channels
 from keras_shapley_prune.report import compare
 from keras_shapley_prune.selection import plan_pruning
 from keras_shapley_prune.surgery import remove_channels
+from keras_shapley_prune.tf_keras_copy import to_tf_keras
 from keras_shapley_prune.tradeoff import FrontierPoint, measure_frontier
 from keras_shapley_prune.unit_groups import ChannelGroup
 
@@ -66,6 +69,7 @@ __all__ = [
     "compare",
     "count_activation_bytes",
     "count_flops",
+    "export_litert",
     "mask_channels",
     "measure_ablation",
     "measure_frontier",
@@ -80,5 +84,6 @@ __all__ = [
     "register_layer",
     "remove_channels",
     "repair_channels",
+    "to_tf_keras",
     "trace_channels",
 ]

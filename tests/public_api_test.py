@@ -96,7 +96,7 @@ def test_arguments_are_few():
 
 
 HEAVY = """sklearn matplotlib tensorflow_datasets tensorflow_model_optimization
-    pandas tf_keras""".split()
+    pandas tf_keras litert_quantizer ai_edge_litert openvino""".split()
 
 
 def test_the_import_is_light():
@@ -112,6 +112,7 @@ print(json.dumps({
     "modules": sorted({m.split(".")[0] for m in set(sys.modules) - before}),
     "changed": environment != dict(os.environ),
     "legacy": os.environ.get("TF_USE_LEGACY_KERAS"),
+    "tf.keras": tensorflow.keras.Model is keras.Model,
 }))
 """
     # Away from the working directory's modules and from the tests'.
@@ -127,3 +128,4 @@ print(json.dumps({
     assert not set(found["modules"]) & set(HEAVY)
     assert found["legacy"] is None
     assert not found["changed"]
+    assert found["tf.keras"]

@@ -25,7 +25,8 @@ def blocks(language):
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory):
     """What all Python blocks print, run as one program outside of the project."""
-    pytest.importorskip("sklearn")
+    for package in ("sklearn", "litert_quantizer", "tf_keras"):
+        pytest.importorskip(package, reason="the README's Python needs it")
     folder = tmp_path_factory.mktemp("readme")
     program = folder / "snippets.py"
     program.write_text("\n".join(blocks("python")), encoding="utf-8")

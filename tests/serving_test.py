@@ -1,4 +1,4 @@
-"""End to end: a pruned model is saved, exported and served by TensorFlow alone."""
+"""End to end: a pruned model is saved, exported, and served without Keras."""
 
 import os
 import subprocess
@@ -48,6 +48,25 @@ for folder in sys.argv[1:]:
 assert not {"keras", "keras_shapley_prune"} & set(sys.modules)
 '''
 
+# OpenVINO reads a SavedModel by itself.
+SERVE_WITHOUT_TENSORFLOW = """
+import sys
+import numpy as np
+import openvino
+
+core = openvino.Core()
+for folder in sys.argv[1:]:
+    model = core.read_model(folder + "/serving")
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    inputs = dict(np.load(folder + "/examples.npz"))
+    if len(inputs) == 1:
+        (inputs,) = inputs.values()
+    returned = compiled(inputs)
+    outputs = sorted(compiled.outputs, key=lambda output: output.get_any_name())
+    np.savez(folder + "/answers.npz", *[returned[output] for output in outputs])
+assert not {"keras", "keras_shapley_prune", "tensorflow"} & set(sys.modules)
+"""
+
 
 def _pruned(builder):
     model = models.build(builder)
@@ -56,6 +75,16 @@ def _pruned(builder):
 
 
 def test_saved_models_answer_without_keras(tmp_path):
+    _check_answers(SERVE, tmp_path)
+
+
+def test_saved_models_answer_without_tensorflow(tmp_path):
+    pytest.importorskip("openvino", reason="needs pip install openvino")
+    _check_answers(SERVE_WITHOUT_TENSORFLOW, tmp_path)
+
+
+def _check_answers(program, tmp_path):
+    """Asserts that a program answers for pruned models as Keras does."""
     expected = {}
     for builder in (models.chain, models.residual, models.two_ends):
         pruned, inputs = _pruned(builder)
@@ -65,7 +94,7 @@ def test_saved_models_answer_without_keras(tmp_path):
         np.savez(folder / "examples.npz", **named)
         expected[folder] = models.outputs_of(pruned, inputs)
     result = subprocess.run(
-        [sys.executable, "-c", SERVE, *map(str, expected)],
+        [sys.executable, "-c", program, *map(str, expected)],
         capture_output=True,
         text=True,
         cwd=tmp_path,

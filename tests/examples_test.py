@@ -1,0 +1,116 @@
+"""The shorter examples, on few epochs; `quickstart_test.py` runs the quickstart."""
+
+import importlib.util
+import json
+import pathlib
+import re
+import urllib.error
+
+import keras
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason='needs pip install ".[examples]"')
+EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def kept_output(name):
+    return (EXAMPLES / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def test_int8_microcontroller(tmp_path, capsys):
+    for package in ("ai_edge_litert.interpreter", "litert_quantizer"):
+        pytest.importorskip(package, reason='needs pip install ".[litert]"')
+    example = load("int8_microcontroller")
+    example.main(["--epochs=3", "--filters=8", f"--output={tmp_path}"])
+    printed = capsys.readouterr().out
+    files = ("original float32", "original int8", "pruned float32", "pruned int8")
+    for name in files:
+        row = re.compile(rf"^{name} +([\d,]+) +[\d.]+% +[\d.]+$", re.M)
+        (size,) = row.findall(printed)
+        path = tmp_path / f"{name.replace(' ', '_')}.tflite"
+        assert int(size.replace(",", "")) == path.stat().st_size
+        assert row.search(kept_output("int8_microcontroller"))
+    content = (tmp_path / "pruned_int8.tflite").read_bytes()
+    source = (tmp_path / "digits_model.h").read_text()
+    assert f"[{len(content)}]" in source
+    assert bytes(int(x, 16) for x in re.findall(r"0x(\w\w)", source)) == content
+
+
+def test_serve_savedmodel(tmp_path, capsys):
+    example = load("serve_savedmodel")
+    example.main(["--epochs=1", f"--output={tmp_path}"])
+    printed = capsys.readouterr().out
+    assert (tmp_path / "digits" / "1" / "saved_model.pb").exists()
+    for text in (printed, kept_output("serve_savedmodel")):
+        assert "takes image: float32 (None, 8, 8, 1)" in text
+        response = text.split("digits:predict\n")[1].split("\nclasses")[0]
+        predictions = json.loads(response)["predictions"]
+        np.testing.assert_allclose(np.sum(predictions, -1), [1, 1], atol=1e-5)
+    difference = float(re.search(r"to Keras: (\S+)", printed)[1])
+    assert difference < 1e-5
+
+
+@pytest.fixture
+def address(tmp_path):
+    """Serves a model of two inputs and two outputs by the example's small server."""
+    inputs = [keras.Input((2,), name="a"), keras.Input((2,), name="b")]
+    outputs = {"sum": inputs[0] + inputs[1], "double": 2 * inputs[0]}
+    example = load("serve_savedmodel")
+    path = example.export(keras.Model(inputs, outputs), tmp_path, version=3)
+    assert path == tmp_path / "digits" / "3"
+    with example.small_server(path) as address:
+        yield lambda end, *request: example.ask(address + end, *request)
+
+
+def test_requests_of_several_inputs(address):
+    instances = [{"a": [1, 2], "b": [3, 4]}, {"a": [0, 0], "b": [1, 1]}]
+    response = address("/v1/models/digits:predict", {"instances": instances})
+    assert response == {
+        "predictions": [
+            {"sum": [4.0, 6.0], "double": [2.0, 4.0]},
+            {"sum": [1.0, 1.0], "double": [0.0, 0.0]},
+        ]
+    }
+    (version,) = address("/v1/models/digits")["model_version_status"]
+    assert version == {"version": "3", "state": "AVAILABLE"}
+
+
+@pytest.mark.parametrize(
+    ("end", "request_", "status"),
+    [
+        ("digits:predict", {"instances": [{"a": [1, 2]}]}, 400),
+        ("digits:predict", {"instances": []}, 400),
+        ("digits:predict", {"examples": []}, 400),
+        ("digits:predict", {"instances": [{"a": "x", "b": [1, 2]}]}, 400),
+        ("others:predict", {"instances": []}, 404),
+    ],
+)
+def test_wrong_requests_are_told_what_is_wrong(address, end, request_, status):
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        address(f"/v1/models/{end}", request_)
+    assert raised.value.code == status
+    assert json.loads(raised.value.read())["error"]
+
+
+@pytest.mark.parametrize("name", ["int8_microcontroller", "serve_savedmodel"])
+def test_wrong_ratio_ends_before_anything_is_done(name, tmp_path, capsys):
+    if name == "int8_microcontroller":
+        pytest.importorskip("ai_edge_litert", reason='needs pip install ".[litert]"')
+    output = tmp_path / "output"
+    with pytest.raises(SystemExit):
+        load(name).main(["--ratio=1", f"--output={output}"])
+    assert "[0, 1)" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_every_example_has_its_output_beside_it():
+    scripts = {path.stem for path in EXAMPLES.glob("*.py")} - {"quickstart"}
+    assert scripts == {path.stem for path in EXAMPLES.glob("*.txt")}

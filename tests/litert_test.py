@@ -1,0 +1,179 @@
+"""LiteRT files: float ones are equal to Keras, int8 ones agree with it."""
+
+import sys
+
+import keras
+import models
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_shapley_prune import export_litert, prune
+
+interpreter = pytest.importorskip(
+    "ai_edge_litert.interpreter", reason='needs pip install ".[litert]"'
+)
+
+
+def needs_quantizer():
+    pytest.importorskip("litert_quantizer", reason='needs pip install ".[litert]"')
+
+
+def run(path, examples):
+    """Runs a file on examples one by one; returns a list of arrays, one an output.
+
+    Args:
+        path: The file.
+        examples: Dict: input name -> array of examples.
+    """
+    runner = interpreter.Interpreter(str(path)).get_signature_runner()
+    takes, gives = runner.get_input_details(), runner.get_output_details()
+    collected = []
+    for i in range(len(next(iter(examples.values())))):
+        feed = {
+            name: to_integers(x[i : i + 1], takes[name]) for name, x in examples.items()
+        }
+        found = runner(**feed)
+        collected.append(
+            [to_floats(found[name], gives[name]) for name in sorted(found)]
+        )
+    return [np.concatenate(arrays) for arrays in zip(*collected, strict=True)]
+
+
+def to_integers(values, details):
+    scale, zero = details["quantization"]
+    if details["dtype"] is np.float32:
+        return values
+    return np.clip(np.round(values / scale + zero), -128, 127).astype(np.int8)
+
+
+def to_floats(values, details):
+    scale, zero = details["quantization"]
+    if details["dtype"] is np.float32:
+        return values
+    return (values.astype(np.float32) - zero) * scale
+
+
+def by_name(model, inputs):
+    """Returns the inputs of a model as a dict: input name -> array."""
+    flat = (
+        [inputs[key] for key in sorted(inputs)]
+        if isinstance(inputs, dict)
+        else [*keras.tree.flatten(inputs)]
+    )
+    return dict(zip([t.name for t in model.inputs], flat, strict=True))
+
+
+@pytest.mark.parametrize("builder", models.BUILDERS)
+def test_float_is_equal_to_keras(builder, tmp_path):
+    model = models.build(builder)
+    inputs = models.inputs_of(model, 2)
+    path = export_litert(model, tmp_path / "model.tflite")
+    found = run(path, by_name(model, inputs))
+    assert models.relative_difference(found, models.outputs_of(model, inputs)) < 1e-5
+
+
+def test_a_pruned_model_of_odd_sizes(tmp_path):
+    model = models.build(models.two_ends)
+    inputs = models.inputs_of(model, 16)
+    pruned = prune(model, inputs, 0.4, verbose=0)
+    path = export_litert(pruned, tmp_path / "new" / "pruned.tflite")
+    assert path == tmp_path / "new" / "pruned.tflite"
+    found = run(path, by_name(pruned, inputs))
+    assert models.relative_difference(found, models.outputs_of(pruned, inputs)) < 1e-5
+
+
+def test_int8_of_two_inputs_and_two_outputs(tmp_path):
+    needs_quantizer()
+    model = models.build(models.two_ends)
+    inputs = models.inputs_of(model, 32)
+    path = export_litert(model, tmp_path / "int8.tflite", True, inputs)
+    found = run(path, by_name(model, inputs))
+    # Ranges that were averaged over the examples would be wrong by 0.3 and more.
+    assert models.relative_difference(found, models.outputs_of(model, inputs)) < 0.03
+
+
+@pytest.mark.parametrize("builder", [models.chain, models.residual, models.depthwise])
+def test_int8_is_near_to_keras(builder, tmp_path):
+    needs_quantizer()
+    model = models.build(builder)
+    inputs = models.inputs_of(model, 32)
+    path = export_litert(model, tmp_path / "int8.tflite", True, inputs)
+    found = run(path, by_name(model, inputs))
+    assert models.relative_difference(found, models.outputs_of(model, inputs)) < 0.05
+
+
+def test_int8_agrees_on_classes(tmp_path, capfd):
+    needs_quantizer()
+    model = models.classifier()
+    x, y = models.labelled_images(400)
+    model.fit(x, y, epochs=30, verbose=0)
+    pruned = prune(model, x[:64], 0.4, verbose=0)
+    capfd.readouterr()
+    small = export_litert(pruned, tmp_path / "int8.tflite", True, (x[:100], y[:100]))
+    assert "Calibration" not in capfd.readouterr().err
+    runner = interpreter.Interpreter(str(small)).get_signature_runner()
+    everything = [*runner.get_input_details().values()]
+    everything += runner.get_output_details().values()
+    assert {details["dtype"] for details in everything} == {np.int8}
+    (found,) = run(small, {"image": x[100:]})
+    (expected,) = models.outputs_of(pruned, x[100:])
+    assert np.mean(expected.argmax(-1) == y[100:]) > 0.9
+    assert np.mean(found.argmax(-1) == expected.argmax(-1)) > 0.97
+
+
+def test_int8_is_smaller_and_replaces_what_is_there(tmp_path):
+    needs_quantizer()
+    model = keras.Sequential(
+        [keras.Input((16,)), layers.Dense(128, "relu"), layers.Dense(128)]
+    )
+    path = tmp_path / "model.tflite"
+    export_litert(model, str(path))
+    before = path.stat().st_size
+    export_litert(model, path, int8=True, representative_data=np.ones((4, 16)))
+    assert path.stat().st_size < before / 3
+
+
+def test_data_and_int8_go_together(tmp_path):
+    model, path = models.classifier(), tmp_path / "model.tflite"
+    with pytest.raises(ValueError, match="data for `int8=True`"):
+        export_litert(model, path, int8=True)
+    with pytest.raises(ValueError, match="`None` for `int8=False`"):
+        export_litert(model, path, representative_data=np.ones((1, 6, 6, 1)))
+    assert not path.exists()
+
+
+def test_wrong_arguments(tmp_path):
+    with pytest.raises(ValueError, match=r"'\.tflite'.*model\.keras"):
+        export_litert(models.classifier(), tmp_path / "model.keras")
+    with pytest.raises(ValueError, match="Argument `model`"):
+        export_litert(models.Subclassed(), tmp_path / "model.tflite")
+    with pytest.raises(ValueError, match="Argument `model`"):
+        export_litert("model", tmp_path / "model.tflite")
+
+
+def test_operations_that_are_not_built_in(tmp_path):
+    import tensorflow as tf
+
+    inputs = keras.Input((3,))
+    gamma = layers.Lambda(lambda x: tf.math.igamma(x, x), output_shape=(3,))
+    with pytest.raises(ValueError, match=r"(?s)LiteRT has built in.*Igamma"):
+        export_litert(keras.Model(inputs, gamma(inputs)), tmp_path / "model.tflite")
+
+
+def test_loops_cannot_be_quantized(tmp_path):
+    needs_quantizer()
+    model, path = models.build(models.recurrent), tmp_path / "model.tflite"
+    with pytest.raises(ValueError, match="`unroll=True`"):
+        export_litert(model, path, True, models.inputs_of(model, 4))
+    assert not path.exists()
+
+
+def test_without_the_quantizer(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "litert_quantizer.calibrator", None)
+    monkeypatch.setitem(sys.modules, "litert_quantizer", None)
+    with pytest.raises(ImportError, match=r"keras-shapley-prune\[litert\]"):
+        export_litert(
+            models.classifier(), tmp_path / "m.tflite", True, np.ones((2, 6, 6, 1))
+        )
+    export_litert(models.classifier(), tmp_path / "m.tflite")
