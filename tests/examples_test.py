@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_shapley_prune import layer_specs
+
 pytest.importorskip("sklearn", reason='needs pip install ".[examples]"')
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 
@@ -56,6 +58,21 @@ def test_serve_savedmodel(tmp_path, capsys):
         np.testing.assert_allclose(np.sum(predictions, -1), [1, 1], atol=1e-5)
     difference = float(re.search(r"to Keras: (\S+)", printed)[1])
     assert difference < 1e-5
+
+
+def test_own_layer(monkeypatch, capsys):
+    monkeypatch.setattr(layer_specs, "SPECS", dict(layer_specs.SPECS))
+    load("own_layer").main(["--epochs=1"])
+    printed = capsys.readouterr().out
+    for text in (printed, kept_output("own_layer")):
+        before, after = text.split("Locked after:")
+        for layer in ("ChannelScale", "UnitConvolution", "LoudConv2D"):
+            assert f"{layer} is not a registered layer" in before
+        assert after.startswith("\nclasses  model output\n\n")
+        assert re.search(
+            r"^stem +32 → +16\nunit +48 → +24\nloud +48 → +24$", after, re.M
+        )
+        assert "A wrong declaration: Expected the pruned model to compute" in after
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_shapley_prune.graph import record_graph
+from keras_shapley_prune.recording import record_graph
 from keras_shapley_prune.tf_keras_copy.layers import (
     SPELLED_OUT,
     apply_activation,
