@@ -2,10 +2,11 @@
 
     python benchmarks/applications.py [--models NAME ...] [--output benchmarks/results]
 
-Weights are random, normalizations get random statistics too, so that no channel is like
-another. Of each group half of the units leave, drawn at random. The largest relative
-difference between the outputs of the masked and of the pruned network is what counts:
-it has to be below 1e-4. Inputs are as small as a model allows.
+Weights are random, those of normalizations too, so that no channel is like another;
+their statistics are those of a batch of noise. Of each group half of the units leave,
+drawn at random. What counts is the largest difference between the outputs of the masked
+and of the pruned network, relative to the largest output: it has to be below 1e-4.
+Inputs are as small as a model allows.
 
 Writes applications.csv, prints the table of docs/applications.md. Models that are in
 the CSV already are not computed again.
@@ -27,7 +28,7 @@ import keras_shapley_prune as ksp
 
 FIELDS = """model size units removable params params_left flops_left difference trace
     remove locked""".split()
-BATCH = 2
+BATCH = 8
 
 
 def list_models():
@@ -60,7 +61,7 @@ def build(builder):
 def randomize(model, generator):
     """Gives all weights that are constant at first random values near those."""
     for weight in model.weights:
-        value = np.array(weight)
+        value = keras.ops.convert_to_numpy(weight)
         if value.ndim == 1 and np.ptp(value) == 0:
             noise = generator.uniform(0.5, 1.5, value.shape)
             if value.size and value[0] == 0:
@@ -69,6 +70,18 @@ def randomize(model, generator):
         elif value.ndim == 1 and value.size and np.abs(value).max() < 1e-4:
             # LayerScale starts so small that its branch would count for nothing.
             weight.assign(generator.uniform(0.1, 0.3, value.shape))
+
+
+def estimate_statistics(model, images):
+    """Sets the statistics of normalizations: else images would hardly count."""
+    normalizations = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    for layer in normalizations:
+        layer.momentum = 0.0
+    model(images, training=True)
 
 
 def draw_images(model, size, generator):
@@ -84,6 +97,8 @@ def measure(name, builder):
     generator = np.random.default_rng(0)
     model, size = build(builder)
     randomize(model, generator)
+    x = draw_images(model, size, generator)
+    estimate_statistics(model, x)
     start = time.perf_counter()
     channel_map = ksp.trace_channels(model)
     traced = time.perf_counter()
@@ -93,9 +108,8 @@ def measure(name, builder):
     began = time.perf_counter()
     pruned = ksp.remove_channels(model, keep, channel_map)
     removed = time.perf_counter()
-    x = draw_images(model, size, generator)
     masked = ksp.mask_channels(model, keep, channel_map)
-    expected, received = np.array(masked(x)), np.array(pruned(x))
+    expected, received = (keras.ops.convert_to_numpy(m(x)) for m in (masked, pruned))
     if not np.ptp(expected, axis=0).max() > 0:
         raise ValueError(f"Expected outputs that depend on the image. Received: {name}")
     reasons = channel_map.lock_reasons()
