@@ -61,6 +61,18 @@ def test_copies_do_not_depend_on_how_the_data_is_batched():
     np.testing.assert_array_equal(whole, parts)
 
 
+def test_batches_of_images_of_several_sizes():
+    generator = np.random.default_rng(0)
+    batches = [
+        [tf.constant(generator.normal(size=(3, size, size, 1)).astype("float32"))]
+        for size in (16, 20)
+    ]
+    graph = record_graph(models.build(pooled))
+    ((original, _),) = AugmentedCopies((graph, graph), batches, no_masks).take(1)
+    shapes = [original.values(batch)[graph.inputs[0]].shape for batch in (0, 1)]
+    assert shapes == [(3, 16, 16, 1), (3, 20, 20, 1)]
+
+
 def test_both_networks_see_the_same_copy():
     images = np.random.default_rng(0).normal(size=(6, 16, 16, 1)).astype("float32")
     graph, ((original, pruned),) = take(images, [6], num_copies=1)

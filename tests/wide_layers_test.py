@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.repair import Repairer, fits, wide_layers
+from keras_shapley_prune.repair import Repairer, copies, fits, wide_layers
 from keras_shapley_prune.repair.gram import Gram
 from keras_shapley_prune.repair.ridge import (
     RIDGE,
@@ -195,6 +195,7 @@ def repair_both(monkeypatch, reader, use_bias, ridge):
     batches = [[tf.constant(models.images(model, 20))]]
     found = []
     exact = functools.partial(fit_wide, tolerance=1e-7)
+    monkeypatch.setattr(copies, "MAX_COPIES", 0)  # which wide fits do not read
     for limit in (fits.MAX_COLUMNS, 0):
         monkeypatch.setattr(fits, "MAX_COLUMNS", limit)
         monkeypatch.setattr(fits, "fit_wide", exact)

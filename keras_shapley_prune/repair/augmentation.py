@@ -18,9 +18,22 @@ def augment(arrays, generator):
     Returns:
         List of arrays of the same shapes.
     """
-    num_examples = len(arrays[0])
+    return move(arrays, *draw_moves(len(arrays[0]), generator))
+
+
+def draw_moves(num_examples, generator):
+    """Returns how far examples are shifted, and which are flipped.
+
+    Returns:
+        Tuple of a float array, shape `(2, num_examples)`, shares of the largest shift
+        down and to the right, and a boolean array, shape `(num_examples,)`.
+    """
     shifts = generator.uniform(-1, 1, (2, num_examples))
-    flipped = generator.random(num_examples) < 0.5
+    return shifts, generator.random(num_examples) < 0.5
+
+
+def move(arrays, shifts, flipped):
+    """Returns arrays of which the images are moved as `draw_moves` tells."""
     return [_move(a, shifts, flipped) if a.ndim == 4 else a for a in arrays]
 
 

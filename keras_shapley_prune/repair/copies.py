@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.frontier import Frontier
-from keras_shapley_prune.repair.augmentation import augment
+from keras_shapley_prune.repair.augmentation import draw_moves, move
 
 FEW_ROWS = 8  # for each column: with fewer, a fit follows its few examples
 MAX_COPIES = 4
@@ -61,8 +61,13 @@ def count_copies(num_rows, num_columns):
 
 def _augment_batches(batches, generator):
     """Returns augmented batches; how the examples are batched makes no difference."""
-    columns = zip(*batches, strict=True)
-    arrays = [np.concatenate([t.numpy() for t in tensors]) for tensors in columns]
-    ends = np.cumsum([len(batch[0]) for batch in batches])[:-1]
-    parts = [np.split(array, ends) for array in augment(arrays, generator)]
-    return [list(map(tf.constant, batch)) for batch in zip(*parts, strict=True)]
+    sizes = [len(batch[0]) for batch in batches]
+    shifts, flipped = draw_moves(sum(sizes), generator)
+    augmented, start = [], 0
+    for batch, size in zip(batches, sizes, strict=True):
+        here = slice(start, start + size)
+        arrays = [tensor.numpy() for tensor in batch]
+        moved = move(arrays, shifts[:, here], flipped[here])
+        augmented.append([tf.constant(array) for array in moved])
+        start += size
+    return augmented
