@@ -70,10 +70,17 @@ def randomize(model, generator):
         elif value.ndim == 1 and value.size and np.abs(value).max() < 1e-4:
             # LayerScale starts so small that its branch would count for nothing.
             weight.assign(generator.uniform(0.1, 0.3, value.shape))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # what it computes with follows its weights
 
 
 def estimate_statistics(model, images):
-    """Sets the statistics of normalizations: else images would hardly count."""
+    """Sets the statistics of normalizations: else images would hardly count.
+
+    No variance is left far below the others of its layer: where a channel is constant,
+    a normalization would blow up rounding errors.
+    """
     normalizations = [
         layer
         for layer in model._flatten_layers()
@@ -82,6 +89,9 @@ def estimate_statistics(model, images):
     for layer in normalizations:
         layer.momentum = 0.0
     model(images, training=True)
+    for layer in normalizations:
+        variance = keras.ops.convert_to_numpy(layer.moving_variance)
+        layer.moving_variance.assign(np.maximum(variance, 0.1 * variance.mean() + 1e-3))
 
 
 def draw_images(model, size, generator):
