@@ -84,16 +84,16 @@ class DataSource:
         )
 
     def _read_npz(self, path):
-        try:
-            with np.load(path) as arrays:
-                found = {name: arrays[name] for name in arrays.files}
-        except zipfile.BadZipFile as error:
-            raise InputError(f"Data {self.name!r} is not an .npz file") from error
+        if not zipfile.is_zipfile(path):
+            raise InputError(f"Data {self.name!r} should be an .npz file. It is none")
+        with np.load(path) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
         x, y = found.get("x"), found.get("y")
-        if x is None or x.ndim == 0 or (y is not None and y.shape[:1] != x.shape[:1]):
+        numbers = x is not None and x.ndim > 0 and x.dtype.kind in "biuf"
+        if not numbers or (y is not None and y.shape[:1] != x.shape[:1]):
             shapes = {name: array.shape for name, array in found.items()}
             raise InputError(
-                f"Data {self.name!r} should hold an array x, and perhaps an array y, "
+                f"Data {self.name!r} should hold numbers x, and perhaps an array y, "
                 f"of an entry an example. Received: {shapes}"
             )
         drawn = np.random.default_rng(self.seed).permutation(len(x))
@@ -171,12 +171,9 @@ def _fit_image(image, size, channels):
     image = tf.image.resize(tf.cast(image, tf.float32), size)
     if image.shape[-1] == channels:
         return image
-    to_gray = channels == 1
-    return (
-        tf.image.rgb_to_grayscale(image)
-        if to_gray
-        else (tf.image.grayscale_to_rgb(image))
-    )
+    if channels == 1:
+        return tf.image.rgb_to_grayscale(image)
+    return tf.image.grayscale_to_rgb(image)
 
 
 def _gather(dataset, model, has_labels):
