@@ -143,6 +143,19 @@ def test_dry_run_prints_the_plan(folder, capsys):
     assert not written(folder)
 
 
+@pytest.mark.filterwarnings("default")
+def test_ranking_of_some_layers(folder, capsys):
+    rank = ["rank", "model.keras", *FAST, "--layers", "conv", "-o", "ranking.json"]
+    assert main(rank) == 0
+    capsys.readouterr()
+    arguments = ["prune", "model.keras", "--ranking", "ranking.json", "--dry-run"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr()
+    assert "left whole: hidden\n" in printed.err and "hidden" not in printed.out
+    assert main([*arguments, "--layers", "conv"]) == 0
+    assert not capsys.readouterr().err
+
+
 def test_prune_until(folder, capsys):
     arguments = [
         *["prune-until", "model.keras", "--data", "data.npz", "--max-drop", "0.05"],

@@ -83,7 +83,7 @@ def test_console_shows_what_the_commands_print(printed, folder, monkeypatch, cap
     monkeypatch.chdir(folder)
     (session,) = blocks("console")
     for command in session.split("$ keras-shapley-prune ")[1:]:
-        line, shown = command.split("\n", 1)
+        line, shown = command.replace("\\\n", "").split("\n", 1)
         assert command_line.main(shlex.split(line)) == 0
         assert without_scores(capsys.readouterr().out) == without_scores(shown)
     assert (folder / "pruned_0.5.keras").exists()

@@ -139,7 +139,8 @@ def _add_pruning(parser, of="units"):
     parser.add_argument(
         "--validation-data",
         metavar="SOURCE",
-        help="examples with labels, like --data, for metrics (prune: of the report)",
+        help="other examples than those of --data, with labels, for metrics (prune: "
+        "of the report)",
     )
     parser.add_argument(
         "--num-validation-examples",

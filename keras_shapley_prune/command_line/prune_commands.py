@@ -1,6 +1,7 @@
 """The commands that make models smaller: `prune` and `prune-until`."""
 
 import importlib.util
+import warnings
 
 from keras_shapley_prune.budgets import PruningBudget
 from keras_shapley_prune.channels import trace_channels
@@ -53,6 +54,7 @@ def prune(options):
     if ranking is None:
         to_rank = budgets[0] if len(budgets) == 1 else budget_to_rank(options)
         ranking = make_ranking(model, examples, to_rank, options, channel_map)
+    _warn_of_unranked(ranking, budgets[0].select_groups(channel_map))
     plans = [make_plan(channel_map, ranking, budget) for budget in budgets]
     print("\n\n".join(map(str, plans)))
     if options.dry_run:
@@ -100,6 +102,15 @@ def prune_until(options):
             ranking = ranker.ranking
             _report(files, targets, model, pruned, ranking, examples, validation)
         print_written(files.commit())
+
+
+def _warn_of_unranked(ranking, groups):
+    """Warns of groups that may lose units, but were not ranked (`rank --layers`)."""
+    unranked = [group.name for group in groups if group.name not in ranking]
+    if unranked:
+        warnings.warn(
+            f"Not in the ranking, and left whole: {', '.join(unranked)}", stacklevel=2
+        )
 
 
 class _RankOnce:
