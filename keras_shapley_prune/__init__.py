@@ -15,6 +15,7 @@
   page; `plotting.py` draws rankings, an `ablation.py` and a `tradeoff.py`;
   `channel_report.py` and `channel_plot.py` show what can be pruned
 - where the result goes on: `litert.py`, `tf_keras_copy/`
+- all of it without Python: `command_line/`
 """
 
 from keras_shapley_prune.ablation import AblationCurve, measure_ablation

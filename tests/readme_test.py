@@ -3,10 +3,13 @@
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 
 import pytest
+
+from keras_shapley_prune import command_line
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,11 +26,16 @@ def blocks(language):
 
 
 @pytest.fixture(scope="module")
-def printed(tmp_path_factory):
-    """What all Python blocks print, run as one program outside of the project."""
+def folder(tmp_path_factory):
+    """Where the Python blocks are run, outside of the project."""
+    return tmp_path_factory.mktemp("readme")
+
+
+@pytest.fixture(scope="module")
+def printed(folder):
+    """What all Python blocks print, run as one program."""
     for package in ("sklearn", "litert_quantizer", "tf_keras"):
         pytest.importorskip(package, reason="the README's Python needs it")
-    folder = tmp_path_factory.mktemp("readme")
     program = folder / "snippets.py"
     program.write_text("\n".join(blocks("python")), encoding="utf-8")
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -69,6 +77,21 @@ def test_first_snippet_prints_what_the_readme_shows(printed):
 def test_snippets_print_accuracy_and_ranking(printed):
     assert re.search(r"^accuracy .*% → .*%", printed, re.MULTILINE)
     assert "conv2d 32 read by" in printed
+
+
+def test_console_shows_what_the_commands_print(printed, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    (session,) = blocks("console")
+    for command in session.split("$ keras-shapley-prune ")[1:]:
+        line, shown = command.replace("\\\n", "").split("\n", 1)
+        assert command_line.main(shlex.split(line)) == 0
+        assert without_scores(capsys.readouterr().out) == without_scores(shown)
+    assert (folder / "pruned_0.5.keras").exists()
+
+
+def without_scores(text):
+    """Numbers with a point or an exponent depend on the machine."""
+    return re.sub(r" *\d[\d.]*(\.|e-)\d+", " #", text)
 
 
 @pytest.mark.parametrize(

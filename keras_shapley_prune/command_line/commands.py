@@ -1,0 +1,171 @@
+"""The commands that look at models: `inspect`, `rank` and `report`."""
+
+import contextlib
+import sys
+
+from keras_shapley_prune.budgets import PruningBudget
+from keras_shapley_prune.channel_report import channel_report
+from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.command_line.data_sources import DataSource
+from keras_shapley_prune.command_line.input_files import (
+    InputError,
+    load_model,
+    load_ranking,
+)
+from keras_shapley_prune.command_line.staged_files import StagedFiles, check_targets
+from keras_shapley_prune.pruning import rank_for
+from keras_shapley_prune.ranking import BaselineRanker, ShapleyRanker
+from keras_shapley_prune.ranking.weight_scores import WEIGHT_SCORES
+from keras_shapley_prune.report import compare
+from keras_shapley_prune.selection import DEEPEST
+
+REPORT_SUFFIXES = (".html", ".json")
+
+
+def inspect(options):
+    """Prints the groups and the locks of a model.
+
+    Args:
+        options: What the parser returned; so are those of all commands.
+    """
+    print(channel_report(load_model(options.model)))
+
+
+def rank(options):
+    """Ranks the units of a model and saves the ranking."""
+    check_targets([("--output", options.output, (".json",))], [options.model])
+    require_data(options)
+    budget = budget_to_rank(options)
+    if options.ratio is not None:
+        where = {"layers": options.layers, "ignore": options.ignore}
+        budget = PruningBudget(options.ratio, **where)
+    model = load_model(options.model)
+    ranking = make_ranking(model, load_examples(options, model), budget, options)
+    print(ranking)
+    with StagedFiles() as files:
+        ranking.save(files.stage(options.output))
+        print_written(files.commit())
+
+
+def report(options):
+    """Compares two models, and writes the comparison."""
+    inputs = [options.model, options.pruned, options.ranking]
+    check_targets([("--output", options.output, REPORT_SUFFIXES)], inputs)
+    models = load_model(options.model), load_model(options.pruned)
+    data = load_examples(options, models[0])
+    with progress():
+        ranking = load_ranking(options.ranking)
+        comparison = compare(*models, data, ranking, verbose=0)
+    print(comparison)
+    if options.output is not None:
+        with StagedFiles() as files:
+            write_comparison(comparison, files.stage(options.output))
+            print_written(files.commit())
+
+
+def budget_to_rank(options):
+    """Returns the `PruningBudget` whose ranking serves any ratio and quantity."""
+    where = {"layers": options.layers, "ignore": options.ignore}
+    return PruningBudget(DEEPEST, scope="global", **where)
+
+
+def make_ranking(model, examples, budget, options, channel_map=None):
+    """Ranks the units of a model as the options say, or reads their ranking.
+
+    Args:
+        model: The `keras.Model`.
+        examples: Tuple of arrays, or `None`.
+        budget: A `PruningBudget`.
+        options: What the parser returned.
+        channel_map: The `ChannelMap` of `model`, if it has been traced already.
+
+    Returns:
+        A `Ranking`.
+    """
+    channel_map = channel_map or trace_channels(model)
+    ranker = make_ranker(options, budget)
+    with progress():
+        return rank_for(
+            model, examples, budget, ranker, channel_map, how_verbose(options)
+        )
+
+
+def make_ranker(options, budget):
+    """Returns the ranker that `--ranker` names: by default that of `prune`."""
+    name = options.ranker or "shapley"
+    if name != "shapley":
+        return BaselineRanker(name, seed=options.seed)
+    horizon = 0.25 if budget.scope == "global" else 1.0
+    return ShapleyRanker(
+        value="reconstruction", stages=32, horizon=horizon, seed=options.seed
+    )
+
+
+def require_data(options, needed=False):
+    """Raises an `InputError` if there is no data, and it is needed.
+
+    Args:
+        options: What the parser returned.
+        needed: Boolean, whether it is needed even if ranking does without.
+    """
+    given = getattr(options, "ranking", None) is not None
+    ranks_by_weights = options.ranker in WEIGHT_SCORES
+    if options.data is None and (needed or not (given or ranks_by_weights)):
+        raise InputError("Argument `--data` should be given. Received: none")
+
+
+def load_examples(options, model, validation=False):
+    """Returns the examples of `--data` or `--validation-data`, or `None`.
+
+    Args:
+        options: What the parser returned.
+        model: The `keras.Model` that takes them.
+        validation: Boolean, which of the two.
+    """
+    name = options.validation_data if validation else options.data
+    if name is None:
+        return None
+    number = options.num_validation_examples if validation else options.num_examples
+    source = DataSource(
+        name,
+        number,
+        options.seed,
+        options.image_size,
+        options.rescale,
+        options.offset,
+        options.data_dir,
+    )
+    with progress():
+        examples = source.load(model)
+        if not options.quiet:
+            x = examples[0]
+            labels = "labels" if len(examples) == 2 else "no labels"
+            print(
+                f"{name}: {len(x)} examples of shape {x.shape[1:]}, values from "
+                f"{x.min():.4g} to {x.max():.4g}, {labels}"
+            )
+    return examples
+
+
+def write_comparison(comparison, path):
+    """Writes a `Comparison` to a path, as what its suffix says."""
+    write = comparison.to_html if path.suffix == ".html" else comparison.to_json
+    write(path)
+
+
+def progress():
+    """Sends what is printed meanwhile to standard error."""
+    return contextlib.redirect_stdout(sys.stderr)
+
+
+def how_verbose(options):
+    """Returns the `verbose` of rankers: bars are for terminals, lines for logs."""
+    if options.quiet:
+        return 0
+    return 1 if sys.stderr.isatty() else 2
+
+
+def print_written(paths):
+    """Prints the paths of what was written, one a line."""
+    for path in paths:
+        print(f"wrote {path}")

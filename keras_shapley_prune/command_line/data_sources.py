@@ -1,0 +1,200 @@
+"""Where a command's examples come from: a folder, an `.npz` file, or TFDS."""
+
+import dataclasses
+import pathlib
+import re
+import zipfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_shapley_prune.command_line.input_files import InputError, describe
+from keras_shapley_prune.compiling import compile_arguments
+
+_TFDS = re.compile(r"tfds:(?P<name>[^:]+(:\d[\d.*]+)?)(:(?P<split>.+))?")
+_COLORS = {1: "grayscale", 3: "rgb", 4: "rgba"}
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSource:
+    """Examples, how many of them, and how they are made into what the model takes.
+
+    Attributes:
+        name: String: a folder of class folders (or of images without classes), an
+            `.npz` file with the arrays x and perhaps y, or `"tfds:NAME[:SPLIT]"`
+            (`train` if it is not given).
+        num_examples: Integer, at most so many are drawn.
+        seed: Integer, for the draw.
+        image_size: Tuple `(height, width)`, or `None` for what the model takes.
+        rescale: Float: values are multiplied by it.
+        offset: Float: it is added to them then.
+        data_dir: Where TensorFlow Datasets keeps its files, or `None` for its default.
+    """
+
+    name: str
+    num_examples: int = 200
+    seed: int = 0
+    image_size: tuple | None = None
+    rescale: float = 1.0
+    offset: float = 0.0
+    data_dir: str | None = None
+
+    def load(self, model):
+        """Draws examples for a model, into memory.
+
+        Classes are numbered in alphabetical order of their folders, or as in TFDS.
+        They are one-hot vectors if the model's loss wants that.
+
+        Args:
+            model: The `keras.Model` that takes them.
+
+        Returns:
+            Tuple of arrays `(x, y)`; of `(x,)` if there are no labels.
+
+        Raises:
+            InputError: If there are none, or they cannot be read.
+            ImportError: If TensorFlow Datasets is needed and not installed.
+        """
+        try:
+            x, y = self._read(model)
+        except InputError:
+            raise
+        except (ValueError, OSError, tf.errors.OpError) as error:
+            raise InputError(
+                f"Data {self.name!r} should be readable. Received: {describe(error)}"
+            ) from error
+        if not len(x):
+            raise InputError(f"Data {self.name!r} should hold examples. Received: none")
+        if (self.rescale, self.offset) != (1.0, 0.0):
+            x = x.astype("float32") * self.rescale + self.offset
+        return (x,) if y is None else (x, y)
+
+    def _read(self, model):
+        if self.name.startswith("tfds:"):
+            return self._read_tfds(model)
+        path = pathlib.Path(self.name)
+        if path.suffix == ".npz" and path.is_file():
+            return self._read_npz(path)
+        if path.is_dir():
+            return self._read_folder(path, model)
+        raise InputError(
+            "Data should be a folder, an .npz file or tfds:NAME[:SPLIT], that exists. "
+            f"Received: {self.name!r}"
+        )
+
+    def _read_npz(self, path):
+        if not zipfile.is_zipfile(path):
+            raise InputError(f"Data {self.name!r} should be an .npz file. It is none")
+        with np.load(path) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+        x, y = found.get("x"), found.get("y")
+        numbers = x is not None and x.ndim > 0 and x.dtype.kind in "biuf"
+        if not numbers or (y is not None and y.shape[:1] != x.shape[:1]):
+            shapes = {name: array.shape for name, array in found.items()}
+            raise InputError(
+                f"Data {self.name!r} should hold numbers x, and perhaps an array y, "
+                f"of an entry an example. Received: {shapes}"
+            )
+        drawn = np.random.default_rng(self.seed).permutation(len(x))
+        drawn = drawn[: self.num_examples]
+        return x[drawn], None if y is None else y[drawn]
+
+    def _read_folder(self, path, model):
+        *size, channels = self._image_shape(model)
+        if channels not in _COLORS:
+            raise InputError(
+                f"Data in a folder has {sorted(_COLORS)} channels. Received: a model "
+                f"that takes {channels}"
+            )
+        has_classes = any(entry.is_dir() for entry in path.iterdir())
+        dataset = keras.utils.image_dataset_from_directory(
+            path,
+            labels="inferred" if has_classes else None,
+            label_mode="int" if has_classes else None,
+            color_mode=_COLORS[channels],
+            image_size=tuple(size),
+            batch_size=None,
+            seed=self.seed,
+            verbose=False,
+        )
+        return _gather(dataset.take(self.num_examples), model, has_classes)
+
+    def _read_tfds(self, model):
+        match = _TFDS.fullmatch(self.name)
+        if match is None:
+            raise InputError(
+                f"Data should be tfds:NAME[:SPLIT]. Received: {self.name!r}"
+            )
+        try:
+            import tensorflow_datasets as tfds  # heavy, and an extra
+        except ImportError as error:
+            raise ImportError(
+                f"Data {self.name!r} needs the package tensorflow-datasets. Install "
+                "it with: pip install tensorflow-datasets importlib_resources"
+            ) from error
+        *size, channels = self._image_shape(model)
+        dataset = tfds.load(
+            match["name"],
+            split=match["split"] or "train",
+            data_dir=self.data_dir,
+            as_supervised=True,
+        )
+        received = dataset.element_spec[0].shape[-1]
+        if received != channels and {received, channels} != {1, 3}:
+            raise InputError(
+                f"Data {self.name!r} has images of {received} channels. Received: a "
+                f"model that takes {channels}"
+            )
+        # Its files are in a random order already: a window is enough to draw from.
+        window = 4 * self.num_examples
+        dataset = dataset.shuffle(window, self.seed).take(self.num_examples)
+        dataset = dataset.map(lambda x, y: (_fit_image(x, size, channels), y))
+        return _gather(dataset, model, has_labels=True)
+
+    def _image_shape(self, model):
+        """Returns `(height, width, channels)` of the images that a model takes."""
+        shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
+        if len(shapes) == 1 and len(shapes[0]) == 3:
+            height, width = self.image_size or shapes[0][:2]
+            if None not in (height, width, shapes[0][-1]):
+                return height, width, shapes[0][-1]
+        raise InputError(
+            f"Data {self.name!r} holds images, and the model should take one image "
+            "(with `--image-size`, one of any size; an .npz file serves other models). "
+            f"Received: a model with inputs of shape {shapes}"
+        )
+
+
+def _fit_image(image, size, channels):
+    """Returns an image of another size and number of channels."""
+    image = tf.image.resize(tf.cast(image, tf.float32), size)
+    if image.shape[-1] == channels:
+        return image
+    if channels == 1:
+        return tf.image.rgb_to_grayscale(image)
+    return tf.image.grayscale_to_rgb(image)
+
+
+def _gather(dataset, model, has_labels):
+    """Returns the arrays of a dataset of single examples."""
+    examples = list(dataset.as_numpy_iterator())
+    if not has_labels:
+        return np.array(examples), None
+    x, y = (np.array(column) for column in zip(*examples, strict=True))
+    if _wants_vectors(model):
+        y = keras.utils.to_categorical(y, model.outputs[0].shape[-1])
+    return x, y
+
+
+def _wants_vectors(model):
+    """Returns whether a model is compiled with a loss of one-hot labels."""
+    loss = compile_arguments(model)["loss"] if model.compiled else None
+    name = loss if isinstance(loss, str) else getattr(loss, "name", None)
+    name = name or getattr(loss, "__name__", "")
+    return name in (
+        "categorical_crossentropy",
+        "CategoricalCrossentropy",
+        "categorical_focal_crossentropy",
+        "CategoricalFocalCrossentropy",
+    )

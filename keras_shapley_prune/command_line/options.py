@@ -1,0 +1,164 @@
+"""The options that several commands share, by what they are about."""
+
+import argparse
+import fractions
+
+from keras_shapley_prune.budgets import SCOPES
+from keras_shapley_prune.cost_model import QUANTITIES
+from keras_shapley_prune.ranking.baseline_ranker import BASELINE_NAMES
+
+_DATA = """examples: a folder of class folders, an .npz file with the arrays x and y, or
+tfds:NAME[:SPLIT], a set of TensorFlow Datasets (split train by default). Images are
+given the size and the channels that the model takes; their values stay 0..255 unless
+--rescale is given"""
+
+
+def add_data_options(parser, num_examples=200):
+    """Adds where examples come from, how many, and what is done to them.
+
+    Args:
+        parser: The parser of a command.
+        num_examples: Integer, how many are drawn by default.
+    """
+    data = parser.add_argument_group("data")
+    data.add_argument("--data", metavar="SOURCE", help=_DATA)
+    data.add_argument(
+        "--num-examples",
+        type=positive_integer,
+        default=num_examples,
+        metavar="N",
+        help="how many are drawn, at most (default %(default)s)",
+    )
+    data.add_argument(
+        "--seed",
+        type=_seed,
+        default=0,
+        metavar="N",
+        help="of the draw and of what a ranker draws (default 0)",
+    )
+    data.add_argument(
+        "--rescale",
+        type=_number,
+        default=1.0,
+        metavar="FACTOR",
+        help="multiply values by it, such as 1/255 for models that expect 0..1",
+    )
+    data.add_argument(
+        "--offset",
+        type=_number,
+        default=0.0,
+        metavar="VALUE",
+        help="then add it: --rescale 1/127.5 --offset=-1 gives -1..1",
+    )
+    data.add_argument(
+        "--image-size",
+        type=positive_integer,
+        nargs=2,
+        metavar=("HEIGHT", "WIDTH"),
+        help="of images, for a model that takes any",
+    )
+    data.add_argument(
+        "--data-dir", metavar="DIR", help="where TensorFlow Datasets keeps its files"
+    )
+
+
+def add_ranker_options(parser):
+    """Adds by what units are ranked.
+
+    Args:
+        parser: The parser of a command.
+    """
+    parser.add_argument(
+        "--ranker",
+        choices=("shapley", *BASELINE_NAMES),
+        help="by what filters are ranked (default shapley, of the reconstruction "
+        "game); those of gradients and of the loss need labels",
+    )
+
+
+def add_layers_options(parser):
+    """Adds which layers may lose units.
+
+    Args:
+        parser: The parser of a command, or a group of options.
+    """
+    for name, text in (
+        ("--layers", "only these layers lose units: names or patterns such as 'conv*'"),
+        ("--ignore", "these layers lose none"),
+    ):
+        parser.add_argument(name, nargs="+", metavar="PATTERN", help=text)
+
+
+def add_budget_options(parser, of):
+    """Adds how much is removed, see `PruningBudget`.
+
+    Args:
+        parser: The parser of a command.
+        of: String, the quantity by default.
+    """
+    budget = parser.add_argument_group("budget")
+    budget.add_argument(
+        "--of", choices=QUANTITIES, default=of, help=f"the share of what (default {of})"
+    )
+    budget.add_argument(
+        "--scope",
+        choices=SCOPES,
+        default="layer",
+        help="the same share of each layer (default), or from where it is worth least",
+    )
+    add_layers_options(budget)
+    for name, text in (
+        ("--round-to", "a multiple of it stays of each group (default 1)"),
+        ("--min-units", "at least so many stay of each group (default 1)"),
+    ):
+        budget.add_argument(
+            name, type=positive_integer, default=1, metavar="N", help=text
+        )
+
+
+def add_outputs_options(parser):
+    """Adds what a pruned model is written as.
+
+    Args:
+        parser: The parser of a command.
+    """
+    outputs = parser.add_argument_group("files to write")
+    for option, metavar, text in (
+        ("--output", "FILE", "the pruned model, .keras"),
+        ("--export", "DIR", "a SavedModel of it, for TensorFlow Serving"),
+        ("--litert", "FILE", "a LiteRT (TensorFlow Lite) file, .tflite"),
+        ("--report", "FILE", "a page about the difference, .html, or .json"),
+    ):
+        names = ("-o", option) if option == "--output" else (option,)
+        outputs.add_argument(*names, metavar=metavar, help=text)
+    outputs.add_argument(
+        "--int8", action="store_true", help="quantize the LiteRT file, on --data"
+    )
+
+
+def positive_integer(text):
+    """Returns the integer that an option gives, at least 1."""
+    return _integer(text, 1)
+
+
+def _seed(text):
+    return _integer(text, 0)
+
+
+def _integer(text, least):
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise argparse.ArgumentTypeError(
+            f"should be an integer of at least {least}. Received: {text!r}"
+        )
+    return int(text)
+
+
+def _number(text):
+    """Returns a number or a fraction, of numbers such as `1/127.5`."""
+    above, _, below = text.partition("/")
+    try:
+        return float(fractions.Fraction(above) / fractions.Fraction(below or "1"))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"should be a number or a fraction such as 1/255. Received: {text!r}"
+        ) from None

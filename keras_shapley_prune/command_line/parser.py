@@ -1,0 +1,163 @@
+"""The commands and their options."""
+
+import argparse
+
+import keras_shapley_prune
+from keras_shapley_prune.command_line import commands, prune_commands
+from keras_shapley_prune.command_line.options import (
+    add_budget_options,
+    add_data_options,
+    add_layers_options,
+    add_outputs_options,
+    add_ranker_options,
+    positive_integer,
+)
+from keras_shapley_prune.repair.repair_channels import METHODS
+
+PROGRAM = "keras-shapley-prune"
+
+_EPILOG = """exit codes: 0 all is done; 1 it failed, such as the check of a pruned
+model; 2 the command or a file it names cannot be used. Results go to standard output,
+progress and errors to standard error. Files are written when everything has
+succeeded."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells errors in one line."""
+
+    def error(self, message):
+        self.exit(2, f"{PROGRAM}: error: {message} (see {self.prog} --help)\n")
+
+
+def build_parser():
+    """Returns the parser; what it parses has the function to call as `run`."""
+    parser = _Parser(
+        prog=PROGRAM,
+        description="Removes the least valuable filters of a trained Keras model.",
+        epilog=_EPILOG,
+    )
+    version = f"{PROGRAM} {keras_shapley_prune.__version__}"
+    parser.add_argument("--version", action="version", version=version)
+    add = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_inspect(add)
+    _add_rank(add)
+    _add_prune(add)
+    _add_prune_until(add)
+    _add_report(add)
+    return parser
+
+
+def _add_inspect(add):
+    text = "show what of a model can be pruned, what is locked, and why"
+    _add_command(add, "inspect", commands.inspect, text)
+
+
+def _add_rank(add):
+    text = "rank the filters of a model once, for any number of ratios"
+    parser = _add_command(add, "rank", commands.rank, text)
+    add_data_options(parser)
+    add_ranker_options(parser)
+    add_layers_options(parser)
+    parser.add_argument(
+        "--ratio",
+        type=float,
+        help="what share will leave: looks no further than `prune` would for this "
+        "ratio alone (default: serves any)",
+    )
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="a .json file"
+    )
+
+
+def _add_prune(add):
+    text = "remove a share of a model"
+    parser = _add_command(add, "prune", prune_commands.prune, text)
+    parser.add_argument(
+        "--ratio",
+        type=float,
+        nargs="+",
+        default=[0.5],
+        help="the share to remove, in [0, 1) (default 0.5); of several, which are "
+        "ranked once, {ratio} in a file's name becomes the ratio",
+    )
+    _add_pruning(parser)
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the plan, write nothing"
+    )
+
+
+def _add_prune_until(add):
+    text = "remove as much as an allowed drop of a metric permits"
+    parser = _add_command(add, "prune-until", prune_commands.prune_until, text)
+    parser.add_argument(
+        "--max-drop",
+        type=float,
+        default=0.01,
+        help="by how much the metric may get worse (default 0.01)",
+    )
+    parser.add_argument(
+        "--metric",
+        default="accuracy",
+        help="loss, or a metric the model is compiled with (default accuracy)",
+    )
+    _add_pruning(parser, of="flops")
+
+
+def _add_report(add):
+    text = "compare a model with its pruned copy"
+    parser = _add_command(add, "report", commands.report, text, "BEFORE")
+    parser.add_argument("pruned", metavar="AFTER", help="the pruned model")
+    add_data_options(parser, num_examples=2000)
+    parser.add_argument(
+        "--ranking", metavar="FILE", help="by which it was pruned, from `rank`"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="a page, .html, or numbers, .json"
+    )
+
+
+def _add_command(add, name, run, text, metavar="MODEL"):
+    parser = add.add_parser(name, help=text, description=f"{text.capitalize()}.")
+    parser.set_defaults(run=run)
+    parser.add_argument("model", metavar=metavar, help="a .keras or .h5 file")
+    parser.add_argument(
+        "--import",
+        dest="modules",
+        nargs="+",
+        default=[],
+        metavar="MODULE",
+        help="Python modules that register layers of your own",
+    )
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="without progress on standard error"
+    )
+    return parser
+
+
+def _add_pruning(parser, of="units"):
+    add_data_options(parser)
+    parser.add_argument(
+        "--validation-data",
+        metavar="SOURCE",
+        help="other examples than those of --data, with labels, for metrics (prune: "
+        "of the report)",
+    )
+    parser.add_argument(
+        "--num-validation-examples",
+        type=positive_integer,
+        default=2000,
+        metavar="N",
+        help="how many are drawn of them, at most (default 2000)",
+    )
+    add_budget_options(parser, of)
+    add_ranker_options(parser)
+    parser.add_argument(
+        "--ranking", metavar="FILE", help="from `rank`, instead of ranking again"
+    )
+    parser.add_argument(
+        "--repair",
+        choices=[str(method or "none") for method in METHODS],
+        default="least_squares",
+        help="how what stays makes up for what leaves (default least_squares)",
+    )
+    add_outputs_options(parser)

@@ -1,0 +1,53 @@
+"""Runs one command; errors become messages and exit codes.
+
+What TensorFlow logs while it is imported cannot be silenced from here: the package,
+and with it TensorFlow, is imported first, and reads `TF_CPP_MIN_LOG_LEVEL` only then.
+It has to be set in the shell. All of it goes to standard error.
+"""
+
+import sys
+import warnings
+
+from keras_shapley_prune.command_line.input_files import describe, import_modules
+from keras_shapley_prune.command_line.parser import PROGRAM, build_parser
+
+
+def main(arguments=None):
+    """Runs the command line.
+
+    Args:
+        arguments: List of strings, or `None` for those of the process.
+
+    Returns:
+        Integer, the exit code: 0, 1 if it failed, 2 if what was given cannot be used,
+        130 if it was interrupted.
+
+    Raises:
+        SystemExit: By argparse, with 2 for options that are not known or not of the
+            right form, with 0 after `--help` and `--version`.
+    """
+    options = build_parser().parse_args(arguments)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            import_modules(options.modules)
+            options.run(options)
+        except ValueError as error:
+            return _fail(error, 2)
+        except (RuntimeError, OSError, ImportError) as error:
+            return _fail(error, 1)
+        except KeyboardInterrupt:
+            return 130
+    return 0
+
+
+def _fail(error, code):
+    print(f"{PROGRAM}: error: {describe(error)}", file=sys.stderr)
+    return code
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    """Tells a warning in one line, unless it is for those who write programs."""
+    if issubclass(category, (DeprecationWarning, PendingDeprecationWarning)):
+        return
+    print(f"{PROGRAM}: warning: {describe(message)}", file=sys.stderr)

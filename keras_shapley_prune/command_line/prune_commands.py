@@ -1,0 +1,222 @@
+"""The commands that make models smaller: `prune` and `prune-until`."""
+
+import importlib.util
+import warnings
+
+from keras_shapley_prune.budgets import PruningBudget
+from keras_shapley_prune.channels import trace_channels
+from keras_shapley_prune.command_line.commands import (
+    REPORT_SUFFIXES,
+    budget_to_rank,
+    how_verbose,
+    load_examples,
+    make_ranker,
+    make_ranking,
+    print_written,
+    progress,
+    require_data,
+    write_comparison,
+)
+from keras_shapley_prune.command_line.input_files import (
+    InputError,
+    load_model,
+    load_ranking,
+)
+from keras_shapley_prune.command_line.staged_files import StagedFiles, check_targets
+from keras_shapley_prune.litert import export_litert
+from keras_shapley_prune.prune_until import prune_until as prune_within
+from keras_shapley_prune.pruning import apply_plan
+from keras_shapley_prune.report import compare
+from keras_shapley_prune.selection import make_plan
+
+_TARGETS = {
+    "output": (".keras",),
+    "export": None,
+    "litert": (".tflite",),
+    "report": REPORT_SUFFIXES,
+}
+
+
+def prune(options):
+    """Removes a share of a model, or several shares, one model for each.
+
+    Args:
+        options: What the parser returned.
+    """
+    budgets = [PruningBudget(ratio, **_budget(options)) for ratio in options.ratio]
+    targets = [_fill_in(options, f"{ratio:g}") for ratio in options.ratio]
+    _check(options, targets)
+    require_data(options, needed=not options.dry_run)
+    model, ranking = load_model(options.model), load_ranking(options.ranking)
+    channel_map = trace_channels(model)
+    examples = load_examples(options, model)
+    validation = load_examples(options, model, validation=True)
+    if ranking is None:
+        to_rank = budgets[0] if len(budgets) == 1 else budget_to_rank(options)
+        ranking = make_ranking(model, examples, to_rank, options, channel_map)
+    _warn_of_unranked(ranking, budgets[0].select_groups(channel_map))
+    plans = [make_plan(channel_map, ranking, budget) for budget in budgets]
+    print("\n\n".join(map(str, plans)))
+    if options.dry_run:
+        return
+    with StagedFiles() as files:
+        for plan, paths in zip(plans, targets, strict=True):
+            with progress():
+                pruned = apply_plan(model, plan, examples, _repair(options))
+                _write(files, paths, pruned, options.int8, examples)
+                _report(files, paths, model, pruned, ranking, examples, validation)
+        print_written(files.commit())
+
+
+def prune_until(options):
+    """Removes as much of a model as an allowed drop of a metric permits.
+
+    Args:
+        options: What the parser returned.
+    """
+    targets = _fill_in(options, "")
+    PruningBudget(**_budget(options))
+    _check(options, [targets])
+    require_data(options, needed=True)
+    model, ranking = load_model(options.model), load_ranking(options.ranking)
+    examples = load_examples(options, model)
+    validation = load_examples(options, model, validation=True)
+    ranker = _RankOnce(ranking or make_ranker(options, budget_to_rank(options)))
+    with progress():
+        pruned = prune_within(
+            model,
+            examples,
+            options.max_drop,
+            options.metric,
+            validation_data=validation,
+            repair=_repair(options),
+            ranker=ranker,
+            verbose=how_verbose(options),
+            **_budget(options),
+        )
+        comparison = compare(model, pruned, verbose=0)
+    print(comparison)
+    with StagedFiles() as files:
+        with progress():
+            _write(files, targets, pruned, options.int8, examples)
+            ranking = ranker.ranking
+            _report(files, targets, model, pruned, ranking, examples, validation)
+        print_written(files.commit())
+
+
+def _warn_of_unranked(ranking, groups):
+    """Warns of groups that may lose units, but were not ranked (`rank --layers`)."""
+    unranked = [group.name for group in groups if group.name not in ranking]
+    if unranked:
+        warnings.warn(
+            f"Not in the ranking, and left whole: {', '.join(unranked)}", stacklevel=2
+        )
+
+
+class _RankOnce:
+    """A ranker that keeps its ranking, or has it already.
+
+    Args:
+        source: A `Ranking`, or a ranker.
+    """
+
+    def __init__(self, source):
+        self._ranker = source if hasattr(source, "rank") else None
+        self.ranking = None if self._ranker else source
+
+    def rank(self, *arguments, **options):
+        """Returns the ranking, see `ShapleyRanker.rank`."""
+        if self._ranker is not None:
+            self.ranking = self._ranker.rank(*arguments, **options)
+        return self.ranking
+
+
+def _budget(options):
+    names = ("of", "scope", "layers", "ignore", "round_to", "min_units")
+    return {name: getattr(options, name) for name in names}
+
+
+def _repair(options):
+    return None if options.repair == "none" else options.repair
+
+
+def _fill_in(options, ratio):
+    """Returns a dict: option -> the path it names for a ratio, or `None`."""
+    paths = {name: getattr(options, name) for name in _TARGETS}
+    return {
+        name: None if path is None else path.replace("{ratio}", ratio)
+        for name, path in paths.items()
+    }
+
+
+def _check(options, targets):
+    """Raises an error unless the options for files go together.
+
+    Args:
+        options: What the parser returned.
+        targets: List of dicts: option -> path or `None`, one for each model.
+    """
+    if options.ranking is not None and options.ranker is not None:
+        raise InputError(
+            "Arguments `--ranking` and `--ranker` exclude each other. Received: "
+            f"{options.ranking!r}, {options.ranker!r}"
+        )
+    dry_run = getattr(options, "dry_run", False)
+    if not any(targets[0].values()) and not dry_run:
+        raise InputError(
+            "One of `--output`, `--export`, `--litert` and `--report` should be given"
+            f"{', or `--dry-run`' if hasattr(options, 'dry_run') else ''}. "
+            "Received: none"
+        )
+    if options.int8 and options.litert is None:
+        raise InputError("Argument `--int8` needs `--litert`. Received: none")
+    if options.int8 and importlib.util.find_spec("litert_quantizer") is None:
+        raise ImportError(  # best known before the work
+            "`--int8` needs the packages of: pip install 'keras-shapley-prune[litert]'"
+        )
+    if len({tuple(paths.values()) for paths in targets}) < len(targets):
+        raise InputError(
+            "Paths should hold {ratio}, as in pruned_{ratio}.keras, and ratios should "
+            f"differ, where there are several. Received: {options.ratio}"
+        )
+    check_targets(
+        [
+            (f"--{name}", path, _TARGETS[name])
+            for paths in targets
+            for name, path in paths.items()
+        ],
+        [options.model, options.ranking, options.data, options.validation_data],
+    )
+
+
+def _write(files, paths, pruned, int8, examples):
+    """Writes what a pruned model is wanted as, see `_report`.
+
+    Args:
+        files: The `StagedFiles`.
+        paths: Dict: option -> path, or `None`.
+        pruned: The pruned `keras.Model`.
+        int8: Boolean, whether to quantize the LiteRT file.
+        examples: The calibration data.
+    """
+    if paths["output"] is not None:
+        pruned.save(files.stage(paths["output"]))
+    if paths["export"] is not None:
+        pruned.export(files.stage(paths["export"]), verbose=False)
+    if paths["litert"] is not None:
+        data = examples[0] if int8 else None
+        export_litert(pruned, files.stage(paths["litert"]), int8, data)
+
+
+def _report(files, paths, model, pruned, ranking, examples, validation):
+    """Writes the comparison with the original.
+
+    Metrics are of the validation data only: on the calibration data, which the model
+    was repaired on, they would be too good.
+    """
+    if paths["report"] is None:
+        return
+    measure = None if validation else ["file_size", "activations", "latency"]
+    data = validation or examples
+    comparison = compare(model, pruned, data, ranking, measure, verbose=0)
+    write_comparison(comparison, files.stage(paths["report"]))
