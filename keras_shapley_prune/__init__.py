@@ -25,6 +25,7 @@ from keras_shapley_prune.channel_report import ChannelReport, channel_report
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.comparison import Comparison, GroupComparison
 from keras_shapley_prune.costs import count_flops, measure_latency
+from keras_shapley_prune.distiller import Distiller
 from keras_shapley_prune.layer_specs import register_layer
 from keras_shapley_prune.litert import export_litert
 from keras_shapley_prune.masking import ChannelMask, mask_channels
@@ -57,6 +58,7 @@ __all__ = [
     "ChannelMask",
     "ChannelReport",
     "Comparison",
+    "Distiller",
     "FrontierPoint",
     "GroupComparison",
     "GroupScores",
