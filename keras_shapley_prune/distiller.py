@@ -111,7 +111,8 @@ class Distiller(keras.Model):
     def _distill(self, teacher_outputs, student_outputs, sample_weight):
         """Returns the weighted distance from the teacher, of all outputs together."""
         expected, received = (
-            keras.tree.flatten(outputs) for outputs in (teacher_outputs, student_outputs)
+            keras.tree.flatten(outputs)
+            for outputs in (teacher_outputs, student_outputs)
         )
         weights = per_output(sample_weight, self.output_names, "sample_weight")
         return sum(

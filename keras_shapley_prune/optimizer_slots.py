@@ -71,7 +71,7 @@ def _layers(graph):
 
 
 def _pair_weights(channel_map, pruned_graph):
-    """Returns a dict: id of a weight -> its layer, itself, that of the smaller model."""
+    """Returns a dict: id of a weight -> its layer, itself, the smaller model's."""
     twins = {}
     layers = zip(_layers(channel_map.graph), _layers(pruned_graph), strict=True)
     for layer, copied in layers:

@@ -84,7 +84,9 @@ def test_else_the_last_activation_does(activation):
     inside = layers.Dense(2, activation=activation)
     behind = layers.Activation(activation)
     for last in ([inside], [layers.Dense(2), behind]):
-        assert find_outputs(keras.Sequential([keras.Input((3,)), *last])) == [activation]
+        assert find_outputs(keras.Sequential([keras.Input((3,)), *last])) == [
+            activation
+        ]
     softmax = keras.Sequential([keras.Input((3,)), layers.Softmax()])
     assert find_outputs(softmax) == ["softmax"]
 

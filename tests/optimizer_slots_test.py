@@ -11,10 +11,20 @@ from keras_shapley_prune.pruning_plan import PruningPlan
 from keras_shapley_prune.ranking import BaselineRanker
 
 
+@pytest.fixture(autouse=True)
+def double_precision():
+    """Adam and others make steps of full size of a gradient that is rounding only."""
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+
+
 def trained(optimizer, builder=models.residual, num_steps=4):
     """Returns a model after some steps, and a batch."""
     model = models.build(builder)
-    model.compile(optimizer, "mse", jit_compile=False)
+    model.compile(optimizer, "mse", run_eagerly=True)
     x = models.inputs_of(model, 8)
     y = 0.5 + keras.ops.convert_to_numpy(model(x))
     for _ in range(num_steps):
@@ -43,7 +53,7 @@ def cut(model, plan, keep_optimizer=True):
 def largest_difference(model, plan, pruned, x, y):
     """Trains the masked and the pruned model further, compares what both have."""
     masked = mask_channels(model, plan.keep)
-    masked.compile(model.optimizer, "mse", jit_compile=False)
+    masked.compile(model.optimizer, "mse", run_eagerly=True)
     for _ in range(2):
         masked.train_on_batch(x, y)
         pruned.train_on_batch(x, y)
@@ -63,7 +73,6 @@ OPTIMIZERS = [
     lambda: keras.optimizers.RMSprop(0.01, momentum=0.9, centered=True),
     lambda: keras.optimizers.Adagrad(0.1),
     lambda: keras.optimizers.Adadelta(0.5),
-    lambda: keras.optimizers.Lion(0.01),
     lambda: keras.optimizers.Ftrl(0.1),
     lambda: keras.optimizers.Adam(
         keras.optimizers.schedules.ExponentialDecay(0.05, 1, 0.7)
@@ -80,7 +89,7 @@ OPTIMIZERS = [
 def test_the_pruned_model_trains_on_as_the_masked_one(optimizer):
     model, x, y = trained(optimizer())
     plan = half(model)
-    assert largest_difference(model, plan, cut(model, plan), x, y) < 2e-5
+    assert largest_difference(model, plan, cut(model, plan), x, y) < 1e-9
 
 
 @pytest.mark.parametrize(
@@ -88,9 +97,16 @@ def test_the_pruned_model_trains_on_as_the_masked_one(optimizer):
     [models.nested, models.attentive, models.recurrent, models.normalized],
 )
 def test_other_networks(builder):
-    model, x, y = trained(keras.optimizers.Adam(0.01, epsilon=1e-3), builder)
+    model, x, y = trained(keras.optimizers.Adam(0.01), builder)
     plan = half(model)
-    assert largest_difference(model, plan, cut(model, plan), x, y) < 1e-4
+    assert largest_difference(model, plan, cut(model, plan), x, y) < 1e-9
+
+
+def test_signs():
+    """Lion, where no gradient is zero but for rounding, as before a normalization."""
+    model, x, y = trained(keras.optimizers.Lion(0.01), models.classifier)
+    plan = half(model)
+    assert largest_difference(model, plan, cut(model, plan), x, y) < 1e-9
 
 
 @pytest.mark.parametrize("momentum", ["sgd", "adam"])
@@ -119,37 +135,41 @@ def test_counters_and_learning_rate_are_taken_over():
 
 
 def test_half_precision():
+    keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("mixed_float16")
-    try:
-        model, x, y = trained(keras.optimizers.Adam(0.01))
-        plan = half(model)
-        pruned = cut(model, plan)
-        assert type(pruned.optimizer) is keras.optimizers.LossScaleOptimizer
-        before, after = model.optimizer, pruned.optimizer
-        assert float(after.dynamic_scale) == float(before.dynamic_scale)
-        assert int(after.inner_optimizer.iterations) == int(
-            before.inner_optimizer.iterations
+    model, x, y = trained(keras.optimizers.Adam(0.01))
+    plan = half(model)
+    pruned = cut(model, plan)
+    assert type(pruned.optimizer) is keras.optimizers.LossScaleOptimizer
+    before, after = model.optimizer, pruned.optimizer
+    assert float(after.dynamic_scale) == float(before.dynamic_scale)
+    assert int(after.inner_optimizer.iterations) == int(
+        before.inner_optimizer.iterations
+    )
+    stem = model.get_layer("stem").kernel
+    index = before.inner_optimizer._get_variable_index(stem)
+    ids = plan.channel_map.layer_ids[model.get_layer("stem")]["o"]
+    for name in ("_momentums", "_velocities"):
+        expected, received = (
+            np.asarray(getattr(part.inner_optimizer, name)[index])
+            for part in (before, after)
         )
-        for slot, weight in zip(
-            after.inner_optimizer._velocities, pruned.trainable_weights, strict=True
-        ):
-            assert slot.shape == weight.shape
-        assert largest_difference(model, plan, pruned, x, y) < 2e-3
-    finally:
-        keras.config.set_dtype_policy("float32")
+        assert np.abs(received).max() > 0
+        np.testing.assert_array_equal(received, expected[..., plan.keep[ids]])
+    pruned.train_on_batch(x, y)
 
 
 def test_frozen_layers_have_no_slots():
     model = models.build(models.residual)
     model.get_layer("stem").trainable = False
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", run_eagerly=True)
     x = models.inputs_of(model, 8)
     y = np.ones((8, 4))
     model.train_on_batch(x, y)
     plan = half(model)
     pruned = cut(model, plan)
     assert len(pruned.optimizer.variables) == len(model.optimizer.variables)
-    assert largest_difference(model, plan, pruned, x, y) < 2e-5
+    assert largest_difference(model, plan, pruned, x, y) < 1e-9
 
 
 def test_after_loading(tmp_path):
@@ -157,7 +177,7 @@ def test_after_loading(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     plan = half(loaded)
-    assert largest_difference(loaded, plan, cut(loaded, plan), x, y) < 2e-5
+    assert largest_difference(loaded, plan, cut(loaded, plan), x, y) < 1e-9
 
 
 @pytest.mark.parametrize("repair", ["least_squares", None])
