@@ -14,6 +14,7 @@
 - look: `report.py` makes a `comparison.py` of `measurements.py`, `html_report.py` its
   page; `plotting.py` draws rankings, an `ablation.py` and a `tradeoff.py`;
   `channel_report.py` and `channel_plot.py` show what can be pruned
+- train on: `distiller.py` (its `distillation_loss.py`), `optimizer_slots.py`
 - where the result goes on: `litert.py`, `tf_keras_copy/`
 """
 

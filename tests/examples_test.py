@@ -75,6 +75,22 @@ def test_own_layer(monkeypatch, capsys):
         assert "A wrong declaration: Expected the pruned model to compute" in after
 
 
+def test_iterative_pruning(capsys):
+    load("iterative_pruning").main(
+        ["--epochs=1", "--fit-epochs=1", "--rounds=2", "--target=0.25"]
+    )
+    row = r"^{} +([\d.]+)% +[\d,]+ +[\d.]+% +[\d.]+%$"
+    for text, last, target in (
+        (capsys.readouterr().out, 2, 25),
+        (kept_output("iterative_pruning"), 4, 5),
+    ):
+        for name in (f"round {last}", "one cut", "one cut, labels only"):
+            (share,) = re.findall(row.format(name), text, re.M)
+            assert float(share) == pytest.approx(target, abs=1.5)
+        (first,) = re.findall(row.format("round 1"), text, re.M)
+        assert target < float(first) < 100
+
+
 @pytest.fixture
 def address(tmp_path):
     """Serves a model of two inputs and two outputs by the example's small server."""
