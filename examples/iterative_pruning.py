@@ -70,9 +70,11 @@ def train_original(data, epochs, seed):
 ## Rounds
 
 The last round has to leave the share `target` of the original's FLOPs, so each of `n`
-rounds leaves the n-th root of it. `keep_optimizer=True` hands Adam's state on to the
-smaller network, cut like the weights: its averages need not be built up again in every
-round. The teacher is the original throughout, not the network of the round before.
+rounds leaves the n-th root of it. From round to round `keep_optimizer` hands Adam's
+state on to the smaller network, cut like the weights. Not to the first round: the
+original has converged, Adam's averages are of its tiny gradients, and the first steps
+after the cut would be far too long. The teacher is the original throughout, not the
+network of the round before.
 """
 
 
@@ -86,7 +88,7 @@ def prune_in_rounds(model, train, test, target, num_rounds, epochs):
             ratio=1 - allowed / count_flops(pruned),
             of="flops",
             scope="global",
-            keep_optimizer=True,
+            keep_optimizer=number > 1,
             verbose=0,
         )
         cut = accuracy(pruned, test)
@@ -109,7 +111,6 @@ def prune_at_once(name, model, train, test, target, epochs, alpha):
         ratio=1 - target,
         of="flops",
         scope="global",
-        keep_optimizer=True,
         verbose=0,
     )
     cut = accuracy(pruned, test)

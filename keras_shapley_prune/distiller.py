@@ -87,13 +87,16 @@ class Distiller(keras.Model):
         return loss + sum(keras.ops.sum(penalty) for penalty in self.losses)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Updates the metrics and returns them as a dict.
+        """Updates the metrics.
 
         Args:
             x: The inputs.
             y: The labels, or `None`: then there are the losses only.
             y_pred: The student's outputs.
             sample_weight: Weights of the examples, or `None`.
+
+        Returns:
+            A dict: name -> value, see `get_metrics_result`.
         """
         if y is not None:
             return super().compute_metrics(x, y, y_pred, sample_weight)

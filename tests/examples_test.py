@@ -91,6 +91,24 @@ def test_iterative_pruning(capsys):
         assert target < float(first) < 100
 
 
+def test_hundred_images(capsys):
+    load("hundred_images").main(["--epochs=1", "--images=16", "--ratios", "0.5"])
+    for text in (capsys.readouterr().out, kept_output("hundred_images")):
+        assert re.search(r"^(49|50)\.\d% +[\d,]+ +[\d.]+% +[\d.]+%$", text, re.M)
+        assert "The same class on 98 %" in text
+
+
+def test_flops_budget(capsys):
+    load("flops_budget").main(["--epochs=1", "--ratio=0.7"])
+    for text in (capsys.readouterr().out, kept_output("flops_budget")):
+        shares = dict(
+            re.findall(r"^(\D[\w, ]*?) +([\d.]+)% +[\d,]+ +[\d.]+%$", text, re.M)
+        )
+        for name in ("layer", "global", "global, 4 at least"):
+            assert float(shares[name]) == pytest.approx(30, abs=1.5)
+        assert float(shares["multiples of 8"]) >= float(shares["global"])
+
+
 @pytest.fixture
 def address(tmp_path):
     """Serves a model of two inputs and two outputs by the example's small server."""
