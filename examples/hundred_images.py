@@ -66,7 +66,7 @@ def train_and_save(path, data, epochs):
     keras.utils.set_random_seed(0)
     images, labels = data
     model = keras.Sequential([keras.Input(images.shape[1:])])
-    for position, filters in enumerate((32, 64, 64, 128)):
+    for position, filters in enumerate((16, 32, 32, 64)):
         model.add(layers.Conv2D(filters, 3, padding="same", use_bias=False))
         model.add(layers.BatchNormalization(momentum=0.9))
         model.add(layers.ReLU())
@@ -132,7 +132,7 @@ def main(argv=None):
     parser.add_argument("--data-dir", help="where TensorFlow Datasets keeps its data")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--images", type=int, default=100)
-    parser.add_argument("--ratios", type=float, nargs="*", default=[0.3, 0.5, 0.7, 0.9])
+    parser.add_argument("--ratios", type=float, nargs="*", default=[0.3, 0.5, 0.7])
     args = parser.parse_args(argv)
     if not all(0 <= ratio < 1 for ratio in args.ratios):
         parser.error(f"--ratios should be in [0, 1). Received: {args.ratios}")
