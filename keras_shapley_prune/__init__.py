@@ -14,6 +14,7 @@
 - look: `report.py` makes a `comparison.py` of `measurements.py`, `html_report.py` its
   page; `plotting.py` draws rankings, an `ablation.py` and a `tradeoff.py`;
   `channel_report.py` and `channel_plot.py` show what can be pruned
+- train on: `distiller.py` (its `distillation_loss.py`), `optimizer_slots.py`
 - where the result goes on: `litert.py`, `tf_keras_copy/`
 - all of it without Python: `command_line/`
 """
@@ -26,6 +27,7 @@ from keras_shapley_prune.channel_report import ChannelReport, channel_report
 from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.comparison import Comparison, GroupComparison
 from keras_shapley_prune.costs import count_flops, measure_latency
+from keras_shapley_prune.distiller import Distiller
 from keras_shapley_prune.layer_specs import register_layer
 from keras_shapley_prune.litert import export_litert
 from keras_shapley_prune.masking import ChannelMask, mask_channels
@@ -58,6 +60,7 @@ __all__ = [
     "ChannelMask",
     "ChannelReport",
     "Comparison",
+    "Distiller",
     "FrontierPoint",
     "GroupComparison",
     "GroupScores",

@@ -98,12 +98,29 @@ def copy_weights(operation, copied, kept_at):
         return
     for weight, target in zip(operation.weights, copied.weights, strict=True):
         value = keras.ops.convert_to_numpy(weight)
-        letters = find_letters(operation, weight)
-        for axis, letter in enumerate(letters, start=value.ndim - len(letters)):
-            if letter != "." and axis >= 0:
-                value = np.compress(kept_at[letter], value, axis=axis)
-        target.assign(value)
+        target.assign(cut_weight(operation, weight, value, kept_at))
     _finalize(copied)
+
+
+def cut_weight(operation, weight, value, kept_at):
+    """Leaves out the slices of removed channels.
+
+    Args:
+        operation: The layer.
+        weight: The one of its weights whose axes count.
+        value: Array of the shape of `weight`.
+        kept_at: As it was given to `copy_operation`.
+
+    Returns:
+        An array, `value` itself if nothing leaves.
+    """
+    if not kept_at or all(mask.all() for mask in kept_at.values()):
+        return value
+    letters = find_letters(operation, weight)
+    for axis, letter in enumerate(letters, start=value.ndim - len(letters)):
+        if letter != "." and axis >= 0:
+            value = np.compress(kept_at[letter], value, axis=axis)
+    return value
 
 
 def _finalize(layer):

@@ -30,9 +30,9 @@ def resolve_loss(model, loss=None):
                 + ("compiled without a loss" if model.compiled else "not compiled")
             )
         weights = compile_arguments(model).get("loss_weights")
-    names = _output_names(model)
-    losses = [_get_loss(entry) for entry in _per_output(loss, names, "loss")]
-    weights = _per_output(1.0 if weights is None else weights, names, "loss_weights")
+    names = output_names(model)
+    losses = [_get_loss(entry) for entry in per_output(loss, names, "loss")]
+    weights = per_output(1.0 if weights is None else weights, names, "loss_weights")
     return PerExampleLoss(names, losses, weights)
 
 
@@ -60,7 +60,7 @@ class PerExampleLoss:
         labels = _align(labels, self._names, "y")
         weights = [None] * len(self._names)
         if sample_weight is not None:
-            weights = _per_output(sample_weight, self._names, "sample_weight")
+            weights = per_output(sample_weight, self._names, "sample_weight")
         total = 0.0
         for label, prediction, loss, factor, weight in zip(
             labels, predictions, self._losses, self._weights, weights, strict=True
@@ -71,7 +71,7 @@ class PerExampleLoss:
         return total
 
 
-def _output_names(model):
+def output_names(model):
     """Returns the names of the outputs: the keys, where the model returns a dict."""
     structure = getattr(model, "output", None)
     if isinstance(structure, dict):
@@ -84,7 +84,7 @@ def _get_loss(entry):
     return keras.losses.get(entry) if isinstance(entry, (str, dict)) else entry
 
 
-def _per_output(value, names, argument):
+def per_output(value, names, argument):
     """Returns one entry for each output from a single value, a list or a dict."""
     if isinstance(value, (list, tuple)) or (isinstance(value, dict) and names):
         return _align(value, names, argument)

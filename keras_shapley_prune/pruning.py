@@ -5,6 +5,7 @@ from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.data import make_repeatable
 from keras_shapley_prune.layer_copies import check_copies
+from keras_shapley_prune.optimizer_slots import carry_optimizer, check_optimizer
 from keras_shapley_prune.ranking import ShapleyRanker
 from keras_shapley_prune.repair import check_method, repair_channels
 from keras_shapley_prune.selection import make_plan, ratios_to_rank
@@ -24,6 +25,7 @@ def prune(
     ranker=None,
     repair="least_squares",
     verify=True,
+    keep_optimizer=False,
     verbose="auto",
 ):
     """Removes the least valuable filters and neurons from a trained model.
@@ -68,12 +70,15 @@ def prune(
             `repair_channels`.
         verify: Boolean, whether to check on the first batch that the smaller model
             computes what the masked one does. It costs little.
+        keep_optimizer: Boolean, whether the optimizer goes on from where that of
+            `model` is: with its number of steps, learning rate and, cut like the
+            weights, its slots such as momentum.
         verbose: `"auto"` or 1 for a progress bar, 2 for one line a group, 0 for
             silence.
 
     Returns:
         A plain `keras.Model` (a `keras.Sequential` if `model` is one), compiled like
-        `model` if that is compiled, with a new optimizer.
+        `model` if that is compiled, with an optimizer of its own.
 
     Raises:
         ValueError: If an argument is not of that form, the data does not fit the
@@ -93,16 +98,28 @@ def prune(
     dataset = make_repeatable(dataset)
     channel_map = trace_channels(model)
     check_copies(channel_map.graph)
+    if keep_optimizer:
+        check_optimizer(model, channel_map.graph)
     compile_config = copy_compile_config(model)
     ranking = rank_for(model, dataset, budget, ranker, channel_map, verbose)
     plan = make_plan(channel_map, ranking, budget)
     pruned = repair_channels(
         model, plan.keep, dataset, repair, channel_map, verify=verify
     )
-    return compile_with(pruned, compile_config)
+    compile_with(pruned, compile_config)
+    if keep_optimizer:
+        carry_optimizer(model, pruned, plan.keep, channel_map)
+    return pruned
 
 
-def apply_plan(model, plan, dataset=None, repair="least_squares", verify=True):
+def apply_plan(
+    model,
+    plan,
+    dataset=None,
+    repair="least_squares",
+    verify=True,
+    keep_optimizer=False,
+):
     """Prunes a model as planned.
 
     Args:
@@ -111,6 +128,7 @@ def apply_plan(model, plan, dataset=None, repair="least_squares", verify=True):
         dataset: See `prune`. `None` if nothing is repaired or verified.
         repair: See `prune`.
         verify: See `prune`.
+        keep_optimizer: See `prune`.
 
     Returns:
         What `prune` returns.
@@ -128,10 +146,15 @@ def apply_plan(model, plan, dataset=None, repair="least_squares", verify=True):
     """
     compile_config = copy_compile_config(model)
     plan = plan.bind(model)
+    if keep_optimizer:
+        check_optimizer(model, plan.channel_map.graph)
     pruned = repair_channels(
         model, plan.keep, dataset, repair, plan.channel_map, verify=verify
     )
-    return compile_with(pruned, compile_config)
+    compile_with(pruned, compile_config)
+    if keep_optimizer:
+        carry_optimizer(model, pruned, plan.keep, plan.channel_map)
+    return pruned
 
 
 def rank_for(model, dataset, budget, ranker, channel_map, verbose):

@@ -75,6 +75,40 @@ def test_own_layer(monkeypatch, capsys):
         assert "A wrong declaration: Expected the pruned model to compute" in after
 
 
+def test_iterative_pruning(capsys):
+    load("iterative_pruning").main(
+        ["--epochs=1", "--fit-epochs=1", "--rounds=2", "--target=0.25"]
+    )
+    row = r"^{} +([\d.]+)% +[\d,]+ +[\d.]+% +[\d.]+%$"
+    for text, last, target in (
+        (capsys.readouterr().out, 2, 25),
+        (kept_output("iterative_pruning"), 4, 5),
+    ):
+        for name in (f"round {last}", "one cut", "one cut, labels only"):
+            (share,) = re.findall(row.format(name), text, re.M)
+            assert float(share) == pytest.approx(target, abs=1.5)
+        (first,) = re.findall(row.format("round 1"), text, re.M)
+        assert target < float(first) < 100
+
+
+def test_hundred_images(capsys):
+    load("hundred_images").main(["--epochs=1", "--images=16", "--ratios", "0.5"])
+    for text in (capsys.readouterr().out, kept_output("hundred_images")):
+        assert re.search(r"^(49|50)\.\d% +[\d,]+ +[\d.]+% +[\d.]+%$", text, re.M)
+        assert "The same class on 98 %" in text
+
+
+def test_flops_budget(capsys):
+    load("flops_budget").main(["--epochs=1", "--ratio=0.7"])
+    for text in (capsys.readouterr().out, kept_output("flops_budget")):
+        shares = dict(
+            re.findall(r"^(\D[\w, ]*?) +([\d.]+)% +[\d,]+ +[\d.]+%$", text, re.M)
+        )
+        for name in ("layer", "global", "global, 4 at least"):
+            assert float(shares[name]) == pytest.approx(30, abs=1.5)
+        assert float(shares["multiples of 8"]) >= float(shares["global"])
+
+
 @pytest.fixture
 def address(tmp_path):
     """Serves a model of two inputs and two outputs by the example's small server."""
