@@ -86,7 +86,9 @@ def mimic(
     lowest = imitation.error(_slices(held_out, batch_size))
     imitation.restore_heads()
     batches = _draw_batches(rest, batch_size, generator)
-    progress = keras.utils.Progbar(num_steps, verbose, stateful_metrics=["error"])
+    progress = keras.utils.Progbar(
+        num_steps, verbose=verbose, stateful_metrics=["error"]
+    )
     for step in _train(imitation, batches, num_steps, learning_rate):
         error = imitation.error(_slices(held_out, batch_size))
         progress.update(step, [("error", error)])
