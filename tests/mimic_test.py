@@ -149,3 +149,12 @@ def test_images_of_another_shape_are_refused():
     model, pruned = halve(layers="inner")
     with pytest.raises(ValueError, match="in batches of shape"):
         mimic(pruned, model, models.images(model)[:, 1:])
+
+
+def test_it_is_silent_unless_asked(capsys):
+    model, pruned = halve()
+    images = models.images(model, 8)
+    mimic(pruned, model, images, num_steps=2)
+    assert capsys.readouterr().out == ""
+    mimic(pruned, model, images, num_steps=2, verbose=1)
+    assert "2/2" in capsys.readouterr().out
