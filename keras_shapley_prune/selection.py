@@ -90,11 +90,14 @@ def ratios_to_rank(channel_map, budget):
 def _losses(scores, comparable):
     """Returns what the loss of each unit costs, in the order of leaving.
 
-    Where values of different groups do not compare, in shares of the group's mean. In
-    staged play it is what the unit was worth when it left. Units leave together with
-    those before them: none costs less than one that has left earlier.
+    Where that is known, what is lost when the unit leaves after those before it, else
+    its value. Where values of different groups do not compare, in shares of the group's
+    mean. Units leave together with those before them: none costs less than one that has
+    left earlier.
     """
-    values = np.maximum(scores.values[scores.order], 0.0)
+    known = getattr(scores, "removal_costs", None)
+    values = scores.values if known is None else known
+    values = np.maximum(values[scores.order], 0.0)
     if not comparable:
         values = values / max(np.nanmean(values), np.finfo(float).tiny)
     return np.maximum.accumulate(np.nan_to_num(values, nan=np.inf))

@@ -24,12 +24,18 @@ class GroupScores:
             the unit left, or to which it stayed; then its value was estimated. A unit
             that was never sampled has one stage more, an infinite standard error, and
             as value what its loss alone costs (NaN if that is not known).
+        removal_costs: Float array, shape `(num_units,)`, or `None`: what is lost when
+            the unit leaves after all that come before it in `order`. Only where it is
+            known exactly, in reconstruction games. The values of a group are means
+            over coalitions most of which are nearly whole; these tell what a deep cut
+            costs.
     """
 
     values: np.ndarray
     standard_errors: np.ndarray
     num_evaluations: int
     stages: np.ndarray = None
+    removal_costs: np.ndarray = None
 
     def __post_init__(self):
         if self.stages is None:
@@ -46,11 +52,13 @@ class GroupScores:
 
     def to_dict(self):
         """Returns the scores as a dict that JSON can hold."""
+        costs = self.removal_costs
         return {
             "values": _finite(self.values),
             "standard_errors": _finite(self.standard_errors),
             "num_evaluations": self.num_evaluations,
             "stages": self.stages.tolist(),
+            "removal_costs": None if costs is None else _finite(costs),
         }
 
     @classmethod
@@ -61,11 +69,13 @@ class GroupScores:
             content: Dict.
         """
         values, errors = content["values"], content["standard_errors"]
+        costs = content.get("removal_costs")
         return cls(
             np.array([np.nan if v is None else v for v in values], float),
             np.array([np.inf if e is None else e for e in errors], float),
             content["num_evaluations"],
             np.array(content.get("stages", [0] * len(values)), int),
+            None if costs is None else np.array(costs, float),
         )
 
 

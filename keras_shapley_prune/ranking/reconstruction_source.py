@@ -178,9 +178,11 @@ class WalkSource:
         return sum(game.leave_one_out(units) for game in self._games)
 
     def leave(self, units):
-        """Removes units for good."""
+        """Removes units for good, returns what each costs after those before it."""
+        costs = sum(game.walk(units) for game in self._games)
         for game in self._games:
             game.leave(units)
+        return costs
 
 
 def find_games(repairer, group, ridge):

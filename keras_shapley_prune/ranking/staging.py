@@ -53,8 +53,9 @@ def play_stages(source, staging, start_leg, num_removed, on_round=None):
     Args:
         source: Gives the samples: an object with `num_units`, `table` (a
             `SampleTable`), `rounds(active, stage)`, which yields `(rows, samples,
-            counted, number of evaluations)`, `leave(units)`, and `cost_alone(units)`:
-            what the others lose without each unit, where it has not been sampled.
+            counted, number of evaluations)`, `leave(units)`, which returns what each
+            costs as they leave in that order, or `None`, and `cost_alone(units)`: what
+            the others lose without each unit, where it has not been sampled.
         staging: A `Staging`.
         start_leg: Callable: `(legs left, number of units to find)` -> `Leg`.
         num_removed: Integer, how many units will be removed.
@@ -68,7 +69,7 @@ def play_stages(source, staging, start_leg, num_removed, on_round=None):
     values = np.full(num_units, np.nan)
     errors = np.full(num_units, np.inf)
     stage_of = np.zeros(num_units, int)
-    evaluations = 0
+    left, costs, evaluations = [], [], 0
     legs = count_legs(staging, num_units, num_removed)
     for stage, count in enumerate(legs):
         if stage:
@@ -91,8 +92,29 @@ def play_stages(source, staging, start_leg, num_removed, on_round=None):
             known = np.nan_to_num(values[candidates], nan=np.inf)
             gone = candidates[np.argsort(known, kind="stable")[:count]]
             active[gone] = False
-            source.leave(gone)
+            left.append(gone)
+            costs.append(source.leave(gone))
     never = np.flatnonzero(active & np.isnan(values))
     values[never] = source.cost_alone(never)
     stage_of[never] += 1  # they come after all that have been sampled
-    return GroupScores(values, errors, evaluations, stage_of)
+    scores = GroupScores(values, errors, evaluations, stage_of)
+    last = scores.order[len(scores.order) - int(active.sum()) :]
+    return dataclasses.replace(
+        scores,
+        removal_costs=_by_unit([*left, last], [*costs, source.leave(last)]),
+    )
+
+
+def _by_unit(left, costs):
+    """Returns an array of costs, or `None` where they are not known.
+
+    Args:
+        left: List of integer arrays, units in the order in which they leave.
+        costs: List of float arrays of these shapes, or of `None`.
+    """
+    if any(found is None for found in costs):
+        return None
+    order = np.concatenate(left)
+    by_unit = np.empty(len(order))
+    by_unit[order] = np.concatenate(costs)
+    return by_unit
