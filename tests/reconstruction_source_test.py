@@ -323,3 +323,19 @@ def test_a_horizon_bounds_the_candidates():
         value="reconstruction", stages=None, candidates=1, horizon=0.25
     )
     assert ranker.plan(model, x, ratio=0.75).evaluations == 3 * 4 * 2 * 2
+
+
+@pytest.mark.parametrize("stages", [1, 3])
+def test_costs_of_leaving_are_those_of_fits_without_all_that_left(stages):
+    model, x = _hidden(layers.Dense(4, name="reader"))
+    scores = _rank(model, x, "units", stages=stages, num_draws=2)["units"]
+    read = _activations(model, x)
+    prior = np.array(model.get_layer("reader").kernel, "float64")
+    wanted = read @ prior
+    for count in range(1, NUM_UNITS + 1):
+        gone = np.isin(np.arange(NUM_UNITS), scores.order[:count])
+        if gone.all():
+            break  # nothing is left to be fitted
+        expected = _cost(read, wanted, prior, gone)
+        found = scores.removal_costs[scores.order[:count]].sum()
+        assert found == pytest.approx(expected, rel=1e-4)

@@ -1,5 +1,7 @@
 """Tests of which units leave."""
 
+import dataclasses
+
 import models
 import numpy as np
 import pytest
@@ -166,3 +168,20 @@ def test_which_rankings_compare(tmp_path):
         ranking.save(tmp_path / "ranking.json")
         assert ranking.comparable is comparable
         assert Ranking.load(tmp_path / "ranking.json").comparable is comparable
+
+
+def test_global_budgets_go_by_what_leaving_costs_after_the_others():
+    channel_map = trace_channels(models.build(models.chain))
+    ranking = _scores(
+        channel_map,
+        conv1=np.arange(1, 9) * 1e-6,  # worth little while the others are there
+        conv2=np.arange(1, 13) * 1e-3,
+        dense1=np.arange(1, 11) * 1e-3,
+    )
+    budget = PruningBudget(0.3, scope="global")
+    assert make_plan(channel_map, ranking, budget).units["conv1"] == (8, 1)
+    costs = np.array([1e-6] * 3 + [1.0] * 5)
+    groups = dict(ranking)
+    groups["conv1"] = dataclasses.replace(groups["conv1"], removal_costs=costs)
+    known = Ranking(groups, "known", 1)
+    assert make_plan(channel_map, known, budget).units["conv1"] == (8, 5)

@@ -35,6 +35,9 @@ class Known:
     def leave(self, units):
         self.left.append(list(units))
 
+    def costs_in_order(self, units):
+        return None
+
 
 class Never:
     """A leg that is never over."""
@@ -292,3 +295,29 @@ def test_units_without_a_value_are_saved_as_plain_json(tmp_path):
     loaded = Ranking.load(path)["one"]
     np.testing.assert_array_equal(loaded.values, scores.values)
     np.testing.assert_array_equal(loaded.order, scores.order)
+
+
+class Costly(Known):
+    """Knows what leaving costs: ten times the place in the order of leaving."""
+
+    def costs_in_order(self, units):
+        start = sum(map(len, self.left))
+        return 10.0 * (start + np.arange(len(units)))
+
+
+@pytest.mark.parametrize("stages", [1, 2, 4])
+def test_costs_of_leaving_are_those_at_each_unit_s_place(stages, tmp_path):
+    scores = _play(Costly(_additive, 5), 3, stages)
+    np.testing.assert_array_equal(
+        scores.removal_costs[scores.order], 10.0 * np.arange(5)
+    )
+    Ranking({"one": scores}, "m", 2).save(tmp_path / "ranking.json")
+    loaded = Ranking.load(tmp_path / "ranking.json")["one"]
+    np.testing.assert_array_equal(loaded.removal_costs, scores.removal_costs)
+
+
+def test_costs_of_leaving_may_not_be_known(tmp_path):
+    scores = _play(Known(_additive, 5), 3, stages=2)
+    assert scores.removal_costs is None
+    Ranking({"one": scores}, "m", 2).save(tmp_path / "ranking.json")
+    assert Ranking.load(tmp_path / "ranking.json")["one"].removal_costs is None

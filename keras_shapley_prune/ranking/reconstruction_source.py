@@ -178,11 +178,13 @@ class WalkSource:
         return sum(game.leave_one_out(units) for game in self._games)
 
     def leave(self, units):
-        """Removes units for good, returns what each costs after those before it."""
-        costs = sum(game.walk(units) for game in self._games)
+        """Removes units for good."""
         for game in self._games:
             game.leave(units)
-        return costs
+
+    def costs_in_order(self, units):
+        """Returns what each unit costs as they leave one after the other."""
+        return sum(game.walk(units) for game in self._games)
 
 
 def find_games(repairer, group, ridge):

@@ -134,6 +134,10 @@ class GameSource:
         """Every unit is sampled, unless there were too few draws: it is not known."""
         return np.full(len(units), np.nan)
 
+    def costs_in_order(self, units):
+        """They would have to be evaluated."""
+        return
+
     def _reference(self, batch):
         needed = self._game.needs_reference
         return self._calibration.outputs(batch) if needed else ()

@@ -53,9 +53,10 @@ def play_stages(source, staging, start_leg, num_removed, on_round=None):
     Args:
         source: Gives the samples: an object with `num_units`, `table` (a
             `SampleTable`), `rounds(active, stage)`, which yields `(rows, samples,
-            counted, number of evaluations)`, `leave(units)`, which returns what each
-            costs as they leave in that order, or `None`, and `cost_alone(units)`: what
-            the others lose without each unit, where it has not been sampled.
+            counted, number of evaluations)`, `leave(units)`, `cost_alone(units)`: what
+            the others lose without each unit, where it has not been sampled, and
+            `costs_in_order(units)`: what each costs as they leave one after the other,
+            or `None` where that is not known.
         staging: A `Staging`.
         start_leg: Callable: `(legs left, number of units to find)` -> `Leg`.
         num_removed: Integer, how many units will be removed.
@@ -93,7 +94,8 @@ def play_stages(source, staging, start_leg, num_removed, on_round=None):
             gone = candidates[np.argsort(known, kind="stable")[:count]]
             active[gone] = False
             left.append(gone)
-            costs.append(source.leave(gone))
+            costs.append(source.costs_in_order(gone))
+            source.leave(gone)
     never = np.flatnonzero(active & np.isnan(values))
     values[never] = source.cost_alone(never)
     stage_of[never] += 1  # they come after all that have been sampled
@@ -101,7 +103,7 @@ def play_stages(source, staging, start_leg, num_removed, on_round=None):
     last = scores.order[len(scores.order) - int(active.sum()) :]
     return dataclasses.replace(
         scores,
-        removal_costs=_by_unit([*left, last], [*costs, source.leave(last)]),
+        removal_costs=_by_unit([*left, last], [*costs, source.costs_in_order(last)]),
     )
 
 
