@@ -85,10 +85,10 @@ def train_network(data, epochs, num_blocks=1):
 The units are ranked once; a ranking serves any number of plans. A plan knows the exact
 FLOPs that will be left, and nothing has been cut yet.
 
-Read it before it is applied. Values are estimated one group at a time, as if all others
-were whole. Under a tight budget a global plan may so leave a group next to nothing, and
-the network is cut in two: the third plan keeps four units of each. On this network the
-same share of every layer is the better plan still; the table at the end shows it.
+The global plan takes units where they cost least for the FLOPs they save: what a unit
+costs is the share of the variance of the layers that read it which is lost when it
+leaves after all those before it. Read a plan before you apply it; `min_units` keeps a
+floor under every group.
 """
 
 

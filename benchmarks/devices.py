@@ -1,6 +1,6 @@
 """Latency of LiteRT files: original and pruned, channel counts rounded to 8 or not.
 
-    python benchmarks/litert.py [--runs 300] [--output benchmarks/results]
+    python benchmarks/devices.py [--runs 300] [--output benchmarks/results]
 
 Each network loses half of its FLOPs, once with channel counts as they come and once
 with multiples of 8, at equal FLOPs. The units that leave are drawn at random, as the
@@ -8,7 +8,7 @@ weights are: it is the shapes that count. Files run on XNNPACK, one thread, one 
 a time, and all files of a network take turns. A time is the tenth percentile, which
 other programs on the machine disturb least; ratios are medians of five blocks of turns.
 
-Writes litert.csv and prints the table. Needs `pip install ".[litert]"`.
+Writes devices.csv and prints the table. Needs `pip install ".[litert]"`.
 """
 
 import argparse
@@ -131,7 +131,7 @@ def main(argv=None):
     keras.utils.set_random_seed(0)
     rows = [row for name in args.networks for row in benchmark(name, args.runs)]
     args.output.mkdir(parents=True, exist_ok=True)
-    with open(args.output / "litert.csv", "w", newline="") as file:
+    with open(args.output / "devices.csv", "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow("network numbers variant flops bytes ms times_as_fast".split())
         writer.writerows(rows)
