@@ -133,6 +133,7 @@ def main(argv=None):
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--ratios", type=float, nargs="*", default=[0.3, 0.5, 0.7])
+    parser.add_argument("--max-drop", type=float, default=0.02, help="of agreement")
     args = parser.parse_args(argv)
     if not all(0 <= ratio < 1 for ratio in args.ratios):
         parser.error(f"--ratios should be in [0, 1). Received: {args.ratios}")
@@ -148,14 +149,15 @@ def main(argv=None):
     pruned = prune_until(
         model,
         images[::2],
-        max_drop=0.02,
+        max_drop=args.max_drop,
         metric=agreement_with(model, images),
         verbose=0,
     )
     seconds = time.perf_counter() - start
     left = count_flops(pruned) / count_flops(model)
     print(
-        f"\nThe same class on 98 % of {len(images)} images: {left:.1%} of the FLOPs "
+        f"\nThe same class on {1 - args.max_drop:.0%} of {len(images)} images: "
+        f"{left:.1%} of the FLOPs "
         f"left, accuracy {accuracy(pruned, test):.1%}, {seconds:.0f} s"
     )
 

@@ -21,7 +21,7 @@ class PruningBudget:
         of: String, the quantity: `"units"` (those that can be removed), `"params"`,
             `"flops"`, or `"bytes"` (of the weights), of the whole model.
         scope: `"layer"`: every layer loses the same share of its units. `"global"`:
-            units leave where they are worth least for what they cost.
+            units leave where least is lost for what they cost.
         layers: `None` for all layers, or layer names or patterns: only these (and the
             layers tied to them) lose units.
         ignore: `None`, or layer names or patterns: these lose none.

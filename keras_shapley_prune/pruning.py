@@ -51,10 +51,11 @@ def prune(
             `"params"`, `"flops"`, or `"bytes"` (of the weights) of the whole model.
             These are met within 1 % of the whole where single units are that small.
         scope: `"layer"`: every layer loses the same share of its units. `"global"`:
-            units leave where they are worth least for what they cost. Shapley values
-            of all groups are compared as they are: those of the default ranker are
-            shares of the variance that is lost. Of weight norms and activations,
-            shares of the mean of each group are compared.
+            units leave where least is lost for what they cost. With the default
+            ranker that is the share of the variance of the layers that read them
+            which is lost when they leave after all those before them
+            (`GroupScores.removal_costs`). Other Shapley values are compared as they
+            are; of weight norms and activations, shares of the mean of each group.
         layers: `None` for all layers, or a layer name, a shell-style pattern such as
             `"block2_*"`, or a list of them: only these layers (and the layers tied
             to them) lose units.
