@@ -1,0 +1,95 @@
+"""What MkDocs does for this site: pages made of files that live elsewhere.
+
+The site has the layout of the repository: the README is its home, `docs/` its top
+level, and a tutorial of `examples/` is a page of its text, its code and its output.
+Nothing is kept twice; links between files are those that work in the repository.
+"""
+
+import importlib.util
+import pathlib
+import posixpath
+import re
+
+from mkdocs.structure.files import File
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PAGES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}
+LINK = re.compile(r"(\]\()([^)#\s]+)(#[^)\s]*)?(?=\))")
+
+
+def load_converter():
+    """The converter to notebooks, which is a script and in no package."""
+    path = ROOT / "examples" / "to_notebook.py"
+    spec = importlib.util.spec_from_file_location("to_notebook", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def tutorials():
+    """The paths of the tutorials, by the place of their page in the site."""
+    paths = (ROOT / "examples").glob("*.py")
+    return {f"examples/{p.stem}.md": p for p in paths if p.stem != "to_notebook"}
+
+
+def format_tutorial(path):
+    """Returns the Markdown of a tutorial: text, code, and its output if it is kept."""
+    parts = []
+    for kind, text in load_converter().split_cells(path.read_text(encoding="utf-8")):
+        parts.append(f"```python\n{text}\n```" if kind == "code" else text)
+    output = path.with_suffix(".txt")
+    if output.exists():
+        printed = output.read_text(encoding="utf-8").rstrip()
+        parts.append(f"## Output\n\n```\n{printed}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def on_files(files, config):
+    """Adds the pages that are not in `docs/`, and the files that pages link to."""
+    for source, page in PAGES.items():
+        content = (ROOT / source).read_text(encoding="utf-8")
+        files.append(File.generated(config, page, content=content))
+    for page, path in tutorials().items():
+        files.append(File.generated(config, page, content=format_tutorial(path)))
+    for page in list(files.documentation_pages()):
+        for _, target, _ in LINK.findall(page.content_string):
+            place, path = locate(page.src_uri, target)
+            if path and path.is_file() and not files.get_file_from_path(place):
+                files.append(File.generated(config, place, abs_src_path=str(path)))
+    return files
+
+
+def on_page_markdown(markdown, page, **_):
+    """Turns links between files of the repository to the pages of the site."""
+
+    def replace(match):
+        before, target, anchor = match.groups()
+        place, path = locate(page.file.src_uri, target)
+        if path is None:
+            return match[0]
+        folder = posixpath.dirname(page.file.src_uri)
+        return before + posixpath.relpath(place, folder or ".") + (anchor or "")
+
+    return LINK.sub(replace, markdown)
+
+
+def locate(page, target):
+    """Finds what a relative link means.
+
+    Args:
+        page: String, the place in the site of the page that has the link.
+        target: String, the link, without an anchor.
+
+    Returns:
+        Tuple of the place in the site and the path in the repository, both `None`
+        if the link is not relative.
+    """
+    if re.match(r"\w+:", target):
+        return None, None
+    sources = {place: source for source, place in PAGES.items()}
+    source = sources.get(page, page if page in tutorials() else f"docs/{page}")
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
+    place = PAGES.get(path, path.removeprefix("docs/"))
+    if f"{posixpath.splitext(path)[0]}.md" in tutorials():
+        place = f"{posixpath.splitext(path)[0]}.md"
+    return place, ROOT / path
