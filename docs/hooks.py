@@ -73,6 +73,24 @@ def on_page_markdown(markdown, page, **_):
     return LINK.sub(replace, markdown)
 
 
+def on_page_content(html, **_):
+    """Links the names of the package, where they stand as code, to their reference."""
+    paths = api_paths()
+    code = re.compile(rf'(?<!">)<code>({"|".join(paths)})(\([^<]*\))?</code>')
+    return code.sub(
+        lambda match: f'<autoref identifier="{paths[match[1]]}">{match[0]}</autoref>',
+        html,
+    )
+
+
+def api_paths():
+    """Returns a dict: public name -> the path under which its page has it."""
+    pages = sorted((ROOT / "docs" / "api").glob("*.md"))
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    paths = re.findall(r"^::: (\S+)$", text, re.MULTILINE)
+    return {path.rpartition(".")[2]: path for path in paths}
+
+
 def locate(page, target):
     """Finds what a relative link means.
 
