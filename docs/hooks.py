@@ -11,6 +11,7 @@ import posixpath
 import re
 
 from mkdocs.structure.files import File
+from pygments.formatters import HtmlFormatter
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}
@@ -51,6 +52,8 @@ def on_files(files, config):
         files.append(File.generated(config, page, content=content))
     for page, path in tutorials().items():
         files.append(File.generated(config, page, content=format_tutorial(path)))
+    colours = HtmlFormatter().get_style_defs(".highlight")
+    files.append(File.generated(config, "pygments.css", content=colours))
     for page in list(files.documentation_pages()):
         for _, target, _ in LINK.findall(page.content_string):
             place, path = locate(page.src_uri, target)
