@@ -5,11 +5,13 @@ level, and a tutorial of `examples/` is a page of its text, its code and its out
 Nothing is kept twice; links between files are those that work in the repository.
 """
 
+import functools
 import importlib.util
 import pathlib
 import posixpath
 import re
 
+import nbformat
 from mkdocs.structure.files import File
 from pygments.formatters import HtmlFormatter
 
@@ -18,6 +20,7 @@ PAGES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}
 LINK = re.compile(r"(\]\()([^)#\s]+)(#[^)\s]*)?(?=\))")
 
 
+@functools.cache
 def load_converter():
     """The converter to notebooks, which is a script and in no package."""
     path = ROOT / "examples" / "to_notebook.py"
@@ -25,6 +28,10 @@ def load_converter():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def read(path):
+    return path.read_text(encoding="utf-8")
 
 
 def tutorials():
@@ -35,23 +42,26 @@ def tutorials():
 
 def format_tutorial(path):
     """Returns the Markdown of a tutorial: text, code, and its output if it is kept."""
-    parts = []
-    for kind, text in load_converter().split_cells(path.read_text(encoding="utf-8")):
+    (_, header), *cells = load_converter().split_cells(read(path))
+    title, rest = header.split("\n\n", 1)
+    parts = [title, rest, f"[This page as a notebook]({path.stem}.ipynb)"]
+    for kind, text in cells:
         parts.append(f"```python\n{text}\n```" if kind == "code" else text)
     output = path.with_suffix(".txt")
     if output.exists():
-        printed = output.read_text(encoding="utf-8").rstrip()
-        parts.append(f"## Output\n\n```\n{printed}\n```")
+        parts.append(f"## Output\n\n```\n{read(output).rstrip()}\n```")
     return "\n\n".join(parts) + "\n"
 
 
 def on_files(files, config):
     """Adds the pages that are not in `docs/`, and the files that pages link to."""
     for source, page in PAGES.items():
-        content = (ROOT / source).read_text(encoding="utf-8")
-        files.append(File.generated(config, page, content=content))
+        files.append(File.generated(config, page, content=read(ROOT / source)))
     for page, path in tutorials().items():
+        notebook = nbformat.writes(load_converter().build_notebook(read(path)))
+        place = page.replace(".md", ".ipynb")
         files.append(File.generated(config, page, content=format_tutorial(path)))
+        files.append(File.generated(config, place, content=notebook))
     colours = HtmlFormatter().get_style_defs(".highlight")
     files.append(File.generated(config, "pygments.css", content=colours))
     for page in list(files.documentation_pages()):
@@ -89,7 +99,7 @@ def on_page_content(html, **_):
 def api_paths():
     """Returns a dict: public name -> the path under which its page has it."""
     pages = sorted((ROOT / "docs" / "api").glob("*.md"))
-    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    text = "\n".join(read(page) for page in pages)
     paths = re.findall(r"^::: (\S+)$", text, re.MULTILINE)
     return {path.rpartition(".")[2]: path for path in paths}
 
@@ -111,6 +121,7 @@ def locate(page, target):
     source = sources.get(page, page if page in tutorials() else f"docs/{page}")
     path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
     place = PAGES.get(path, path.removeprefix("docs/"))
-    if f"{posixpath.splitext(path)[0]}.md" in tutorials():
-        place = f"{posixpath.splitext(path)[0]}.md"
+    stem, ending = posixpath.splitext(path)
+    if ending in (".py", ".txt") and f"{stem}.md" in tutorials():
+        place = f"{stem}.md"
     return place, ROOT / path
