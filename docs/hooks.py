@@ -78,8 +78,8 @@ def on_page_markdown(markdown, page, **_):
     def replace(match):
         before, target, anchor = match.groups()
         place, path = locate(page.file.src_uri, target)
-        if path is None:
-            return match[0]
+        if path is None or not (path.is_file() or place.endswith(".ipynb")):
+            return match[0]  # or code that looks like a link: `layers[0](inputs)`
         folder = posixpath.dirname(page.file.src_uri)
         return before + posixpath.relpath(place, folder or ".") + (anchor or "")
 
