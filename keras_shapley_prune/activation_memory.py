@@ -24,6 +24,9 @@ def count_activation_bytes(model):
     Returns:
         Integer, bytes for each example of a batch, or `None` if a size is not known.
 
+    Raises:
+        ValueError: If `model` is not built or has no graph of layers.
+
     Example:
 
     ```python

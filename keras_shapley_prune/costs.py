@@ -31,6 +31,16 @@ def count_flops(model):
 
     Returns:
         Integer, or `None` if a spatial size is not known.
+
+    Raises:
+        ValueError: If `model` is not built or has no graph of layers.
+
+    Example:
+
+    ```python
+    before, after = map(keras_shapley_prune.count_flops, (model, pruned))
+    print(f"{after / before:.1%} of the FLOPs are left")
+    ```
     """
     total = 0
     for call in record_graph(model).calls:
@@ -109,15 +119,25 @@ def _count_positions(call):
 def measure_latency(models, inputs, num_runs=30, max_seconds=None):
     """Measures the time of one inference of several models, taking turns.
 
+    Each model is a `tf.function`, traced and run twice before anything is timed. Since
+    the models take turns, a machine that other programs use slows all of them.
+
     Args:
         models: List of `keras.Model`.
-        inputs: What the models take, one batch.
+        inputs: What the models take, one batch. Its size is that of every run.
         num_runs: Integer, how many timed runs of each model.
         max_seconds: Float, or `None`: after so many seconds no other run is started,
             once each model has had three.
 
     Returns:
         List of floats: the median time of each model in seconds.
+
+    Example:
+
+    ```python
+    seconds = keras_shapley_prune.measure_latency([model, pruned], images[:32])
+    print(f"{seconds[0] / seconds[1]:.2f} times as fast")
+    ```
     """
     steps = [tf.function(lambda x, m=model: m(x, training=False)) for model in models]
     inputs = keras.tree.map_structure(tf.convert_to_tensor, inputs)

@@ -97,7 +97,9 @@ def register_layer(layer_class, flow, size=None, weights=None, unfit=None):
         def call(self, inputs):
             return inputs * self.scale
 
-    register_layer(ChannelScale, flow="keep", weights={"scale": "i"})
+    keras_shapley_prune.register_layer(
+        ChannelScale, flow="keep", weights={"scale": "i"}
+    )
     ```
     """
     if not (isinstance(layer_class, type) and issubclass(layer_class, keras.Layer)):

@@ -49,8 +49,10 @@ def export_litert(model, path, int8=False, representative_data=None):
     Example:
 
     ```python
-    export_litert(pruned, "pruned.tflite")
-    export_litert(pruned, "pruned_int8.tflite", int8=True, representative_data=images)
+    keras_shapley_prune.export_litert(pruned, "pruned.tflite")
+    keras_shapley_prune.export_litert(
+        pruned, "pruned_int8.tflite", int8=True, representative_data=images
+    )
 
     from ai_edge_litert.interpreter import Interpreter
 

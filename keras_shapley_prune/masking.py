@@ -35,11 +35,12 @@ class ChannelMask(keras.layers.Layer):
 
     Example:
 
-    >>> x = np.ones((2, 8, 8, 3), "float32")
-    >>> one_each = np.array([[1, 0, 1], [0, 1, 1]], "float32")
-    >>> y = ChannelMask()(x, channel_mask=one_each)
-    >>> y.shape
-    TensorShape([2, 8, 8, 3])
+    ```python
+    x = np.ones((2, 8, 8, 3), "float32")
+    one_each = np.array([[1, 0, 1], [0, 1, 1]], "float32")
+    y = keras_shapley_prune.ChannelMask()(x, channel_mask=one_each)
+    print(y.shape)  # (2, 8, 8, 3)
+    ```
     """
 
     def __init__(self, **kwargs):
@@ -128,6 +129,15 @@ def mask_channels(model, keep, channel_map=None):
 
     Raises:
         ValueError: If `keep` removes locked units, or all units of a group.
+
+    Example:
+
+    ```python
+    plan = keras_shapley_prune.plan_pruning(model, ranking, ratio=0.5)
+    masked = keras_shapley_prune.mask_channels(model, plan.keep)
+    smaller = keras_shapley_prune.remove_channels(model, plan.keep)
+    np.testing.assert_allclose(masked(images), smaller(images), atol=1e-4)
+    ```
     """
     channel_map = channel_map or trace_channels(model)
     keep = channel_map.check_keep(keep)

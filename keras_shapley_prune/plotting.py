@@ -148,7 +148,7 @@ def plot_frontier(
     Example:
 
     ```python
-    points = keras_shapley_prune.measure_frontier(model, ranking, images, (0.25, 0.5))
+    points = keras_shapley_prune.measure_frontier(model, ranking, (x, y), (0.25, 0.5))
     keras_shapley_prune.plot_frontier({"Shapley": points})
     ```
     """

@@ -33,10 +33,10 @@ def remove_channels(model, keep, channel_map=None):
     Example:
 
     ```python
-    channel_map = trace_channels(model)
+    channel_map = keras_shapley_prune.trace_channels(model)
     keep = np.ones(channel_map.num_units, bool)
     keep[channel_map.groups[0].units[:8]] = False
-    smaller = remove_channels(model, keep, channel_map)
+    smaller = keras_shapley_prune.remove_channels(model, keep, channel_map)
     ```
     """
     channel_map = channel_map or trace_channels(model)

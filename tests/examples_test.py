@@ -163,5 +163,6 @@ def test_wrong_ratio_ends_before_anything_is_done(name, tmp_path, capsys):
 
 
 def test_every_example_has_its_output_beside_it():
-    scripts = {path.stem for path in EXAMPLES.glob("*.py")} - {"quickstart"}
+    scripts = {path.stem for path in EXAMPLES.glob("*.py")}
+    scripts -= {"quickstart", "to_notebook"}
     assert scripts == {path.stem for path in EXAMPLES.glob("*.txt")}

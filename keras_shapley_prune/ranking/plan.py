@@ -36,9 +36,10 @@ class RankingPlan:
     """What a ranking will cost: printed, a table with a line for each group.
 
     Attributes:
-        method: String.
-        num_examples: Integer.
-        groups: Tuple of `GroupCost`, in the order in which they are played.
+        method: String, how the values will be found.
+        num_examples: Integer, on how many examples.
+        groups: Tuple of `GroupCost`, in the order in which they are played; each has
+            `name`, `num_units`, `evaluations`, `flops` and `seconds`.
     """
 
     method: str
@@ -47,18 +48,18 @@ class RankingPlan:
 
     @property
     def evaluations(self):
-        """Integer, of all groups."""
+        """Integer, coalitions of all groups, counted an example at a time."""
         return sum(group.evaluations for group in self.groups)
 
     @property
     def flops(self):
-        """Integer, of all groups, or `None` if a size is not known."""
+        """Integer, FLOPs for all groups, or `None` if a size is not known."""
         flops = [group.flops for group in self.groups]
         return None if None in flops else sum(flops)
 
     @property
     def seconds(self):
-        """Float, of all groups."""
+        """Float, an estimate for all groups on this machine."""
         return sum(group.seconds for group in self.groups)
 
     def __add__(self, other):

@@ -46,7 +46,7 @@ def to_tf_keras(model):
     ```python
     import tensorflow_model_optimization as tfmot
 
-    copy = to_tf_keras(pruned)
+    copy = keras_shapley_prune.to_tf_keras(pruned)
     aware = tfmot.quantization.keras.quantize_model(copy)
     aware.compile("adam", "sparse_categorical_crossentropy")
     aware.fit(images, labels)
