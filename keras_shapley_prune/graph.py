@@ -226,6 +226,8 @@ def find_ancestors(graph, tensors, start=0):
 def new_inputs(structure, widths=None):
     """Returns fresh `keras.Input`s shaped, typed and named like others.
 
+    Optional ones (`keras.Input(optional=True)`) stay so.
+
     Args:
         structure: The (nested) symbolic inputs.
         widths: List of one integer an input, the length of its last axis, or `None`
@@ -237,10 +239,16 @@ def new_inputs(structure, widths=None):
             batch_shape=x.shape if width is None else (*x.shape[:-1], width),
             dtype=x.dtype,
             name=x.name,
+            optional=_is_optional(x),
         )
         for x, width in zip(flat, widths or [None] * len(flat), strict=True)
     ]
     return keras.tree.pack_sequence_as(structure, fresh)
+
+
+def _is_optional(symbolic):
+    history = getattr(symbolic, "_keras_history", None)
+    return getattr(history and history.operation, "optional", False)
 
 
 def is_symbolic(value):

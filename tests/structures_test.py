@@ -322,3 +322,28 @@ def test_lambdas_and_wrappers_lock_with_a_reason():
         assert reasons["locked"] == words
         assert "conv" not in reasons
         assert "after" not in reasons
+
+
+class WithHint(layers.Layer):
+    """Adds a hint where there is one."""
+
+    def call(self, inputs, hint=None):
+        return inputs if hint is None else inputs + hint
+
+
+def test_optional_inputs_stay_optional():
+    image = keras.Input((8, 8, 3), name="image")
+    hint = keras.Input((1,), name="hint", optional=True)
+    x = layers.Conv2D(6, 3, activation="relu", name="conv")(image)
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, name="conv2")(x))
+    model = keras.Model([image, hint], WithHint()(x, hint=hint))
+    channel_map = trace_channels(model)
+    keep = np.ones(channel_map.num_units, bool)
+    keep[channel_map.groups[0].units[:3]] = False
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
+    masked, pruned = mask_channels(model, keep), remove_channels(model, keep)
+    assert pruned.get_layer("conv").filters == 3
+    for hints in (None, np.ones((2, 1), "float32")):
+        np.testing.assert_allclose(
+            pruned([images, hints]), masked([images, hints]), rtol=1e-5, atol=1e-6
+        )
