@@ -44,7 +44,7 @@ class ChannelTracer:
     """Carries unit ids through the recorded calls of a model.
 
     The flow functions of `flows/` are written against its methods `ids`,
-    `consume`, `observe`, `produce`, `name`, `tie`, `lock` and `lock_all`.
+    `consume`, `observe`, `produce`, `name`, `tie`, `lock`, `lock_all` and `quote`.
     """
 
     def __init__(self, graph):
@@ -154,6 +154,10 @@ class ChannelTracer:
             self._tie_shared("layer", call.operation, named[letter], ids)
         named.setdefault(letter, ids)
 
+    def quote(self, call):
+        """Returns the name of a called layer, with those of the models it is in."""
+        return f"`{self._graph.name_of(call.operation)}`"
+
     def tie(self, ids, others, reason):
         """Makes units at the same positions stand or fall together.
 
@@ -195,13 +199,14 @@ class ChannelTracer:
         first_calls, readers = {}, self._graph.consumers()
         for call in self._graph.nested:
             first = first_calls.setdefault(call.model, call)
+            name = f"`{self._graph.name_of(call.model)}`"
             for ours, theirs in zip(first.inputs, call.inputs, strict=True):
                 if first is not call:
                     ids = self.ids(ours), self.ids(theirs)
                     self._tie_shared("model", call.model, *ids)
             for tensor in call.outputs:
                 if tensor not in readers:
-                    self.lock(self.ids(tensor), f"unused output of `{call.model.name}`")
+                    self.lock(self.ids(tensor), f"unused output of {name}")
 
     def finish(self):
         """Returns the `ChannelMap`, its units numbered without gaps."""

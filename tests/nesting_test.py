@@ -240,6 +240,17 @@ def test_what_nobody_reads_of_a_nested_model_stays():
     assert reasons["inner/auxiliary"] == "unused output of `inner`"
 
 
+def test_reasons_name_layers_by_their_path():
+    image = keras.Input((8, 8, 4))
+    x = layers.Conv2D(4, 1, name="conv")(image)
+    inner = keras.Model(image, layers.Add(name="join")([x, image]), name="inner")
+    inputs = keras.Input((8, 8, 4))
+    model = keras.Model(inputs, layers.GlobalAveragePooling2D()(inner(inputs)))
+    model = keras.Model(inputs, layers.Dense(2)(model.output))
+    reason = trace_channels(model).lock_reasons()["inner/conv"]
+    assert reason == "`inner/join` joins it with channels that cannot be removed"
+
+
 def test_calls_of_one_model_read_the_same_channels():
     model = models.build(nested_models.shared_without_weights)
     channel_map = trace_channels(model)

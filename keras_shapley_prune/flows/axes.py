@@ -9,7 +9,9 @@ def along(call, channels):
     axes = getattr(operation, "axis", getattr(operation, "axes", None))
     axes = range(rank) if axes is None else np.atleast_1d(axes) % rank
     if rank - 1 in axes:
-        return channels.lock_all(call, f"`{operation.name}` works along the channels")
+        return channels.lock_all(
+            call, f"{channels.quote(call)} works along the channels"
+        )
     return channels.ids(call.inputs[0])
 
 
@@ -17,14 +19,14 @@ def insert(call, channels):
     """Adds axes of length 1 before the channels."""
     operation, rank = call.operation, len(call.outputs[0].shape)
     if rank - 1 in np.atleast_1d(operation.axis) % rank:
-        return channels.lock_all(call, f"`{operation.name}` adds an axis after it")
+        return channels.lock_all(call, f"{channels.quote(call)} adds an axis after it")
     return channels.ids(call.inputs[0])
 
 
 def pad(call, channels):
     """Pads axes other than the channels'."""
     if tuple(call.operation.pad_width[-1]) != (0, 0):
-        return channels.lock_all(call, f"`{call.operation.name}` pads the channels")
+        return channels.lock_all(call, f"{channels.quote(call)} pads the channels")
     return channels.ids(call.inputs[0])
 
 
@@ -33,10 +35,12 @@ def remove(call, channels):
     operation, rank = call.operation, len(call.inputs[0].shape)
     if operation.axis is None:  # it would remove the channels too, if one is left
         return channels.lock_all(
-            call, f"`{operation.name}` removes every axis of length 1"
+            call, f"{channels.quote(call)} removes every axis of length 1"
         )
     if rank - 1 in np.atleast_1d(operation.axis) % rank:
-        return channels.lock_all(call, f"`{operation.name}` removes the channels' axis")
+        return channels.lock_all(
+            call, f"{channels.quote(call)} removes the channels' axis"
+        )
     return channels.ids(call.inputs[0])
 
 
@@ -46,7 +50,7 @@ def permute(call, channels):
     last = _permuted(operation, rank)[-1] % rank
     if last != rank - 1:
         return channels.lock_all(
-            call, f"`{operation.name}` puts the channels on another axis"
+            call, f"{channels.quote(call)} puts the channels on another axis"
         )
     return channels.ids(call.inputs[0])
 

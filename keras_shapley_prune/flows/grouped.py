@@ -21,7 +21,7 @@ def mix_groups(call, channels):
         whole = leaves_whole_groups(call, ids)
     else:
         whole = (known["c"] == FIXED).all()
-    reason = f"`{call.operation.name}` has groups={groups}, which tie it to channels"
+    reason = f"{channels.quote(call)} has groups={groups}, which tie it to channels"
     inputs = ids.reshape(groups, -1)
     if whole:
         for column in inputs.T[1:]:

@@ -15,12 +15,12 @@ def join(call, channels):
         if len(ids) == width:
             wide.append(ids)
         else:
-            channels.lock(ids, f"`{call.operation.name}` broadcasts it")
+            channels.lock(ids, f"{channels.quote(call)} broadcasts it")
     if not wide:
         return channels.lock_all(call, "broadcasts every tensor it joins")
     for constant in _array_constants(call):
         if np.shape(constant)[-1] != 1:
-            channels.lock(wide[0], f"`{call.operation.name}` joins it with a constant")
+            channels.lock(wide[0], f"{channels.quote(call)} joins it with a constant")
     return _tie_all(call, channels, wide)
 
 
@@ -36,7 +36,7 @@ def stack(call, channels):
     """Tensors on a new axis before the channels, joined."""
     rank = len(call.outputs[0].shape)
     if call.operation.axis % rank == rank - 1:
-        return channels.lock_all(call, f"`{call.operation.name}` adds an axis after it")
+        return channels.lock_all(call, f"{channels.quote(call)} adds an axis after it")
     return _tie_all(call, channels, [channels.ids(t) for t in call.inputs])
 
 
@@ -51,7 +51,7 @@ def join_halves(call, channels):
 
 def _tie_all(call, channels, several):
     for ids in several[1:]:
-        channels.tie(several[0], ids, f"`{call.operation.name}` joins it with channels")
+        channels.tie(several[0], ids, f"{channels.quote(call)} joins it with channels")
     return several[0]
 
 

@@ -28,5 +28,5 @@ def expand(call, channels):
 
 def look_up(call, channels):
     """New units for each number of the input, which has no channels."""
-    channels.lock(channels.ids(call.inputs[0]), f"`{call.operation.name}` looks it up")
+    channels.lock(channels.ids(call.inputs[0]), f"{channels.quote(call)} looks it up")
     return channels.produce(call)

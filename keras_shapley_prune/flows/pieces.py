@@ -7,12 +7,12 @@ def slice_channels(call, channels):
     """The channels of a slice `x[..., start:stop]`; other axes do not matter."""
     ids = channels.ids(call.inputs[0])
     if len(call.inputs) > 1:
-        return channels.lock_all(call, f"`{call.operation.name}` looks it up")
+        return channels.lock_all(call, f"{channels.quote(call)} looks it up")
     entry = _find_channel_slice(call.args, call.kwargs)
     if not isinstance(entry, slice):
-        return channels.lock_all(call, f"`{call.operation.name}` takes one channel")
+        return channels.lock_all(call, f"{channels.quote(call)} takes one channel")
     if (entry.step or 1) not in (1, -1) and entry != slice(None):
-        return channels.lock_all(call, f"`{call.operation.name}` skips channels")
+        return channels.lock_all(call, f"{channels.quote(call)} skips channels")
     return ids[entry]
 
 
@@ -68,9 +68,11 @@ def take(call, channels):
     operation, rank = call.operation, len(call.inputs[0].shape)
     values = [*call.args, *call.kwargs.values()]
     if len(call.inputs) > 1 or values[0] is not call.inputs[0]:
-        return channels.lock_all(call, f"`{operation.name}` looks it up")
+        return channels.lock_all(call, f"{channels.quote(call)} looks it up")
     if operation.axis is None or operation.axis % rank == rank - 1:
-        return channels.lock_all(call, f"`{operation.name}` takes channels by number")
+        return channels.lock_all(
+            call, f"{channels.quote(call)} takes channels by number"
+        )
     return channels.ids(call.inputs[0])
 
 
@@ -89,12 +91,12 @@ def repeat(call, channels):
     operation, rank = call.operation, len(call.inputs[0].shape)
     ids = channels.ids(call.inputs[0])
     if operation.axis is None:
-        return channels.lock_all(call, f"`{operation.name}` flattens it")
+        return channels.lock_all(call, f"{channels.quote(call)} flattens it")
     if operation.axis % rank != rank - 1:
         return ids
     repeats = np.ravel(operation.repeats)
     if len(repeats) > 1:
-        return channels.lock_all(call, f"`{operation.name}` repeats it unevenly")
+        return channels.lock_all(call, f"{channels.quote(call)} repeats it unevenly")
     return np.repeat(ids, repeats[0])
 
 
@@ -107,5 +109,5 @@ def broadcast(call, channels):
     """The same channels at more positions."""
     ids = channels.ids(call.inputs[0])
     if len(ids) != call.outputs[0].shape[-1]:
-        return channels.lock_all(call, f"`{call.operation.name}` broadcasts it")
+        return channels.lock_all(call, f"{channels.quote(call)} broadcasts it")
     return ids

@@ -42,5 +42,5 @@ def depth_to_space(call, channels):
 
 def _tie_rows(call, channels, rows):
     for row in np.unique(rows, axis=0):
-        channels.tie(rows[0], row, f"`{call.operation.name}` joins it with channels")
+        channels.tie(rows[0], row, f"{channels.quote(call)} joins it with channels")
     return rows[0]

@@ -33,7 +33,7 @@ def _flow(call, channels):
             channels.consume(call, position)
         else:
             channels.lock(
-                channels.ids(tensor), f"`{call.operation.name}` is masked by it"
+                channels.ids(tensor), f"{channels.quote(call)} is masked by it"
             )
     for letter, tensor in sources.items():
         channels.name(call, letter, channels.ids(tensor))
@@ -41,7 +41,7 @@ def _flow(call, channels):
     channels.enclose(call, channels.produce(call, "h", num_units, part="heads"))
     outputs = channels.produce(call)
     if isinstance(call.operation, layers.GroupQueryAttention):
-        reason = f"`{call.operation.name}` returns as many channels as it reads"
+        reason = f"{channels.quote(call)} returns as many channels as it reads"
         for ids in (outputs, channels.ids(sources["v"])):
             channels.tie(channels.ids(sources["q"]), ids, reason)
     return outputs

@@ -98,7 +98,7 @@ def _group(call, channels):
     """Every group loses the same positions, or whole groups leave."""
     ids, groups = channels.ids(call.inputs[0]), call.operation.groups
     by_group = ids.reshape(groups, -1)
-    reason = f"`{call.operation.name}` groups it with channels"
+    reason = f"{channels.quote(call)} groups it with channels"
     if _normalizes_within_groups(len(ids), groups):
         for others in by_group[1:]:
             channels.tie(by_group[0], others, reason)

@@ -28,7 +28,7 @@ def _flow(call, channels):
     units = channels.produce(call, "u", _directions(operation)[0].units)
     channels.enclose(call, units, passing=True)
     for state in keras.tree.flatten(name_arguments(call).get("initial_state", [])):
-        reason = f"`{operation.name}` joins it with channels"
+        reason = f"{channels.quote(call)} joins it with channels"
         channels.tie(units, channels.ids(state), reason)
     outputs = [units] * len(call.outputs)
     # Both directions lose the same units: Keras builds them with the same number.
