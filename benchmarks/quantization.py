@@ -126,16 +126,24 @@ def _accuracy_of_file(content, test):
     """Returns the share of test examples that a LiteRT file gets right."""
     interpreter = Interpreter(model_content=content)
     interpreter.allocate_tensors()
-    (takes,), (gives,) = (
-        interpreter.get_input_details(),
-        interpreter.get_output_details(),
-    )
+    (takes,) = interpreter.get_input_details()
+    (gives,) = interpreter.get_output_details()
     right = 0
     for image, label in zip(*(array[:NUM_TEST] for array in test), strict=True):
-        interpreter.set_tensor(takes["index"], image[np.newaxis])
+        interpreter.set_tensor(takes["index"], _quantize(image[np.newaxis], takes))
         interpreter.invoke()
         right += interpreter.get_tensor(gives["index"])[0].argmax() == label
     return right / NUM_TEST
+
+
+def _quantize(values, takes):
+    """Returns values in the type and on the scale that an input of a file has."""
+    if takes["dtype"] is np.float32:
+        return values
+    scale, zero = takes["quantization"]
+    limits = np.iinfo(takes["dtype"])
+    quantized = np.clip(np.round(values / scale) + zero, limits.min, limits.max)
+    return quantized.astype(takes["dtype"])
 
 
 def main():

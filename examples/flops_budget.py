@@ -100,7 +100,7 @@ def make_plans(model, images, ratio):
         for name, budget in (
             ("layer", {}),
             ("global", {"scope": "global"}),
-            ("global, 4 at least", {"scope": "global", "min_units": 4}),
+            ("global, 8 at least", {"scope": "global", "min_units": 8}),
         )
     }
 
@@ -159,7 +159,7 @@ def main(argv=None):
     images = train[0][:100]
     plans = make_plans(model, images, args.ratio)
     print(f"{plans['global']}\n")
-    edited = round_up(plans["global, 4 at least"])
+    edited = round_up(plans["global, 8 at least"])
     plans["multiples of 8"] = through_a_file(edited, model)
 
     print(f"{'':20}{'FLOPs':>8}{'parameters':>12}{'accuracy':>10}")
