@@ -24,6 +24,7 @@ RATIOS = (0.25, 0.5, 0.75)
 VARIANTS = {  # (layers, of): arguments
     ("inside", "channels"): {},
     ("inside", "flops"): {"of": "flops", "scope": "global"},
+    ("inside", "params"): {"of": "params", "scope": "global"},
     ("all", "channels"): {},
     ("all", "flops"): {"of": "flops", "scope": "global"},
 }
@@ -66,8 +67,8 @@ def main():
         for seed in range(args.seeds):
             for (layers, of), budget in VARIANTS.items():
                 if name.startswith("resnet"):
-                    if layers == "all" and seed > 0:  # a side question: one draw
-                        continue
+                    if seed and (layers == "all" or of == "params"):
+                        continue  # side questions: one draw
                 elif layers == "inside":
                     continue
                 for (method, repair), (ranking, how) in METHODS.items():

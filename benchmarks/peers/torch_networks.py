@@ -47,10 +47,13 @@ class ResNet20(nn.Module):
     def forward(self, x):
         x = functional.relu(self.bn0(self.conv0(x)))
         for name, _, stride in self.blocks():
-            layer = {k: getattr(self, f"{name}_{k}") for k in "conv1 bn1 conv2 bn2".split()}
-            inside = functional.relu(layer["bn1"](layer["conv1"](x)))
+            conv1, bn1, conv2, bn2 = (
+                getattr(self, f"{name}_{end}")
+                for end in ("conv1", "bn1", "conv2", "bn2")
+            )
             skip = getattr(self, f"{name}_short")(x) if stride > 1 else x
-            x = functional.relu(layer["bn2"](layer["conv2"](inside)) + skip)
+            inside = functional.relu(bn1(conv1(x)))
+            x = functional.relu(bn2(conv2(inside)) + skip)
         return self.fc(x.mean((2, 3)))
 
     def ignored_layers(self, layers):

@@ -57,7 +57,7 @@ def prune(model, values, ratio):
     """Removes the share `ratio` of each layer's channels, those of lowest value."""
     modules = dict(model.named_modules())
     pruner = Pruner(model, input_size=(3, 32, 32), device=torch.device("cpu"))
-    readers = {module: after for module, after in get_vgg_pruning_graph(model)}
+    readers = dict(get_vgg_pruning_graph(model))
     for name, scores in values.items():
         lowest = np.argsort(scores)[: int(ratio * len(scores))]
         module = modules[name]
