@@ -4,7 +4,9 @@
 
 The budget is one of parameters, over all layers. MCT removes channels in the groups of
 its target platform, 32 at least by default, for which this network is too narrow; with
-the groups set to 1 it meets the budgets. Appends to peers.csv.
+the groups set to 1 it meets the budgets. In 2.6.1 the normalizations between two pruned
+layers come back with initial weights: they are copied from the original by the masks
+that it returns, before anything else is done. Appends to peers.csv.
 """
 
 import argparse
@@ -31,15 +33,25 @@ def single_channels():
 
 
 def prune(problem, ratio, images, **arguments):
-    """Returns the network with the share `ratio` of its parameters gone."""
+    """Returns the network without the share `ratio` of its parameters, and masks."""
     size = 4 * torch_networks.count_params(problem.model)
-    pruned, _ = mct.pruning.pytorch_pruning_experimental(
+    pruned, found = mct.pruning.pytorch_pruning_experimental(
         copy.deepcopy(problem.model),
         mct.core.ResourceUtilization(weights_memory=size * (1 - ratio)),
         lambda: ([batch.numpy()] for batch in images.contiguous().split(50)),
         **arguments,
     )
-    return pruned
+    masks = {node.name: mask > 0 for node, mask in found.pruning_masks.items()}
+    return pruned, masks
+
+
+def copy_normalizations(pruned, original, masks):
+    """Gives the normalizations behind pruned layers their weights and statistics."""
+    for name, mask in masks.items():
+        norm = name.replace("_conv", "_bn")
+        values = original.get_submodule(norm).state_dict()
+        kept = {k: v[mask] if v.dim() else v for k, v in values.items()}
+        pruned.get_submodule(norm).load_state_dict(kept)
 
 
 def main():
@@ -62,14 +74,18 @@ def main():
         for ratio in RATIOS:
             start = time.perf_counter()
             platform = single_channels()
-            model = prune(problem, ratio, images, target_platform_capabilities=platform)
+            model, masks = prune(
+                problem, ratio, images, target_platform_capabilities=platform
+            )
             seconds = time.perf_counter() - start
             left = (
                 torch_networks.count_macs(model, images[:1]) / macs,
                 torch_networks.count_params(model) / params,
             )
-            for repair in ("none", "batchnorm"):
-                if repair == "batchnorm":
+            for repair in ("none", "norms copied", "norms copied + batchnorm"):
+                if repair == "norms copied":
+                    copy_normalizations(model, problem.model, masks)
+                if repair == "norms copied + batchnorm":
                     torch_networks.reestimate_batchnorm(model, images)
                 key = PEER, "resnet20", "inside", "LFH", repair, "params", ratio, seed
                 if not rows.has(*key):

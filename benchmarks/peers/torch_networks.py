@@ -48,8 +48,7 @@ class ResNet20(nn.Module):
         x = functional.relu(self.bn0(self.conv0(x)))
         for name, _, stride in self.blocks():
             conv1, bn1, conv2, bn2 = (
-                getattr(self, f"{name}_{end}")
-                for end in ("conv1", "bn1", "conv2", "bn2")
+                getattr(self, f"{name}_{end}") for end in "conv1 bn1 conv2 bn2".split()
             )
             skip = getattr(self, f"{name}_short")(x) if stride > 1 else x
             inside = functional.relu(bn1(conv1(x)))

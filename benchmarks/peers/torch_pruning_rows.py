@@ -26,7 +26,7 @@ warnings.filterwarnings("ignore", message=".*non-full backward hook.*")
 PEER = "Torch-Pruning"
 RATIOS = (0.25, 0.5, 0.75)
 RATE = 1e-3
-REPAIRS = {"finetuned, 400 steps": 400, "finetuned, 1,600 steps": 1600}
+REPAIRS = {"trained 400 steps": 400}  # a name of the table: steps
 IMPORTANCES = {
     "random": torch_pruning.importance.RandomImportance,
     "L1 norm": lambda: torch_pruning.importance.GroupMagnitudeImportance(
