@@ -1,11 +1,11 @@
-"""TorchPruner's row of the comparison: the plain network, Shapley values of the loss.
+"""TorchPruner's rows of the comparison: Shapley values of the loss.
 
-    ENVIRONMENT/bin/python benchmarks/peers/torchpruner_rows.py
+    ENVIRONMENT/bin/python benchmarks/peers/torchpruner_rows.py [--networks cnn]
 
 As its README does it: values behind normalization and activation, five permutations,
 labels are used; each layer loses the share of its channels with the lowest values. The
-residual network cannot be given to it: a module is told the modules that read it, and
-those of a sum read each other's. Appends to peers.csv.
+plain network has a `forward_partial`, the residual one runs whole for each value. Which
+modules read a layer is told by hand. Appends to peers.csv.
 """
 
 import argparse
@@ -31,21 +31,35 @@ REDUCTIONS = {  # of the values of single images, both from one run
 }
 
 
-def attribute(model, images, labels, num_permutations):
+def list_readers(problem):
+    """Returns a dict: module that loses channels -> modules that read them."""
+    model = problem.model
+    if problem.name == "cnn":
+        return dict(get_vgg_pruning_graph(model))
+    return {
+        getattr(model, f"{name}_conv1"): [
+            getattr(model, f"{name}_bn1"),
+            getattr(model, f"{name}_conv2"),
+        ]
+        for name, _, _ in model.blocks()
+    }
+
+
+def attribute(problem, images, labels, num_permutations):
     """Returns the values of each layer that loses channels, by name, for each image."""
     data = torch.utils.data.TensorDataset(images, labels)
     loader = torch.utils.data.DataLoader(data, batch_size=len(images))
     metric = ShapleyAttributionMetric(
-        model,
+        problem.model,
         loader,
         functional.cross_entropy,
         torch.device("cpu"),
         reduction="none",
         sv_samples=num_permutations,
     )
-    names = {module: name for name, module in model.named_modules()}
+    names = {module: name for name, module in problem.model.named_modules()}
     values = {}
-    for module, _ in get_vgg_pruning_graph(model):
+    for module in list_readers(problem):
         start = time.perf_counter()
         found = metric.run(module, find_best_evaluation_module=True)
         values[names[module]] = found
@@ -53,20 +67,46 @@ def attribute(model, images, labels, num_permutations):
     return values
 
 
-def prune(model, values, ratio):
-    """Removes the share `ratio` of each layer's channels, those of lowest value."""
-    modules = dict(model.named_modules())
-    pruner = Pruner(model, input_size=(3, 32, 32), device=torch.device("cpu"))
-    readers = dict(get_vgg_pruning_graph(model))
+def prune(problem, values, ratio):
+    """Returns a network without the channels of lowest value of each layer."""
+    copied = copy.deepcopy(problem)
+    names = dict(copied.model.named_modules())
+    pruner = Pruner(copied.model, input_size=(3, 32, 32), device=torch.device("cpu"))
+    readers = list_readers(copied)
     for name, scores in values.items():
         lowest = np.argsort(scores)[: int(ratio * len(scores))]
-        module = modules[name]
+        module = names[name]
         with torch.no_grad():
             pruner.prune_model(module, lowest, cascading_modules=readers[module])
+    return copied.model
+
+
+def measure(rows, problem, layers, seed, num_permutations):
+    """Adds the rows of one network and one draw of the images."""
+    np.random.seed(seed)
+    images, labels = problem.draws[seed]
+    macs = torch_networks.count_macs(problem.model, images[:1])
+    params = torch_networks.count_params(problem.model)
+    start = time.perf_counter()
+    values = attribute(problem, images, labels, num_permutations)
+    seconds = time.perf_counter() - start
+    for (method, reduce), ratio in itertools.product(REDUCTIONS.items(), RATIOS):
+        reduced = {name: reduce(value) for name, value in values.items()}
+        model = prune(problem, reduced, ratio)
+        left = (
+            torch_networks.count_macs(model, images[:1]) / macs,
+            torch_networks.count_params(model) / params,
+        )
+        for repair in ("none", "batchnorm"):
+            if repair == "batchnorm":
+                torch_networks.reestimate_batchnorm(model, images)
+            key = PEER, problem.name, layers, method, repair, "channels", ratio, seed
+            rows.add(*key, problem.accuracy(model), *left, seconds)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--networks", nargs="+", default=["cnn", "resnet20"])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--permutations", type=int, default=5)
     parser.add_argument("--cache", default=".cache")
@@ -74,30 +114,12 @@ def main():
     parser.add_argument("--output", type=pathlib.Path, default=output)
     args = parser.parse_args()
     rows = table.Table(args.output / "peers.csv")
-    problem = torch_networks.load("cnn", args.cache)
-    macs = torch_networks.count_macs(problem.model, problem.test[0][:1])
-    params = torch_networks.count_params(problem.model)
-    for seed in range(args.seeds):
-        key = PEER, "cnn", "all", list(REDUCTIONS)[-1], "batchnorm", "channels"
-        if rows.has(*key, RATIOS[-1], seed):
-            continue
-        np.random.seed(seed)
-        images, labels = problem.draws[seed]
-        start = time.perf_counter()
-        values = attribute(problem.model, images, labels, args.permutations)
-        seconds = time.perf_counter() - start
-        for (method, reduce), ratio in itertools.product(REDUCTIONS.items(), RATIOS):
-            model = copy.deepcopy(problem.model)
-            prune(model, {name: reduce(v) for name, v in values.items()}, ratio)
-            left = (
-                torch_networks.count_macs(model, images[:1]) / macs,
-                torch_networks.count_params(model) / params,
-            )
-            for repair in ("none", "batchnorm"):
-                if repair == "batchnorm":
-                    torch_networks.reestimate_batchnorm(model, images)
-                row = PEER, "cnn", "all", method, repair, "channels", ratio, seed
-                rows.add(*row, problem.accuracy(model), *left, seconds)
+    for name, seed in itertools.product(args.networks, range(args.seeds)):
+        problem = torch_networks.load(name, args.cache)
+        layers = "all" if name == "cnn" else "inside"
+        key = PEER, name, layers, list(REDUCTIONS)[-1], "batchnorm", "channels"
+        if not rows.has(*key, RATIOS[-1], seed):
+            measure(rows, problem, layers, seed, args.permutations)
 
 
 if __name__ == "__main__":
