@@ -5,7 +5,8 @@
 As its README does it: values behind normalization and activation, five permutations,
 labels are used; each layer loses the share of its channels with the lowest values. The
 plain network has a `forward_partial`, the residual one runs whole for each value. Which
-modules read a layer is told by hand. Appends to peers.csv.
+modules read a layer is told by hand. Values are kept in `.cache/peers`, as they take
+minutes. Appends to peers.csv.
 """
 
 import argparse
@@ -45,8 +46,9 @@ def list_readers(problem):
     }
 
 
-def attribute(problem, images, labels, num_permutations):
-    """Returns the values of each layer that loses channels, by name, for each image."""
+def attribute(problem, seed, num_permutations, cache):
+    """Returns the values of each layer that loses channels, and the seconds."""
+    images, labels = problem.draws[seed]
     data = torch.utils.data.TensorDataset(images, labels)
     loader = torch.utils.data.DataLoader(data, batch_size=len(images))
     metric = ShapleyAttributionMetric(
@@ -58,13 +60,22 @@ def attribute(problem, images, labels, num_permutations):
         sv_samples=num_permutations,
     )
     names = {module: name for name, module in problem.model.named_modules()}
-    values = {}
+    values, seconds = {}, 0.0
     for module in list_readers(problem):
-        start = time.perf_counter()
-        found = metric.run(module, find_best_evaluation_module=True)
-        values[names[module]] = found
-        print(f"{names[module]}: {time.perf_counter() - start:.0f} s", flush=True)
-    return values
+        name = names[module]
+        path = (
+            cache / f"torchpruner_{problem.name}_{seed}_{num_permutations}_{name}.npz"
+        )
+        if not path.exists():
+            np.random.seed(seed)
+            start = time.perf_counter()
+            found = metric.run(module, find_best_evaluation_module=True)
+            np.savez(path, values=found, seconds=time.perf_counter() - start)
+        with np.load(path) as file:
+            values[name] = file["values"]
+            seconds += float(file["seconds"])
+        print(f"{name}: {seconds:.0f} s so far", flush=True)
+    return values, seconds
 
 
 def prune(problem, values, ratio):
@@ -81,15 +92,12 @@ def prune(problem, values, ratio):
     return copied.model
 
 
-def measure(rows, problem, layers, seed, num_permutations):
+def measure(rows, problem, layers, seed, num_permutations, cache):
     """Adds the rows of one network and one draw of the images."""
-    np.random.seed(seed)
-    images, labels = problem.draws[seed]
+    images = problem.draws[seed][0]
     macs = torch_networks.count_macs(problem.model, images[:1])
     params = torch_networks.count_params(problem.model)
-    start = time.perf_counter()
-    values = attribute(problem, images, labels, num_permutations)
-    seconds = time.perf_counter() - start
+    values, seconds = attribute(problem, seed, num_permutations, cache)
     for (method, reduce), ratio in itertools.product(REDUCTIONS.items(), RATIOS):
         reduced = {name: reduce(value) for name, value in values.items()}
         model = prune(problem, reduced, ratio)
@@ -119,7 +127,8 @@ def main():
         layers = "all" if name == "cnn" else "inside"
         key = PEER, name, layers, list(REDUCTIONS)[-1], "batchnorm", "channels"
         if not rows.has(*key, RATIOS[-1], seed):
-            measure(rows, problem, layers, seed, args.permutations)
+            cache = pathlib.Path(args.cache) / "peers"
+            measure(rows, problem, layers, seed, args.permutations, cache)
 
 
 if __name__ == "__main__":
