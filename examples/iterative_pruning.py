@@ -73,7 +73,7 @@ The last round has to leave the share `target` of the original's FLOPs, so each 
 rounds leaves the n-th root of it. From round to round `keep_optimizer` hands Adam's
 state on to the smaller network, cut like the weights. Not to the first round: the
 original has converged, Adam's averages are of its tiny gradients, and the first steps
-after the cut would be far too long. The teacher is the original throughout, not the
+after the cut may be too long. The teacher is the original throughout, not the
 network of the round before.
 """
 

@@ -95,7 +95,7 @@ def test_hundred_images(capsys):
     load("hundred_images").main(["--epochs=1", "--images=16", "--ratios", "0.5"])
     for text in (capsys.readouterr().out, kept_output("hundred_images")):
         assert re.search(r"^(49|50)\.\d% +[\d,]+ +[\d.]+% +[\d.]+%$", text, re.M)
-        assert "The same class on 98 %" in text
+        assert "The same class on 98%" in text
 
 
 def test_flops_budget(capsys):
