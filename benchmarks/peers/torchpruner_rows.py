@@ -128,6 +128,7 @@ def main():
         key = PEER, name, layers, list(REDUCTIONS)[-1], "batchnorm", "channels"
         if not rows.has(*key, RATIOS[-1], seed):
             cache = pathlib.Path(args.cache) / "peers"
+            cache.mkdir(parents=True, exist_ok=True)
             measure(rows, problem, layers, seed, args.permutations, cache)
 
 
