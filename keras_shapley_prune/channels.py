@@ -65,7 +65,7 @@ class ChannelTracer:
         """Computes the unit ids of what `call` returns."""
         obstacle = self._obstacles.get(call.operation) or find_obstacle(call)
         if obstacle is not None:
-            reason = f"{obstacle} (`{self._graph.name_of(call.operation)}`)"
+            reason = f"{obstacle} ({self.quote(call)})"
             self.lock_all(call, reason)
             # It may be shared with a call that could be pruned by itself.
             for operation in with_layers(call.operation):
@@ -199,14 +199,14 @@ class ChannelTracer:
         first_calls, readers = {}, self._graph.consumers()
         for call in self._graph.nested:
             first = first_calls.setdefault(call.model, call)
-            name = f"`{self._graph.name_of(call.model)}`"
             for ours, theirs in zip(first.inputs, call.inputs, strict=True):
                 if first is not call:
                     ids = self.ids(ours), self.ids(theirs)
                     self._tie_shared("model", call.model, *ids)
             for tensor in call.outputs:
                 if tensor not in readers:
-                    self.lock(self.ids(tensor), f"unused output of {name}")
+                    name = self._graph.name_of(call.model)
+                    self.lock(self.ids(tensor), f"unused output of `{name}`")
 
     def finish(self):
         """Returns the `ChannelMap`, its units numbered without gaps."""
