@@ -2,35 +2,24 @@
 
 import collections
 import html.parser
-import importlib.util
 import inspect
-import pathlib
 import re
 import subprocess
 import sys
 import urllib.parse
 
 import pytest
+from scripts import EXAMPLES, ROOT, TUTORIALS, load
 
 import keras_shapley_prune
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 NAMES = keras_shapley_prune.__all__
-TUTORIALS = sorted({p.stem for p in ROOT.glob("examples/*.py")} - {"to_notebook"})
 
 
 def text_of(path):
     return path.read_text(encoding="utf-8")
-
-
-def load(path):
-    """A module that is in no package."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def without_code(markdown):
@@ -165,7 +154,7 @@ def test_reference_shows_the_whole_docstring(name, site):
 def test_tutorial_is_a_page_with_its_output(name, site):
     page = page_named(site, f"examples/{name}.html")
     shown = "".join(page.text.split())
-    script = ROOT / "examples" / f"{name}.py"
+    script = EXAMPLES / f"{name}.py"
     assert f"{name}.ipynb" in page.links
     converter = load(script.with_name("to_notebook.py"))
     for kind, text in converter.split_cells(text_of(script)):

@@ -1,22 +1,16 @@
-import importlib.util
-import pathlib
 import sys
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
-
-FOLDER = pathlib.Path(__file__).parents[1] / "benchmarks" / "peers"
+from scripts import ROOT, load
 
 
 @pytest.fixture(scope="module")
 def export():
     path = list(sys.path)
-    spec = importlib.util.spec_from_file_location("peers_export", FOLDER / "export.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
+    yield load(ROOT / "benchmarks" / "peers" / "export.py")
     sys.path[:] = path
 
 

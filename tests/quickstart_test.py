@@ -1,24 +1,20 @@
 """examples/quickstart.py, on few examples."""
 
-import importlib.util
 import pathlib
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scripts import EXAMPLES, load
 
 pytest.importorskip("matplotlib")
-PATH = pathlib.Path(__file__).resolve().parents[1] / "examples" / "quickstart.py"
 FEW = ["--epochs=1", "--fit-epochs=1", "--calibration-examples=8"]
 
 
 @pytest.fixture(scope="module")
 def quickstart():
-    spec = importlib.util.spec_from_file_location("quickstart", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(EXAMPLES / "quickstart.py")
 
 
 @pytest.fixture

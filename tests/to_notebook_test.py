@@ -2,26 +2,19 @@
 
 import ast
 import contextlib
-import importlib.util
 import io
-import pathlib
 
 import pytest
+from scripts import EXAMPLES, TUTORIALS, load
 
 from keras_shapley_prune import layer_specs
 
 nbformat = pytest.importorskip("nbformat", reason='needs pip install ".[examples]"')
-EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
-TUTORIALS = sorted({p.stem for p in EXAMPLES.glob("*.py")} - {"to_notebook"})
 
 
 @pytest.fixture(scope="module")
 def converter():
-    path = EXAMPLES / "to_notebook.py"
-    spec = importlib.util.spec_from_file_location("to_notebook", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(EXAMPLES / "to_notebook.py")
 
 
 def source_of(name):
