@@ -12,7 +12,6 @@ Writes cost.csv and prints the tables.
 """
 
 import argparse
-import csv
 import os
 import time
 
@@ -94,10 +93,8 @@ def main():
     ]
     rows = [row for entry in measured for row in measure_latency(*entry)]
     rows += measure_seconds(resnet20)
-    with open(args.output / "cost.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow("network what first second total_or_ratio".split())
-        writer.writerows(rows)
+    header = "network what first second total_or_ratio"
+    networks.write_csv(args.output / "cost.csv", header, rows)
 
 
 if __name__ == "__main__":

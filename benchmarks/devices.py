@@ -12,7 +12,6 @@ Writes devices.csv and prints the table. Needs `pip install ".[litert]"`.
 """
 
 import argparse
-import csv
 import os
 import pathlib
 import tempfile
@@ -21,6 +20,7 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
+import networks
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers
@@ -40,9 +40,7 @@ def vgg_style():
     model = keras.Sequential([keras.Input(IMAGE, name="image")])
     for filters in (32, 64, 128, 256):
         for _ in range(2):
-            model.add(layers.Conv2D(filters, 3, padding="same", use_bias=False))
-            model.add(layers.BatchNormalization())
-            model.add(layers.ReLU())
+            networks.add_convolution(model, filters)
         model.add(layers.MaxPooling2D())
     model.add(layers.GlobalAveragePooling2D())
     model.add(layers.Dense(10))
@@ -131,10 +129,8 @@ def main(argv=None):
     keras.utils.set_random_seed(0)
     rows = [row for name in args.networks for row in benchmark(name, args.runs)]
     args.output.mkdir(parents=True, exist_ok=True)
-    with open(args.output / "devices.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow("network numbers variant flops bytes ms times_as_fast".split())
-        writer.writerows(rows)
+    header = "network numbers variant flops bytes ms times_as_fast"
+    networks.write_csv(args.output / "devices.csv", header, rows)
 
 
 if __name__ == "__main__":

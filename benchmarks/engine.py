@@ -16,7 +16,6 @@ Writes engine.csv, engine.png, and prints the tables.
 """
 
 import argparse
-import csv
 import os
 import time
 
@@ -48,9 +47,7 @@ def vgg16_bn():
     model = keras.Sequential([keras.Input((32, 32, 3))])
     for width, repeats in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
         for _ in range(repeats):
-            model.add(layers.Conv2D(width, 3, padding="same", use_bias=False))
-            model.add(layers.BatchNormalization())
-            model.add(layers.ReLU())
+            networks.add_convolution(model, width)
         model.add(layers.MaxPooling2D())
     model.add(layers.Flatten())
     model.add(layers.Dense(10))
@@ -220,11 +217,8 @@ def main():
                 f"{row[0]:12} {row[1]:7} {row[2]:24} {row[3]:4d} {row[4]:12}"
                 f"{row[5]:11,.0f}{row[6]:11,.0f}  {row[7]:+7.1%}  trace {row[8]:.1f} s"
             )
-    with open(args.output / "engine.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        header = "network place group units step rate bare_rate overhead trace_seconds"
-        writer.writerow(header.split())
-        writer.writerows(rows)
+    header = "network place group units step rate bare_rate overhead trace_seconds"
+    networks.write_csv(args.output / "engine.csv", header, rows)
     plot(rows, args.output / "engine.png")
     guess, truth = check_estimate(args)
     print(f"\nseconds left after a tenth: estimated {guess:.0f}, it took {truth:.0f}")

@@ -10,6 +10,7 @@ in a cache folder:
                      wanted, from `pip download --no-deps cifar-10-model==7.4.0`
 """
 
+import csv
 import dataclasses
 import functools
 import pathlib
@@ -61,6 +62,21 @@ def parse_arguments(parser):
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
     return args
+
+
+def write_csv(path, header, rows):
+    """Writes a table to a file: a string of the column names, and the rows."""
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header.split())
+        writer.writerows(rows)
+
+
+def add_convolution(model, width, **normalization):
+    """Adds a 3x3 convolution with BatchNormalization and ReLU to a Sequential model."""
+    model.add(layers.Conv2D(width, 3, padding="same", use_bias=False))
+    model.add(layers.BatchNormalization(**normalization))
+    model.add(layers.ReLU())
 
 
 def fashion_mnist(args, seed=0):
@@ -145,9 +161,7 @@ def _convolutional_network(shape, widths, num_steps):
         if width == "M":
             model.add(layers.MaxPooling2D())
         else:
-            model.add(layers.Conv2D(width, 3, padding="same", use_bias=False))
-            model.add(layers.BatchNormalization(momentum=0.9))
-            model.add(layers.ReLU())
+            add_convolution(model, width, momentum=0.9)
     model.add(layers.GlobalAveragePooling2D())
     model.add(layers.Dense(128, activation="relu"))
     model.add(layers.Dense(10))

@@ -17,7 +17,6 @@ interpreter. Writes quantization.csv and prints the table. Needs
 """
 
 import argparse
-import csv
 import os
 import pathlib
 
@@ -161,10 +160,8 @@ def main():
         for row in measure(name, args):
             rows.append(row)
             print(f"{row[0]:14}{row[1]:32}{row[2]:8.1%}{row[3]:12,} bytes", flush=True)
-    with open(args.output / "quantization.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("network", "what", "accuracy", "bytes"))
-        writer.writerows(rows)
+    header = "network what accuracy bytes"
+    networks.write_csv(args.output / "quantization.csv", header, rows)
 
 
 if __name__ == "__main__":

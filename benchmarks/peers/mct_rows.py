@@ -12,7 +12,6 @@ that it returns, before anything else is done. Appends to peers.csv.
 import argparse
 import copy
 import inspect
-import pathlib
 import re
 import time
 
@@ -57,14 +56,9 @@ def copy_normalizations(pruned, original, masks):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--cache", default=".cache")
-    output = pathlib.Path("benchmarks/results")
-    parser.add_argument("--output", type=pathlib.Path, default=output)
-    args = parser.parse_args()
+    args = table.parse_arguments(parser)
     rows = table.Table(args.output / "peers.csv")
     problem = torch_networks.load("resnet20", args.cache)
-    macs = torch_networks.count_macs(problem.model, problem.test[0][:1])
-    params = torch_networks.count_params(problem.model)
     for seed in range(args.seeds):
         images = problem.draws[seed][0]
         try:
@@ -78,10 +72,7 @@ def main():
                 problem, ratio, images, target_platform_capabilities=platform
             )
             seconds = time.perf_counter() - start
-            left = (
-                torch_networks.count_macs(model, images[:1]) / macs,
-                torch_networks.count_params(model) / params,
-            )
+            left = torch_networks.shares_left(model, problem.model, images[:1])
             for repair in ("none", "norms copied", "norms copied + batchnorm"):
                 if repair == "norms copied":
                     copy_normalizations(model, problem.model, masks)

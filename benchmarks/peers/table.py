@@ -4,12 +4,25 @@ Needs nothing but Python and NumPy, so that it runs in the peers' environments.
 """
 
 import csv
+import pathlib
 
 import numpy as np
 
 FIELDS = """peer network layers method repair of ratio seed accuracy flops params
     seconds""".split()
 KEYS = FIELDS[:8]
+
+
+def parse_arguments(parser):
+    """Adds the options that the peers' scripts share, and reads all.
+
+    Args:
+        parser: An `argparse.ArgumentParser` with a script's own options.
+    """
+    parser.add_argument("--cache", type=pathlib.Path, default=".cache")
+    output = pathlib.Path("benchmarks/results")
+    parser.add_argument("--output", type=pathlib.Path, default=output)
+    return parser.parse_args()
 
 
 def read(path):

@@ -57,10 +57,7 @@ def describe(model):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pretrained", type=pathlib.Path, default="../shared/data")
-    parser.add_argument("--cache", type=pathlib.Path, default=".cache")
-    output = pathlib.Path("benchmarks/results")
-    parser.add_argument("--output", type=pathlib.Path, default=output)
-    args = parser.parse_args()
+    args = table.parse_arguments(parser)
     rows = table.Table(args.output / "peers.csv")
     path = args.pretrained / "resnet20_cifar10.keras"
     original = keras.models.load_model(path, compile=False)

@@ -187,6 +187,14 @@ def count_params(model):
     return sum(v.numel() for k, v in values.items() if "num_batches" not in k)
 
 
+def shares_left(model, original, image):
+    """Returns the shares of multiplications and of parameters that are left."""
+    return (
+        count_macs(model, image) / count_macs(original, image),
+        count_params(model) / count_params(original),
+    )
+
+
 def reestimate_batchnorm(model, images):
     """Sets the statistics of all batch normalizations to those of `images`."""
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]

@@ -12,7 +12,6 @@ peers.csv.
 import argparse
 import copy
 import itertools
-import pathlib
 import time
 import warnings
 
@@ -69,6 +68,17 @@ def step(method, model, pruner, images, labels):
         pruner.importance._clear_buffer()
 
 
+def make_pruner(method, model, layers, image, **budget):
+    """Returns a pruner of Torch-Pruning."""
+    return torch_pruning.pruner.BasePruner(
+        model,
+        image,
+        importance=IMPORTANCES[method](),
+        ignored_layers=model.ignored_layers(layers),
+        **budget,
+    )
+
+
 def prune_by_channels(problem, method, layers, seed):
     """Yields ratio, pruned model and seconds, each layer alike."""
     for ratio in RATIOS:
@@ -76,13 +86,7 @@ def prune_by_channels(problem, method, layers, seed):
         model = copy.deepcopy(problem.model)
         images, labels = problem.draws[seed]
         start = time.perf_counter()
-        pruner = torch_pruning.pruner.BasePruner(
-            model,
-            images[:1],
-            importance=IMPORTANCES[method](),
-            pruning_ratio=ratio,
-            ignored_layers=model.ignored_layers(layers),
-        )
+        pruner = make_pruner(method, model, layers, images[:1], pruning_ratio=ratio)
         step(method, model, pruner, images, labels)
         yield ratio, model, time.perf_counter() - start
 
@@ -94,14 +98,14 @@ def prune_by_flops(problem, method, layers, seed):
     images, labels = problem.draws[seed]
     whole = torch_networks.count_macs(model, images[:1])
     start = time.perf_counter()
-    pruner = torch_pruning.pruner.BasePruner(
+    pruner = make_pruner(
+        method,
         model,
+        layers,
         images[:1],
-        importance=IMPORTANCES[method](),
         global_pruning=True,
         pruning_ratio=1.0,
         iterative_steps=50 if method in NEED_DATA else 400,
-        ignored_layers=model.ignored_layers(layers),
     )
     for ratio in RATIOS:
         while torch_networks.count_macs(model, images[:1]) > (1 - ratio) * whole:
@@ -145,13 +149,9 @@ def measure(rows, problem, method, layers, of, seed, repairs):
     ):
         return
     prune = prune_by_channels if of == "channels" else prune_by_flops
-    macs = torch_networks.count_macs(problem.model, problem.test[0][:1])
-    params = torch_networks.count_params(problem.model)
+    image = problem.test[0][:1]
     for ratio, model, seconds in prune(problem, method, layers, seed):
-        left = (
-            torch_networks.count_macs(model, problem.test[0][:1]) / macs,
-            torch_networks.count_params(model) / params,
-        )
+        left = torch_networks.shares_left(model, problem.model, image)
         for repair in repairs:
             key = PEER, problem.name, layers, method, repair, of, ratio, seed
             if rows.has(*key):
@@ -175,10 +175,7 @@ def main():
     parser.add_argument("--of", nargs="+", default=["channels", "flops"])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--finetune", action="store_true")
-    parser.add_argument("--cache", default=".cache")
-    output = pathlib.Path("benchmarks/results")
-    parser.add_argument("--output", type=pathlib.Path, default=output)
-    args = parser.parse_args()
+    args = table.parse_arguments(parser)
     rows = table.Table(args.output / "peers.csv")
     repairs = tuple(REPAIRS) if args.finetune else ("none", "batchnorm")
     for name in args.networks:

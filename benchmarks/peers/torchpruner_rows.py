@@ -12,7 +12,6 @@ minutes. Appends to peers.csv.
 import argparse
 import copy
 import itertools
-import pathlib
 import time
 
 import numpy as np
@@ -95,16 +94,11 @@ def prune(problem, values, ratio):
 def measure(rows, problem, layers, seed, num_permutations, cache):
     """Adds the rows of one network and one draw of the images."""
     images = problem.draws[seed][0]
-    macs = torch_networks.count_macs(problem.model, images[:1])
-    params = torch_networks.count_params(problem.model)
     values, seconds = attribute(problem, seed, num_permutations, cache)
     for (method, reduce), ratio in itertools.product(REDUCTIONS.items(), RATIOS):
         reduced = {name: reduce(value) for name, value in values.items()}
         model = prune(problem, reduced, ratio)
-        left = (
-            torch_networks.count_macs(model, images[:1]) / macs,
-            torch_networks.count_params(model) / params,
-        )
+        left = torch_networks.shares_left(model, problem.model, images[:1])
         for repair in ("none", "batchnorm"):
             if repair == "batchnorm":
                 torch_networks.reestimate_batchnorm(model, images)
@@ -117,17 +111,14 @@ def main():
     parser.add_argument("--networks", nargs="+", default=["cnn", "resnet20"])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--permutations", type=int, default=5)
-    parser.add_argument("--cache", default=".cache")
-    output = pathlib.Path("benchmarks/results")
-    parser.add_argument("--output", type=pathlib.Path, default=output)
-    args = parser.parse_args()
+    args = table.parse_arguments(parser)
     rows = table.Table(args.output / "peers.csv")
     for name, seed in itertools.product(args.networks, range(args.seeds)):
         problem = torch_networks.load(name, args.cache)
         layers = "all" if name == "cnn" else "inside"
         key = PEER, name, layers, list(REDUCTIONS)[-1], "batchnorm", "channels"
         if not rows.has(*key, RATIOS[-1], seed):
-            cache = pathlib.Path(args.cache) / "peers"
+            cache = args.cache / "peers"
             cache.mkdir(parents=True, exist_ok=True)
             measure(rows, problem, layers, seed, args.permutations, cache)
 
