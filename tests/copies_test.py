@@ -35,7 +35,8 @@ def pooled():
 def take(images, sizes, num_copies=2):
     batches = [[tf.constant(part)] for part in np.split(images, np.cumsum(sizes)[:-1])]
     graph = record_graph(models.build(pooled))
-    return graph, AugmentedCopies((graph, graph), batches, no_masks).take(num_copies)
+    copies_of = AugmentedCopies((graph, graph), batches, no_masks)
+    return graph, copies_of.take(num_copies, 0)
 
 
 def images_of(graph, pairs):
@@ -68,7 +69,7 @@ def test_batches_of_images_of_several_sizes():
         for size in (16, 20)
     ]
     graph = record_graph(models.build(pooled))
-    ((original, _),) = AugmentedCopies((graph, graph), batches, no_masks).take(1)
+    ((original, _),) = AugmentedCopies((graph, graph), batches, no_masks).take(1, 0)
     shapes = [original.values(batch)[graph.inputs[0]].shape for batch in (0, 1)]
     assert shapes == [(3, 16, 16, 1), (3, 20, 20, 1)]
 
@@ -82,10 +83,25 @@ def test_both_networks_see_the_same_copy():
     np.testing.assert_allclose(values[graph.outputs[0]], expected, rtol=1e-5)
 
 
+def test_each_call_runs_once_on_a_copy_and_not_before_it_is_asked_for():
+    images = np.random.default_rng(0).normal(size=(6, 16, 16, 1)).astype("float32")
+    graph, seen = record_graph(models.build(pooled)), []
+
+    def count(call):
+        seen.append(call.index)
+        return {}
+
+    copies_of = AugmentedCopies((graph, graph), [[tf.constant(images)]], count)
+    assert copies_of.take(0, 2) == [] and seen == []
+    for position in range(1, len(graph.calls) + 1):
+        copies_of.take(2, position)
+        assert sorted(seen) == sorted([*range(position)] * 2)
+
+
 def test_what_is_no_image_is_not_copied():
     graph = record_graph(models.build(pooled))
     batches = [[tf.zeros((4, 7))]]
-    assert AugmentedCopies((graph, graph), batches, no_masks).take(3) == []
+    assert AugmentedCopies((graph, graph), batches, no_masks).take(3, 0) == []
 
 
 def test_copies_bring_dense_layers_nearer_to_the_original(monkeypatch):

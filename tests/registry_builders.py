@@ -44,6 +44,17 @@ def convolutions(name, filters=()):
     ]
 
 
+def adaptive_pooling(name):
+    """A use of a layer that pools to two positions; of fewer Keras makes a crash."""
+
+    def use(a, b):
+        if min(a.shape[1:-1]) < 2:
+            raise ValueError(f"{name} divides by zero. Received: shape {a.shape}")
+        return getattr(layers, name)(2)(a)
+
+    return use
+
+
 def given(rank, *uses):
     """Uses with so many axes of positions."""
     return [(rank, use) for use in uses]
@@ -85,7 +96,7 @@ for rank in (1, 2, 3):
             of_layer(f"{name}{rank}D", keepdims=True),
         )
     for name in ("AdaptiveMaxPooling", "AdaptiveAveragePooling"):
-        LAYERS[f"{name}{rank}D"] = given(rank, of_layer(f"{name}{rank}D", 2))
+        LAYERS[f"{name}{rank}D"] = given(rank, adaptive_pooling(f"{name}{rank}D"))
     LAYERS[f"SpatialDropout{rank}D"] = given(
         rank, of_layer(f"SpatialDropout{rank}D", 0.2)
     )

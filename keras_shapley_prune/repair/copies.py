@@ -1,11 +1,12 @@
 """Augmented copies of the calibration data, for layers that see few rows of it."""
 
+import itertools
 import math
 
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.frontier import Frontier
+from keras_shapley_prune.frontier import MEMORY, Frontier
 from keras_shapley_prune.repair.augmentation import draw_moves, move
 
 FEW_ROWS = 8  # for each column: with fewer, a fit follows its few examples
@@ -17,7 +18,8 @@ class AugmentedCopies:
 
     A dense layer after pooling sees one row an image, far fewer than it has columns.
     What the original returns for a shifted image needs no label: so it can be fitted
-    to that too. Nothing is kept but the images; the networks are run from the input.
+    to that too. The networks stand where they were last asked for: on a copy that no
+    layer asks for they are not run.
 
     Args:
         graphs: Tuple of the `Graph`s of the original and of the copy.
@@ -29,23 +31,32 @@ class AugmentedCopies:
         self._graphs, self._batches, self._find_masks = graphs, batches, find_masks
         self._pairs = []
 
-    def take(self, num_copies):
+    def take(self, num_copies, position):
         """Returns a list of pairs of `Frontier`s, original and pruned, one a copy.
 
         An empty list if no input is an image.
+
+        Args:
+            num_copies: Integer.
+            position: Integer, the index of the call they are taken before. All
+                before that are as they will stay.
         """
         if not any(len(tensor.shape) == 4 for tensor in self._batches[0]):
             return []
         for copy in range(len(self._pairs), num_copies):
-            generator = np.random.default_rng(copy)
-            batches = _augment_batches(self._batches, generator)
+            batches = _augment_batches(self._batches, np.random.default_rng(copy))
+            original, pruned = self._graphs
+            memory = MEMORY // (2 * MAX_COPIES)  # all together as much as the data
             self._pairs.append(
                 (
-                    Frontier(self._graphs[0], batches),
-                    Frontier(self._graphs[1], batches, self._find_masks),
+                    Frontier(original, batches, memory=memory),
+                    Frontier(pruned, batches, self._find_masks, memory),
                 )
             )
-        return self._pairs[:num_copies]
+        taken = self._pairs[:num_copies]
+        for frontier in itertools.chain.from_iterable(taken):
+            frontier.advance(position)
+        return taken
 
 
 def count_copies(num_rows, num_columns):

@@ -115,7 +115,8 @@ class Repairer:
             calls: List of calls of the copy from `position` on.
             num_copies: Integer, how many `AugmentedCopies` of the data follow it.
         """
-        pairs = [(self._original, self._pruned), *self._copies.take(num_copies)]
+        copies = self._copies.take(num_copies, self.position)
+        pairs = [(self._original, self._pruned), *copies]
         for call in calls:
             for original, pruned in pairs:
                 for batch in range(self.num_batches):
