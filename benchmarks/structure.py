@@ -6,8 +6,9 @@
    `keras.models.clone_model` and `set_weights` on the same network, taking turns: the
    ratio of each pair, which should stay below 3.
 2. The seconds of each step of `prune` on networks of about a thousand operations, with
-   no repair and the L1 norm or, with `--shapley`, the default ranker (which takes
-   minutes). The share outside of ranking should stay below a tenth with the latter.
+   no repair and the L1 norm or, with `--shapley`, the default ranker and repair (which
+   take minutes). The share outside of ranking should stay below a tenth with the
+   latter.
 
 Prints tables. `--profile` prints where the time of 2. goes, function by function.
 """
@@ -28,6 +29,7 @@ from keras_shapley_prune.budgets import PruningBudget
 from keras_shapley_prune.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.layer_copies import check_copies
 from keras_shapley_prune.pruning import rank_for
+from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.selection import make_plan
 from keras_shapley_prune.verification import verify_removal
 
@@ -80,7 +82,7 @@ def time_steps(name, size, num_images, shapley):
     """Prints the seconds of each step of `prune`."""
     model = build(name, size)
     x = np.random.default_rng(0).normal(size=(num_images, size, size, 3))
-    budget = PruningBudget(0.5)
+    starts, budget = range(0, num_images, 32), PruningBudget(0.5)
     ranker = None if shapley else ksp.BaselineRanker("l1_norm")
     times = {}
 
@@ -93,22 +95,24 @@ def time_steps(name, size, num_images, shapley):
     config = step("copy_compile_config", copy_compile_config, model)
     ranking = step("rank", rank_for, model, x, budget, ranker, channel_map, 0)
     plan = step("make_plan", make_plan, channel_map, ranking, budget)
-    keep = plan.keep
-    pruned = step("remove_channels", ksp.remove_channels, model, keep, channel_map)
-    inputs = [keras.ops.convert_to_tensor(x[:32], "float32")]
-    step("verify", verify_removal, pruned, model, keep, channel_map, inputs)
+    keep, whole, whole_map = plan.keep, model, channel_map
+    batches = [[keras.ops.convert_to_tensor(x[i : i + 32], "float32")] for i in starts]
+    if shapley:
+        repairer = step("Repairer", Repairer, model, channel_map, batches, keep)
+        step("repair", repairer.advance, len(channel_map.graph.calls))
+        whole, whole_map = repairer.model, repairer.channel_map
+    pruned = step("remove_channels", ksp.remove_channels, whole, keep, whole_map)
+    step("verify", verify_removal, pruned, whole, keep, whole_map, batches[0])
     step("compile", compile_with, pruned, config)
     print(
         f"{name}, {len(channel_map.graph.calls)} calls, {len(channel_map.groups)}"
-        f" groups, {channel_map.num_units} units"
+        f" groups, {channel_map.num_units} units, {num_images} images"
     )
     for label, taken in times.items():
         print(f"  {label:20} {taken:7.2f} s")
     total = sum(times.values())
     outside = 1 - times["rank"] / total
-    print(
-        f"  {'sum':20} {total:7.2f} s, {outside:.1%} outside of ranking\n", flush=True
-    )
+    print(f"  {'sum':20} {total:7.2f} s, {outside:.1%} outside of ranking", flush=True)
 
 
 def main():
