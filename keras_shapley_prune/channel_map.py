@@ -44,6 +44,12 @@ class ChannelMap:
     produced: dict
     obstacles: dict
 
+    def __repr__(self):
+        return (
+            f"<ChannelMap: {self.num_units} units, {len(self.locks)} of them locked, "
+            f"the others in {len(self.groups)} groups>"
+        )
+
     @property
     def producers(self):
         """Tuple of the operations that produce units, in running order."""

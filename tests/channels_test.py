@@ -397,6 +397,12 @@ def test_select_groups_of_a_model_without_any():
         trace_channels(empty).select_groups()
 
 
+def test_a_channel_map_in_an_error_message_is_one_line():
+    channel_map = _trace(models.residual)
+    expected = f"{channel_map.num_units} units, {len(channel_map.locks)} of them locked"
+    assert expected in repr(channel_map) and len(repr(channel_map)) < 100
+
+
 def test_check_keep():
     channel_map = _trace(models.chain)
     keep = np.ones(channel_map.num_units, bool)
