@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from keras_shapley_prune.ranking import reconstruction
 from keras_shapley_prune.ranking.reconstruction import ReconstructionGame
 
 RIDGE = 0.05
@@ -118,6 +119,15 @@ def test_alone_a_unit_costs_its_saliency(unit_of):
     own = problem.unit_of == 0
     block = np.linalg.inv(inverse[np.ix_(own, own)])
     assert found[0] == pytest.approx(np.trace(fit[own].T @ block @ fit[own]))
+
+
+@pytest.mark.parametrize("max_bytes", [1, 200, 2**26])
+def test_alone_units_of_different_size_in_any_order(max_bytes, monkeypatch):
+    monkeypatch.setattr(reconstruction, "MAX_BYTES", max_bytes)
+    problem, active = Problem(SOME_STAY, num_units=5), np.array([3, 1, 4, 0, 2])
+    found = problem.game().leave_one_out(active)
+    expected = [problem.cost([unit]) for unit in active]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 def test_alone_among_those_that_are_left():
