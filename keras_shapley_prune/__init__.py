@@ -10,6 +10,7 @@
   (`cost_model.py`) by `allocation.py` to a `pruning_plan.py`
 - repair: `repair/`; cut: `surgery.py`, of `layer_copies.py`; check against
   `masking.py`: `verification.py`
+- before all that, for models and layers that are code: `expansion/`
 - and `prune_until.py`, which does this for an allowed drop; `costs.py`
 - look: `report.py` makes a `comparison.py` of `measurements.py`, `html_report.py` its
   page; `plotting.py` draws rankings, an `ablation.py` and a `tradeoff.py`;
@@ -28,6 +29,7 @@ from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.comparison import Comparison, GroupComparison
 from keras_shapley_prune.costs import count_flops, measure_latency
 from keras_shapley_prune.distiller import Distiller
+from keras_shapley_prune.expansion import to_functional
 from keras_shapley_prune.layer_specs import register_layer
 from keras_shapley_prune.litert import export_litert
 from keras_shapley_prune.masking import ChannelMask, mask_channels
@@ -88,6 +90,7 @@ __all__ = [
     "register_layer",
     "remove_channels",
     "repair_channels",
+    "to_functional",
     "to_tf_keras",
     "trace_channels",
 ]

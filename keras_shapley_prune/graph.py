@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import itertools
 
 import keras
@@ -51,7 +52,8 @@ def functional_view(model):
             "Argument `model` should be a built Sequential or functional "
             "`keras.Model`: pruning reads its graph of layers. A Sequential model "
             "gets one from `keras.Input` as its first layer or from "
-            "`model.build(input_shape)`; a subclassed model has none. "
+            "`model.build(input_shape)`; a subclassed model has none, but "
+            "`keras_shapley_prune.to_functional(model)` may make one. "
             f"Received: {kind} model named {model.name!r} (of type {type(model)})"
         )
     if isinstance(model, keras.Sequential):
@@ -203,6 +205,11 @@ def with_layers(operation):
     """Returns an operation and, of a model, the layers in it."""
     inner = [with_layers(layer) for layer in getattr(operation, "layers", ())]
     return [operation, *itertools.chain.from_iterable(inner)]
+
+
+def takes_training(operation):
+    """Returns whether an operation is told if it is called in training."""
+    return "training" in inspect.signature(operation.call).parameters
 
 
 def find_ancestors(graph, tensors, start=0):

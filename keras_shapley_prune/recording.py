@@ -1,7 +1,5 @@
 """Records the graph of a model, and of the models that are nested in it."""
 
-import inspect
-
 import keras
 
 from keras_shapley_prune.graph import (
@@ -12,6 +10,7 @@ from keras_shapley_prune.graph import (
     is_symbolic,
     new_inputs,
     runs_its_graph,
+    takes_training,
 )
 
 
@@ -65,6 +64,8 @@ class _Recorder:
     def record(self, stand_in, *args, **kwargs):
         """Records a call of an operation or of a nested model; returns its outputs."""
         operation = stand_in.operation
+        if not takes_training(operation):  # Keras ignores it then
+            kwargs = {name: v for name, v in kwargs.items() if name != "training"}
         if _can_be_inlined(operation, args, kwargs):
             return self._inline(operation, args[0], kwargs.get("training"))
         return self._append(operation, operation.name, args, kwargs)
@@ -95,7 +96,7 @@ class _Recorder:
         place = len(self.nested)
         for call in graph.calls:
             args, kwargs = call.fill_in([values[tensor] for tensor in call.inputs])
-            if training is not None and _takes_training(call.operation):
+            if training is not None and takes_training(call.operation):
                 kwargs = {**kwargs, "training": training}
             name = f"{model.name}/{call.name}"
             returned = self._append(call.operation, name, args, kwargs)
@@ -150,7 +151,3 @@ def _check_inputs(model):
                     "Argument `model` should be a model of dense inputs. Received: "
                     f"input {tensor.name!r}, which is {kind}"
                 )
-
-
-def _takes_training(operation):
-    return "training" in inspect.signature(operation.call).parameters

@@ -96,6 +96,13 @@ def test_training_arguments_reach_the_layers_that_take_one():
     assert "training" not in kwargs["logits"]
 
 
+def test_a_training_argument_is_dropped_where_the_layer_takes_none():
+    inputs = keras.Input((4,))
+    x = layers.Identity(name="same")(layers.Dense(3)(inputs), training=None)
+    recorded = record_graph(keras.Model(inputs, layers.Dense(2)(x)))
+    assert "training" not in recorded.calls[1].kwargs
+
+
 def test_inner_sizes_are_those_of_the_call():
     inner = keras.Sequential(
         [keras.Input((None, None, 3)), layers.Conv2D(4, 3, name="conv")], name="inner"

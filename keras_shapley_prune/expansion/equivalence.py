@@ -1,0 +1,83 @@
+"""The check that a functional model returns what a layer does."""
+
+import functools
+
+import keras
+import numpy as np
+
+from keras_shapley_prune.graph import is_symbolic, takes_training
+
+TOLERANCE = 1e-4  # of the largest output
+LENGTHS = 32, 64, 224, 8  # tried of an axis of which a model does not know it
+
+
+def find_difference(layer, form, args, kwargs):
+    """Returns how a functional model differs from a layer on one random batch.
+
+    Args:
+        layer: A `keras.Layer` or `keras.Model`.
+        form: The functional model of the list of what it reads.
+        args: See `Expander.trace`.
+        kwargs: See `Expander.trace`.
+
+    Returns:
+        String, or `None` if both return the same.
+    """
+    if takes_training(layer):
+        kwargs = {**kwargs, "training": False}
+    for length in LENGTHS:
+        draw = functools.partial(_draw, np.random.default_rng(0), length)
+        filled = keras.tree.map_structure(draw, (args, kwargs))
+        arrays = [leaf for leaf in keras.tree.flatten(filled) if _is_array(leaf)]
+        structure = keras.tree.pack_sequence_as(form.input, arrays)
+        try:
+            expected = layer(*filled[0], **filled[1])
+        except Exception as error:  # perhaps of another length
+            failure = f"cannot be run on random numbers: {first_line(error)}"
+            continue
+        try:
+            received = form(structure, training=False)
+        except Exception as error:
+            return f"cannot be run: {first_line(error)}"
+        return _compare(expected, received)
+    return failure
+
+
+def _draw(generator, length, leaf):
+    """Returns a random array in the place of a symbolic tensor.
+
+    Args:
+        generator: A `np.random.Generator`.
+        length: Integer, of an axis of which the tensor does not know it.
+        leaf: The tensor, or what else a layer is called with, which is returned.
+    """
+    if not is_symbolic(leaf):
+        return leaf
+    first, *others = leaf.shape or (None,)
+    shape = [first or 2, *(n or length for n in others)][: len(leaf.shape)]
+    if keras.backend.is_float_dtype(leaf.dtype):
+        return generator.normal(size=shape).astype("float32")
+    return generator.integers(0, 2, shape).astype(leaf.dtype)
+
+
+def _is_array(leaf):
+    return isinstance(leaf, np.ndarray)
+
+
+def _compare(expected, received):
+    """Returns how outputs differ by more than rounding, or `None`."""
+    expected, received = map(keras.tree.flatten, (expected, received))
+    for pair in zip(expected, received, strict=True):
+        before, after = (
+            keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float64"))
+            for tensor in pair
+        )
+        largest = np.abs(before[np.isfinite(before)]).max(initial=1e-30)
+        if not np.allclose(before, after, 0, TOLERANCE * largest, equal_nan=True):
+            off = np.abs(before - after).max()
+            return f"returns up to {largest:.3g}, off by up to {off:.3g}"
+    return None
+
+
+def first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
