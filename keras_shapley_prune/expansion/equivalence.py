@@ -1,6 +1,7 @@
 """The check that a functional model returns what a layer does."""
 
 import functools
+import re
 
 import keras
 import numpy as np
@@ -80,4 +81,8 @@ def _compare(expected, received):
 
 
 def first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Returns what an error says, without what Keras puts around it."""
+    lines = re.sub(r"\x1b\[\d*m", "", str(error)).splitlines()
+    wrapped = "Exception encountered when calling"
+    said = [line for line in lines if line.strip() and not line.startswith(wrapped)]
+    return said[0].strip() if said else type(error).__name__
