@@ -94,11 +94,7 @@ class Call:
 
     def fill_in(self, values):
         """Returns `(args, kwargs)` with `values` in the place of `inputs`."""
-        remaining = iter(values)
-        return keras.tree.map_structure(
-            lambda leaf: next(remaining) if is_symbolic(leaf) else leaf,
-            (self.args, self.kwargs),
-        )
+        return fill_in((self.args, self.kwargs), values)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -256,6 +252,14 @@ def new_inputs(structure, widths=None):
 def _is_optional(symbolic):
     history = getattr(symbolic, "_keras_history", None)
     return getattr(history and history.operation, "optional", False)
+
+
+def fill_in(structure, values):
+    """Returns a structure with values, in order, in the place of symbolic tensors."""
+    remaining = iter(values)
+    return keras.tree.map_structure(
+        lambda leaf: next(remaining) if is_symbolic(leaf) else leaf, structure
+    )
 
 
 def is_symbolic(value):

@@ -289,6 +289,26 @@ def test_a_layer_called_in_two_ways_stays_as_it_is():
     check_same(model, functional)
 
 
+@pytest.mark.parametrize("make", [np.asarray, tf.constant, tf.Variable])
+def test_a_constant_that_a_layer_reads_locks_what_it_meets(make):
+    constant = make(np.linspace(1, 2, 8, dtype="float32"))
+
+    class Reads(layers.Layer):
+        def call(self, inputs):
+            return inputs * constant
+
+    class IsGiven(layers.Layer):
+        def call(self, inputs, factor):
+            return inputs * factor
+
+    given = IsGiven(name="given")
+    for layer in (Reads(name="reads"), lambda x: given(x, constant)):
+        model = surrounded(layer)
+        functional = to_functional(model)
+        check_same(model, functional)
+        assert not trace_channels(functional).groups
+
+
 def test_a_registered_layer_is_left_to_its_registration():
     class Registered(Scale):
         pass

@@ -1,12 +1,11 @@
 """The check that a functional model returns what a layer does."""
 
-import functools
 import re
 
 import keras
 import numpy as np
 
-from keras_shapley_prune.graph import is_symbolic, takes_training
+from keras_shapley_prune.graph import fill_in, is_symbolic, takes_training
 
 TOLERANCE = 1e-4  # of the largest output
 LENGTHS = 32, 64, 224, 8  # tried of an axis of which a model does not know it
@@ -27,9 +26,13 @@ def find_difference(layer, form, args, kwargs):
     if takes_training(layer):
         kwargs = {**kwargs, "training": False}
     for length in LENGTHS:
-        draw = functools.partial(_draw, np.random.default_rng(0), length)
-        filled = keras.tree.map_structure(draw, (args, kwargs))
-        arrays = [leaf for leaf in keras.tree.flatten(filled) if _is_array(leaf)]
+        generator = np.random.default_rng(0)
+        arrays = [
+            _draw(leaf, length, generator)
+            for leaf in keras.tree.flatten((args, kwargs))
+            if is_symbolic(leaf)
+        ]
+        filled = fill_in((args, kwargs), arrays)
         structure = keras.tree.pack_sequence_as(form.input, arrays)
         try:
             expected = layer(*filled[0], **filled[1])
@@ -44,25 +47,19 @@ def find_difference(layer, form, args, kwargs):
     return failure
 
 
-def _draw(generator, length, leaf):
+def _draw(tensor, length, generator):
     """Returns a random array in the place of a symbolic tensor.
 
     Args:
-        generator: A `np.random.Generator`.
+        tensor: The symbolic tensor.
         length: Integer, of an axis of which the tensor does not know it.
-        leaf: The tensor, or what else a layer is called with, which is returned.
+        generator: A `np.random.Generator`.
     """
-    if not is_symbolic(leaf):
-        return leaf
-    first, *others = leaf.shape or (None,)
-    shape = [first or 2, *(n or length for n in others)][: len(leaf.shape)]
-    if keras.backend.is_float_dtype(leaf.dtype):
+    first, *others = tensor.shape or (None,)
+    shape = [first or 2, *(n or length for n in others)][: len(tensor.shape)]
+    if keras.backend.is_float_dtype(tensor.dtype):
         return generator.normal(size=shape).astype("float32")
-    return generator.integers(0, 2, shape).astype(leaf.dtype)
-
-
-def _is_array(leaf):
-    return isinstance(leaf, np.ndarray)
+    return generator.integers(0, 2, shape).astype(tensor.dtype)
 
 
 def _compare(expected, received):

@@ -4,7 +4,7 @@ import keras
 from keras.layers import Identity, InputLayer
 
 from keras_shapley_prune.expansion.equivalence import first_line
-from keras_shapley_prune.graph import is_symbolic, new_inputs
+from keras_shapley_prune.graph import fill_in, is_symbolic, new_inputs
 
 
 class LeftWholeError(Exception):
@@ -19,10 +19,7 @@ def run_call(layer, args, kwargs):
     if layer.activity_regularizer is not None:
         raise LeftWholeError("has an activity regularizer")
     fresh = new_inputs([leaf for leaf in given if is_symbolic(leaf)])
-    remaining = iter([_cast(tensor, layer) for tensor in fresh])
-    args, kwargs = keras.tree.map_structure(
-        lambda leaf: next(remaining) if is_symbolic(leaf) else leaf, (args, kwargs)
-    )
+    args, kwargs = fill_in((args, kwargs), [_cast(tensor, layer) for tensor in fresh])
     try:
         outputs = layer.call(*args, **kwargs)
         outputs = keras.tree.map_structure(
