@@ -67,19 +67,16 @@ def test_commands_are_on_the_first_screen(command):
     assert command in README.splitlines()[:80]
 
 
-def test_first_snippet_prints_what_the_readme_shows(printed):
+def test_snippets_and_commands_print_what_the_readme_shows(
+    printed, folder, monkeypatch, capsys
+):
+    """One test: another process would have to run the whole program again."""
     shown = blocks("")[0].splitlines()
     exact = [line for line in shown if not line.startswith("accuracy")]
     assert len(exact) < len(shown)  # accuracies depend on the machine
     assert printed.splitlines()[: len(exact)] == exact
-
-
-def test_snippets_print_accuracy_and_ranking(printed):
     assert re.search(r"^accuracy .*% → .*%", printed, re.MULTILINE)
     assert "conv2d 32 read by" in printed
-
-
-def test_console_shows_what_the_commands_print(printed, folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     (session,) = blocks("console")
     for command in session.split("$ keras-shapley-prune ")[1:]:
