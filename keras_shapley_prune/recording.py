@@ -64,7 +64,7 @@ class _Recorder:
     def record(self, stand_in, *args, **kwargs):
         """Records a call of an operation or of a nested model; returns its outputs."""
         operation = stand_in.operation
-        if not takes_training(operation):  # Keras ignores it then
+        if "training" in kwargs and not takes_training(operation):
             kwargs = {name: v for name, v in kwargs.items() if name != "training"}
         if _can_be_inlined(operation, args, kwargs):
             return self._inline(operation, args[0], kwargs.get("training"))

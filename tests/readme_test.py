@@ -77,6 +77,8 @@ def test_snippets_and_commands_print_what_the_readme_shows(
     assert printed.splitlines()[: len(exact)] == exact
     assert re.search(r"^accuracy .*% → .*%", printed, re.MULTILINE)
     assert "conv2d 32 read by" in printed
+    assert re.search(r"^stem: 8 units$", printed, re.MULTILINE)
+    assert re.search(r"^block/wide: 32 units$", printed, re.MULTILINE)
     monkeypatch.chdir(folder)
     (session,) = blocks("console")
     for command in session.split("$ keras-shapley-prune ")[1:]:

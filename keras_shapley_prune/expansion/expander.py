@@ -28,18 +28,19 @@ class Expander:
     """Makes functional models of layers that are made of layers.
 
     Attributes:
-        left_whole: Dict: name of a layer -> why it stays as it is.
+        left_whole: Dict: layer -> why it stays as it is.
     """
 
     def __init__(self):
         self.left_whole = {}
         self._forms = {}  # layer -> how it was called, and its functional model
-        self._refused = {}  # layer -> why it has none
+        self._models = {}  # nested model -> the one in its place
+        self._refused = {}  # layer -> why it has no functional model
 
     def run(self, function, *args):
         """Returns what a method of this returns."""
         while True:
-            self.left_whole, self._forms = {}, {}
+            self.left_whole, self._forms, self._models = {}, {}, {}
             try:
                 return function(*args)
             except _StartAgain:
@@ -60,21 +61,19 @@ class Expander:
         Args:
             layer: A `keras.Layer` or `keras.Model`.
             args: Tuple, what it is called with, symbolic tensors among it.
-            kwargs: Dict, the same by name.
+            kwargs: Dict, the same by name, without `training`.
 
         Raises:
             LeftWholeError: If it stays as it is.
         """
-        kwargs = {name: v for name, v in kwargs.items() if name != "training"}
         own = [*layer._trainable_variables, *layer._non_trainable_variables]
         if own:
             raise LeftWholeError(f"has weights of its own: {[v.name for v in own]}")
-        if takes_training(layer):  # whatever the default: what is around it decides
-            kwargs["training"] = True
-            training = run_call(layer, args, kwargs)
-            kwargs["training"] = None
-        traced = run_call(layer, args, kwargs)
-        if takes_training(layer) and describe_calls(traced) != describe_calls(training):
+        # Whatever the default of `training` is: what is around the layer decides.
+        modes = [{"training": mode} for mode in (None, True)]
+        modes = modes if takes_training(layer) else [{}]
+        traced, *others = [run_call(layer, args, kwargs | mode) for mode in modes]
+        if any(describe_calls(other) != describe_calls(traced) for other in others):
             raise LeftWholeError("does other things in training than in inference")
         read = {id(weight) for weight in traced.weights}
         unread = [weight.path for weight in layer.weights if id(weight) not in read]
@@ -92,44 +91,38 @@ class Expander:
         """Calls an operation, or what has taken its place."""
         if type(operation) is Reshape:
             operation = _with_unknown_length(operation)
-        inner = with_layers(operation) if runs_its_graph(operation) else [operation]
-        if all(map(_is_known, inner)):
+        nested = runs_its_graph(operation)
+        if all(map(_is_known, with_layers(operation) if nested else [operation])):
             return operation(*args, **kwargs)
-        if runs_its_graph(operation):
-            if operation not in self._forms:
-                self._forms[operation] = None, self.expand(functional_view(operation))
-            return self._forms[operation][1](*args, **kwargs)
+        if nested:
+            if operation not in self._models:
+                self._models[operation] = self.expand(functional_view(operation))
+            return self._models[operation](*args, **kwargs)
+        others = {name: value for name, value in kwargs.items() if name != "training"}
         try:
-            form = self._form_of(operation, args, kwargs)
+            form = self._form_of(operation, args, others)
         except LeftWholeError as reason:
-            self.left_whole[operation.name] = str(reason)
+            self.left_whole[operation] = str(reason)
             return operation(*args, **kwargs)
-        training = {k: v for k, v in kwargs.items() if k == "training"}
-        tensors = [x for x in keras.tree.flatten((args, kwargs)) if is_symbolic(x)]
-        try:
-            return form(tensors, **training)
-        except ValueError:  # it was made of tensors of another shape
-            self._refuse(operation, "is called on tensors of different shapes")
+        tensors = [x for x in keras.tree.flatten((args, others)) if is_symbolic(x)]
+        return form(tensors, training=kwargs.get("training"))
 
     def _form_of(self, layer, args, kwargs):
         """Returns the one functional model of a layer, for all its calls."""
         if layer in self._refused:
             raise LeftWholeError(self._refused[layer])
-        called = keras.tree.map_structure(
-            lambda leaf: len(leaf.shape) if is_symbolic(leaf) else leaf,
-            (args, {k: v for k, v in kwargs.items() if k != "training"}),
+        called = repr(
+            keras.tree.map_structure(
+                lambda leaf: leaf.shape if is_symbolic(leaf) else leaf, (args, kwargs)
+            )
         )
         if layer not in self._forms:
-            self._forms[layer] = repr(called), self.trace(layer, args, kwargs)
+            self._forms[layer] = called, self.trace(layer, args, kwargs)
         first, form = self._forms[layer]
-        if first != repr(called):
-            self._refuse(layer, "is called in different ways")
+        if first != called:  # it stays whole in the calls that are passed already too
+            self._refused[layer] = "is called in different ways"
+            raise _StartAgain
         return form
-
-    def _refuse(self, layer, reason):
-        """Leaves a layer whole, in calls that have been passed already too."""
-        self._refused[layer] = reason
-        raise _StartAgain
 
 
 def _is_known(operation):

@@ -6,7 +6,8 @@ import keras
 
 from keras_shapley_prune.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.expansion.equivalence import find_difference
-from keras_shapley_prune.expansion.expander import Expander, LeftWholeError
+from keras_shapley_prune.expansion.expander import Expander
+from keras_shapley_prune.expansion.tracing import LeftWholeError
 from keras_shapley_prune.graph import functional_view, runs_its_graph
 
 
@@ -77,6 +78,12 @@ def to_functional(model, inputs=None):
                 f"Received: inputs={inputs!r}"
             )
         functional = expander.run(expander.expand, functional_view(model))
+        difference = find_difference(model, functional, (functional.input,), {})
+        if difference:
+            raise RuntimeError(
+                f"Expected the functional model to return what model {model.name!r} "
+                f"returns. Received: one that {difference}"
+            )
     else:
         inputs = _inputs_of(model) if inputs is None else inputs
         try:
@@ -88,14 +95,9 @@ def to_functional(model, inputs=None):
             ) from reason
         inputs = keras.tree.pack_sequence_as(inputs, traced.inputs)
         functional = keras.Model(inputs, traced.output, name=model.name)
-    difference = find_difference(model, functional, (functional.input,), {})
-    if difference:
-        raise RuntimeError(
-            f"Expected the functional model to return what model {model.name!r} "
-            f"returns. Received: one that {difference}"
-        )
     if expander.left_whole:
-        reasons = [f"{name!r}, {why}" for name, why in expander.left_whole.items()]
+        left = expander.left_whole.items()
+        reasons = [f"{layer.name!r}, {why}" for layer, why in left]
         warnings.warn(
             "`to_functional` left layers as they are: " + "; ".join(reasons),
             stacklevel=2,
