@@ -160,16 +160,17 @@ def measure(name, builder):
         if "to_functional" in str(warning.message):
             print(f"{name}: {warning.message}")
     channel_map = ksp.trace_channels(functional)
-    keep = np.ones(channel_map.num_units, bool)
-    for group in channel_map.groups:
-        keep[generator.permutation(group.units)[: group.num_units // 2]] = False
+    keep = applications.draw_half(channel_map, generator)
     x = keras.tree.map_structure(lambda t: draw(t, generator), functional.input)
+    masked = ksp.mask_channels(functional, keep, channel_map)
     try:
-        difference = f"{compare(functional, keep, channel_map, x):.0e}"
+        pruned = ksp.remove_channels(functional, keep, channel_map)
+        difference = f"{applications.largest_difference(masked, pruned, x):.0e}"
     except ValueError as error:
-        difference = f"not pruned: {str(error).splitlines()[0][:120]}"
+        print(f"{name}: {error}")
+        difference = "not pruned"
     after = share_removable(channel_map)
-    return name, channel_map.num_units, before, after, difference
+    return name, f"{channel_map.num_units:,}", before, after, difference
 
 
 def share_removable(channel_map):
@@ -178,23 +179,16 @@ def share_removable(channel_map):
     return f"{removable / max(channel_map.num_units, 1):.0%}"
 
 
-def compare(model, keep, channel_map, x):
-    """Returns the largest difference between masked and pruned."""
-    masked = keras.tree.flatten(ksp.mask_channels(model, keep, channel_map)(x))
-    pruned = keras.tree.flatten(ksp.remove_channels(model, keep, channel_map)(x))
-    pairs = [map(np.asarray, pair) for pair in zip(masked, pruned, strict=True)]
-    return max(np.abs(a - b).max() / np.abs(a).max() for a, b in pairs)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=pathlib.Path, default="benchmarks/results")
     options = parser.parse_args()
     rows = [measure(name, builder) for name, builder in MODELS.items()]
     networks.write_csv(options.output / "keras_hub.csv", FIELDS, rows)
-    names = FIELDS.split()
-    for row in (names, ["---"] * len(names), *rows):
-        print(f"| {' | '.join(map(str, row))} |".replace("_", " "))
+    print("| model | units | removable | after `to_functional` | largest difference |")
+    print("|---" * 5 + "|")
+    for row in rows:
+        print(f"| {' | '.join(row)} |")
 
 
 if __name__ == "__main__":
