@@ -28,15 +28,15 @@ import tensorflow as tf
 from keras import layers
 
 import keras_shapley_prune as ksp
-from keras_shapley_prune.frontier import Frontier
-from keras_shapley_prune.graph import run_calls
-from keras_shapley_prune.losses import resolve_loss
-from keras_shapley_prune.ranking import progress, ranker
-from keras_shapley_prune.ranking.estimators import PermutationEstimator
-from keras_shapley_prune.ranking.game import Game
-from keras_shapley_prune.ranking.incremental import plan_incremental
-from keras_shapley_prune.ranking.suffix import Suffix
-from keras_shapley_prune.ranking.values import LossValue
+from keras_shapley_prune.inputs.losses import resolve_loss
+from keras_shapley_prune.rank import group_loop, progress
+from keras_shapley_prune.rank.sampled.estimators import PermutationEstimator
+from keras_shapley_prune.rank.sampled.game import Game
+from keras_shapley_prune.rank.sampled.incremental import plan_incremental
+from keras_shapley_prune.rank.sampled.suffix import Suffix
+from keras_shapley_prune.rank.sampled.values import LossValue
+from keras_shapley_prune.trace.forward_pass import ForwardPass
+from keras_shapley_prune.trace.graph import run_calls
 
 BATCH, STEPS, ROUNDS = 32, 16, 9
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -87,7 +87,7 @@ def time_steps(name, model):
     for place, position in zip(("early", "middle", "late"), (0.1, 0.5, 1), strict=True):
         group = groups[round(position * (len(groups) - 1))]
         suffix = Suffix(channel_map, group)
-        frontier = Frontier(channel_map.graph, [[images]])
+        frontier = ForwardPass(channel_map.graph, [[images]])
         frontier.advance(suffix.start)
         cut = suffix.cut_values(frontier.values(0))
 
@@ -180,11 +180,11 @@ def check_estimate(args, num_examples=64):
                 self.guess = marks[-1][0], self.seconds_left
                 args.guess = self.guess
 
-    original, ranker.Progress = ranker.Progress, Watched
+    original, group_loop.Progress = group_loop.Progress, Watched
     try:
         ksp.ShapleyRanker().rank(model, random_data(model, num_examples), verbose=0)
     finally:
-        ranker.Progress = original
+        group_loop.Progress = original
     moment, guess = args.guess
     return guess, time.perf_counter() - moment
 

@@ -35,11 +35,11 @@ import tensorflow as tf
 from keras import layers
 
 import keras_shapley_prune
-from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.frontier import Frontier
-from keras_shapley_prune.losses import resolve_loss
-from keras_shapley_prune.ranking.exact import all_coalitions, shapley_weights
-from keras_shapley_prune.ranking.suffix import Suffix
+from keras_shapley_prune.inputs.losses import resolve_loss
+from keras_shapley_prune.rank.sampled.exact import all_coalitions, shapley_weights
+from keras_shapley_prune.rank.sampled.suffix import Suffix
+from keras_shapley_prune.trace.forward_pass import ForwardPass
+from keras_shapley_prune.trace.tracer import trace_channels
 
 NUM_EXAMPLES = 200
 COSTS = (0.05, 0.25, 1, 5)
@@ -134,7 +134,7 @@ def coalition_table(model, data, group):
     suffix = Suffix(channel_map, group)
     loss = resolve_loss(model)
     images, labels = data
-    frontier = Frontier(channel_map.graph, [[keras.ops.array(images)]])
+    frontier = ForwardPass(channel_map.graph, [[keras.ops.array(images)]])
     frontier.advance(suffix.start)
     cut = suffix.cut_values(frontier.values(0))
 

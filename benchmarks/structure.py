@@ -25,13 +25,13 @@ import keras
 import numpy as np
 
 import keras_shapley_prune as ksp
-from keras_shapley_prune.budgets import PruningBudget
-from keras_shapley_prune.compiling import compile_with, copy_compile_config
-from keras_shapley_prune.layer_copies import check_copies
+from keras_shapley_prune.cut.layer_copies import check_copies
+from keras_shapley_prune.cut.verification import verify_removal
+from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
+from keras_shapley_prune.plan.budget import PruningBudget
+from keras_shapley_prune.plan.selection import make_plan
 from keras_shapley_prune.pruning import rank_for
 from keras_shapley_prune.repair.repairer import Repairer
-from keras_shapley_prune.selection import make_plan
-from keras_shapley_prune.verification import verify_removal
 
 NETWORKS = {"NASNetLarge": 96, "ConvNeXtXLarge": 32, "EfficientNetB7": 32}
 

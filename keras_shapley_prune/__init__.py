@@ -1,56 +1,55 @@
 """Structured pruning of Keras 3 models by Shapley values.
 
-`pruning.py` is the straight line of `prune`; each of its steps has a place:
+`pruning.py` is the straight line of `prune`, one step a line. Each folder is a step,
+and imports only from those below it:
 
-- trace: `channels.py` and `channel_map.py`, with what `recording.py` finds in a model
-  (a `graph.py`) and what `stock_layers/` knows of each layer (in the terms of
-  `layer_specs.py`, `flows/`)
-- rank: `ranking/`
-- plan: `selection.py`, from what is asked (`budgets.py`) and what units cost
-  (`cost_model.py`) by `allocation.py` to a `pruning_plan.py`
-- repair: `repair/`; cut: `surgery.py`, of `layer_copies.py`; check against
-  `masking.py`: `verification.py`
-- before all that, for models and layers that are code: `expansion/`
-- and `prune_until.py`, which does this for an allowed drop; `costs.py`
-- look: `report.py` makes a `comparison.py` of `measurements.py`, `html_report.py` its
-  page; `plotting.py` draws rankings, an `ablation.py` and a `tradeoff.py`;
-  `channel_report.py` and `channel_plot.py` show what can be pruned
-- train on: `distiller.py` (its `distillation_loss.py`), `optimizer_slots.py`
-- where the result goes on: `litert.py`, `tf_keras_copy/`
-- all of it without Python: `command_line/`
+- `command_line/`: everything without Python
+- `pruning_until.py`: `prune_until`, as much as an allowed drop of a metric permits
+- `report/`: what can be pruned, what pruning changed, and pictures of both
+- `pruning.py`: `prune` and `apply_plan`
+- `rank/`: what each unit is worth (`ShapleyRanker`, `BaselineRanker`)
+- `repair/`: what is kept makes up for what is removed
+- `plan/`: which units are removed, under a budget of units, parameters, FLOPs or bytes
+- `cut/`: masks, surgery, and the check that both compute the same
+- `deploy/`: LiteRT files, copies in tf_keras
+- `trace/`: which channels go together; `expansion/`: graphs for models that are code
+- `train/`: distillation
+- `layer_types/`: what is known of each layer
+- `inputs/`: what users hand in: data, losses, metrics, arguments, files
 """
 
-from keras_shapley_prune.ablation import AblationCurve, measure_ablation
-from keras_shapley_prune.activation_memory import count_activation_bytes
-from keras_shapley_prune.channel_map import ChannelMap
-from keras_shapley_prune.channel_plot import plot_channels
-from keras_shapley_prune.channel_report import ChannelReport, channel_report
-from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.comparison import Comparison, GroupComparison
-from keras_shapley_prune.costs import count_flops, measure_latency
-from keras_shapley_prune.distiller import Distiller
-from keras_shapley_prune.expansion import to_functional
-from keras_shapley_prune.layer_specs import register_layer
-from keras_shapley_prune.litert import export_litert
-from keras_shapley_prune.masking import ChannelMask, mask_channels
-from keras_shapley_prune.plotting import plot_ablation, plot_frontier, plot_ranking
-from keras_shapley_prune.prune_until import prune_until
+from keras_shapley_prune.cut.masking import ChannelMask, mask_channels
+from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.deploy.litert import export_litert
+from keras_shapley_prune.deploy.tf_keras_copy import to_tf_keras
+from keras_shapley_prune.layer_types.registry import register_layer
+from keras_shapley_prune.plan.activation_memory import count_activation_bytes
+from keras_shapley_prune.plan.flops import count_flops, measure_latency
+from keras_shapley_prune.plan.pruning_plan import PruningPlan
+from keras_shapley_prune.plan.selection import plan_pruning
 from keras_shapley_prune.pruning import apply_plan, prune
-from keras_shapley_prune.pruning_plan import PruningPlan
-from keras_shapley_prune.ranking import (
-    BaselineRanker,
-    GroupScores,
-    Ranking,
-    RankingPlan,
-    ShapleyRanker,
+from keras_shapley_prune.pruning_until import prune_until
+from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
+from keras_shapley_prune.rank.ranking import GroupScores, Ranking
+from keras_shapley_prune.rank.ranking_plan import RankingPlan
+from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
+from keras_shapley_prune.repair.repair_channels import repair_channels
+from keras_shapley_prune.report.ablation import AblationCurve, measure_ablation
+from keras_shapley_prune.report.channel_plot import plot_channels
+from keras_shapley_prune.report.channel_report import ChannelReport, channel_report
+from keras_shapley_prune.report.compare import compare
+from keras_shapley_prune.report.comparison import Comparison, GroupComparison
+from keras_shapley_prune.report.frontier import FrontierPoint, measure_frontier
+from keras_shapley_prune.report.plotting import (
+    plot_ablation,
+    plot_frontier,
+    plot_ranking,
 )
-from keras_shapley_prune.repair import repair_channels
-from keras_shapley_prune.report import compare
-from keras_shapley_prune.selection import plan_pruning
-from keras_shapley_prune.surgery import remove_channels
-from keras_shapley_prune.tf_keras_copy import to_tf_keras
-from keras_shapley_prune.tradeoff import FrontierPoint, measure_frontier
-from keras_shapley_prune.unit_groups import ChannelGroup
+from keras_shapley_prune.trace.channel_map import ChannelMap
+from keras_shapley_prune.trace.expansion.to_functional import to_functional
+from keras_shapley_prune.trace.groups import ChannelGroup
+from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.train.distiller import Distiller
 
 __version__ = "0.1.0"
 

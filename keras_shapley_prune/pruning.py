@@ -1,14 +1,14 @@
 """`prune`: from a trained model to a smaller one, in one line a step."""
 
-from keras_shapley_prune.budgets import PruningBudget
-from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.compiling import compile_with, copy_compile_config
-from keras_shapley_prune.data import make_repeatable
-from keras_shapley_prune.layer_copies import check_copies
-from keras_shapley_prune.optimizer_slots import carry_optimizer, check_optimizer
-from keras_shapley_prune.ranking import ShapleyRanker
-from keras_shapley_prune.repair import check_method, repair_channels
-from keras_shapley_prune.selection import make_plan, ratios_to_rank
+from keras_shapley_prune.cut.layer_copies import check_copies
+from keras_shapley_prune.cut.optimizer_slots import carry_optimizer, check_optimizer
+from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
+from keras_shapley_prune.inputs.data import make_repeatable
+from keras_shapley_prune.plan.budget import PruningBudget
+from keras_shapley_prune.plan.selection import make_plan, ratios_to_rank
+from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
+from keras_shapley_prune.repair.repair_channels import check_method, repair_channels
+from keras_shapley_prune.trace.tracer import trace_channels
 
 
 def prune(

@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 import keras_shapley_prune
-from keras_shapley_prune import layer_specs
+from keras_shapley_prune.layer_types import registry
 
 NAMES = keras_shapley_prune.__all__
 MADE_BY_THE_PACKAGE = {  # and not by a user, or shown where they are made
@@ -46,7 +46,7 @@ def example_of(name):
 def names(tmp_path, monkeypatch):
     """What the examples take as given."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(layer_specs, "SPECS", dict(layer_specs.SPECS))
+    monkeypatch.setattr(registry, "SPECS", dict(registry.SPECS))
     model = keras.Sequential(
         [
             keras.Input((6, 6, 1), name="image"),

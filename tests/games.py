@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.masking import mask_channels
-from keras_shapley_prune.unit_ids import kept
+from keras_shapley_prune.cut.masking import mask_channels
+from keras_shapley_prune.layer_types.unit_ids import kept
+from keras_shapley_prune.trace.tracer import trace_channels
 
 
 def exact_values(value_of, num_players):

@@ -6,11 +6,11 @@ import tensorflow as tf
 from keras import layers
 from keras.src.applications import convnext
 
-from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.frontier import Frontier
-from keras_shapley_prune.masking import mask_channels
-from keras_shapley_prune.ranking.suffix import Suffix
-from keras_shapley_prune.surgery import remove_channels
+from keras_shapley_prune.cut.masking import mask_channels
+from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.rank.sampled.suffix import Suffix
+from keras_shapley_prune.trace.forward_pass import ForwardPass
+from keras_shapley_prune.trace.tracer import trace_channels
 
 
 def chain():
@@ -448,7 +448,7 @@ def check_one_mask_an_example(model, channel_map, group, inputs, tolerance=1e-5)
     """Asserts that a compiled suffix with a mask an example is as many cut models."""
     flat = [tf.convert_to_tensor(x) for x in keras.tree.flatten(inputs)]
     suffix = Suffix(channel_map, group)
-    frontier = Frontier(channel_map.graph, [flat])
+    frontier = ForwardPass(channel_map.graph, [flat])
     frontier.advance(suffix.start)
     shape = len(flat[0]), group.num_units
     rows = np.random.default_rng(1).integers(0, 2, shape)

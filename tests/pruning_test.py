@@ -3,20 +3,21 @@
 import functools
 import re
 
-import data_test
+import datasets
 import keras
 import models
 import numpy as np
 import pytest
 import tensorflow as tf
-from compiling_test import OddMetric, SizedMetric, odd_loss, odd_metric
+from datasets import Exploding
 from keras import layers
-from shapley_test import Exploding
+from odd_losses import OddMetric, SizedMetric, odd_loss, odd_metric
 
 import keras_shapley_prune
 from keras_shapley_prune import ShapleyRanker, prune, trace_channels
-from keras_shapley_prune.costs import count_flops
-from keras_shapley_prune.ranking import GroupScores, Ranking
+from keras_shapley_prune.inputs.data import CalibrationData
+from keras_shapley_prune.plan.flops import count_flops
+from keras_shapley_prune.rank.ranking import GroupScores, Ranking
 
 
 @pytest.fixture(scope="module")
@@ -241,9 +242,9 @@ def test_bad_models(make, words):
     assert re.search(words, message)
 
 
-@pytest.mark.parametrize("case", data_test.BAD_DATA)
+@pytest.mark.parametrize("case", datasets.BAD_DATA)
 def test_bad_data(trained, case):
-    make, words = data_test.BAD_DATA[case]
+    make, words = datasets.BAD_DATA[case]
     _refused(trained, words, make(), ranker=ShapleyRanker())
 
 
@@ -256,13 +257,13 @@ def test_images_that_are_not_finite(trained):
 
 @pytest.mark.parametrize(
     "dataset",
-    [data_test.EndlessBatches, lambda a: data_test.FORMS["tf.data"](a).repeat()],
+    [datasets.EndlessBatches, lambda a: datasets.FORMS["tf.data"](a).repeat()],
 )
 def test_endless_data_is_refused_before_any_is_read(trained, dataset, monkeypatch):
     def explode(*args):
         raise AssertionError("the data was read")
 
-    monkeypatch.setattr(keras_shapley_prune.data.CalibrationData, "__iter__", explode)
+    monkeypatch.setattr(CalibrationData, "__iter__", explode)
     _refused(trained, "should be finite", dataset(models.labelled_images(8)))
 
 

@@ -13,7 +13,7 @@ import textwrap
 import pytest
 
 import keras_shapley_prune
-from keras_shapley_prune.budgets import PruningBudget
+from keras_shapley_prune.plan.budget import PruningBudget
 
 NAMES = keras_shapley_prune.__all__
 
@@ -107,7 +107,7 @@ import keras, tensorflow
 before = set(sys.modules)
 environment = dict(os.environ)
 import keras_shapley_prune
-from keras_shapley_prune.budgets import PruningBudget
+from keras_shapley_prune.plan.budget import PruningBudget
 print(json.dumps({
     "modules": sorted({m.split(".")[0] for m in set(sys.modules) - before}),
     "changed": environment != dict(os.environ),

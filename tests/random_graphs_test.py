@@ -11,11 +11,11 @@ import random_graphs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.cost_model import CostModel
-from keras_shapley_prune.costs import count_flops
-from keras_shapley_prune.masking import mask_channels
-from keras_shapley_prune.surgery import remove_channels
+from keras_shapley_prune.cut.masking import mask_channels
+from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.plan.cost_model import CostModel
+from keras_shapley_prune.plan.flops import count_flops
+from keras_shapley_prune.trace.tracer import trace_channels
 
 
 @given(

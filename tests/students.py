@@ -5,8 +5,8 @@ import models
 import numpy as np
 from keras import layers
 
-from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.surgery import remove_channels
+from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.trace.tracer import trace_channels
 
 
 def small():

@@ -3,9 +3,6 @@
 import contextlib
 import sys
 
-from keras_shapley_prune.budgets import PruningBudget
-from keras_shapley_prune.channel_report import channel_report
-from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.command_line.data_sources import DataSource
 from keras_shapley_prune.command_line.input_files import (
     InputError,
@@ -13,11 +10,15 @@ from keras_shapley_prune.command_line.input_files import (
     load_ranking,
 )
 from keras_shapley_prune.command_line.staged_files import StagedFiles, check_targets
+from keras_shapley_prune.plan.budget import PruningBudget
+from keras_shapley_prune.plan.selection import DEEPEST
 from keras_shapley_prune.pruning import rank_for
-from keras_shapley_prune.ranking import BaselineRanker, ShapleyRanker
-from keras_shapley_prune.ranking.weight_scores import WEIGHT_SCORES
-from keras_shapley_prune.report import compare
-from keras_shapley_prune.selection import DEEPEST
+from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
+from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
+from keras_shapley_prune.rank.weight_scores import WEIGHT_SCORES
+from keras_shapley_prune.report.channel_report import channel_report
+from keras_shapley_prune.report.compare import compare
+from keras_shapley_prune.trace.tracer import trace_channels
 
 REPORT_SUFFIXES = (".html", ".json")
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.command_line.input_files import InputError, describe
-from keras_shapley_prune.compiling import compile_arguments
+from keras_shapley_prune.inputs.compiling import compile_arguments
 
 _TFDS = re.compile(r"tfds:(?P<name>[^:]+(:\d[\d.*]+)?)(:(?P<split>.+))?")
 _COLORS = {1: "grayscale", 3: "rgb", 4: "rgba"}

@@ -8,7 +8,7 @@ import warnings
 
 import keras
 
-from keras_shapley_prune.ranking import Ranking
+from keras_shapley_prune.rank.ranking import Ranking
 
 _MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 

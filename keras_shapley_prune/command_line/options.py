@@ -3,9 +3,9 @@
 import argparse
 import fractions
 
-from keras_shapley_prune.budgets import SCOPES
-from keras_shapley_prune.cost_model import QUANTITIES
-from keras_shapley_prune.ranking.baseline_ranker import BASELINE_NAMES
+from keras_shapley_prune.plan.budget import SCOPES
+from keras_shapley_prune.plan.cost_model import QUANTITIES
+from keras_shapley_prune.rank.baseline_ranker import BASELINE_NAMES
 
 _DATA = """examples: a folder of class folders, an .npz file with the arrays x and y, or
 tfds:NAME[:SPLIT], a set of TensorFlow Datasets (split train by default). Images are

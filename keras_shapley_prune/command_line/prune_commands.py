@@ -3,8 +3,6 @@
 import importlib.util
 import warnings
 
-from keras_shapley_prune.budgets import PruningBudget
-from keras_shapley_prune.channels import trace_channels
 from keras_shapley_prune.command_line.commands import (
     REPORT_SUFFIXES,
     budget_to_rank,
@@ -23,11 +21,13 @@ from keras_shapley_prune.command_line.input_files import (
     load_ranking,
 )
 from keras_shapley_prune.command_line.staged_files import StagedFiles, check_targets
-from keras_shapley_prune.litert import export_litert
-from keras_shapley_prune.prune_until import prune_until as prune_within
+from keras_shapley_prune.deploy.litert import export_litert
+from keras_shapley_prune.plan.budget import PruningBudget
+from keras_shapley_prune.plan.selection import make_plan
 from keras_shapley_prune.pruning import apply_plan
-from keras_shapley_prune.report import compare
-from keras_shapley_prune.selection import make_plan
+from keras_shapley_prune.pruning_until import prune_until as prune_within
+from keras_shapley_prune.report.compare import compare
+from keras_shapley_prune.trace.tracer import trace_channels
 
 _TARGETS = {
     "output": (".keras",),

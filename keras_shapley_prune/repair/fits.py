@@ -5,15 +5,15 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.layer_specs import find_linear_form, find_spec
-from keras_shapley_prune.linear_forms import to_rows
-from keras_shapley_prune.masks import mask_inputs
+from keras_shapley_prune.layer_types.linear_forms import to_rows
+from keras_shapley_prune.layer_types.masked_calls import mask_inputs
+from keras_shapley_prune.layer_types.registry import find_linear_form, find_spec
+from keras_shapley_prune.layer_types.unit_ids import INSIDE
+from keras_shapley_prune.repair.depthwise import apply_depthwise
 from keras_shapley_prune.repair.gram import Gram
 from keras_shapley_prune.repair.layer_data import LayerData, read_whole, thin_out
 from keras_shapley_prune.repair.ridge import choose_ridge, solve_towards
-from keras_shapley_prune.repair.scales import apply_depthwise
-from keras_shapley_prune.repair.wide_layers import fit_wide
-from keras_shapley_prune.unit_ids import INSIDE
+from keras_shapley_prune.repair.wide_ridge import fit_wide
 
 MAX_COLUMNS = 4608  # that a Gram is made for: 3 x 3 taps of 512 channels
 MAX_BYTES = 2**28  # of the rows of a wider layer that are made at a time

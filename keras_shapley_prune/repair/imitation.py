@@ -6,9 +6,9 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.folding import find_normalization
-from keras_shapley_prune.graph import find_ancestors, run_calls
-from keras_shapley_prune.layer_specs import find_linear_form
+from keras_shapley_prune.layer_types.bias_folding import find_normalization
+from keras_shapley_prune.layer_types.registry import find_linear_form
+from keras_shapley_prune.trace.graph import find_ancestors, run_calls
 
 
 class Imitation:

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.layer_specs import find_linear_form
-from keras_shapley_prune.linear_forms import to_rows
-from keras_shapley_prune.masks import no_masks
-from keras_shapley_prune.repair.copies import count_copies
-from keras_shapley_prune.repair.targets import SkipCompensation
+from keras_shapley_prune.layer_types.linear_forms import to_rows
+from keras_shapley_prune.layer_types.masked_calls import no_masks
+from keras_shapley_prune.layer_types.registry import find_linear_form
+from keras_shapley_prune.repair.augmented_copies import count_copies
+from keras_shapley_prune.repair.skip_compensation import SkipCompensation
 
 ROWS_A_COLUMN = 64  # more positions than that tell a fit nothing new
 

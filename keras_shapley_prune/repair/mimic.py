@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.data import CalibrationData
-from keras_shapley_prune.recording import record_graph
+from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.repair.augmentation import augment
 from keras_shapley_prune.repair.imitation import Imitation
-from keras_shapley_prune.surgery import remove_channels
+from keras_shapley_prune.trace.recording import record_graph
+from keras_shapley_prune.trace.tracer import trace_channels
 
 MIN_EXAMPLES = 4
 CHECK_EVERY = 25  # steps from one look at the held-out examples to the next

@@ -2,12 +2,12 @@
 
 import itertools
 
-from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.data import CalibrationData
+from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.cut.verification import verify_removal
+from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.repair.mimic import mimic
 from keras_shapley_prune.repair.repairer import Repairer
-from keras_shapley_prune.surgery import remove_channels
-from keras_shapley_prune.verification import verify_removal
+from keras_shapley_prune.trace.tracer import trace_channels
 
 METHODS = ("least_squares", "mimic", "mean", "batchnorm", None)
 

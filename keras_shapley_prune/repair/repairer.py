@@ -3,21 +3,24 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.channels import trace_channels
-from keras_shapley_prune.folding import find_normalization, normalizes_channels
-from keras_shapley_prune.frontier import Frontier
-from keras_shapley_prune.layer_specs import find_linear_form
-from keras_shapley_prune.linear_forms import has_bias
-from keras_shapley_prune.masks import masks_at
-from keras_shapley_prune.repair.copies import AugmentedCopies
-from keras_shapley_prune.repair.fits import (
-    estimate_statistics,
-    fit_bias,
-    fit_matrix,
+from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.layer_types.bias_folding import (
+    find_normalization,
+    normalizes_channels,
 )
-from keras_shapley_prune.repair.scales import depthwise_pairs, fit_scales, is_depthwise
-from keras_shapley_prune.surgery import remove_channels
-from keras_shapley_prune.unit_ids import kept
+from keras_shapley_prune.layer_types.linear_forms import has_bias
+from keras_shapley_prune.layer_types.masked_calls import masks_at
+from keras_shapley_prune.layer_types.registry import find_linear_form
+from keras_shapley_prune.layer_types.unit_ids import kept
+from keras_shapley_prune.repair.augmented_copies import AugmentedCopies
+from keras_shapley_prune.repair.depthwise import (
+    depthwise_pairs,
+    fit_scales,
+    is_depthwise,
+)
+from keras_shapley_prune.repair.fits import estimate_statistics, fit_bias, fit_matrix
+from keras_shapley_prune.trace.forward_pass import ForwardPass
+from keras_shapley_prune.trace.tracer import trace_channels
 
 
 class Repairer:
@@ -67,8 +70,8 @@ class Repairer:
         for call in self.graphs[1].calls:
             self._calls_of.setdefault(call.operation, []).append(call)
         self._dirty = self._find_dirty()
-        self._original = Frontier(self.graphs[0], batches)
-        self._pruned = Frontier(self.graphs[1], batches, self.find_masks)
+        self._original = ForwardPass(self.graphs[0], batches)
+        self._pruned = ForwardPass(self.graphs[1], batches, self.find_masks)
         self._copies = AugmentedCopies(self.graphs, batches, self.find_masks)
 
     @property
@@ -82,11 +85,11 @@ class Repairer:
         return self._pruned.num_batches
 
     def values(self, batch):
-        """Returns the values of the copy, see `Frontier.values`."""
+        """Returns the values of the copy, see `ForwardPass.values`."""
         return self._pruned.values(batch)
 
     def look_ahead(self, batch, position):
-        """Returns the values of the copy further on, see `Frontier.look_ahead`."""
+        """Returns the values of the copy further on, see `ForwardPass.look_ahead`."""
         return self._pruned.look_ahead(batch, position)
 
     def remove(self, units):

@@ -1,0 +1,1 @@
+"""Cut: masks, surgery, and the check that both compute the same."""

@@ -1,0 +1,129 @@
+"""Copies of single layers and raw operations, with as many channels as stay."""
+
+import warnings
+
+import keras
+import numpy as np
+
+from keras_shapley_prune.layer_types.registry import find_letters, find_spec
+
+
+def check_copies(graph):
+    """Raises an error if a layer of a model cannot be re-created from its config.
+
+    Args:
+        graph: The recorded `Graph` of the model.
+
+    Raises:
+        ValueError: If a layer cannot; the message names it.
+    """
+    for operation in dict.fromkeys(call.operation for call in graph.calls):
+        copy_operation(operation, {})
+
+
+def copy_operation(operation, kept_at):
+    """Re-creates a layer or raw operation, with as many channels as stay.
+
+    Args:
+        operation: The layer or raw operation.
+        kept_at: Dict: letter of a weight axis -> boolean array, which positions stay.
+            Empty if all do.
+    """
+    if not isinstance(operation, keras.Layer):
+        try:
+            config = operation.get_config()
+            _resize(operation, config, kept_at)
+            return type(operation).from_config(config)
+        except (NotImplementedError, TypeError):
+            return operation  # it has no weights and no size: it can serve both
+    try:
+        return _copy_layer(operation, kept_at)
+    except Exception as error:
+        raise ValueError(
+            "Expected a model whose layers can be re-created from their configs. "
+            f"Received: layer {operation.name!r} (of type {type(operation)}), which "
+            f"cannot: {error}"
+        ) from error
+
+
+def _copy_layer(operation, kept_at):
+    config = _config_of(operation)
+    _resize(operation, config, kept_at)
+    if isinstance(operation, keras.layers.Lambda):
+        # Its from_config refuses functions, and unpacks these two by itself.
+        config["arguments"] = operation.arguments
+        config["output_shape"] = operation._output_shape
+        return type(operation)(**config)
+    return type(operation).from_config(config)
+
+
+def _resize(operation, config, kept_at):
+    """Changes the sizes in a config to those that stay."""
+    if not kept_at:
+        return
+    size = find_spec(operation).size
+    if callable(size):
+        size(config, kept_at)
+    elif size:
+        config[size] = int(np.count_nonzero(kept_at["o"]))
+
+
+def _config_of(layer):
+    """Returns the config of a layer, functions in it as themselves.
+
+    So a layer with a lambda, or with a function that is not registered with Keras,
+    can be re-created too.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The object being serialized")
+        config = layer.get_config()
+    for name in config:
+        value = getattr(layer, name, None)
+        if callable(value) and not isinstance(value, keras.Layer):
+            config[name] = value
+    return config
+
+
+def copy_weights(operation, copied, kept_at):
+    """Copies weights, leaving out the slices of removed channels.
+
+    Args:
+        operation: The layer.
+        copied: Its copy by `copy_operation`.
+        kept_at: As it was given there.
+    """
+    if not kept_at or all(mask.all() for mask in kept_at.values()):
+        copied.set_weights(operation.get_weights())
+        _finalize(copied)
+        return
+    for weight, target in zip(operation.weights, copied.weights, strict=True):
+        value = keras.ops.convert_to_numpy(weight)
+        target.assign(cut_weight(operation, weight, value, kept_at))
+    _finalize(copied)
+
+
+def cut_weight(operation, weight, value, kept_at):
+    """Leaves out the slices of removed channels.
+
+    Args:
+        operation: The layer.
+        weight: The one of its weights whose axes count.
+        value: Array of the shape of `weight`.
+        kept_at: As it was given to `copy_operation`.
+
+    Returns:
+        An array, `value` itself if nothing leaves.
+    """
+    if not kept_at or all(mask.all() for mask in kept_at.values()):
+        return value
+    letters = find_letters(operation, weight)
+    for axis, letter in enumerate(letters, start=value.ndim - len(letters)):
+        if letter != "." and axis >= 0:
+            value = np.compress(kept_at[letter], value, axis=axis)
+    return value
+
+
+def _finalize(layer):
+    """Lets a preprocessing layer compute with the weights it has now."""
+    if isinstance(layer, keras.layers.Normalization) and layer.weights:
+        layer.finalize_state()

@@ -1,0 +1,253 @@
+"""Masks: the network as it would be without some units, at its full size."""
+
+import functools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_shapley_prune.cut.namesakes import part_namesakes
+from keras_shapley_prune.layer_types.masked_calls import Mask
+from keras_shapley_prune.layer_types.registry import find_spec
+from keras_shapley_prune.layer_types.unit_ids import INSIDE, kept
+from keras_shapley_prune.trace.graph import new_inputs
+from keras_shapley_prune.trace.tracer import trace_channels
+
+
+@keras.saving.register_keras_serializable(package="keras_shapley_prune")
+class ChannelMask(keras.layers.Layer):
+    """Multiplies each channel by a mask: 1 keeps it, 0 removes it.
+
+    The layer stands right before a layer that reads the channels, so after their
+    normalization and activation: there, zero is what is read of a filter that is not
+    in the network. The mask is the layer's own (a non-trainable weight of ones), or
+    is given in the call, where each example of the batch can have one of its own.
+
+    Args:
+        **kwargs: Base layer arguments, such as `name` and `dtype`.
+
+    Input shape:
+        `(batch, ..., channels)`, and for `channel_mask` either `(channels,)` or
+        `(batch, channels)`.
+
+    Output shape:
+        That of the input.
+
+    Example:
+
+    ```python
+    x = np.ones((2, 8, 8, 3), "float32")
+    one_each = np.array([[1, 0, 1], [0, 1, 1]], "float32")
+    y = keras_shapley_prune.ChannelMask()(x, channel_mask=one_each)
+    print(y.shape)  # (2, 8, 8, 3)
+    ```
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True  # of positions, such as an Embedding's
+
+    def build(self, input_shape):
+        self.mask = self.add_weight(
+            shape=(input_shape[-1],), initializer="ones", trainable=False, name="mask"
+        )
+
+    def call(self, inputs, channel_mask=None):
+        mask = self.mask if channel_mask is None else channel_mask
+        return inputs * Mask(mask).along(inputs)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="keras_shapley_prune")
+class MaskedCall(keras.layers.Layer):
+    """Runs an operation that depends on which channels there are, without some.
+
+    Where an operation reads all channels at once, as a `LayerNormalization` does for
+    its statistics, or has units within, as an attention has heads, it is not enough
+    to multiply what it reads. The masks are the layer's own (weights of ones that are
+    not trained), one for each input position where units are read.
+
+    Args:
+        operation: A built layer, or a raw operation, with a masked form. The layer's
+            weights are shared.
+        sizes: Dict: input position, or `INSIDE` -> the number of channels.
+        options: Dict, arguments of the operation's call that are no tensors.
+        **kwargs: Base layer arguments, such as `name` and `dtype`.
+    """
+
+    def __init__(self, operation, sizes, options=None, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True
+        self.operation, self.options = operation, options or {}
+        self.masks = {}
+        for position, size in dict(sizes).items():
+            name = "inside" if position == INSIDE else str(position)
+            self.masks[str(position)] = self.add_weight(
+                shape=(size,), initializer="ones", trainable=False, name=f"mask_{name}"
+            )
+        self.built = True
+
+    def call(self, *args, **kwargs):
+        masks = {int(place): Mask(mask) for place, mask in self.masks.items()}
+        masked = find_spec(self.operation).masked
+        return masked(self.operation, masks, *args, **kwargs, **self.options)
+
+    def compute_output_spec(self, *args, **kwargs):
+        return self.operation.compute_output_spec(*args, **kwargs, **self.options)
+
+    def get_config(self):
+        config = super().get_config()
+        config["operation"] = keras.saving.serialize_keras_object(self.operation)
+        config["sizes"] = [[int(p), m.shape[0]] for p, m in self.masks.items()]
+        config["options"] = self.options
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        operation = keras.saving.deserialize_keras_object(config.pop("operation"))
+        return cls(operation, **config)
+
+
+def mask_channels(model, keep, channel_map=None):
+    """Returns `model` with a `ChannelMask` before every layer that reads units.
+
+    A layer whose computation depends on which channels there are, or that has units
+    within, stands in a `MaskedCall`. The outputs are those of the network that
+    `remove_channels(model, keep)` returns. It shares its layers, and so its weights,
+    with `model`. Nested models are taken apart.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`.
+        keep: Boolean array, shape `(num_units,)`, the units that stay.
+        channel_map: The `ChannelMap` of `model`, if it has been traced already.
+
+    Returns:
+        A functional `keras.Model`. The masks are the layers named
+        `<layer that reads the units>_mask` and `<layer>_masked`.
+
+    Raises:
+        ValueError: If `keep` removes locked units, or all units of a group.
+
+    Example:
+
+    ```python
+    plan = keras_shapley_prune.plan_pruning(model, ranking, ratio=0.5)
+    masked = keras_shapley_prune.mask_channels(model, plan.keep)
+    smaller = keras_shapley_prune.remove_channels(model, plan.keep)
+    np.testing.assert_allclose(masked(images), smaller(images), atol=1e-4)
+    ```
+    """
+    channel_map = channel_map or trace_channels(model)
+    keep = channel_map.check_keep(keep)
+    graph, taken = channel_map.graph, set()
+
+    def free(name):
+        found, suffix = name, 2
+        while found in taken:
+            found, suffix = f"{name}_{suffix}", suffix + 1
+        taken.add(found)
+        return found
+
+    def insert_mask(call, tensor, mask):
+        name = free(f"{call.operation.name}_mask")
+        layer = ChannelMask(name=name, dtype=tensor.dtype)
+        masked = layer(tensor)
+        layer.mask.assign(mask)
+        return masked
+
+    def run(call, read):
+        operation, masks = call.operation, {}
+        for position, ids in channel_map.sites_at(call).items():
+            masks[position] = kept(keep, ids).astype("float32")
+            if position != INSIDE:
+                read[position] = insert_mask(call, read[position], masks[position])
+        args, kwargs = call.fill_in(read)
+        if masks and find_spec(operation).masked is not None:
+            sizes = {position: len(mask) for position, mask in masks.items()}
+            name = free(f"{operation.name}_masked")
+            options = {k: v for k, v in kwargs.items() if not _holds_tensors(v)}
+            kwargs = {k: v for k, v in kwargs.items() if k not in options}
+            operation = MaskedCall(operation, sizes, options, name=name)
+            for position, mask in masks.items():
+                operation.masks[str(position)].assign(mask)
+        return keras.tree.flatten(operation(*args, **kwargs))
+
+    inputs = new_inputs(graph.input_structure)
+    values = dict(zip(graph.inputs, keras.tree.flatten(inputs), strict=True))
+    for call in part_namesakes(graph.calls):
+        values.update(zip(call.outputs, run(call, call.read(values)), strict=True))
+    outputs = [values[tensor] for tensor in graph.outputs]
+    outputs = keras.tree.pack_sequence_as(graph.output_structure, outputs)
+    return keras.Model(inputs, outputs, name=f"masked_{model.name}")
+
+
+def _holds_tensors(value):
+    leaves = keras.tree.flatten(value)
+    return any(isinstance(leaf, keras.KerasTensor) for leaf in leaves)
+
+
+class GroupMasker:
+    """Applies the masks of one group, given as one row a coalition of its units.
+
+    Args:
+        channel_map: A `ChannelMap`.
+        group: One of its `ChannelGroup`s.
+        keep: Boolean array, shape `(channel_map.num_units,)`: units of other groups
+            that have been removed already are masked too. `None` if there are none.
+    """
+
+    def __init__(self, channel_map, group, keep=None):
+        self.num_units = group.num_units
+        position_of = np.full(channel_map.num_units + 1, self.num_units)
+        if keep is not None:
+            position_of[:-1][~keep] = self.num_units + 1
+        position_of[group.units] = np.arange(self.num_units)
+        columns = {site: position_of[ids] for site, ids in channel_map.sites.items()}
+        self._columns = {
+            site: found
+            for site, found in columns.items()
+            if (found != self.num_units).any()
+        }
+
+    @property
+    def sites(self):
+        """Tuple of `(call index, input position)` where the group is read."""
+        return tuple(
+            site for site, c in self._columns.items() if (c < self.num_units).any()
+        )
+
+    def columns(self, site):
+        """Returns which unit of the group each channel at a site is.
+
+        Integer array; `num_units` for a channel of another group, `num_units + 1`
+        for one that has been removed.
+        """
+        return self._columns[site]
+
+    def masks(self, coalitions, watch=None):
+        """Returns the `find_masks` of `run_calls` under which the group is masked.
+
+        Args:
+            coalitions: Float tensor, shape `(batch, num_units)`, 1 for a unit that
+                is in the coalition.
+            watch: Optional callable `fn(columns, value)`, called with what is read at
+                each site, and which unit of the group each channel is (see
+                `columns`).
+        """
+        # Two columns more: for channels of other groups, and for removed ones.
+        one_more = [[0, 0], [0, 1]]
+        padded = tf.pad(coalitions, one_more, constant_values=1.0)
+        padded = tf.pad(padded, one_more)
+
+        def find_masks(call):
+            masks = {}
+            for position in (INSIDE, *range(len(call.inputs))):
+                columns = self._columns.get((call.index, position))
+                if columns is not None:
+                    seen = watch and functools.partial(watch, columns)
+                    masks[position] = Mask(tf.gather(padded, columns, axis=1), seen)
+            return masks
+
+        return find_masks

@@ -1,0 +1,120 @@
+"""Takes the state of an optimizer over to a pruned model."""
+
+import keras
+
+from keras_shapley_prune.cut.layer_copies import cut_weight
+from keras_shapley_prune.layer_types.unit_ids import kept
+from keras_shapley_prune.trace.recording import record_graph
+
+
+def check_optimizer(model, graph):
+    """Raises an error unless the optimizer's state can be taken over.
+
+    Args:
+        model: A `keras.Model`.
+        graph: Its recorded `Graph`.
+
+    Raises:
+        ValueError: If `model` is not compiled with an optimizer, that has a state that
+            is not of the weights' shapes, or one of weights that are not the model's.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None:
+        raise ValueError(
+            "Argument `keep_optimizer` should be False unless the model is compiled. "
+            f"Received: keep_optimizer=True and model {model.name!r}, which is not"
+        )
+    known = {id(weight) for layer in _layers(graph) for weight in layer.weights}
+    for part in _parts(optimizer):
+        unknown = [v.path for v in _variables(part) if id(v) not in known]
+        if unknown:
+            raise ValueError(
+                "Expected an optimizer of the model's own weights. Received: "
+                f"{type(part).__name__}, which trains {unknown} too"
+            )
+        _find_slots(part)
+
+
+def carry_optimizer(model, pruned, keep, channel_map):
+    """Gives a pruned model's optimizer the state of the original's.
+
+    Slots, such as momentum, are cut like the weights that they belong to. Counters,
+    learning rates and the loss scale are taken over.
+
+    Args:
+        model: The `keras.Model` that has been checked by `check_optimizer`.
+        pruned: The smaller model, compiled like it. Its optimizer is changed.
+        keep: Boolean array, shape `(num_units,)`, the units that stayed.
+        channel_map: The `ChannelMap` of `model`.
+    """
+    if not model.optimizer.built:  # it has never made a step
+        return
+    twins = _pair_weights(channel_map, record_graph(pruned))
+    variables = [twins[id(v)][-1] for v in _variables(model.optimizer)]
+    pruned.optimizer.build(variables)
+    parts = zip(_parts(model.optimizer), _parts(pruned.optimizer), strict=True)
+    for before, after in parts:
+        owners = _find_slots(before)
+        for slot, target in zip(_own(before), _own(after), strict=True):
+            value = keras.ops.convert_to_numpy(slot)
+            if id(slot) in owners:
+                layer, weight, _ = twins[id(owners[id(slot)])]
+                letters = channel_map.layer_ids.get(layer, {})
+                kept_at = {key: kept(keep, ids) for key, ids in letters.items()}
+                value = cut_weight(layer, weight, value, kept_at)
+            target.assign(value)
+
+
+def _layers(graph):
+    operations = dict.fromkeys(call.operation for call in graph.calls)
+    return [one for one in operations if isinstance(one, keras.Layer)]
+
+
+def _pair_weights(channel_map, pruned_graph):
+    """Returns a dict: id of a weight -> its layer, itself, the smaller model's."""
+    twins = {}
+    layers = zip(_layers(channel_map.graph), _layers(pruned_graph), strict=True)
+    for layer, copied in layers:
+        for weight, target in zip(layer.weights, copied.weights, strict=True):
+            twins[id(weight)] = layer, weight, target
+    return twins
+
+
+def _parts(optimizer):
+    """Returns an optimizer and the one that it wraps, such as for half precision."""
+    inner = getattr(optimizer, "inner_optimizer", None)
+    return [optimizer] if inner is None else [optimizer, *_parts(inner)]
+
+
+def _variables(optimizer):
+    """Returns the model's variables it trains, in the order of its slots."""
+    return optimizer._trainable_variables
+
+
+def _own(optimizer):
+    """Returns the variables of an optimizer without those of the one it wraps."""
+    return optimizer._variables
+
+
+def _find_slots(optimizer):
+    """Returns a dict: id of a slot -> the variable that it belongs to.
+
+    Keras's optimizers hold slots in lists, one entry a variable, by any name.
+    """
+    trained, own = _variables(optimizer), {id(v) for v in _own(optimizer)}
+    owners = {}
+    for name, value in vars(optimizer).items():
+        aligned = isinstance(value, (list, tuple)) and len(value) == len(trained)
+        if aligned and name not in ("_variables", "_trainable_variables"):
+            pairs = zip(value, trained, strict=True)
+            owners.update({id(slot): v for slot, v in pairs if id(slot) in own})
+    for slot in _own(optimizer):
+        owner = owners.get(id(slot))
+        if slot.shape != () and (owner is None or slot.shape != owner.shape):
+            raise ValueError(
+                "Argument `keep_optimizer` should be False for an optimizer with a "
+                "state that is not of the weights' shapes, as it cannot be cut like "
+                f"them. Received: {type(optimizer).__name__} with {slot.path!r} of "
+                f"shape {tuple(slot.shape)}"
+            )
+    return owners

@@ -1,0 +1,131 @@
+"""Surgery: rebuilds a model without the units that leave."""
+
+import keras
+import numpy as np
+
+from keras_shapley_prune.cut.layer_copies import copy_operation, copy_weights
+from keras_shapley_prune.layer_types.registry import find_spec
+from keras_shapley_prune.layer_types.unit_ids import FIXED, kept
+from keras_shapley_prune.trace.graph import functional_view, new_inputs, runs_its_graph
+from keras_shapley_prune.trace.tracer import trace_channels
+
+
+def remove_channels(model, keep, channel_map=None):
+    """Returns a smaller copy of `model` without the units that `keep` leaves out.
+
+    Layers are re-created from their configs, with the same names, dtype policies and
+    trainable flags; only the number of filters (units, target shape) changes. Nested
+    models stay nested, with inputs of another size where channels that enter them
+    leave. Weights are copied, without the slices of what is removed.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`. It is not changed.
+        keep: Boolean array, shape `(num_units,)`, the units that stay.
+        channel_map: The `ChannelMap` of `model`, if it has been traced already.
+
+    Returns:
+        A `keras.Sequential` if `model` is one, else a functional `keras.Model`, not
+        compiled. It computes what `mask_channels(model, keep)` computes.
+
+    Raises:
+        ValueError: If `keep` removes locked units, or all units of a group.
+
+    Example:
+
+    ```python
+    channel_map = keras_shapley_prune.trace_channels(model)
+    keep = np.ones(channel_map.num_units, bool)
+    keep[channel_map.groups[0].units[:8]] = False
+    smaller = keras_shapley_prune.remove_channels(model, keep, channel_map)
+    ```
+    """
+    channel_map = channel_map or trace_channels(model)
+    keep = channel_map.check_keep(keep)
+    copier = _Copier(channel_map, keep)
+    pruned = copier.copy_model(model)
+    copier.copy_trainable_flags()
+    copier.copy_weights()
+    return pruned
+
+
+class _Copier:
+    """Re-creates a model, and those nested in it, with the channels that stay.
+
+    Args:
+        channel_map: The `ChannelMap` of the model.
+        keep: Boolean array, shape `(num_units,)`, the units that stay.
+    """
+
+    def __init__(self, channel_map, keep):
+        self._map, self._keep = channel_map, keep
+        self._models, self._operations = {}, {}  # original -> copy
+        self._originals = {}  # copy of an operation -> original
+        self._entries = {}  # nested model -> ids of what enters it
+        for call in channel_map.graph.nested:
+            ids = [channel_map.ids[tensor] for tensor in call.inputs]
+            self._entries.setdefault(call.model, ids)
+
+    def copy_model(self, model):
+        """Returns a Sequential or functional model of copies of its operations."""
+        self._models[model] = None  # stands before those that are nested in it
+        widths = self._input_widths(model)
+        if isinstance(model, keras.Sequential):
+            inputs = new_inputs(model.inputs[0], widths)
+            layers = [self._copy(layer) for layer in model.layers]
+            copied = keras.Sequential([inputs, *layers], name=model.name)
+        else:
+            view = functional_view(model)
+            inputs = new_inputs(view.input, widths)
+            copied = keras.models.clone_model(
+                view,
+                input_tensors=inputs,
+                clone_function=self._copy,
+                call_function=self._call,
+            )
+        self._models[model] = copied
+        return copied
+
+    def copy_trainable_flags(self):
+        """Sets the flags of models, which sets their layers', and then those."""
+        for original, copied in (*self._models.items(), *self._operations.items()):
+            flag = getattr(original, "trainable", None)
+            if flag is not None and copied.trainable != flag:
+                copied.trainable = flag
+
+    def copy_weights(self):
+        """Copies weights, leaving out the slices of removed channels."""
+        for original, copied in self._operations.items():
+            if isinstance(original, keras.Layer):
+                copy_weights(original, copied, self._kept_at(original))
+
+    def _copy(self, operation):
+        """Returns the one copy of an operation or nested model."""
+        if runs_its_graph(operation):
+            known = operation in self._models
+            return self._models[operation] if known else self.copy_model(operation)
+        if operation not in self._operations:
+            copied = copy_operation(operation, self._kept_at(operation))
+            self._operations[operation] = copied
+            self._originals[copied] = operation
+        return self._operations[operation]
+
+    def _call(self, copied, *args, **kwargs):
+        """Calls a copy, with arguments of another size where these matter."""
+        original = self._originals.get(copied)
+        kept_at = self._kept_at(original)
+        if kept_at and find_spec(original).arguments is not None:
+            args, kwargs = find_spec(original).arguments(args, kwargs, kept_at)
+        return copied(*args, **kwargs)
+
+    def _kept_at(self, operation):
+        letters = self._map.layer_ids.get(operation, {})
+        return {letter: kept(self._keep, ids) for letter, ids in letters.items()}
+
+    def _input_widths(self, model):
+        """Returns how many channels each input of a model has left, `None` for all."""
+        if model not in self._entries:
+            return None
+        return [
+            np.count_nonzero(kept(self._keep, ids)) if (ids != FIXED).any() else None
+            for ids in self._entries[model]
+        ]

@@ -1,0 +1,1 @@
+"""Deploy: LiteRT files and copies in tf_keras."""

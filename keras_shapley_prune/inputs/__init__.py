@@ -1,0 +1,1 @@
+"""Inputs: what users hand in, checked and brought into one form."""

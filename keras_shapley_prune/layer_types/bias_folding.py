@@ -1,0 +1,50 @@
+"""Where a constant that is added to a layer's output can go."""
+
+import keras
+
+from keras_shapley_prune.layer_types.linear_forms import has_bias
+
+
+def find_normalization(graph, call):
+    """Returns the BatchNormalization that alone reads what a linear call returns.
+
+    Args:
+        graph: The recorded `Graph`.
+        call: One of its calls.
+
+    Returns:
+        The next `Call`, of a BatchNormalization that is called once, or `None`.
+    """
+    readers = graph.consumers().get(call.outputs[0], [])
+    exposed = call.outputs[0] in graph.outputs
+    if len(readers) != 1 or exposed or not ends_linear(call.operation):
+        return None
+    (reader,) = readers
+    alone = len(graph.calls_of(reader.operation)) == 1
+    return reader if normalizes_channels(reader) and alone else None
+
+
+def normalizes_channels(call):
+    """Returns whether a call is one of a BatchNormalization over the channels."""
+    operation = call.operation
+    if type(operation) is not keras.layers.BatchNormalization:
+        return False
+    return operation.axis in (-1, len(call.inputs[0].shape) - 1)
+
+
+def ends_linear(operation):
+    """Returns whether a layer has no activation."""
+    activation = getattr(operation, "activation", None)
+    return activation is None or activation is keras.activations.linear
+
+
+def can_take_bias(graph, call):
+    """Returns whether a constant can be folded into what follows a call.
+
+    Args:
+        graph: The recorded `Graph`.
+        call: A call of a linear layer.
+    """
+    alone = len(graph.calls_of(call.operation)) == 1
+    own = has_bias(call.operation)
+    return alone and (own or find_normalization(graph, call) is not None)

@@ -1,0 +1,174 @@
+"""Convolutions as one matrix product."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_shapley_prune.layer_types.linear_forms import LinearForm, to_rows
+from keras_shapley_prune.layer_types.patches import (
+    find_same_padding,
+    pad_or_crop,
+    spread,
+    take_patches,
+)
+
+
+class ConvolutionForm(LinearForm):
+    """A convolution: one row for each output position, its patch of the input.
+
+    The columns run over the taps of the kernel, and over the channels within a tap.
+    With groups, the matrix has a block for each.
+    """
+
+    def _find_channels(self):
+        *taps, channels, _ = self._kernel.shape
+        return np.tile(np.arange(channels * self.operation.groups), math.prod(taps))
+
+    @property
+    def blocks(self):
+        groups, (*_, channels, filters) = self.operation.groups, self._kernel.shape
+        group_of = np.arange(filters) // (filters // groups)
+        return [
+            (
+                np.flatnonzero(self.channel_of // channels == group),
+                np.flatnonzero(group_of == group),
+            )
+            for group in range(groups)
+        ]
+
+    def rows(self, inputs):
+        operation = self.operation
+        sizes, strides = operation.kernel_size, operation.strides
+        inputs = tf.pad(tf.cast(inputs, tf.float32), self._margins(inputs))
+        patches = take_patches(inputs, sizes, strides, operation.dilation_rate)
+        return to_rows(patches)
+
+    def _margins(self, inputs):
+        """Returns what the padding adds before and after each axis."""
+        operation = self.operation
+        lengths, rates = inputs.shape[1:-1], operation.dilation_rate
+        if operation.padding == "valid":
+            margins = [(0, 0)] * len(lengths)
+        elif operation.padding == "causal":
+            margins = [((operation.kernel_size[0] - 1) * rates[0], 0)]
+        else:
+            windows = zip(
+                lengths, operation.kernel_size, operation.strides, rates, strict=True
+            )
+            margins = [find_same_padding(*window) for window in windows]
+        return [(0, 0), *margins, (0, 0)]
+
+    def apply_kernel(self, inputs):
+        operation, padding = self.operation, self.operation.padding
+        if padding == "causal":
+            inputs, padding = tf.pad(inputs, self._margins(inputs)), "valid"
+        return keras.ops.conv(
+            inputs,
+            self._float_kernel(),
+            strides=operation.strides,
+            padding=padding,
+            dilation_rate=operation.dilation_rate,
+            data_format=operation.data_format,
+        )
+
+    def _to_matrix(self, kernel):
+        blocks = self.blocks
+        if len(blocks) == 1:
+            return super()._to_matrix(kernel)
+        flat = super()._to_matrix(kernel)
+        matrix = np.zeros((len(self.channel_of), flat.shape[1]), flat.dtype)
+        for columns, outputs in blocks:
+            matrix[np.ix_(columns, outputs)] = flat[:, outputs]
+        return matrix
+
+    def _from_matrix(self, matrix):
+        flat = np.concatenate([matrix[np.ix_(*block)] for block in self.blocks], axis=1)
+        return super()._from_matrix(flat)
+
+
+class SeparableForm(LinearForm):
+    """A separable convolution: the pointwise kernel, on the depthwise outputs."""
+
+    def _find_channels(self):
+        *_, channels, multiplier = self.operation.depthwise_kernel.shape
+        return np.repeat(np.arange(channels), multiplier)
+
+    @property
+    def _kernel(self):
+        return self.operation.pointwise_kernel
+
+    def rows(self, inputs):
+        outputs = self._depthwise(tf.cast(inputs, tf.float32))
+        return to_rows(outputs)
+
+    def _depthwise(self, inputs):
+        operation = self.operation
+        return keras.ops.depthwise_conv(
+            inputs,
+            tf.cast(operation.depthwise_kernel, tf.float32),
+            strides=operation.strides,
+            padding=operation.padding,
+            dilation_rate=operation.dilation_rate,
+            data_format=operation.data_format,
+        )
+
+    def apply_kernel(self, inputs):
+        return keras.ops.conv(
+            self._depthwise(inputs), self._float_kernel(), padding="valid"
+        )
+
+
+class TransposedForm(LinearForm):
+    """A transposed convolution: a convolution of the input with zeros in between."""
+
+    def _find_channels(self):
+        *taps, _, channels = self._kernel.shape
+        return np.tile(np.arange(channels), math.prod(taps))
+
+    def rows(self, inputs):
+        operation = self.operation
+        sizes, rates = operation.kernel_size, operation.dilation_rate
+        inputs = tf.cast(inputs, tf.float32)
+        shape = tuple(inputs.shape)
+        outputs = operation.compute_output_shape(shape)[1:-1]
+        margins = []
+        for axis, stride in enumerate(operation.strides, start=1):
+            inputs = spread(inputs, axis, stride)
+            reach = (sizes[axis - 1] - 1) * rates[axis - 1] + 1
+            before = reach - 1 - self._crop(axis - 1, shape[axis], outputs[axis - 1])
+            after = outputs[axis - 1] + reach - 1 - before - inputs.shape[axis]
+            margins.append((before, after))
+        inputs = pad_or_crop(inputs, margins)
+        patches = take_patches(inputs, sizes, (1,) * len(sizes), rates)
+        return to_rows(patches)
+
+    def _crop(self, axis, length, output):
+        """How many entries at the start the padding cuts off the full result."""
+        operation = self.operation
+        if operation.padding == "valid":
+            return 0
+        reach = (operation.kernel_size[axis] - 1) * operation.dilation_rate[axis] + 1
+        return max((length - 1) * operation.strides[axis] + reach - output, 0) // 2
+
+    def apply_kernel(self, inputs):
+        operation = self.operation
+        return keras.ops.conv_transpose(
+            inputs,
+            self._float_kernel(),
+            strides=operation.strides,
+            padding=operation.padding,
+            output_padding=operation.output_padding,
+            data_format=operation.data_format,
+            dilation_rate=operation.dilation_rate,
+        )
+
+    def _to_matrix(self, kernel):
+        taps = tuple(range(kernel.ndim - 2))
+        return super()._to_matrix(np.flip(kernel, taps).swapaxes(-1, -2))
+
+    def _from_matrix(self, matrix):
+        *taps, outputs, channels = self._kernel.shape
+        kernel = matrix.reshape(*taps, channels, outputs).swapaxes(-1, -2)
+        return np.flip(kernel, tuple(range(len(taps))))

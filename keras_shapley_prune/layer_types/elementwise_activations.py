@@ -1,0 +1,32 @@
+"""Activation functions: which of them leave every channel by itself."""
+
+import keras
+
+from keras_shapley_prune.layer_types.flows import keep
+from keras_shapley_prune.layer_types.registry import find_spec
+
+ELEMENTWISE_NAMES = """celu elu exponential gelu hard_shrink hard_sigmoid hard_silu
+    hard_tanh leaky_relu linear log_sigmoid mish relu relu6 selu sigmoid silu
+    soft_shrink softplus softsign sparse_plus sparse_sigmoid squareplus tanh
+    tanh_shrink threshold""".split()
+ELEMENTWISE = {
+    getattr(keras.activations, name)
+    for name in ELEMENTWISE_NAMES
+    if hasattr(keras.activations, name)
+}
+
+
+def find_mixing_activation(operation):
+    """Returns the name of an activation that may mix channels, or `None`.
+
+    Activation functions outside the known elementwise ones, such as softmax or a
+    function of the user's, may make each channel depend on the others.
+    """
+    activation = getattr(operation, "activation", None)
+    if activation is None or activation in ELEMENTWISE:
+        return None
+    if isinstance(activation, keras.Layer):
+        spec = find_spec(activation)
+        if spec is not None and spec.flow is keep and not spec.weights:
+            return find_mixing_activation(activation)
+    return getattr(activation, "__name__", str(activation))

@@ -1,0 +1,50 @@
+"""Convolutions in groups: groups leave whole, or each loses as many channels."""
+
+import numpy as np
+
+from keras_shapley_prune.layer_types.unit_ids import FIXED
+
+
+def mix_groups(call, channels):
+    """New units for each group; of every group as many have to stay.
+
+    Where groups are many and small, whole ones leave: a group's inputs and outputs are
+    one unit. Else the units at the same place of every group are one.
+    """
+    groups = call.operation.groups
+    if groups == 1:
+        channels.consume(call, 0)
+        return channels.produce(call)
+    ids = channels.ids(call.inputs[0])
+    known = channels.letters(call.operation)
+    if known is None:
+        whole = leaves_whole_groups(call, ids)
+    else:
+        whole = (known["c"] == FIXED).all()
+    reason = f"{channels.quote(call)} has groups={groups}, which tie it to channels"
+    inputs = ids.reshape(groups, -1)
+    if whole:
+        for column in inputs.T[1:]:
+            channels.tie(inputs[:, 0], column, reason)
+        return np.repeat(inputs[:, 0], call.outputs[0].shape[-1] // groups)
+    channels.consume(call, 0)
+    outputs = channels.produce(call)
+    for rows in (inputs, outputs.reshape(groups, -1)):
+        for row in rows[1:]:
+            channels.tie(rows[0], row, reason)
+    return outputs
+
+
+def leaves_whole_groups(call, ids):
+    """Returns whether a convolution loses whole groups.
+
+    It does where that leaves more units to choose among: more groups than there are
+    places in a group, of inputs and outputs together.
+
+    Args:
+        call: A recorded `Call` of a convolution.
+        ids: Integer array, the unit ids of its input.
+    """
+    groups = call.operation.groups
+    places = (len(ids) + call.outputs[0].shape[-1]) // groups
+    return groups > 1 and groups >= places and (ids != FIXED).all()

@@ -1,0 +1,100 @@
+"""Masks of a single call: what an operation computes without some of its channels."""
+
+import keras
+
+from keras_shapley_prune.layer_types.registry import find_spec
+from keras_shapley_prune.layer_types.unit_ids import kept
+
+
+class Mask:
+    """Which channels are there: 1 for one that is, 0 for one that is not.
+
+    Args:
+        values: Tensor, shape `(channels,)`, or `(batch, channels)` where each example
+            has a mask of its own.
+        watch: Optional callable `fn(tensor)`, called with whatever has been masked.
+    """
+
+    def __init__(self, values, watch=None):
+        self.values, self._watch = values, watch
+
+    def along(self, inputs):
+        """Returns the mask as a factor for the last axis of a tensor.
+
+        Args:
+            inputs: Tensor, shape `(batch, ..., channels)`.
+        """
+        mask = keras.ops.cast(self.values, inputs.dtype)
+        if len(mask.shape) == 2:
+            middle = (1,) * (len(inputs.shape) - 2)
+            mask = keras.ops.reshape(mask, (-1, *middle, mask.shape[-1]))
+        return mask
+
+    def __call__(self, inputs):
+        """Returns a tensor without the channels, zero in their place."""
+        masked = inputs * self.along(inputs)
+        steps = getattr(inputs, "_keras_mask", None)
+        if steps is not None:  # Keras's own masks, of time steps, travel like this
+            masked._keras_mask = steps
+        if self._watch is not None:
+            self._watch(masked)
+        return masked
+
+
+def no_masks(call):
+    """The `find_masks` of a network that is whole."""
+    return {}
+
+
+def masks_at(channel_map, keep, call):
+    """Returns the masks of one call in a network without some units.
+
+    Args:
+        channel_map: The `ChannelMap` of the network.
+        keep: Boolean array, shape `(num_units,)`, the units that are there.
+        call: A `Call`.
+
+    Returns:
+        Dict: input position, or `INSIDE` -> `Mask`, where not all channels are there.
+    """
+    found = channel_map.sites_at(call).items()
+    left = {position: kept(keep, ids) for position, ids in found}
+    return {
+        position: Mask(keras.ops.convert_to_tensor(mask, "float32"))
+        for position, mask in left.items()
+        if not mask.all()
+    }
+
+
+def mask_inputs(inputs, masks):
+    """Returns what a call reads, masked.
+
+    Args:
+        inputs: List of tensors.
+        masks: Dict: input position -> `Mask`.
+    """
+    return [masks[i](x) if i in masks else x for i, x in enumerate(inputs)]
+
+
+def run_masked(call, inputs, masks):
+    """Runs a recorded call as if some of its channels were not there.
+
+    This is the one place that decides what a mask does to an operation: what it reads
+    is multiplied, and an operation whose computation depends on which channels there
+    are has a masked form (see `LayerSpec`).
+
+    Args:
+        call: A `Call`.
+        inputs: List of tensors, what it reads, unmasked.
+        masks: Dict: input position, or `INSIDE` -> `Mask`.
+
+    Returns:
+        Flat list of what the operation returns.
+    """
+    args, kwargs = call.fill_in(mask_inputs(inputs, masks))
+    masked = find_spec(call.operation).masked if masks else None
+    if masked is None:
+        outputs = call.operation(*args, **kwargs)
+    else:
+        outputs = masked(call.operation, masks, *args, **kwargs)
+    return keras.tree.flatten(outputs)

@@ -1,0 +1,37 @@
+"""Raw operations of `keras.ops` that treat every channel by itself, by class name.
+
+What they make of zero does not matter: a removed unit is masked where it is read.
+"""
+
+from keras_shapley_prune.layer_types.flows import join, join_halves, keep
+from keras_shapley_prune.layer_types.registry import OPERATION_SPECS, LayerSpec
+from keras_shapley_prune.layer_types.stock.constants import forbid_arrays
+
+
+def _condition_only(call):
+    values = [*call.args, *call.kwargs.values()]
+    return "has a condition only" if len(values) < 3 or None in values else None
+
+
+for name in """Absolute Angle Arccos Arccosh Arcsin Arcsinh Arctan Arctanh BitwiseInvert
+        BitwiseNot Cast Cbrt Ceil Celu Conjugate ConvertToTensor Copy Cos Cosh Deg2rad
+        Elu Erf Erfc Erfinv Exp Exp2 Expm1 Fabs Floor Gelu HardShrink HardSigmoid
+        HardSilu HardTanh I0 Imag Isfinite Isinf Isnan Isneginf Isposinf Isreal
+        LeakyRelu Log Log10 Log1p Log2 LogSigmoid LogicalNot Negative OnesLike Rad2deg
+        Real Reciprocal Relu Relu6 Round Rsqrt SaturateCast Selu Sigmoid Sign Signbit
+        Silu Sin Sinc Sinh SoftShrink Softplus Softsign SparsePlus SparseSigmoid Sqrt
+        Square Squareplus StopGradient Tan Tanh TanhShrink Trunc ZerosLike""".split():
+    OPERATION_SPECS[name] = LayerSpec(keep)
+for name, constants in {
+    "Clip": ("x_min", "x_max"),
+    "NanToNum": ("nan", "posinf", "neginf"),
+    "Threshold": ("threshold", "default_value"),
+}.items():
+    OPERATION_SPECS[name] = LayerSpec(keep, unfit=forbid_arrays(*constants))
+for name in """Add Arctan2 Divide DivideNoNan Equal FloorDivide Fmax Fmin Fmod Greater
+        GreaterEqual Heaviside Hypot Isclose Less LessEqual Logaddexp Logaddexp2
+        LogicalAnd LogicalOr LogicalXor Maximum Minimum Mod Multiply Nextafter NotEqual
+        Power Subtract TrueDivide""".split():
+    OPERATION_SPECS[name] = LayerSpec(join)
+OPERATION_SPECS["Where"] = LayerSpec(join, unfit=_condition_only)
+OPERATION_SPECS["Glu"] = LayerSpec(join_halves)

@@ -1,0 +1,22 @@
+"""Layers that work on the positions of each channel by itself.
+
+Augmentation layers among them change nothing but positions, the same way in each
+channel. Those that mix or change colours are for images, and lock.
+"""
+
+from keras import layers
+
+from keras_shapley_prune.layer_types.flows import keep
+from keras_shapley_prune.layer_types.registry import SPECS, LayerSpec
+
+for name in """MaxPooling AveragePooling GlobalMaxPooling GlobalAveragePooling
+        AdaptiveMaxPooling AdaptiveAveragePooling ZeroPadding Cropping
+        UpSampling""".split():
+    for rank in (1, 2, 3):
+        layer_class = getattr(layers, f"{name}{rank}D", None)
+        if layer_class is not None:  # adaptive pooling is newer than Keras 3.12
+            SPECS[layer_class] = LayerSpec(keep)
+for name in """CenterCrop Resizing RandomCrop RandomFlip RandomPerspective
+        RandomRotation RandomTranslation RandomZoom""".split():
+    if hasattr(layers, name):
+        SPECS[getattr(layers, name)] = LayerSpec(keep)

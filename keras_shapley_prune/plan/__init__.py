@@ -1,0 +1,1 @@
+"""Plan: which units are removed, under a budget."""

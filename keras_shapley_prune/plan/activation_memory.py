@@ -1,0 +1,70 @@
+"""How much memory the activations of a network take, counted from its graph."""
+
+import math
+
+import tensorflow as tf
+
+from keras_shapley_prune.trace.tracer import trace_channels
+
+
+def count_activation_bytes(model):
+    """Counts the bytes of activations that one example's inference needs at its peak.
+
+    The calls of the graph run one after the other, in the order in which they were
+    recorded. While a call runs, alive are: what it reads, what it returns, and what
+    has been computed before and a later call (or the caller of the model) still
+    reads. The peak is the largest sum of their sizes. Every tensor counts by itself:
+    nothing is computed in place, a `Flatten` counts like a copy. Weights and what a
+    kernel needs inside are not counted, so it is a figure to compare networks by, not
+    what the process will allocate.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`.
+
+    Returns:
+        Integer, bytes for each example of a batch, or `None` if a size is not known.
+
+    Raises:
+        ValueError: If `model` is not built or has no graph of layers.
+
+    Example:
+
+    ```python
+    keras_shapley_prune.count_activation_bytes(model)
+    ```
+    """
+    return count_peak_bytes(trace_channels(model).graph)
+
+
+def count_peak_bytes(graph):
+    """Counts the peak of a recorded graph, see `count_activation_bytes`.
+
+    Args:
+        graph: A `Graph`.
+
+    Returns:
+        Integer, or `None`.
+    """
+    last_use = {tensor: len(graph.calls) for tensor in graph.outputs}
+    for position, call in enumerate(graph.calls):
+        for tensor in call.inputs:
+            last_use[tensor] = max(position, last_use.get(tensor, -1))
+    sizes = {tensor: _count_bytes(tensor) for tensor in graph.inputs}
+    for call in graph.calls:
+        sizes.update({tensor: _count_bytes(tensor) for tensor in call.outputs})
+    if None in sizes.values():
+        return None
+    alive = set(graph.inputs)
+    peak = sum(sizes[tensor] for tensor in alive)
+    for position, call in enumerate(graph.calls):
+        alive.update(call.outputs)
+        peak = max(peak, sum(sizes[tensor] for tensor in alive))
+        alive = {t for t in alive if last_use.get(t, -1) > position}
+    return peak
+
+
+def _count_bytes(tensor):
+    sizes = tensor.shape[1:]
+    if None in sizes:
+        return None
+    return math.prod(sizes) * tf.as_dtype(tensor.dtype).size

@@ -1,0 +1,157 @@
+"""How many units each group loses, so that a budget is met."""
+
+import itertools
+import warnings
+
+import numpy as np
+
+from keras_shapley_prune.plan.cost_model import CostModel
+
+TOLERANCE = 0.01  # of the quantity: how far from the budget is still met
+
+
+def allocate(channel_map, budget, orders=None, losses=None, strict=True):
+    """Finds out how many units of each group stay.
+
+    Units leave in small steps, each from the group that is next: the one that has
+    lost the smallest share (`scope="layer"`), or the one whose next units are worth
+    least for what they cost (`scope="global"`). No surgery is tried: what a step
+    saves is known from the `CostModel`.
+
+    Args:
+        channel_map: The `ChannelMap` of the model.
+        budget: A `PruningBudget`.
+        orders: Dict: group name -> its units' positions, least valuable first.
+            `None` for any order. A group that is not in it stays whole.
+        losses: Dict: group name -> float array, what the loss of each unit costs in
+            that order, comparable between groups. Only for `scope="global"`.
+        strict: Boolean. If not, as much leaves as can where the budget cannot be met.
+
+    Returns:
+        Dict: group name -> integer, how many units stay.
+
+    Raises:
+        ValueError: If the budget cannot be met because too little can be removed.
+    """
+    groups = budget.select_groups(channel_map)
+    if orders is not None:
+        groups = [group for group in groups if group.name in orders]
+    if (budget.of, budget.scope) == ("units", "layer"):
+        return {group.name: _nearest_size(budget, group) for group in groups}
+    walk = _Walk(channel_map, budget, groups, orders, losses)
+    walk.run()
+    if strict:
+        walk.check()
+    return dict(zip([group.name for group in groups], walk.kept(), strict=True))
+
+
+def _nearest_size(budget, group):
+    wanted = group.num_units - int(budget.ratio_of(group) * group.num_units + 0.5)
+    sizes = budget.sizes(group) if budget.round_to > 1 else np.array([wanted])
+    least = min(max(budget.min_units, 1), group.num_units)
+    return max(int(sizes[np.argmin(np.abs(sizes - wanted))]), least)
+
+
+class _Walk:
+    """Steps towards the budget, and where it has got to."""
+
+    def __init__(self, channel_map, budget, groups, orders, losses):
+        self._budget = budget
+        self._costs = CostModel(channel_map, budget.of)
+        self._lengths = self._costs.lengths(np.ones(channel_map.num_units, bool))
+        self._whole = self._costs.total(self._lengths)
+        self._target = (1 - budget.ratio) * self._whole
+        self._sizes = [budget.sizes(group) for group in groups]
+        self._steps = []  # of each group: how much of each axis every step takes
+        self._priorities = []
+        for group, sizes in zip(groups, self._sizes, strict=True):
+            order = np.arange(group.num_units) if orders is None else orders[group.name]
+            units = group.units[order]
+            ends = group.num_units - sizes
+            spans = list(itertools.pairwise(ends))
+            self._steps.append([self._costs.lengths_of(units[a:b]) for a, b in spans])
+            if budget.scope == "layer":
+                self._priorities.append(ends[1:] / group.num_units)
+            else:
+                loss = losses[group.name]
+                self._priorities.append([loss[a:b].sum() for a, b in spans])
+        self._taken = np.zeros(len(groups), int)
+
+    def kept(self):
+        """Returns how many units of each group stay, a list of integers."""
+        return [int(s[t]) for s, t in zip(self._sizes, self._taken, strict=True)]
+
+    def run(self):
+        """Removes units until the budget is met as nearly as steps allow."""
+        while self._costs.total(self._lengths) > self._target:
+            group = self._next_group()
+            if group is None:
+                break
+            self._move(group, 1)
+        self._refine()
+
+    def check(self):
+        """Raises a `ValueError` if the budget cannot be met, and warns if it is not."""
+        total = self._costs.total(self._lengths)
+        reached = 1 - total / self._whole
+        if abs(total - self._target) <= TOLERANCE * self._whole:
+            return
+        if total > self._target and self._next_group() is None:
+            raise ValueError(
+                f"Argument `ratio` should be at most {reached:.3f}: no more of the "
+                f"{self._budget.of} can be removed, the rest is in layers that are "
+                "locked or not selected, or in the units of each layer that stay. "
+                f"Received: ratio={self._budget.ratio!r}"
+            )
+        warnings.warn(
+            f"{reached:.1%} of the {self._budget.of} are removed, not "
+            f"{self._budget.ratio:.1%}: single steps of the units that can leave "
+            f"(round_to={self._budget.round_to}) are not smaller",
+            stacklevel=5,
+        )
+
+    def _next_group(self):
+        prices = self._costs.prices(self._lengths)
+        best, lowest = None, np.inf
+        for group, (steps, taken) in enumerate(
+            zip(self._steps, self._taken, strict=True)
+        ):
+            if taken == len(steps):
+                continue
+            saved = steps[taken] @ prices
+            if saved <= 0:
+                continue
+            priority = self._priorities[group][taken]
+            if self._budget.scope == "global":
+                priority = priority / saved
+            if priority < lowest:
+                best, lowest = group, priority
+        return best
+
+    def _move(self, group, by):
+        """Takes a step in one group, or takes it back."""
+        if by > 0:
+            self._lengths = self._lengths - self._steps[group][self._taken[group]]
+        else:
+            self._lengths = self._lengths + self._steps[group][self._taken[group] - 1]
+        self._taken[group] += by
+
+    def _refine(self):
+        """Takes one step, or takes it back, in groups where that comes nearer."""
+        walked = self._taken.copy()
+        while True:
+            missed = abs(self._costs.total(self._lengths) - self._target)
+            if missed <= 0.1 * TOLERANCE * self._whole:
+                return
+            found = []
+            for group, steps in enumerate(self._steps):
+                for by in (1, -1):
+                    taken = self._taken[group] + by
+                    if 0 <= taken <= len(steps) and abs(taken - walked[group]) <= 1:
+                        self._move(group, by)
+                        total = self._costs.total(self._lengths)
+                        found.append((abs(total - self._target), group, by))
+                        self._move(group, -by)
+            if not found or min(found)[0] >= missed:
+                return
+            self._move(*min(found)[1:])

@@ -1,0 +1,136 @@
+"""How much is to be removed, and where: what the user asks for."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from keras_shapley_prune.plan.cost_model import QUANTITIES
+
+SCOPES = ("layer", "global")
+
+
+@dataclasses.dataclass(frozen=True)
+class PruningBudget:
+    """How much of a model is to be removed, and where.
+
+    Attributes:
+        ratio: Float in [0, 1), the share of a quantity to remove; or a dict: layer
+            name or shell-style pattern -> the share of the units of these layers. The
+            first pattern that matches counts, layers that match none stay whole.
+        of: String, the quantity: `"units"` (those that can be removed), `"params"`,
+            `"flops"`, or `"bytes"` (of the weights), of the whole model.
+        scope: `"layer"`: every layer loses the same share of its units. `"global"`:
+            units leave where least is lost for what they cost.
+        layers: `None` for all layers, or layer names or patterns: only these (and the
+            layers tied to them) lose units.
+        ignore: `None`, or layer names or patterns: these lose none.
+        round_to: Integer: of each group a multiple of it stays, or all of it.
+        min_units: Integer: at least so many units of each group stay.
+
+    Raises:
+        ValueError: If one of these is not of that form.
+    """
+
+    ratio: float | Mapping = 0.5
+    of: str = "units"
+    scope: str = "layer"
+    layers: str | list | None = None
+    ignore: str | list | None = None
+    round_to: int = 1
+    min_units: int = 1
+
+    def __post_init__(self):
+        if isinstance(self.ratio, Mapping):
+            if (self.of, self.scope) != ("units", "layer"):
+                raise ValueError(
+                    "Argument `ratio` can be a dict only with of='units' and "
+                    f"scope='layer'. Received: of={self.of!r}, scope={self.scope!r}"
+                )
+            for ratio in self.ratio.values():
+                check_ratio(ratio)
+        else:
+            check_ratio(self.ratio)
+        for name, choices in (("of", QUANTITIES), ("scope", SCOPES)):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"Argument `{name}` should be one of {choices}. "
+                    f"Received: {name}={getattr(self, name)!r}"
+                )
+        for name in ("round_to", "min_units"):
+            value = getattr(self, name)
+            integer = isinstance(value, (int, np.integer))
+            if not integer or isinstance(value, bool) or value < 1:
+                raise ValueError(
+                    f"Argument `{name}` should be an integer of at least 1. "
+                    f"Received: {name}={value!r}"
+                )
+
+    def select_groups(self, channel_map):
+        """Returns the groups that may lose units, a tuple of `ChannelGroup`.
+
+        Raises:
+            ValueError: If a pattern matches no layer that can lose units, or no
+                group is left.
+        """
+        groups = channel_map.select_groups(self.layers)
+        if isinstance(self.ratio, Mapping):
+            matched = channel_map.select_groups(list(self.ratio))
+            groups = tuple(group for group in groups if group in matched)
+        if self.ignore is not None:
+            ignored = channel_map.select_groups(self.ignore)
+            groups = tuple(group for group in groups if group not in ignored)
+        if not groups:
+            raise ValueError(
+                "Arguments `layers`, `ignore` and `ratio` should leave a layer that "
+                f"can lose units. Received: layers={self.layers!r}, "
+                f"ignore={self.ignore!r}, ratio={self.ratio!r}"
+            )
+        return groups
+
+    def ratio_of(self, group):
+        """Returns the share of its units that a group is to lose, per layer.
+
+        Args:
+            group: A `ChannelGroup`.
+        """
+        if not isinstance(self.ratio, Mapping):
+            return self.ratio
+        for pattern, ratio in self.ratio.items():
+            if group.matches(pattern):
+                return ratio
+        return 0.0
+
+    def sizes(self, group):
+        """Returns how many units of a group may stay, from all of them downwards.
+
+        Args:
+            group: A `ChannelGroup`.
+
+        Returns:
+            Integer array. Large groups lose a 256th of their units at a time.
+        """
+        size, step = group.num_units, self.round_to
+        least = -(-self.min_units // step) * step
+        if least >= size:
+            return np.array([size])
+        if step == 1:
+            fine = np.arange(size, least, -max(1, size // 256))
+            return np.append(fine, least)
+        return np.append(size, np.arange((size - 1) // step * step, least - 1, -step))
+
+
+def check_ratio(ratio):
+    """Raises an error unless `ratio` is a number in [0, 1).
+
+    Args:
+        ratio: The argument to check.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    number = isinstance(ratio, (int, float, np.number)) and not isinstance(ratio, bool)
+    if not number or not 0 <= ratio < 1:
+        raise ValueError(
+            f"Argument `ratio` should be a float in [0, 1). Received: ratio={ratio!r}"
+        )

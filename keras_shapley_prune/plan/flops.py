@@ -1,0 +1,162 @@
+"""What a network costs: parameters, FLOPs and measured latency."""
+
+import math
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_shapley_prune.layer_types.einsum_axes import find_einsum_axes
+from keras_shapley_prune.layer_types.registry import find_letters, find_spec
+from keras_shapley_prune.trace.recording import record_graph
+
+TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
+
+
+def count_flops(model):
+    """Counts the floating-point operations of one example's inference.
+
+    Counted are the multiplications and additions of all layers with a kernel
+    (convolutions, dense and recurrent layers), two for each kernel entry and position
+    it is applied at, and of attention. Normalizations, activations and pooling are
+    not.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`.
+
+    Returns:
+        Integer, or `None` if a spatial size is not known.
+
+    Raises:
+        ValueError: If `model` is not built or has no graph of layers.
+
+    Example:
+
+    ```python
+    before, after = map(keras_shapley_prune.count_flops, (model, pruned))
+    print(f"{after / before:.1%} of the FLOPs are left")
+    ```
+    """
+    total = 0
+    for call in record_graph(model).calls:
+        flops = count_call_flops(call)
+        if flops is None:
+            return None
+        total += flops
+    return total
+
+
+def count_call_flops(call):
+    """Counts the operations of one call, see `count_flops`."""
+    if isinstance(call.operation, keras.Model):
+        return count_flops(call.operation)
+    products = count_products(call)
+    if any(uses is None for _, _, uses in products):
+        return None
+    return sum(2 * math.prod(shape) * uses for _, shape, uses in products)
+
+
+def count_products(call):
+    """Lists what a call multiplies with: kernels, at as many positions.
+
+    Args:
+        call: A recorded `Call`.
+
+    Returns:
+        List of tuples: the letters of the axes (see `LayerSpec`, `None` if they are
+        not known), their lengths, and how many times each entry is used, `None`
+        where a size is not known. Empty for a model that is called as a layer.
+    """
+    if isinstance(call.operation, keras.Model):
+        return []
+    spec = find_spec(call.operation)
+    if spec is not None and spec.products is not None:
+        return spec.products(call)
+    weights = getattr(call.operation, "weights", ())
+    kernels = [weight for weight in weights if weight.name.endswith("kernel")]
+    return [
+        (find_letters(call.operation, w), w.shape, _count_positions(call))
+        for w in kernels
+    ]
+
+
+def estimate_cost(call):
+    """Returns what a call costs about, in floating-point operations.
+
+    To write (and read again) an element costs as much as some twenty of them.
+
+    Args:
+        call: A recorded `Call`.
+
+    Returns:
+        Integer, or `None` if a size is not known.
+    """
+    flops = count_call_flops(call)
+    shapes = [tensor.shape[1:] for tensor in call.outputs]
+    if flops is None or any(None in shape for shape in shapes):
+        return None
+    return flops + 20 * sum(math.prod(shape) for shape in shapes)
+
+
+def _count_positions(call):
+    """How many times the kernel of a call is applied to one example."""
+    operation = call.operation
+    # A transposed convolution applies its kernel once for each input position.
+    tensor = call.inputs[0] if isinstance(operation, TRANSPOSED) else call.outputs[0]
+    positions = tensor.shape[1:-1]
+    if isinstance(operation, keras.layers.EinsumDense):
+        axes = find_einsum_axes(operation)
+        sizes = dict(zip(axes.inputs, call.inputs[0].shape, strict=True))
+        positions = [sizes[a] for a in axes.inputs[1:] if a not in axes.kernel]
+    return None if None in positions else math.prod(positions)
+
+
+def measure_latency(models, inputs, num_runs=30, max_seconds=None):
+    """Measures the time of one inference of several models, taking turns.
+
+    Each model is a `tf.function`, traced and run twice before anything is timed. Since
+    the models take turns, a machine that other programs use slows all of them.
+
+    Args:
+        models: List of `keras.Model`.
+        inputs: What the models take, one batch. Its size is that of every run.
+        num_runs: Integer, how many timed runs of each model.
+        max_seconds: Float, or `None`: after so many seconds no other run is started,
+            once each model has had three.
+
+    Returns:
+        List of floats: the median time of each model in seconds.
+
+    Example:
+
+    ```python
+    seconds = keras_shapley_prune.measure_latency([model, pruned], images[:32])
+    print(f"{seconds[0] / seconds[1]:.2f} times as fast")
+    ```
+    """
+    steps = [tf.function(lambda x, m=model: m(x, training=False)) for model in models]
+    inputs = keras.tree.map_structure(tf.convert_to_tensor, inputs)
+    for step in steps:  # trace, and warm up
+        step(inputs)
+        step(inputs)
+    seconds = []
+    while len(seconds) < num_runs:
+        if (
+            max_seconds is not None
+            and len(seconds) >= 3
+            and np.sum(seconds) > max_seconds
+        ):
+            break
+        seconds.append([_time(step, inputs) for step in steps])
+    return np.median(seconds, axis=0).tolist()
+
+
+def _time(step, inputs):
+    start = time.perf_counter()
+    keras.tree.map_structure(lambda tensor: tensor.numpy(), step(inputs))
+    return time.perf_counter() - start

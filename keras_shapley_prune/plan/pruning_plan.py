@@ -1,0 +1,180 @@
+"""The plan: how many units of each group stay, and what that will cost."""
+
+import json
+
+import numpy as np
+
+from keras_shapley_prune.inputs.json_files import format_of, load_json
+from keras_shapley_prune.plan.cost_model import QUANTITIES, CostModel
+from keras_shapley_prune.plan.quantities import describe_cost
+from keras_shapley_prune.trace.tracer import trace_channels
+
+
+class PruningPlan:
+    """What `prune` is about to do: which units of each group stay.
+
+    Args:
+        channel_map: The `ChannelMap` of the model.
+        kept: Dict: group name -> integer, how many of its units stay. A group that
+            is not in it stays whole.
+        orders: Dict: group name -> integer array, positions in the group, first to
+            leave first.
+        budget: The `PruningBudget` it was made for, or `None`.
+
+    Attributes:
+        channel_map: The `ChannelMap` of the model.
+        units: Dict: group name -> `(units before, units after)`.
+        costs: Dict: `"units"`, `"params"`, `"flops"`, `"bytes"` -> `(before, after)`,
+            exact; `(None, None)` where a spatial size is not known.
+        keep: Boolean array, shape `(num_units,)`, what `remove_channels` takes.
+        budget: The `PruningBudget`, or `None`.
+
+    Example:
+
+    ```python
+    plan = keras_shapley_prune.plan_pruning(model, ranking, 0.5, of="flops")
+    plan.save("plan.json")  # "num_kept" of each group can be edited there
+    plan = keras_shapley_prune.PruningPlan.load("plan.json", model)
+    plan = plan.resize({"conv2d_1": 24})
+    ```
+    """
+
+    def __init__(self, channel_map, kept, orders, budget=None):
+        groups = {group.name: group for group in channel_map.groups}
+        if not kept.keys() <= groups.keys():
+            raise ValueError(
+                "A plan should name groups of the model: "
+                f"{sorted(groups)}. Received: {sorted(kept.keys() - groups.keys())}"
+            )
+        self.channel_map, self.budget = channel_map, budget
+        self.units, self._orders = {}, {}
+        self.keep = np.ones(channel_map.num_units, bool)
+        for name, num_kept in kept.items():
+            size = groups[name].num_units
+            order = np.asarray(orders.get(name, np.arange(size)))
+            _check_group(name, size, num_kept, order)
+            self.units[name] = size, int(num_kept)
+            self._orders[name] = order.astype(int)
+            self.keep[groups[name].units[order[: size - num_kept]]] = False
+        self.costs = {of: self._count(of) for of in QUANTITIES}
+
+    def resize(self, kept):
+        """Returns another plan, in which other numbers of units stay.
+
+        Args:
+            kept: Dict: group name -> integer, how many units stay. The others stay
+                as planned.
+
+        Raises:
+            ValueError: If a group is not in the plan, or has not that many units.
+        """
+        unknown = kept.keys() - self.units.keys()
+        if unknown:
+            raise ValueError(
+                f"Argument `kept` should name groups of the plan: {list(self.units)}. "
+                f"Received: {sorted(unknown)}"
+            )
+        sizes = {name: after for name, (_, after) in self.units.items()}
+        return PruningPlan(self.channel_map, sizes | kept, self._orders, self.budget)
+
+    def bind(self, model):
+        """Returns the same plan for another model of the same groups.
+
+        Args:
+            model: A built Sequential or functional `keras.Model`.
+
+        Raises:
+            ValueError: If it has not these groups, of these sizes.
+        """
+        sizes = {name: after for name, (_, after) in self.units.items()}
+        return PruningPlan(trace_channels(model), sizes, self._orders, self.budget)
+
+    def __str__(self):
+        width = max([len(name) for name in [*self.units, "parameters"]])
+        lines = []
+        if self.budget is not None:
+            lines.append(self._describe_budget())
+        lines.append(f"{'group':{width}}  {'units':>15}")
+        for name, (before, after) in self.units.items():
+            lines.append(f"{name:{width}}  {before:>6} → {after:>6}")
+        titles = {"params": "parameters", "flops": "FLOPs", "bytes": "bytes"}
+        for of, title in titles.items():
+            lines.append(f"{title:{width}}  {describe_cost(*self.costs[of])}")
+        return "\n".join(lines)
+
+    def _describe_budget(self):
+        budget = self.budget
+        if not isinstance(budget.ratio, (int, float, np.number)):
+            return f"asked: {dict(budget.ratio)}"
+        before, after = self.costs[budget.of]
+        return (
+            f"asked: {budget.ratio:.1%} of the {budget.of}, {budget.scope} scope; "
+            f"reached: {1 - after / before:.1%}"
+        )
+
+    def save(self, path):
+        """Writes the plan to a JSON file, one group a line.
+
+        Args:
+            path: String or path-like.
+        """
+        lines = [
+            f"  {json.dumps(name)}: "
+            + json.dumps(
+                {
+                    "num_units": before,
+                    "num_kept": after,
+                    "first_to_leave_first": self._orders[name].tolist(),
+                }
+            )
+            for name, (before, after) in self.units.items()
+        ]
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f'{{"format": {json.dumps(format_of("PruningPlan"))},\n')
+            file.write(f' "predicted": {json.dumps(self.costs)},\n')
+            file.write(' "groups": {\n' + ",\n".join(lines) + "\n }}\n")
+
+    @classmethod
+    def load(cls, path, model):
+        """Reads a plan that `save` wrote, perhaps edited since.
+
+        Args:
+            path: String or path-like.
+            model: The `keras.Model` it is for: the plan is checked against it, and
+                what it will cost is counted anew.
+
+        Returns:
+            A `PruningPlan`, without a budget.
+
+        Raises:
+            ValueError: If the file holds something else, or the plan of another model.
+        """
+        groups = load_json(path, "PruningPlan")["groups"]
+        return cls(
+            trace_channels(model),
+            {name: group["num_kept"] for name, group in groups.items()},
+            {name: group["first_to_leave_first"] for name, group in groups.items()},
+        )
+
+    def _count(self, of):
+        try:
+            costs = CostModel(self.channel_map, of)
+        except ValueError:  # a spatial size is not known
+            return None, None
+        whole = np.ones(self.channel_map.num_units, bool)
+        return costs.count(whole), costs.count(self.keep)
+
+
+def _check_group(name, size, num_kept, order):
+    """Raises a `ValueError` unless a group's part of a plan fits the model."""
+    integer = isinstance(num_kept, (int, np.integer)) and not isinstance(num_kept, bool)
+    if not integer or not 1 <= num_kept <= size:
+        raise ValueError(
+            f"A plan should keep between 1 and {size} units of {name!r}. "
+            f"Received: {num_kept!r}"
+        )
+    if sorted(order.tolist()) != list(range(size)):
+        raise ValueError(
+            f"A plan should order the {size} units of {name!r}, each once, counted "
+            f"from 0. Received: {order.tolist()}"
+        )

@@ -1,0 +1,113 @@
+"""Which units leave: from a ranking and a budget to a plan."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from keras_shapley_prune.plan.allocation import allocate
+from keras_shapley_prune.plan.budget import PruningBudget
+from keras_shapley_prune.plan.pruning_plan import PruningPlan
+from keras_shapley_prune.trace.tracer import trace_channels
+
+DEEPEST = 0.95  # how far a ranking looks where a budget may take any share of a group
+
+
+def plan_pruning(model, ranking, ratio=0.5, channel_map=None, **budget):
+    """Decides which units of a model leave.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`.
+        ranking: A `Ranking` of it. One ranking serves many plans.
+        ratio: See `prune`.
+        channel_map: The `ChannelMap` of `model`, if it has been traced already.
+        **budget: `of`, `scope`, `layers`, `ignore`, `round_to` and `min_units`, see
+            `prune`. A group that is not in `ranking` stays whole.
+
+    Returns:
+        A `PruningPlan`: print it, save it, change it, and give it to `apply_plan`.
+
+    Raises:
+        ValueError: If an argument is not of that form, `ranking` is of another model,
+            or the budget cannot be met.
+
+    Example:
+
+    ```python
+    ranker = keras_shapley_prune.ShapleyRanker(value="reconstruction", stages=32)
+    ranking = ranker.rank(model, images, ratio=0.8)
+    plan = keras_shapley_prune.plan_pruning(model, ranking, 0.5, of="flops")
+    print(plan)
+    pruned = keras_shapley_prune.apply_plan(model, plan, images)
+    ```
+    """
+    channel_map = channel_map or trace_channels(model)
+    return make_plan(channel_map, ranking, PruningBudget(ratio, **budget))
+
+
+def make_plan(channel_map, ranking, budget, strict=True):
+    """Returns the `PruningPlan` of a ranking and a `PruningBudget`.
+
+    Args:
+        channel_map: The `ChannelMap` of the model.
+        ranking: A `Ranking`.
+        budget: A `PruningBudget`.
+        strict: Boolean. If not, as much leaves as can where the budget cannot be met.
+
+    Raises:
+        ValueError: See `plan_pruning`.
+    """
+    _check_ranking(channel_map, ranking)
+    ranked = [group for group in channel_map.groups if group.name in ranking]
+    orders = {group.name: ranking[group.name].order for group in ranked}
+    comparable = getattr(ranking, "comparable", True)
+    losses = {g.name: _losses(ranking[g.name], comparable) for g in ranked}
+    kept = allocate(channel_map, budget, orders, losses, strict)
+    return PruningPlan(channel_map, kept, orders, budget)
+
+
+def ratios_to_rank(channel_map, budget):
+    """Returns what share of each group a ranking has to look at for a budget.
+
+    Args:
+        channel_map: The `ChannelMap` of the model.
+        budget: A `PruningBudget`.
+
+    Returns:
+        What a ranker takes as `ratio`: a float if it is the same for all groups, or
+        a dict: group name -> float.
+    """
+    ratio = budget.ratio
+    plain = PruningBudget(ratio, layers=budget.layers, ignore=budget.ignore)
+    if budget == plain and not isinstance(ratio, Mapping):
+        return ratio
+    groups = budget.select_groups(channel_map)
+    if budget.scope == "global":
+        return {group.name: DEEPEST for group in groups}
+    kept = allocate(channel_map, budget)
+    return {group.name: 1 - kept[group.name] / group.num_units for group in groups}
+
+
+def _losses(scores, comparable):
+    """Returns what the loss of each unit costs, in the order of leaving.
+
+    Where that is known, what is lost when the unit leaves after those before it, else
+    its value. Where values of different groups do not compare, in shares of the group's
+    mean. Units leave together with those before them: none costs less than one that has
+    left earlier.
+    """
+    known = getattr(scores, "removal_costs", None)
+    values = scores.values if known is None else known
+    values = np.maximum(values[scores.order], 0.0)
+    if not comparable:
+        values = values / max(np.nanmean(values), np.finfo(float).tiny)
+    return np.maximum.accumulate(np.nan_to_num(values, nan=np.inf))
+
+
+def _check_ranking(channel_map, ranking):
+    sizes = {group.name: group.num_units for group in channel_map.groups}
+    for name, scores in ranking.items():
+        if sizes.get(name) != len(scores.values):
+            raise ValueError(
+                "Argument `ranking` should score the groups of the model: "
+                f"{sizes}. Received: {len(scores.values)} values for {name!r}"
+            )

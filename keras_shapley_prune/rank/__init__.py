@@ -1,0 +1,1 @@
+"""Rank: how much each unit of a model is worth."""

@@ -1,0 +1,126 @@
+"""What a ranking is made on: a model, its groups, and the calibration set."""
+
+import copy
+import functools
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_shapley_prune.inputs.data import CalibrationData
+from keras_shapley_prune.plan.budget import check_ratio
+from keras_shapley_prune.rank.ranking import Ranking
+from keras_shapley_prune.repair.repairer import Repairer
+from keras_shapley_prune.trace.forward_pass import ForwardPass
+from keras_shapley_prune.trace.graph import run_calls
+from keras_shapley_prune.trace.tracer import trace_channels
+
+
+class Calibration:
+    """A model, its groups and the data to rank them on.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`.
+        dataset: What `CalibrationData` takes. It is read once.
+        layers: Which groups, see `ChannelMap.select_groups`.
+        channel_map: The `ChannelMap` of `model`, or `None`.
+        ratio: Float, the share of each group that will be removed, or a dict: group
+            name -> float.
+        batch_size: Integer, for data that comes as arrays.
+        needs_labels: Boolean.
+
+    Attributes:
+        selected: Tuple of `ChannelGroup`, in the order of the channel map.
+        groups: The same in the order in which they are first read.
+        num_removed: Dict: group name -> how many of its units will be removed.
+        batches: List of `(inputs, labels, weights)`.
+    """
+
+    def __init__(
+        self, model, dataset, layers, channel_map, ratio, batch_size, needs_labels
+    ):
+        self.model = model
+        self.channel_map = channel_map or trace_channels(model)
+        self.selected = self.channel_map.select_groups(layers)
+        self.groups = sorted(self.selected, key=self.first_site)
+        self.num_removed = {g.name: _count_removed(g, ratio) for g in self.selected}
+        structure = self.channel_map.graph.input_structure
+        self._outputs = {}
+        self.batches = list(
+            CalibrationData(dataset, structure, batch_size, needs_labels)
+        )
+
+    @property
+    def batch_sizes(self):
+        """List of integers."""
+        return [int(inputs[0].shape[0]) for inputs, _, _ in self.batches]
+
+    def take(self, share):
+        """Returns the calibration with fewer examples, spread over all batches.
+
+        Args:
+            share: Float in (0, 1].
+        """
+        fewer, step, first = copy.copy(self), round(1 / share), 0
+        fewer.batches, fewer._outputs = [], {}
+        for batch, size in zip(self.batches, self.batch_sizes, strict=True):
+            rows = np.flatnonzero((first + np.arange(size)) % step == 0)
+            first += size
+            if len(rows):
+                fewer.batches.append(
+                    keras.tree.map_structure(functools.partial(_rows_of, rows), batch)
+                )
+        return fewer
+
+    def open_network(self, repaired):
+        """Returns the network that groups are played on, at its input.
+
+        Args:
+            repaired: Boolean. If so, a `Repairer`, else a `ForwardPass`.
+
+        Returns:
+            Tuple of the network and the `ChannelMap` that describes it.
+        """
+        inputs = [inputs for inputs, _, _ in self.batches]
+        if not repaired:
+            return ForwardPass(self.channel_map.graph, inputs), self.channel_map
+        repairer = Repairer(self.model, self.channel_map, inputs)
+        return repairer, repairer.channel_map
+
+    def outputs(self, batch):
+        """Returns the flat outputs of the whole model on a batch.
+
+        Args:
+            batch: Integer.
+        """
+        if batch not in self._outputs:
+            graph = self.channel_map.graph
+            values = dict(zip(graph.inputs, self.batches[batch][0], strict=True))
+            run_calls(graph.calls, values)
+            self._outputs[batch] = [values[tensor] for tensor in graph.outputs]
+        return self._outputs[batch]
+
+    def first_site(self, group):
+        """Returns the index of the first call that reads a group."""
+        return min(self.channel_map.sites_of(group))[0]
+
+    def make_ranking(self, scores, method):
+        """Returns the `Ranking` of a dict: group name -> `GroupScores`."""
+        return Ranking(
+            {group.name: scores[group.name] for group in self.selected},
+            method=method,
+            num_examples=sum(self.batch_sizes),
+            locks=self.channel_map.lock_reasons(),
+        )
+
+
+def _count_removed(group, ratio):
+    """Returns how many units of a group leave; one always stays."""
+    share = ratio.get(group.name, 0.0) if isinstance(ratio, Mapping) else ratio
+    check_ratio(share)
+    return min(int(share * group.num_units + 0.5), group.num_units - 1)
+
+
+def _rows_of(rows, tensor):
+    return tf.gather(tensor, rows)

@@ -1,0 +1,1 @@
+"""The reconstruction game, whose values are known in closed form."""

@@ -1,0 +1,208 @@
+"""The result of a ranker: a value for each unit, with its standard error."""
+
+import collections.abc
+import dataclasses
+import json
+
+import numpy as np
+
+from keras_shapley_prune.inputs.json_files import format_of, load_json
+from keras_shapley_prune.rank.tensorboard_events import write_ranking
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GroupScores:
+    """The scores of one group.
+
+    Attributes:
+        values: Float array, shape `(num_units,)`. The higher, the more the unit is
+            worth; negative where the network is better off without it.
+        standard_errors: Float array, shape `(num_units,)`.
+        num_evaluations: Integer, how many coalitions were evaluated, counted an
+            example at a time.
+        stages: Integer array, shape `(num_units,)`: the stage of staged play at which
+            the unit left, or to which it stayed; then its value was estimated. A unit
+            that was never sampled has one stage more, an infinite standard error, and
+            as value what its loss alone costs (NaN if that is not known).
+        removal_costs: Float array, shape `(num_units,)`, or `None`: what is lost when
+            the unit leaves after all that come before it in `order`. Only where it is
+            known exactly, in reconstruction games. The values of a group are means
+            over coalitions most of which are nearly whole; these tell what a deep cut
+            costs.
+    """
+
+    values: np.ndarray
+    standard_errors: np.ndarray
+    num_evaluations: int
+    stages: np.ndarray = None
+    removal_costs: np.ndarray = None
+
+    def __post_init__(self):
+        if self.stages is None:
+            object.__setattr__(self, "stages", np.zeros(len(self.values), int))
+
+    @property
+    def order(self):
+        """Integer array, shape `(num_units,)`: the units, least valuable first.
+
+        What left in an earlier stage comes before what stayed longer.
+        """
+        known = np.nan_to_num(self.values, nan=np.inf)
+        return np.lexsort((known, self.stages))
+
+    def to_dict(self):
+        """Returns the scores as a dict that JSON can hold."""
+        costs = self.removal_costs
+        return {
+            "values": _finite(self.values),
+            "standard_errors": _finite(self.standard_errors),
+            "num_evaluations": self.num_evaluations,
+            "stages": self.stages.tolist(),
+            "removal_costs": None if costs is None else _finite(costs),
+        }
+
+    @classmethod
+    def from_dict(cls, content):
+        """Returns the scores that `to_dict` made a dict of.
+
+        Args:
+            content: Dict.
+        """
+        values, errors = content["values"], content["standard_errors"]
+        costs = content.get("removal_costs")
+        return cls(
+            np.array([np.nan if v is None else v for v in values], float),
+            np.array([np.inf if e is None else e for e in errors], float),
+            content["num_evaluations"],
+            np.array(content.get("stages", [0] * len(values)), int),
+            None if costs is None else np.array(costs, float),
+        )
+
+
+class Ranking(collections.abc.Mapping):
+    """Scores of every group of a model: a mapping from group names to scores.
+
+    Args:
+        groups: Dict: group name -> `GroupScores`.
+        method: String, how the values were found.
+        num_examples: Integer, on how many examples.
+        locks: Dict: layer name -> why its units are locked.
+        comparable: Boolean, whether values of different groups are of one scale, as
+            Shapley values are. Of other criteria, such as weight norms, a plan over
+            all groups compares shares of the mean of each group.
+
+    Example:
+
+    ```python
+    ranking = keras_shapley_prune.ShapleyRanker().rank(model, dataset)
+    print(ranking)
+    ranking["conv2d"].values, ranking["conv2d"].standard_errors
+    ranking.save("ranking.json")
+    ranking = keras_shapley_prune.Ranking.load("ranking.json")
+    ```
+    """
+
+    def __init__(self, groups, method, num_examples, locks=None, comparable=True):
+        self._groups = dict(groups)
+        self.comparable = comparable
+        self.method = method
+        self.num_examples = num_examples
+        self.locks = dict(locks or {})
+
+    def __getitem__(self, name):
+        return self._groups[name]
+
+    def __iter__(self):
+        return iter(self._groups)
+
+    def __len__(self):
+        return len(self._groups)
+
+    @property
+    def num_evaluations(self):
+        """Integer, how many coalitions were evaluated in all."""
+        return sum(scores.num_evaluations for scores in self.values())
+
+    def __str__(self):
+        width = max([len(name) for name in [*self, *self.locks, "group"]])
+        head = (
+            f"{'group':{width}}  units      lowest      median     highest  std. error"
+        )
+        lines = [
+            f"{self.method}: {self.num_examples} examples, "
+            f"{self.num_evaluations:,} evaluations",
+            head,
+        ]
+        for name, scores in self.items():
+            low, middle, high = np.nanquantile(scores.values, [0, 0.5, 1])
+            error = np.median(scores.standard_errors)
+            lines.append(
+                f"{name:{width}}  {len(scores.values):5d}  {low:10.3g}  {middle:10.3g}"
+                f"  {high:10.3g}  {error:10.2g}"
+            )
+        lines += [f"{n:{width}}  locked: {reason}" for n, reason in self.locks.items()]
+        return "\n".join(lines)
+
+    def to_tensorboard(self, logdir, frontier=(), step=0):
+        """Writes the scores to event files that TensorBoard shows.
+
+        A histogram of the scores of each group (`scores/<group>`), those of their
+        standard errors (`standard_errors/<group>`), and the share of units that is
+        worth less than nothing (`negative/<group>`). Of a frontier, the metric as a
+        curve (`frontier/<metric>`): the step of a point are its FLOPs.
+
+        Args:
+            logdir: String or path-like, the folder, which need not exist.
+            frontier: What `measure_frontier` returned.
+            step: Integer, the step at which scores are shown.
+        """
+        write_ranking(logdir, self, frontier, step)
+
+    def save(self, path):
+        """Writes the ranking to one JSON file.
+
+        Args:
+            path: String or path-like.
+        """
+        groups = {name: scores.to_dict() for name, scores in self.items()}
+        content = {
+            "format": format_of("Ranking"),
+            "method": self.method,
+            "num_examples": self.num_examples,
+            "locks": self.locks,
+            "comparable": self.comparable,
+            "groups": groups,
+        }
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+
+    @classmethod
+    def load(cls, path):
+        """Reads a ranking that `save` wrote.
+
+        Args:
+            path: String or path-like.
+
+        Returns:
+            A `Ranking`.
+
+        Raises:
+            ValueError: If the file holds something else.
+        """
+        content = load_json(path, "Ranking")
+        groups = {
+            name: GroupScores.from_dict(scores)
+            for name, scores in content["groups"].items()
+        }
+        return cls(
+            groups,
+            content["method"],
+            content["num_examples"],
+            content["locks"],
+            content.get("comparable", True),
+        )
+
+
+def _finite(array):
+    """Returns a list with `None` for what JSON cannot hold."""
+    return [number if np.isfinite(number) else None for number in array.tolist()]

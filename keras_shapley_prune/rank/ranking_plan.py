@@ -1,0 +1,144 @@
+"""What a ranking will cost, before it is run."""
+
+import dataclasses
+import time
+
+import numpy as np
+
+from keras_shapley_prune.plan.flops import count_call_flops
+from keras_shapley_prune.rank.staging import count_legs
+from keras_shapley_prune.trace.graph import run_calls
+
+_TRACE_SECONDS = 0.02  # of one call in a compiled step, to begin with
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupCost:
+    """What ranking one group costs.
+
+    Attributes:
+        name: String, the group's name.
+        num_units: Integer.
+        evaluations: Integer, coalitions evaluated, an example at a time.
+        flops: Integer, floating-point operations, or `None` if a size is not known.
+        seconds: Float, an estimate for this machine.
+    """
+
+    name: str
+    num_units: int
+    evaluations: int
+    flops: int | None
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class RankingPlan:
+    """What a ranking will cost: printed, a table with a line for each group.
+
+    Attributes:
+        method: String, how the values will be found.
+        num_examples: Integer, on how many examples.
+        groups: Tuple of `GroupCost`, in the order in which they are played; each has
+            `name`, `num_units`, `evaluations`, `flops` and `seconds`.
+    """
+
+    method: str
+    num_examples: int
+    groups: tuple
+
+    @property
+    def evaluations(self):
+        """Integer, coalitions of all groups, counted an example at a time."""
+        return sum(group.evaluations for group in self.groups)
+
+    @property
+    def flops(self):
+        """Integer, FLOPs for all groups, or `None` if a size is not known."""
+        flops = [group.flops for group in self.groups]
+        return None if None in flops else sum(flops)
+
+    @property
+    def seconds(self):
+        """Float, an estimate for all groups on this machine."""
+        return sum(group.seconds for group in self.groups)
+
+    def __add__(self, other):
+        """Returns the plan of ranking the same groups in two ways."""
+        groups = [
+            GroupCost(
+                one.name,
+                one.num_units,
+                one.evaluations + two.evaluations,
+                None if None in (one.flops, two.flops) else one.flops + two.flops,
+                one.seconds + two.seconds,
+            )
+            for one, two in zip(self.groups, other.groups, strict=True)
+        ]
+        return RankingPlan(self.method, self.num_examples, tuple(groups))
+
+    def __str__(self):
+        rows = [
+            *[(g.name, g.num_units, g) for g in self.groups],
+            ("total", sum(g.num_units for g in self.groups), self),
+        ]
+        width = max(len(name) for name, _, _ in rows)
+        lines = [
+            f"{self.method}: {self.num_examples} examples",
+            f"{'group':{width}}  units   evaluations     GFLOPs   seconds",
+        ]
+        for name, num_units, cost in rows:
+            flops = "?" if cost.flops is None else f"{cost.flops / 1e9:,.1f}"
+            lines.append(
+                f"{name:{width}}  {num_units:5d}  {cost.evaluations:12,d}"
+                f"  {flops:>9}  {cost.seconds:8.1f}"
+            )
+        return "\n".join(lines)
+
+
+def profile_calls(graph, inputs):
+    """Measures what each call of a network costs.
+
+    Args:
+        graph: The recorded `Graph`.
+        inputs: List of input tensors, one batch.
+
+    Returns:
+        Dict: index of a call -> seconds for one example.
+    """
+    size = inputs[0].shape[0]
+    seconds = {}
+    for _ in range(3):  # the first run warms up
+        values = dict(zip(graph.inputs, inputs, strict=True))
+        for call in graph.calls:
+            start = time.perf_counter()
+            run_calls([call], values)
+            spent = (time.perf_counter() - start) / size
+            seconds[call.index] = min(seconds.get(call.index, np.inf), spent)
+    return seconds
+
+
+def cost_of(suffix, estimator, staging, num_removed, num_examples, seconds):
+    """Returns the `GroupCost` of one group.
+
+    Args:
+        suffix: Its `Suffix`.
+        estimator: The estimator.
+        staging: The `Staging`.
+        num_removed: Integer, how many of its units will be removed.
+        num_examples: Integer.
+        seconds: What `profile_calls` returned.
+    """
+    num_active, evaluations = suffix.num_units, 0
+    for count in count_legs(staging, suffix.num_units, num_removed):
+        draws = num_examples * estimator.num_draws
+        evaluations += draws * estimator.num_evaluations(num_active)
+        num_active -= count
+    flops = [count_call_flops(call) for call in suffix.calls]
+    run = evaluations * sum(seconds[call.index] for call in suffix.calls)
+    return GroupCost(
+        name=suffix.group.name,
+        num_units=suffix.num_units,
+        evaluations=evaluations,
+        flops=None if None in flops else evaluations * sum(flops),
+        seconds=run + _TRACE_SECONDS * len(suffix.calls),
+    )

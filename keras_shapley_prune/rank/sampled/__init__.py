@@ -1,0 +1,1 @@
+"""Games on the outputs of the network, whose values are sampled."""

@@ -1,0 +1,175 @@
+"""The game of one group: its units play for the value of the network."""
+
+import itertools
+
+import keras
+import tensorflow as tf
+
+from keras_shapley_prune.rank.sampled.walks import (
+    count_steps,
+    evaluate_folded,
+    left_after,
+)
+
+_numbers = itertools.count()
+
+
+class Game:
+    """Estimates of one group on one batch, as one compiled step.
+
+    Args:
+        index: Integer, the place of the group among the games.
+        suffix: The `Suffix` of the group whose units are the players.
+        value: The value function, see `resolve_value`.
+        estimator: The estimator, see `estimators.py`.
+        fold_size: Integer. Coalitions are evaluated several at a time as long as
+            they make no more than this many examples.
+        incremental: An `IncrementalWalk`, or `None` to run the whole suffix at each
+            step of a walk.
+    """
+
+    def __init__(self, index, suffix, value, estimator, fold_size, incremental=None):
+        self.index, self.suffix, self._incremental = index, suffix, incremental
+        self._value, self._estimator, self._fold_size = value, estimator, fold_size
+        self.step = None
+
+    @property
+    def free_walks(self):
+        """Integer, how many incremental walks go for one."""
+        walks_incrementally = self._incremental is not None and self._estimator.walks
+        return self._incremental.num_free if walks_incrementally else 1
+
+    @property
+    def needs_reference(self):
+        """Boolean, whether the value needs the outputs of the whole network."""
+        return self._value.needs_reference
+
+    def estimate(self, draw, cut, labels, weights, reference=()):
+        """Returns one estimate an example, shape `(batch, num_units)`.
+
+        Args:
+            draw: Array, shape `(batch, num_units)`, of the estimator.
+            cut: List of tensors, the values of `suffix.cut`.
+            labels: The labels of the batch, or `()`.
+            weights: The sample weights of the batch, or `()`.
+            reference: List of the whole network's outputs, or `()`.
+        """
+        if self.step is None:
+            self.step = self._compile(cut, labels, weights, reference)
+        return self.step(draw, cut, labels, weights, reference).numpy()
+
+    def _compile(self, cut, labels, weights, reference):
+        def step(draw, *data):
+            return self._estimate(draw, data)
+
+        def any_batch(tensor):
+            # Labels may be images, of one size in each batch.
+            inner = [None] * (len(tensor.shape) - 2)
+            shape = [None, *inner, *tensor.shape[1:][-1:]]
+            return tf.TensorSpec(shape, tensor.dtype)
+
+        signature = [
+            tf.TensorSpec([None, self.suffix.num_units], self._estimator.dtype),
+            self.suffix.cut_specs(cut),
+            keras.tree.map_structure(any_batch, labels),
+            keras.tree.map_structure(any_batch, weights),
+            keras.tree.map_structure(any_batch, reference),
+        ]
+        # TensorFlow warns of retracing by the code object: each game needs its own.
+        step.__code__ = step.__code__.replace(co_name=f"step_{next(_numbers)}")
+        return tf.function(step, input_signature=signature, autograph=False)
+
+    def _estimate(self, draw, data):
+        batch = tf.shape(draw)[0]
+        fold = tf.maximum(self._fold_size // batch, 1)
+        play = Play(self.suffix, self._value, data, batch, fold, self._incremental)
+        return self._estimator.estimate(play, draw)
+
+
+class Play:
+    """What an estimator sees of a game: the values of coalitions on one batch.
+
+    Args:
+        suffix: A `Suffix`.
+        value: A value function.
+        data: Tuple `(cut, labels, weights, reference)` of (nested) tensors.
+        batch: Integer tensor, the number of examples.
+        fold: Integer tensor, how many coalitions are evaluated at once.
+        incremental: See `Game`.
+    """
+
+    def __init__(self, suffix, value, data, batch, fold, incremental=None):
+        self._suffix, self._value, self._incremental = suffix, value, incremental
+        self._data, self._batch, self.fold = data, batch, fold
+
+    def __call__(self, coalitions, copies=1):
+        """Returns the values of coalitions, shape `(copies * batch,)`.
+
+        Args:
+            coalitions: Float tensor, shape `(copies * batch, num_units)`, 1 for a
+                unit that is in. The whole batch is played `copies` times over.
+            copies: Integer, or integer tensor.
+        """
+        cut, *rest = [repeat_batch(part, copies) for part in self._data]
+        return self._worth(self._suffix.run(cut, coalitions), rest)
+
+    def walk(self, ranks, ends=None):
+        """Returns the value after each number of removals.
+
+        Args:
+            ranks: Int32 tensor, shape `(batch, num_units)`, see `draw_ranks`.
+            ends: Tuple of the first and the last value, if they are known.
+
+        Returns:
+            Float tensor, shape `(removals of the longest walk + 1, batch)`.
+        """
+        num_steps = count_steps(ranks)
+        if self._incremental is not None:
+            return self._incremental.run(
+                self._data, self._worth, ranks, num_steps, self.fold
+            )
+        first = 0 if ends is None else 1
+        values = evaluate_folded(
+            self,
+            lambda steps: left_after(ranks, steps + first),
+            num_steps + 1 - 2 * first,
+            self._batch,
+            self.fold,
+        )
+        if ends is None:
+            return values
+        return tf.concat([ends[0][tf.newaxis], values, ends[1][tf.newaxis]], axis=0)
+
+    def whole(self, watch):
+        """Returns the value of the network with all units, shape `(batch,)`.
+
+        Args:
+            watch: Callable `fn(unit of each channel, activations)`, called wherever
+                the units are read.
+        """
+        cut, *rest = self._data
+        everything = tf.ones([self._batch, self._suffix.num_units])
+        return self._worth(self._suffix.run(cut, everything, watch), rest)
+
+    def _worth(self, outputs, rest):
+        labels, weights, reference = rest
+        weights = weights if keras.tree.flatten(weights) else None
+        return self._value(labels, outputs, weights, reference)
+
+
+def repeat_batch(structure, copies):
+    """Returns a batch `copies` times over, one whole batch after the other.
+
+    Args:
+        structure: (Nested) tensors, the batch first.
+        copies: Integer, or integer tensor.
+    """
+    if isinstance(copies, int) and copies == 1:
+        return structure
+
+    def tile(tensor):
+        shape = tensor.shape
+        tiled = tf.tile(tensor, [copies, *[1] * (shape.rank - 1)])
+        return tf.ensure_shape(tiled, [None, *shape[1:]])
+
+    return keras.tree.map_structure(tile, structure)

@@ -1,0 +1,129 @@
+"""The part of the network after a group's masks, and what enters it."""
+
+import functools
+
+import tensorflow as tf
+
+from keras_shapley_prune.cut.masking import GroupMasker
+from keras_shapley_prune.layer_types.masked_calls import no_masks
+from keras_shapley_prune.trace.graph import find_ancestors, run_calls
+
+
+class Suffix:
+    """What depends on the masks of one group.
+
+    Args:
+        channel_map: A `ChannelMap`.
+        group: One of its `ChannelGroup`s.
+        keep: Boolean array, the units of the model that have not been removed yet, or
+            `None` for all.
+        shifts: Dict: call -> `Shift`, see `mean_shifts`. `None` if a removed unit is
+            read as zero and nothing else.
+
+    Attributes:
+        group: The group.
+        masker: Its `GroupMasker`.
+        start: Integer, the index of the first call that reads the group.
+        calls: Tuple of the calls that depend on the masks.
+        side_calls: Tuple of other calls from `start` on whose outputs enter.
+        cut: Tuple of the symbolic tensors that enter. Where a skip connection crosses
+            the cut there are several.
+    """
+
+    def __init__(self, channel_map, group, keep=None, shifts=None):
+        graph = channel_map.graph
+        self.group, self._outputs = group, graph.outputs
+        self.masker = GroupMasker(channel_map, group, keep)
+        self._shifts = shifts or {}
+        self.start = min(self.masker.sites)[0]
+        self.calls = _dependents(graph, self.masker)
+        produced = {tensor for call in self.calls for tensor in call.outputs}
+        self.cut = self._inputs_of(self.calls, produced)
+        self.side_calls = find_ancestors(graph, self.cut, self.start)
+
+    @property
+    def num_units(self):
+        """Integer, the number of units that are masked."""
+        return self.masker.num_units
+
+    def cut_values(self, values, find_masks=no_masks):
+        """Returns what enters the suffix.
+
+        Args:
+            values: Dict: symbolic tensor -> value, before the call at `start`.
+            find_masks: See `run_calls`.
+
+        Returns:
+            List of the values of `cut`.
+        """
+        values = dict(values)
+        run_calls(self.side_calls, values, find_masks)
+        return [values[tensor] for tensor in self.cut]
+
+    def run(self, cut_values, coalitions, watch=None):
+        """Returns the model's outputs under one coalition an example.
+
+        Args:
+            cut_values: List of the values of `cut`.
+            coalitions: Float tensor, shape `(batch, num_units)`.
+            watch: Optional callable, see `GroupMasker.masks`.
+        """
+        values = dict(zip(self.cut, cut_values, strict=True))
+        removed = 1.0 - coalitions
+        stand_ins = {
+            call: functools.partial(shift.run, removed)
+            for call, shift in self._shifts.items()
+        }
+        find_masks = self.masker.masks(coalitions, watch)
+        run_calls(self.calls, values, find_masks, stand_ins)
+        return [values[tensor] for tensor in self._outputs]
+
+    def cut_after(self, call):
+        """Returns the positions in `cut` of what is read by others than one call."""
+        others = [c for c in self.calls if c is not call]
+        produced = {tensor for c in self.calls for tensor in c.outputs}
+        needed = self._inputs_of(others, produced)
+        return [i for i, tensor in enumerate(self.cut) if tensor in needed]
+
+    def run_after(self, call, output, cut_values, coalitions):
+        """Returns the model's outputs, given what one of the calls returns.
+
+        Args:
+            call: The only call that reads the group.
+            output: Tensor, what it returns.
+            cut_values: List of the values of `cut` at `cut_after(call)`.
+            coalitions: Float tensor, shape `(batch, num_units)`.
+        """
+        tensors = [self.cut[i] for i in self.cut_after(call)]
+        values = dict(zip(tensors, cut_values, strict=True))
+        values[call.outputs[0]] = output
+        others = [c for c in self.calls if c is not call]
+        run_calls(others, values, self.masker.masks(coalitions))
+        return [values[tensor] for tensor in self._outputs]
+
+    def shift_of(self, call):
+        """Returns the `Shift` at a call, or `None`."""
+        return self._shifts.get(call)
+
+    def cut_specs(self, cut_values):
+        """Returns `tf.TensorSpec`s of the cut for a batch of any size."""
+        return [
+            tf.TensorSpec((None, *tensor.shape[1:]), value.dtype)
+            for tensor, value in zip(self.cut, cut_values, strict=True)
+        ]
+
+    def _inputs_of(self, calls, produced):
+        read = [tensor for call in calls for tensor in call.inputs]
+        read = dict.fromkeys([*read, *self._outputs])
+        return tuple(tensor for tensor in read if tensor not in produced)
+
+
+def _dependents(graph, masker):
+    """Returns the calls that depend on the masks."""
+    site_calls = {index for index, _ in masker.sites}
+    masked, calls = set(), []
+    for call in graph.calls:
+        if call.index in site_calls or masked.intersection(call.inputs):
+            masked.update(call.outputs)
+            calls.append(call)
+    return tuple(calls)

@@ -1,0 +1,122 @@
+"""Staged play: units leave between rounds, and the others are estimated anew."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_shapley_prune.rank.ranking import GroupScores
+from keras_shapley_prune.rank.reductions import reduce_table
+
+
+@dataclasses.dataclass(frozen=True)
+class Staging:
+    """How the game of a group is divided.
+
+    Attributes:
+        stages: Integer, or `None` for one unit a stage. After each stage the lowest
+            `1 / stages` of the units leave for good.
+        decay: Float in [0, 1], what earlier samples weigh after each stage.
+        reduce: See `resolve_reduction`.
+    """
+
+    stages: int | None = 1
+    decay: float = 0.8
+    reduce: object = None
+
+    def leaving(self, num_units):
+        """Returns how many units leave after each stage, all units in the end."""
+        stages = min(self.stages or num_units, num_units)
+        ends = np.round(np.linspace(0, num_units, stages + 1)).astype(int)
+        return np.diff(ends).tolist()
+
+
+def count_legs(staging, num_units, num_removed):
+    """Returns how many units leave after each stage that has to be played.
+
+    Args:
+        staging: A `Staging`.
+        num_units: Integer.
+        num_removed: Integer: the stages after which they have left decide nothing.
+    """
+    leaving = staging.leaving(num_units)
+    before = np.cumsum([0, *leaving[:-1]])
+    return [
+        count
+        for count, gone in zip(leaving, before, strict=False)
+        if gone < max(num_removed, 1)
+    ]
+
+
+def play_stages(source, staging, start_leg, num_removed, on_round=None):
+    """Plays the game of one group.
+
+    Args:
+        source: Gives the samples: an object with `num_units`, `table` (a
+            `SampleTable`), `rounds(active, stage)`, which yields `(rows, samples,
+            counted, number of evaluations)`, `leave(units)`, `cost_alone(units)`: what
+            the others lose without each unit, where it has not been sampled, and
+            `costs_in_order(units)`: what each costs as they leave one after the other,
+            or `None` where that is not known.
+        staging: A `Staging`.
+        start_leg: Callable: `(legs left, number of units to find)` -> `Leg`.
+        num_removed: Integer, how many units will be removed.
+        on_round: Optional callable `fn(number of evaluations)`.
+
+    Returns:
+        A `GroupScores`.
+    """
+    num_units, table = source.num_units, source.table
+    active = np.ones(num_units, bool)
+    values = np.full(num_units, np.nan)
+    errors = np.full(num_units, np.inf)
+    stage_of = np.zeros(num_units, int)
+    left, costs, evaluations = [], [], 0
+    legs = count_legs(staging, num_units, num_removed)
+    for stage, count in enumerate(legs):
+        if stage:
+            table.decay(staging.decay)
+        to_find = min(count, num_removed - int(np.sum(~active)))
+        leg = start_leg(len(legs) - stage, to_find)
+        for rows, samples, counted, cost in source.rounds(active, stage):
+            table.add(rows, samples, counted)
+            evaluations += cost
+            if on_round is not None:
+                on_round(cost)
+            if leg.is_over(cost, table, active):
+                break
+        reduced = reduce_table(table, staging.reduce)
+        values[active], errors[active] = (array[active] for array in reduced)
+        stage_of[active] = stage
+        if stage < len(legs) - 1:
+            candidates = np.flatnonzero(active)
+            # What has never been sampled is not known to be low.
+            known = np.nan_to_num(values[candidates], nan=np.inf)
+            gone = candidates[np.argsort(known, kind="stable")[:count]]
+            active[gone] = False
+            left.append(gone)
+            costs.append(source.costs_in_order(gone))
+            source.leave(gone)
+    never = np.flatnonzero(active & np.isnan(values))
+    values[never] = source.cost_alone(never)
+    stage_of[never] += 1  # they come after all that have been sampled
+    scores = GroupScores(values, errors, evaluations, stage_of)
+    last = scores.order[len(scores.order) - int(active.sum()) :]
+    return dataclasses.replace(
+        scores,
+        removal_costs=_by_unit([*left, last], [*costs, source.costs_in_order(last)]),
+    )
+
+
+def _by_unit(left, costs):
+    """Returns an array of costs, or `None` where they are not known.
+
+    Args:
+        left: List of integer arrays, units in the order in which they leave.
+        costs: List of float arrays of these shapes, or of `None`.
+    """
+    if any(found is None for found in costs):
+        return None
+    order = np.concatenate(left)
+    by_unit = np.empty(len(order))
+    by_unit[order] = np.concatenate(costs)
+    return by_unit

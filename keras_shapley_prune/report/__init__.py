@@ -1,0 +1,1 @@
+"""Report: what can be pruned, what pruning changed, and pictures of both."""

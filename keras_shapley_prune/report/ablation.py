@@ -1,0 +1,99 @@
+"""Ablation: what a network achieves as the units of one group leave, one by one."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_shapley_prune.inputs.arguments import check_integer
+from keras_shapley_prune.inputs.data import make_repeatable
+from keras_shapley_prune.inputs.evaluation import check_labels, resolve_metric
+from keras_shapley_prune.report.masked_network import MaskedNetwork
+from keras_shapley_prune.trace.tracer import trace_channels
+
+
+@dataclasses.dataclass(frozen=True)
+class AblationCurve:
+    """A metric of a network as units of one group are masked.
+
+    Attributes:
+        group: String, the name of the group.
+        num_units: Integer, how many units it has.
+        num_removed: Tuple of integers, from 0 upwards.
+        values: Tuple of floats, the metric with so many units removed.
+        metric: String, the name of the metric.
+    """
+
+    group: str
+    num_units: int
+    num_removed: tuple
+    values: tuple
+    metric: str
+
+
+def measure_ablation(
+    model, ranking, dataset, metric="loss", layers=None, num_points=9, channel_map=None
+):
+    """Measures a model as the units of each group leave in the order of a ranking.
+
+    Nothing is cut and nothing repaired: the units are masked, in one group at a time.
+    The lower the curve stays (of a loss), the better the ranking knows which units the
+    network can do without.
+
+    Args:
+        model: A compiled Sequential or functional `keras.Model`. It is not changed.
+        ranking: A `Ranking` of it.
+        dataset: Labelled data, what `model.evaluate` takes.
+        metric: String, an entry of what `model.evaluate(..., return_dict=True)`
+            returns, such as `"loss"` or `"accuracy"`, or a callable `fn(model)`.
+        layers: `None` for all groups of the ranking, or layer names or patterns, see
+            `prune`.
+        num_points: Integer of at least 2: at how many numbers of units each group is
+            measured, from none to all but one.
+        channel_map: The `ChannelMap` of `model`, if it has been traced already.
+
+    Returns:
+        List of `AblationCurve`, one for each group, for `plot_ablation`.
+
+    Raises:
+        ValueError: If an argument is not of that form, or the model cannot be
+            measured.
+
+    Example:
+
+    ```python
+    curves = keras_shapley_prune.measure_ablation(model, ranking, (x, y), "accuracy")
+    keras_shapley_prune.plot_ablation(curves)
+    ```
+    """
+    check_integer("num_points", num_points, 2)
+    channel_map = channel_map or trace_channels(model)
+    dataset = make_repeatable(dataset)
+    measure = resolve_metric(metric, model, dataset)
+    if not callable(metric):
+        check_labels(dataset, channel_map.graph)
+    groups = [g for g in channel_map.select_groups(layers) if g.name in ranking]
+    if not groups:
+        raise ValueError(
+            "Argument `ranking` should score groups of the model: "
+            f"{[g.name for g in channel_map.select_groups(layers)]}. "
+            f"Received: a ranking of {list(ranking)}"
+        )
+    network = MaskedNetwork(model, channel_map)
+    network.select(np.ones(channel_map.num_units, bool))
+    whole, curves = measure(network), []
+    for group in groups:
+        order = group.units[ranking[group.name].order]
+        counts = np.linspace(0, len(order) - 1, num_points).round().astype(int)
+        counts, values = np.unique(counts), [whole]
+        for count in counts[1:]:
+            keep = np.ones(channel_map.num_units, bool)
+            keep[order[:count]] = False
+            network.select(keep)
+            values.append(measure(network))
+        name = metric if isinstance(metric, str) else "metric"
+        curves.append(
+            AblationCurve(
+                group.name, len(order), tuple(counts.tolist()), tuple(values), name
+            )
+        )
+    return curves

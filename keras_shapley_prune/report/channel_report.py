@@ -1,0 +1,82 @@
+"""What of a model can be pruned: its groups and its locks, to read."""
+
+import dataclasses
+
+from keras_shapley_prune.trace.channel_map import ChannelMap
+from keras_shapley_prune.trace.tracer import trace_channels
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ChannelReport:
+    """The groups and the locks of a model; it prints as text.
+
+    Attributes:
+        name: String, the name of the model.
+        channel_map: The `ChannelMap` of the model.
+        locked: Dict: layer name -> dict: reason -> number of the units that are locked
+            for it. The number is 0 for a layer that has no units of its own but could
+            not be cut.
+    """
+
+    name: str
+    channel_map: ChannelMap
+    locked: dict
+
+    @property
+    def num_locked(self):
+        """Integer, how many units cannot be removed."""
+        return len(self.channel_map.locks)
+
+    def __str__(self):
+        groups = self.channel_map.groups
+        removable = sum(group.num_units for group in groups)
+        lines = [
+            f"{self.name}: {removable:,} removable units in {len(groups)} groups, "
+            f"{self.num_locked:,} locked"
+        ]
+        for group in groups:
+            lines += [
+                f"{group.name}: {group.num_units:,} units",
+                f"    from {', '.join(group.producers)}",
+                f"    to   {', '.join(group.consumers) or 'nothing'}",
+            ]
+        if self.locked:
+            lines.append("locked")
+        for name, reasons in self.locked.items():
+            for reason, count in reasons.items():
+                units = f" ({count:,} units)" if count else ""
+                lines.append(f"    {name}{units}: {reason}")
+        return "\n".join(lines)
+
+
+def channel_report(model, channel_map=None):
+    """Tells what of a model can be pruned, what cannot, and why.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`.
+        channel_map: The `ChannelMap` of `model`, if it has been traced already.
+
+    Returns:
+        A `ChannelReport`: print it.
+
+    Raises:
+        ValueError: If `model` is not built or has no graph of layers.
+
+    Example:
+
+    ```python
+    print(keras_shapley_prune.channel_report(model))
+    ```
+    """
+    channel_map = channel_map or trace_channels(model)
+    locked = {}
+    for operation, letter in channel_map.produced:
+        name = channel_map.graph.name_of(operation)
+        for unit in channel_map.layer_ids[operation][letter].tolist():
+            if unit in channel_map.locks:
+                reasons = locked.setdefault(name, {})
+                reason = channel_map.locks[unit]
+                reasons[reason] = reasons.get(reason, 0) + 1
+    for name, reason in channel_map.lock_reasons().items():
+        locked.setdefault(name, {reason: 0})
+    return ChannelReport(model.name, channel_map, locked)

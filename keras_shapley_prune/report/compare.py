@@ -1,0 +1,175 @@
+"""What pruning changed, what it left alone and why."""
+
+import numpy as np
+
+from keras_shapley_prune.inputs.data import make_repeatable
+from keras_shapley_prune.plan.activation_memory import count_peak_bytes
+from keras_shapley_prune.plan.flops import count_flops
+from keras_shapley_prune.rank.progress import check_verbose
+from keras_shapley_prune.report.comparison import Comparison, GroupComparison
+from keras_shapley_prune.report.measurements import (
+    MEASURES,
+    describe_environment,
+    has_labels,
+    measure_file_size,
+    measure_latencies,
+    measure_metrics,
+)
+from keras_shapley_prune.trace.tracer import trace_channels
+
+
+def compare(original, pruned, data=None, ranking=None, measure=None, verbose="auto"):
+    """Prints and returns what pruning changed.
+
+    Args:
+        original: The `keras.Model` before pruning.
+        pruned: The one that `prune` or `remove_channels` made of it.
+        data: What `model.evaluate` takes (see `prune`), or `None`. With labels, the
+            metrics that `original` is compiled with are measured on it; if it is not
+            compiled, the accuracy.
+        ranking: The `Ranking` by which units were removed, or `None`. Its scores are
+            then in the report, with the cut: that the first units of its order left.
+        measure: `None` for everything that the data permits, or nothing if there is
+            no data. Or a list of what to measure: `"file_size"` (of the `.keras` file,
+            without the optimizer), `"activations"` (see `count_activation_bytes`),
+            `"latency"` (median of up to 30 runs, for batches of 1 and of 32, the two
+            models taking turns) and `"metrics"`.
+        verbose: `"auto"`, 1 or 2 to print the comparison, 0 for silence.
+
+    Returns:
+        A `Comparison`: units of each layer, parameters, FLOPs, the reason for each
+        layer that could not be pruned, and what was measured.
+
+    Raises:
+        ValueError: If `pruned` does not have the layers of `original`, `ranking` is of
+            another model, or an argument is not of that form.
+
+    Example:
+
+    ```python
+    comparison = keras_shapley_prune.compare(model, pruned, (x, y), ranking)
+    comparison.to_html("report.html")
+    ```
+    """
+    check_verbose(verbose)
+    measure = _check_measure(measure, data)
+    maps = trace_channels(original), trace_channels(pruned)
+    units = _count_units(*maps)
+    _check_ranking(ranking, maps[0])
+    models, graph = (original, pruned), maps[0].graph
+    measured = {}
+    if data is not None:
+        data = make_repeatable(data)
+    if "file_size" in measure:
+        measured["file_size"] = tuple(map(measure_file_size, models))
+    if "activations" in measure:
+        measured["activations"] = tuple(count_peak_bytes(m.graph) for m in maps)
+    if "latency" in measure:
+        measured["latency"] = _in_pairs(measure_latencies(models, graph, data))
+        measured["environment"] = describe_environment()
+    if "metrics" in measure and has_labels(data, graph):
+        measured["metrics"] = _in_pairs(measure_metrics(models, data, original))
+    comparison = Comparison(
+        units=units,
+        parameters=(original.count_params(), pruned.count_params()),
+        flops=(count_flops(original), count_flops(pruned)),
+        locks=maps[0].lock_reasons(),
+        groups=_compare_groups(*maps, units, ranking or {}),
+        name=original.name,
+        method=getattr(ranking, "method", None),
+        **measured,
+    )
+    if verbose != 0:
+        print(comparison)
+    return comparison
+
+
+def _count_units(channel_map, pruned_map):
+    """Returns a dict: name of what produces units -> their number, before and after.
+
+    In the pruned model it need not produce any: a grouped convolution may have become
+    one of a channel a group.
+    """
+    before, after = channel_map.count_produced(), {}
+    others = {pruned_map.graph.name_of(other): other for other in pruned_map.layer_ids}
+    for name, (operation, letter) in zip(before, channel_map.produced, strict=True):
+        other = others.get(channel_map.graph.name_of(operation))
+        letters = pruned_map.layer_ids.get(other, {})
+        if letter in letters:
+            after[name] = len(letters[letter])
+    added = pruned_map.count_produced().keys() - before.keys()
+    if before.keys() != after.keys() or added:
+        raise ValueError(
+            "Arguments `original` and `pruned` should have layers of the same names. "
+            "Received: layers that are only in one of them: "
+            f"{sorted(before.keys() - after.keys() | added)}"
+        )
+    return {name: (before[name], after[name]) for name in before}
+
+
+def _compare_groups(channel_map, pruned_map, units, ranking):
+    """Returns a `GroupComparison` for each group of the original."""
+    left = {group.name: group for group in pruned_map.groups}
+    compared = []
+    for group in channel_map.groups:
+        after = _count_left(channel_map, group, units)
+        if after is None:  # the layers that produce it produce others too
+            after = left[group.name].num_units if group.name in left else 0
+        compared.append(
+            GroupComparison(
+                name=group.name,
+                units=(group.num_units, after),
+                producers=group.producers,
+                consumers=group.consumers,
+                scores=ranking.get(group.name),
+            )
+        )
+    return tuple(compared)
+
+
+def _count_left(channel_map, group, units):
+    """Counts the units that are left of a group, by a layer that produces no other.
+
+    That layer may have several channels of each unit.
+    """
+    for (operation, letter), (before, after) in zip(
+        channel_map.produced, units.values(), strict=True
+    ):
+        ids = channel_map.layer_ids[operation][letter]
+        inside = np.isin(ids, group.units)
+        others = set(ids[~inside].tolist()) - channel_map.locks.keys()
+        if inside.any() and not others:
+            times = inside.sum() // group.num_units
+            return group.num_units - (before - after) // int(times)
+    return None
+
+
+def _in_pairs(values):
+    return {key: tuple(pair) for key, pair in values.items()}
+
+
+def _check_measure(measure, data):
+    if measure is None:
+        return MEASURES if data is not None else ()
+    names = [measure] if isinstance(measure, str) else list(measure)
+    if not set(names) <= set(MEASURES):
+        raise ValueError(
+            f"Argument `measure` should be None or a list out of {MEASURES}. "
+            f"Received: measure={measure!r}"
+        )
+    if "metrics" in names and data is None:
+        raise ValueError(
+            "Argument `data` should hold labelled examples to measure the metrics on. "
+            f"Received: data=None, measure={measure!r}"
+        )
+    return names
+
+
+def _check_ranking(ranking, channel_map):
+    sizes = {group.name: group.num_units for group in channel_map.groups}
+    for name, scores in (ranking or {}).items():
+        if sizes.get(name) != len(scores.values):
+            raise ValueError(
+                "Argument `ranking` should score the groups of the original model: "
+                f"{sizes}. Received: {len(scores.values)} values for {name!r}"
+            )

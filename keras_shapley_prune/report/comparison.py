@@ -1,0 +1,174 @@
+"""The difference between a model and its pruned copy: as text, JSON and HTML."""
+
+import dataclasses
+import json
+import os
+
+from keras_shapley_prune.inputs.json_files import format_of, load_json
+from keras_shapley_prune.plan.quantities import Quantity
+from keras_shapley_prune.rank.ranking import GroupScores
+from keras_shapley_prune.report.html_report import render_html
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupComparison:
+    """What became of one group of units.
+
+    Attributes:
+        name: String, the name of the group.
+        units: Tuple of integers, before and after.
+        producers: Tuple of the names of the layers that compute the units.
+        consumers: Tuple of the names of the layers that read them.
+        scores: The `GroupScores` by which units left, or `None`.
+    """
+
+    name: str
+    units: tuple
+    producers: tuple
+    consumers: tuple
+    scores: GroupScores | None = None
+
+    @property
+    def num_removed(self):
+        """Integer: with scores, the first so many of their order left."""
+        return self.units[0] - self.units[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """The difference between a model and its pruned copy.
+
+    It prints as a table; `to_html` writes a page to read and to pass on, `to_json`
+    what a program can read.
+
+    Attributes:
+        units: Dict: layer name -> `(units before, units after)`, for every layer
+            that produces channels.
+        parameters: Tuple `(before, after)` of integers.
+        flops: Tuple `(before, after)` of integers; `None` where a spatial size is
+            not known.
+        locks: Dict: layer name -> why its units cannot be removed.
+        groups: Tuple of `GroupComparison`.
+        name: String, the name of the original model.
+        method: String, how the units were ranked, or `None`.
+        file_size: Tuple `(before, after)`, bytes of the `.keras` file without the
+            optimizer. This and all that follows is `None` or empty if not measured.
+        activations: Tuple `(before, after)`, bytes of activations that one example
+            needs at the peak, see `count_activation_bytes`.
+        latency: Dict: batch size -> `(before, after)`, median seconds.
+        metrics: Dict: name of a metric, or of the loss -> `(before, after)`.
+        environment: Dict: what the latency was measured with.
+
+    Example:
+
+    ```python
+    comparison = keras_shapley_prune.compare(model, pruned, (x, y), ranking)
+    comparison.to_html("report.html")
+    comparison.to_json("report.json")
+    ```
+    """
+
+    units: dict
+    parameters: tuple
+    flops: tuple
+    locks: dict
+    groups: tuple = ()
+    name: str = "model"
+    method: str | None = None
+    file_size: tuple | None = None
+    activations: tuple | None = None
+    latency: dict = dataclasses.field(default_factory=dict)
+    metrics: dict = dataclasses.field(default_factory=dict)
+    environment: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def quantities(self):
+        """List of `Quantity`: all numbers of the whole model, measured ones last."""
+        found = [
+            Quantity("parameters", *self.parameters),
+            Quantity("FLOPs", *self.flops),
+        ]
+        if self.file_size is not None:
+            unknown = "unknown: Keras cannot save this model"
+            found.append(Quantity("file size", *self.file_size, "bytes", unknown))
+        if self.activations is not None:
+            found.append(Quantity("activations", *self.activations, "bytes"))
+        for size, seconds in self.latency.items():
+            found.append(Quantity(f"batch of {size}", *seconds, "seconds"))
+        for name, values in self.metrics.items():
+            found.append(Quantity(name, *values, "metric"))
+        return found
+
+    def __str__(self):
+        titles = [quantity.title for quantity in self.quantities]
+        width = max([len(name) for name in [*self.units, *self.locks, *titles]])
+        lines = [f"{'layer':{width}}  {'units':>15}"]
+        for name, (before, after) in self.units.items():
+            reason = f"  locked: {self.locks[name]}" if name in self.locks else ""
+            lines.append(f"{name:{width}}  {before:>6} → {after:>6}{reason}")
+        for name in [name for name in self.locks if name not in self.units]:
+            lines.append(f"{name:{width}}  {'':>15}  locked: {self.locks[name]}")
+        for quantity in self.quantities:
+            lines.append(f"{quantity.title:{width}}  {quantity}")
+        return "\n".join(lines)
+
+    def to_html(self, path):
+        """Writes the comparison to one HTML file that needs no other.
+
+        The page loads nothing, runs no script, and fits a phone's screen.
+
+        Args:
+            path: String or path-like.
+        """
+        page = render_html(self)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(page)
+
+    def to_json(self, path):
+        """Writes the comparison to a JSON file.
+
+        Args:
+            path: String or path-like.
+        """
+        content = {"format": format_of("Comparison")}
+        content |= {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        content["groups"] = [_group_to_dict(group) for group in self.groups]
+        with open(os.fspath(path), "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+
+    @classmethod
+    def load(cls, path):
+        """Reads a comparison that `to_json` wrote.
+
+        Args:
+            path: String or path-like.
+
+        Returns:
+            A `Comparison`.
+
+        Raises:
+            ValueError: If the file holds something else.
+        """
+        content = load_json(path, "Comparison", writer="to_json")
+        del content["format"]
+        content["groups"] = tuple(map(_group_from_dict, content["groups"]))
+        for name in ("parameters", "flops", "file_size", "activations"):
+            if content[name] is not None:
+                content[name] = tuple(content[name])
+        for name in ("units", "latency", "metrics"):
+            content[name] = {key: tuple(pair) for key, pair in content[name].items()}
+        content["latency"] = {int(n): pair for n, pair in content["latency"].items()}
+        return cls(**content)
+
+
+def _group_to_dict(group):
+    fields = {f.name: getattr(group, f.name) for f in dataclasses.fields(group)}
+    scores = group.scores
+    return fields | {"scores": None if scores is None else scores.to_dict()}
+
+
+def _group_from_dict(fields):
+    names = {key: tuple(fields[key]) for key in ("units", "producers", "consumers")}
+    scores = fields["scores"]
+    scores = None if scores is None else GroupScores.from_dict(scores)
+    return GroupComparison(fields["name"], scores=scores, **names)

@@ -1,0 +1,138 @@
+"""What has to be run to be known of two models: size, latency and metrics."""
+
+import os
+import platform
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_shapley_prune.inputs.compiling import copy_compile_config
+from keras_shapley_prune.inputs.data import CalibrationData
+from keras_shapley_prune.inputs.evaluation import evaluate
+from keras_shapley_prune.plan.flops import measure_latency
+from keras_shapley_prune.trace.graph import functional_view
+
+MEASURES = ("file_size", "activations", "latency", "metrics")
+BATCH_SIZES = (1, 32)
+_MAX_SECONDS = 5.0  # for the runs of one batch size, both models together
+
+
+def measure_file_size(model):
+    """Returns the size of the `.keras` file of a model, without its optimizer.
+
+    A Sequential model is saved as a functional one.
+
+    Args:
+        model: A `keras.Model`.
+
+    Returns:
+        Integer, bytes, or `None` if Keras cannot save the model.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.keras")
+        try:
+            functional_view(model).save(path)  # not compiled
+        except (NotImplementedError, TypeError, ValueError):
+            return None
+        return os.path.getsize(path)
+
+
+def measure_latencies(models, graph, data=None, batch_sizes=BATCH_SIZES):
+    """Measures how long models take for batches of several sizes, taking turns.
+
+    Args:
+        models: List of `keras.Model`.
+        graph: The recorded `Graph` of one of them.
+        data: What `prune` takes, where the inputs come from, repeated as often as
+            needed. `None` for zeros.
+        batch_sizes: Sequence of integers.
+
+    Returns:
+        Dict: batch size -> list of the median seconds of each model. Empty if there
+        is no data and a size of the inputs is not known.
+    """
+    examples = _some_inputs(graph, data)
+    if examples is None:
+        return {}
+    found = {}
+    for size in batch_sizes:
+        batch = [np.resize(values, (size, *values.shape[1:])) for values in examples]
+        inputs = keras.tree.pack_sequence_as(graph.input_structure, batch)
+        found[size] = measure_latency(models, inputs, max_seconds=_MAX_SECONDS)
+    return found
+
+
+def measure_metrics(models, data, original):
+    """Evaluates models as one of them is compiled.
+
+    Args:
+        models: List of `keras.Model`. They are not changed.
+        data: Labelled data, see `prune`.
+        original: The `keras.Model` that says what is measured. If it is not compiled,
+            it is the accuracy, of a model of one output.
+
+    Returns:
+        Dict: name of a metric (and of the loss) -> list of the value of each model.
+    """
+    if not original.compiled and len(original.outputs) > 1:
+        return {}
+    found = []
+    for model in models:
+        # A view has metrics of its own: those of the model keep their state.
+        view = functional_view(model)
+        config = copy_compile_config(original)
+        view.compile(**(config or {"loss": _no_loss, "metrics": ["accuracy"]}))
+        found.append(evaluate(view, data))
+        if config is None:
+            del found[-1]["loss"]
+    return {name: [values[name] for values in found] for name in found[0]}
+
+
+def has_labels(data, graph):
+    """Returns whether data can be evaluated on: whether its batches hold labels.
+
+    Args:
+        data: What `prune` takes.
+        graph: The recorded `Graph` of the model.
+    """
+    batches = CalibrationData(data, graph.input_structure, needs_labels=False)
+    _, labels, _ = next(iter(batches))
+    return len(keras.tree.flatten(labels)) > 0
+
+
+def describe_environment():
+    """Returns a dict: what was measured with, and where."""
+    return {
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "python": platform.python_version(),
+        "machine": _find_processor(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _no_loss(labels, outputs):
+    return keras.ops.zeros_like(outputs[..., 0])
+
+
+def _some_inputs(graph, data):
+    """Returns a list of arrays, some examples of each input, or `None`."""
+    if data is not None:
+        batches = CalibrationData(data, graph.input_structure, needs_labels=False)
+        return [tensor.numpy() for tensor in next(iter(batches))[0]]
+    shapes = [tensor.shape[1:] for tensor in graph.inputs]
+    if any(None in shape for shape in shapes):
+        return None
+    dtypes = [tensor.dtype for tensor in graph.inputs]
+    return [np.zeros((1, *s), d) for s, d in zip(shapes, dtypes, strict=True)]
+
+
+def _find_processor():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.partition(":")[2] for line in file if "model name" in line]
+        return names[0].strip()
+    except (OSError, IndexError):
+        return platform.processor() or platform.machine()

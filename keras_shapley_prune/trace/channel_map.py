@@ -1,0 +1,230 @@
+"""The map of a model's units: groups, locks, and where each unit is."""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from keras_shapley_prune.layer_types.unit_ids import INSIDE
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ChannelMap:
+    """Where every unit of a model is produced, carried and read.
+
+    Attributes:
+        graph: The recorded `Graph` of the model.
+        num_units: Integer. Units are numbered from 0; tied channels share a number.
+        groups: Tuple of `ChannelGroup`, from the input to the output: all units that
+            can be removed.
+        locks: Dict: unit -> why it cannot be removed.
+        ids: Dict: symbolic tensor -> unit of each position of its last axis.
+        layer_ids: Dict: operation -> dict of the letters of its weight axes
+            (`"i"`, `"o"`, ...) -> unit of each position.
+        sites: Dict: `(call index, input position)` -> unit of each channel that a
+            layer reads there. A removed unit acts at its sites and nowhere else. The
+            position is `INSIDE` for units that a layer reads within, such as the
+            heads of an attention.
+        passing: Frozenset of those sites from where the units go on, each by itself:
+            a normalization reads all of them, but its readers read them too.
+        produced: Dict: an operation that produces units and the letter of `layer_ids`
+            under which it has them, in running order -> what they are, such as
+            `"heads"`, `None` if they are what the layer returns.
+        obstacles: Dict: operation that cannot be pruned -> why.
+    """
+
+    graph: object
+    num_units: int
+    groups: tuple
+    locks: dict
+    ids: dict
+    layer_ids: dict
+    sites: dict
+    passing: frozenset
+    produced: dict
+    obstacles: dict
+
+    def __repr__(self):
+        return (
+            f"<ChannelMap: {self.num_units} units, {len(self.locks)} of them locked, "
+            f"the others in {len(self.groups)} groups>"
+        )
+
+    @property
+    def producers(self):
+        """Tuple of the operations that produce units, in running order."""
+        return tuple(dict.fromkeys(operation for operation, _ in self.produced))
+
+    def count_produced(self):
+        """Returns a dict: name of what produces units -> their number."""
+        counts = {}
+        for (operation, letter), part in self.produced.items():
+            name = self.graph.name_of(operation)
+            name = name if part is None else f"{name}/{part}"
+            counts[name] = len(self.layer_ids[operation][letter])
+        return counts
+
+    def sites_at(self, call):
+        """Finds what a call reads.
+
+        Args:
+            call: A `Call` of `graph`, or of a copy of it.
+
+        Returns:
+            Dict: input position, or `INSIDE` -> unit of each channel, for `sites`.
+        """
+        places = (INSIDE, *range(len(call.inputs)))
+        found = {place: self.sites.get((call.index, place)) for place in places}
+        return {place: ids for place, ids in found.items() if ids is not None}
+
+    def select_groups(self, layers=None):
+        """Returns the groups that `layers` selects.
+
+        Args:
+            layers: `None` for all groups, or a layer name, a shell-style pattern
+                such as `"block2_*"`, or a list of them. A group is selected when one
+                of its producers matches. The layers of a nested model have its name
+                before theirs: `"backbone/conv1"`, `"backbone/*"`.
+
+        Returns:
+            Tuple of `ChannelGroup`.
+
+        Raises:
+            ValueError: If a pattern selects nothing, or no group is left.
+        """
+        if layers is None:
+            selected = self.groups
+        else:
+            patterns = [layers] if isinstance(layers, str) else list(layers)
+            if not patterns:
+                raise ValueError(
+                    "Argument `layers` should hold a layer name or pattern, or be None "
+                    f"for all layers. Received: layers={layers!r}"
+                )
+            found = [self._match(pattern) for pattern in patterns]
+            selected = tuple(g for g in self.groups if any(g in f for f in found))
+        if not selected:
+            raise ValueError(
+                "Expected a model with removable units. Received one without: "
+                f"{self.describe_locks()}"
+            )
+        return selected
+
+    def _match(self, pattern):
+        matched = [group for group in self.groups if group.matches(pattern)]
+        if matched:
+            return matched
+        locked = {n: r for n, r in self.lock_reasons().items() if n == pattern}
+        names = [name for group in self.groups for name in group.producers]
+        raise ValueError(
+            "Argument `layers` should hold names of layers with removable units, or "
+            f"shell-style patterns that match some. Received: {pattern!r}"
+            + (f", which is locked: {locked[pattern]}. " if locked else ". ")
+            + f"Layers with removable units: {names}"
+        )
+
+    def producers_of(self, group):
+        """Finds what computes a group.
+
+        Args:
+            group: A `ChannelGroup`.
+
+        Returns:
+            List of the keys of `produced`: operations of the original model, and the
+            letters under which they have the units.
+        """
+        keys = [key for name in group.producers for key in self._produced_by_name[name]]
+        unit = group.units[0]  # all have the same producers
+        return [key for key in keys if unit in self.layer_ids[key[0]][key[1]]]
+
+    @functools.cached_property
+    def _produced_by_name(self):
+        found = {}
+        for operation, letter in self.produced:
+            name = self.graph.name_of(operation)
+            found.setdefault(name, []).append((operation, letter))
+        return found
+
+    def sites_of(self, group):
+        """Finds where a group is read.
+
+        Args:
+            group: A `ChannelGroup`.
+
+        Returns:
+            Dict: those of `sites` that carry units of the group.
+        """
+        return {
+            site: ids
+            for site, ids in self.sites.items()
+            if np.isin(group.units, ids).any()
+        }
+
+    def ends_of(self, group):
+        """Finds where a group is read for good: its sites but for the passing ones.
+
+        Args:
+            group: A `ChannelGroup`.
+
+        Returns:
+            Dict: those of `sites` that carry units of the group.
+        """
+        sites = self.sites_of(group)
+        return {site: ids for site, ids in sites.items() if site not in self.passing}
+
+    def lock_reasons(self):
+        """Returns a dict: layer name -> why (some of) its units are locked.
+
+        Layers with weights that cannot be pruned themselves are in it too.
+        """
+        reasons = {
+            self.graph.name_of(operation): reason
+            for operation, reason in self.obstacles.items()
+            if getattr(operation, "weights", None) and self.graph.calls_of(operation)
+        }
+        for operation, letter in self.produced:
+            ids = self.layer_ids[operation][letter].tolist()
+            locked = [self.locks[unit] for unit in ids if unit in self.locks]
+            if locked:
+                reasons[self.graph.name_of(operation)] = locked[0]
+        return reasons
+
+    def describe_locks(self):
+        """Returns the locked layers and the reasons as one string."""
+        reasons = self.lock_reasons()
+        if not reasons:
+            return "no layer produces channels"
+        return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+
+    def check_keep(self, keep):
+        """Raises an error unless `keep` is a selection this model can take.
+
+        Args:
+            keep: Boolean array, shape `(num_units,)`.
+
+        Returns:
+            `keep` as a boolean array.
+
+        Raises:
+            ValueError: If shape or type differ, a locked unit goes, or a whole group.
+        """
+        keep = np.asarray(keep)
+        if keep.shape != (self.num_units,) or keep.dtype != bool:
+            raise ValueError(
+                "Argument `keep` should be a boolean array of shape "
+                f"({self.num_units},): one entry for each unit of the model. "
+                f"Received: dtype={keep.dtype}, shape={keep.shape}"
+            )
+        for unit, reason in self.locks.items():
+            if not keep[unit]:
+                raise ValueError(
+                    f"Argument `keep` should keep locked units. Received: "
+                    f"keep[{unit}]=False, which is locked: {reason}"
+                )
+        for group in self.groups:
+            if not keep[group.units].any():
+                raise ValueError(
+                    "Argument `keep` should keep a unit of every group. Received: "
+                    f"all {group.num_units} units of {group.name!r} removed"
+                )
+        return keep

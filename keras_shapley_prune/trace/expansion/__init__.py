@@ -1,0 +1,1 @@
+"""Expansion: functional models of models and layers that are code."""

@@ -1,0 +1,85 @@
+"""The check that a functional model returns what a layer does."""
+
+import re
+
+import keras
+import numpy as np
+
+from keras_shapley_prune.trace.graph import fill_in, is_symbolic, takes_training
+
+TOLERANCE = 1e-4  # of the largest output
+LENGTHS = 32, 64, 224, 8  # tried of an axis of which a model does not know it
+
+
+def find_difference(layer, form, args, kwargs):
+    """Returns how a functional model differs from a layer on one random batch.
+
+    Args:
+        layer: A `keras.Layer` or `keras.Model`.
+        form: The functional model of the list of what it reads.
+        args: See `Expander.trace`.
+        kwargs: See `Expander.trace`.
+
+    Returns:
+        String, or `None` if both return the same.
+    """
+    if takes_training(layer):
+        kwargs = {**kwargs, "training": False}
+    for length in LENGTHS:
+        generator = np.random.default_rng(0)
+        arrays = [
+            _draw(leaf, length, generator)
+            for leaf in keras.tree.flatten((args, kwargs))
+            if is_symbolic(leaf)
+        ]
+        filled = fill_in((args, kwargs), arrays)
+        structure = keras.tree.pack_sequence_as(form.input, arrays)
+        try:
+            expected = layer(*filled[0], **filled[1])
+        except Exception as error:  # perhaps of another length
+            failure = f"cannot be run on random numbers: {first_line(error)}"
+            continue
+        try:
+            received = form(structure, training=False)
+        except Exception as error:
+            return f"cannot be run: {first_line(error)}"
+        return _compare(expected, received)
+    return failure
+
+
+def _draw(tensor, length, generator):
+    """Returns a random array in the place of a symbolic tensor.
+
+    Args:
+        tensor: The symbolic tensor.
+        length: Integer, of an axis of which the tensor does not know it.
+        generator: A `np.random.Generator`.
+    """
+    first, *others = tensor.shape or (None,)
+    shape = [first or 2, *(n or length for n in others)][: len(tensor.shape)]
+    if keras.backend.is_float_dtype(tensor.dtype):
+        return generator.normal(size=shape).astype("float32")
+    return generator.integers(0, 2, shape).astype(tensor.dtype)
+
+
+def _compare(expected, received):
+    """Returns how outputs differ by more than rounding, or `None`."""
+    expected, received = map(keras.tree.flatten, (expected, received))
+    for pair in zip(expected, received, strict=True):
+        before, after = (
+            keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float64"))
+            for tensor in pair
+        )
+        largest = np.abs(before[np.isfinite(before)]).max(initial=1e-30)
+        if not np.allclose(before, after, 0, TOLERANCE * largest, equal_nan=True):
+            off = np.abs(before - after).max()
+            return f"returns up to {largest:.3g}, off by up to {off:.3g}"
+    return None
+
+
+def first_line(error):
+    """Returns what an error says, without what Keras puts around it."""
+    lines = re.sub(r"\x1b\[\d*m", "", str(error)).splitlines()
+    wrapped = "Exception encountered when calling"
+    said = [line for line in lines if line.strip() and not line.startswith(wrapped)]
+    return said[0].strip() if said else type(error).__name__

@@ -1,0 +1,118 @@
+"""`to_functional`: a graph for models and layers that are code."""
+
+import warnings
+
+import keras
+
+from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
+from keras_shapley_prune.trace.expansion.equivalence import find_difference
+from keras_shapley_prune.trace.expansion.expander import Expander
+from keras_shapley_prune.trace.expansion.tracing import LeftWholeError
+from keras_shapley_prune.trace.graph import functional_view, runs_its_graph
+
+
+def to_functional(model, inputs=None):
+    """Returns a functional model that computes what a subclassed model computes.
+
+    What a subclassed model does stands in its code, and so it is with a layer that is
+    made of layers: there is no graph to prune. So `call` is run once on symbolic
+    tensors, and the layers and `keras.ops` that it calls become a functional model.
+    A layer that is made of layers becomes one that is nested in the result under its
+    name, at any depth.
+
+    Nothing is copied: the layers, and so the weights, are those of `model`. Pruning
+    the result changes neither.
+
+    Left as it is, with one warning that says why, is a layer
+
+    - with weights of its own, which only its code knows (see `register_layer`),
+    - that does other things in training than in inference (but for the layers it
+      calls, such as dropout),
+    - or whose `call` cannot be run on symbolic tensors: it uses `tf` or NumPy instead
+      of `keras.ops`, or asks for values.
+
+    Args:
+        model: A built `keras.Model`: subclassed, or functional or Sequential with
+            layers in it that are made of layers.
+        inputs: Of a subclassed model, the (nested) `keras.Input`s to call it with, as
+            its first argument. May be left out if it takes one float tensor.
+
+    Returns:
+        A functional `keras.Model`, compiled like `model` if that is compiled.
+
+    Raises:
+        ValueError: If `model` is not of that form, or cannot be run on symbolic
+            tensors as a whole.
+        RuntimeError: If the result does not return what `model` does, on one batch of
+            random numbers.
+
+    Example:
+
+    ```python
+    class Classifier(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.conv = keras.layers.Conv2D(16, 3, activation="relu")
+            self.pool = keras.layers.GlobalAveragePooling2D()
+            self.classes = keras.layers.Dense(10)
+
+        def call(self, inputs):
+            return self.classes(self.pool(self.conv(inputs)))
+
+    model = Classifier()
+    model(np.zeros((1, 28, 28, 1)))  # after that it is trained
+    functional = keras_shapley_prune.to_functional(model)
+    pruned = keras_shapley_prune.prune(functional, np.random.rand(50, 28, 28, 1))
+    ```
+    """
+    if not isinstance(model, keras.Model) or not model.built:
+        raise ValueError(
+            "Argument `model` should be a `keras.Model` that is built, or has been "
+            f"called on data. Received: model={model!r} (of type {type(model)})"
+        )
+    expander = Expander()
+    if runs_its_graph(model):
+        if inputs is not None:
+            raise ValueError(
+                "Argument `inputs` should be `None` for a model that has a graph. "
+                f"Received: inputs={inputs!r}"
+            )
+        functional = expander.run(expander.expand, functional_view(model))
+        difference = find_difference(model, functional, (functional.input,), {})
+        if difference:
+            raise RuntimeError(
+                f"Expected the functional model to return what model {model.name!r} "
+                f"returns. Received: one that {difference}"
+            )
+    else:
+        inputs = _inputs_of(model) if inputs is None else inputs
+        try:
+            traced = expander.run(expander.trace, model, (inputs,), {})
+        except LeftWholeError as reason:
+            raise ValueError(
+                f"Expected a model whose `call` can be made a graph. Received: model "
+                f"{model.name!r} (of type {type(model)}), {reason}"
+            ) from reason
+        inputs = keras.tree.pack_sequence_as(inputs, traced.inputs)
+        functional = keras.Model(inputs, traced.output, name=model.name)
+    if expander.left_whole:
+        left = expander.left_whole.items()
+        reasons = [f"{layer.name!r}, {why}" for layer, why in left]
+        warnings.warn(
+            "`to_functional` left layers as they are: " + "; ".join(reasons),
+            stacklevel=2,
+        )
+    return compile_with(functional, copy_compile_config(model))
+
+
+def _inputs_of(model):
+    """Returns the input of a subclassed model that takes one float tensor."""
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if not isinstance(shape, (list, tuple)) or not all(
+        length is None or isinstance(length, int) for length in shape
+    ):
+        raise ValueError(
+            "Argument `inputs` should be the `keras.Input`s that the model takes, "
+            f"which model {model.name!r} does not know itself. Received: inputs=None"
+        )
+    return keras.Input(batch_shape=(None, *shape[1:]))

@@ -1,0 +1,267 @@
+"""The calls of a functional model, recorded once and run anywhere."""
+
+import dataclasses
+import functools
+import inspect
+import itertools
+
+import keras
+
+from keras_shapley_prune.layer_types.masked_calls import no_masks, run_masked
+
+
+def check_backend():
+    """Raises an error unless Keras runs on the TensorFlow backend.
+
+    Raises:
+        RuntimeError: If another backend is active.
+    """
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise RuntimeError(
+            "keras_shapley_prune runs on the TensorFlow backend of Keras. Set the "
+            "environment variable KERAS_BACKEND=tensorflow before importing keras. "
+            f"Received: keras.backend.backend()={backend!r}"
+        )
+
+
+def functional_view(model):
+    """Returns an uncompiled functional model over the same layers as `model`.
+
+    No layer is called, so nothing about `model` changes.
+
+    Args:
+        model: A built `keras.Sequential` or functional `keras.Model`.
+
+    Returns:
+        A functional `keras.Model` that shares every layer with `model`.
+
+    Raises:
+        RuntimeError: If Keras does not run on TensorFlow.
+        ValueError: If `model` is no Keras model, not built, or subclassed.
+    """
+    check_backend()
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            "Argument `model` should be a built Sequential or functional "
+            f"`keras.Model`. Received: model={model!r} (of type {type(model)})"
+        )
+    if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
+        kind = "an unbuilt" if isinstance(model, keras.Sequential) else "a subclassed"
+        raise ValueError(
+            "Argument `model` should be a built Sequential or functional "
+            "`keras.Model`: pruning reads its graph of layers. A Sequential model "
+            "gets one from `keras.Input` as its first layer or from "
+            "`model.build(input_shape)`; a subclassed model has none, but "
+            "`keras_shapley_prune.to_functional(model)` may make one. "
+            f"Received: {kind} model named {model.name!r} (of type {type(model)})"
+        )
+    if isinstance(model, keras.Sequential):
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    return keras.Model(model.input, model.output, name=model.name)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Call:
+    """One call of an operation (a layer or a raw `keras.ops` operation).
+
+    Attributes:
+        index: Integer, the position of the call in `Graph.calls`.
+        operation: The `keras.Operation` of the original model.
+        args: Tuple, its positional arguments, symbolic tensors among them.
+        kwargs: Dict, its keyword arguments.
+        inputs: Tuple of the symbolic tensors found in `args` and `kwargs`.
+        outputs: Tuple of the symbolic tensors it returned.
+        name: String, the operation's name; in a nested model with the names of the
+            models around it, as in `"backbone/conv1"`.
+    """
+
+    index: int
+    operation: keras.Operation
+    args: tuple
+    kwargs: dict
+    inputs: tuple
+    outputs: tuple
+    name: str
+
+    def read(self, values):
+        """Returns the list of what the call reads.
+
+        Args:
+            values: Dict: symbolic tensor -> value.
+        """
+        return [values[tensor] for tensor in self.inputs]
+
+    def fill_in(self, values):
+        """Returns `(args, kwargs)` with `values` in the place of `inputs`."""
+        return fill_in((self.args, self.kwargs), values)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NestedCall:
+    """One call of a model within a model.
+
+    Attributes:
+        model: The nested `keras.Model`.
+        inputs: Tuple of the symbolic tensors that enter it.
+        outputs: Tuple of the symbolic tensors that leave it.
+    """
+
+    model: keras.Model
+    inputs: tuple
+    outputs: tuple
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Graph:
+    """The calls of a model in an order in which they can be run.
+
+    The calls within nested models stand among the others.
+
+    Attributes:
+        inputs: Tuple of symbolic tensors.
+        outputs: Tuple of symbolic tensors.
+        calls: Tuple of `Call`.
+        input_structure: The (nested) symbolic inputs as the model takes them.
+        output_structure: The (nested) symbolic outputs as the model returns them.
+        nested: Tuple of `NestedCall`, those of outer models before those of inner.
+    """
+
+    inputs: tuple
+    outputs: tuple
+    calls: tuple
+    input_structure: object
+    output_structure: object
+    nested: tuple = ()
+
+    def consumers(self):
+        """Returns a dict: tensor -> list of the calls that read it."""
+        return self._consumers
+
+    def calls_of(self, operation):
+        """Returns the list of the calls of an operation, in running order."""
+        return self._calls_of.get(operation, [])
+
+    def name_of(self, operation):
+        """Returns the name of an operation that no other of the model has.
+
+        The name of its first call, see `Call.name`. A layer that several nested
+        models share has the name that it has in the first of them.
+        """
+        calls = self.calls_of(operation)
+        return calls[0].name if calls else operation.name
+
+    @functools.cached_property
+    def _consumers(self):
+        readers = {}
+        for call in self.calls:
+            for tensor in call.inputs:
+                readers.setdefault(tensor, []).append(call)
+        return readers
+
+    @functools.cached_property
+    def _calls_of(self):
+        calls = {}
+        for call in self.calls:
+            calls.setdefault(call.operation, []).append(call)
+        return calls
+
+
+def run_calls(calls, values, find_masks=no_masks, stand_ins=None):
+    """Runs recorded calls on real or symbolic tensors.
+
+    Args:
+        calls: Iterable of `Call`, in running order.
+        values: Dict: recorded symbolic tensor -> the value it stands for. It has to
+            hold what `calls` read and do not produce. The outputs are added to it.
+        find_masks: Callable `fn(call)` that returns a dict: input position, or
+            `INSIDE` -> `Mask`.
+        stand_ins: Optional dict: call -> callable `fn(call, inputs, masks)` that is
+            run in the place of `run_masked` and returns its one output.
+    """
+    stand_ins = stand_ins or {}
+    for call in calls:
+        inputs, masks = call.read(values), find_masks(call)
+        if call in stand_ins:
+            returned = [stand_ins[call](call, inputs, masks)]
+        else:
+            returned = run_masked(call, inputs, masks)
+        values.update(zip(call.outputs, returned, strict=True))
+
+
+def runs_its_graph(operation):
+    """Returns whether an operation is a model that computes what its graph says."""
+    if not isinstance(operation, keras.Model) or not getattr(operation, "inputs", ()):
+        return False
+    plain = keras.Sequential, type(functional_view(operation))
+    return any(type(operation).call is kind.call for kind in plain)
+
+
+def with_layers(operation):
+    """Returns an operation and, of a model, the layers in it."""
+    inner = [with_layers(layer) for layer in getattr(operation, "layers", ())]
+    return [operation, *itertools.chain.from_iterable(inner)]
+
+
+def takes_training(operation):
+    """Returns whether an operation is told if it is called in training."""
+    return "training" in inspect.signature(operation.call).parameters
+
+
+def find_ancestors(graph, tensors, start=0):
+    """Returns the calls from `start` on that lead to some tensors, in order.
+
+    Args:
+        graph: A `Graph`.
+        tensors: Sequence of its symbolic tensors.
+        start: Integer, the index of the first call that may be among them.
+    """
+    producer = {t: call for call in graph.calls[start:] for t in call.outputs}
+    found, pending = set(), list(tensors)
+    while pending:
+        call = producer.get(pending.pop())
+        if call is not None and call not in found:
+            found.add(call)
+            pending.extend(call.inputs)
+    return tuple(sorted(found, key=lambda call: call.index))
+
+
+def new_inputs(structure, widths=None):
+    """Returns fresh `keras.Input`s shaped, typed and named like others.
+
+    Optional ones (`keras.Input(optional=True)`) stay so.
+
+    Args:
+        structure: The (nested) symbolic inputs.
+        widths: List of one integer an input, the length of its last axis, or `None`
+            where that stays.
+    """
+    flat = keras.tree.flatten(structure)
+    fresh = [
+        keras.Input(
+            batch_shape=x.shape if width is None else (*x.shape[:-1], width),
+            dtype=x.dtype,
+            name=x.name,
+            optional=_is_optional(x),
+        )
+        for x, width in zip(flat, widths or [None] * len(flat), strict=True)
+    ]
+    return keras.tree.pack_sequence_as(structure, fresh)
+
+
+def _is_optional(symbolic):
+    history = getattr(symbolic, "_keras_history", None)
+    return getattr(history and history.operation, "optional", False)
+
+
+def fill_in(structure, values):
+    """Returns a structure with values, in order, in the place of symbolic tensors."""
+    remaining = iter(values)
+    return keras.tree.map_structure(
+        lambda leaf: next(remaining) if is_symbolic(leaf) else leaf, structure
+    )
+
+
+def is_symbolic(value):
+    """Returns whether a value is a symbolic tensor."""
+    return isinstance(value, keras.KerasTensor)

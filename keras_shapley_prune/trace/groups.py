@@ -1,0 +1,124 @@
+"""Units that leave together, and the groups that units form."""
+
+import dataclasses
+import fnmatch
+
+import numpy as np
+import scipy.sparse
+
+from keras_shapley_prune.layer_types.unit_ids import FIXED
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ChannelGroup:
+    """Units that are carried by the same layers and can be removed one by one.
+
+    Attributes:
+        name: String, the first producer's name (with a suffix if that is taken). A
+            layer of a nested model is named with it, as in `"backbone/conv1"`.
+        units: Integer array, shape `(num_units,)`.
+        producers: Tuple of the names of the layers that compute the units.
+        consumers: Tuple of the names of the layers that read them.
+    """
+
+    name: str
+    units: np.ndarray
+    producers: tuple
+    consumers: tuple
+
+    @property
+    def num_units(self):
+        """Integer, how many units the group has."""
+        return len(self.units)
+
+    def matches(self, pattern):
+        """Returns whether a producer has this name, or matches this pattern.
+
+        Args:
+            pattern: String, a layer name (which may hold characters that mean
+                something in a pattern) or shell-style pattern.
+        """
+        return pattern in self.producers or bool(
+            fnmatch.filter(self.producers, pattern)
+        )
+
+
+def number_units(num_units, ties):
+    """Returns a number for each unit, without gaps; the same for tied ones.
+
+    Args:
+        num_units: Integer.
+        ties: List of integer arrays, shape `(2, any)`, pairs of units.
+    """
+    pairs = np.concatenate([np.zeros((2, 0), int), *ties], axis=1)
+    shape = num_units, num_units
+    links = scipy.sparse.coo_array((np.ones(pairs.shape[1]), pairs), shape)
+    _, parts = scipy.sparse.csgraph.connected_components(links, directed=False)
+    _, first, part_of = np.unique(parts, return_index=True, return_inverse=True)
+    return np.unique(first[part_of], return_inverse=True)[1]
+
+
+def group_units(num_units, produced, read, carried, locks):
+    """Gathers the units that have the same producers into groups.
+
+    Units that are carried by different tensors, such as the parts of a split, are in
+    different groups: of each group one stays, so of each tensor a channel stays.
+
+    Args:
+        num_units: Integer.
+        produced: List of `(layer name, part, ids)`: who produces which units, and what
+            they are if not the layer's outputs, else `None`.
+        read: List of `(layer name, ids)`: who reads which units.
+        carried: Iterable of integer arrays, the unit ids of each tensor.
+        locks: Collection of the units that are in no group.
+
+    Returns:
+        Tuple of `ChannelGroup`.
+    """
+    producers = [()] * num_units
+    for name, part, ids in produced:
+        for unit in np.unique(ids).tolist():
+            producers[unit] += ((name, part),)
+    members = {}
+    carriers = _compare_carriers(num_units, carried)
+    for unit, labels in enumerate(producers):
+        if unit not in locks:
+            members.setdefault((labels, carriers[unit]), []).append(unit)
+    readers = _find_readers(num_units, members.values(), read)
+    groups, taken = [], set()
+    for ((labels, _), units), consumers in zip(members.items(), readers, strict=True):
+        first = "/".join(word for word in labels[0] if word)
+        name, suffix = first, 2
+        while name in taken:
+            name, suffix = f"{first}#{suffix}", suffix + 1
+        taken.add(name)
+        names = tuple(dict.fromkeys(layer for layer, _ in labels))
+        groups.append(ChannelGroup(name, np.array(units), names, consumers))
+    return tuple(groups)
+
+
+def _compare_carriers(num_units, carried):
+    """Returns a number for each unit, the same for those alike in every tensor.
+
+    That is, for those that are in the same tensors, at equally many positions.
+    """
+    numbers, used = np.zeros(num_units, int), 1
+    for ids in carried:
+        units, times = np.unique(ids[ids != FIXED], return_counts=True)
+        kinds = numbers[units] * (times.max(initial=0) + 1) + times
+        numbers[units] = used + np.unique(kinds, return_inverse=True)[1]
+        used += len(units)
+    return np.unique(numbers, return_inverse=True)[1].tolist()
+
+
+def _find_readers(num_units, members, read):
+    """Returns a list of tuples, the names of those that read units of each group."""
+    group_of = np.full(num_units + 1, -1)  # the last entry is that of FIXED
+    for number, units in enumerate(members):
+        group_of[units] = number
+    readers = [{} for _ in members]
+    for name, ids in read:
+        for number in np.unique(group_of[ids]).tolist():
+            if number >= 0:
+                readers[number][name] = None
+    return [tuple(names) for names in readers]

@@ -1,0 +1,153 @@
+"""Records the graph of a model, and of the models that are nested in it."""
+
+import keras
+
+from keras_shapley_prune.trace.graph import (
+    Call,
+    Graph,
+    NestedCall,
+    functional_view,
+    is_symbolic,
+    new_inputs,
+    runs_its_graph,
+    takes_training,
+)
+
+
+def record_graph(model):
+    """Records every call of a functional or Sequential model.
+
+    The recording runs Keras's own traversal (`keras.models.clone_model`) over
+    stand-ins for the operations, so no layer of `model` is called or changed. The
+    calls within nested models are recorded in the place of the calls of these models.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`.
+
+    Returns:
+        A `Graph`.
+
+    Raises:
+        ValueError: If the model has no graph, or takes sparse or ragged inputs.
+    """
+    view, recorder = functional_view(model), _Recorder()
+    _check_inputs(view)
+    recorded = keras.models.clone_model(
+        view,
+        input_tensors=new_inputs(view.input),
+        clone_function=recorder.stand_in,
+        call_function=recorder.record,
+    )
+    return Graph(
+        inputs=tuple(recorded.inputs),
+        outputs=tuple(recorded.outputs),
+        calls=tuple(recorder.calls),
+        input_structure=recorded.input,
+        output_structure=recorded.output,
+        nested=tuple(recorder.nested),
+    )
+
+
+class _Recorder:
+    """Notes the calls of stand-ins."""
+
+    def __init__(self):
+        self.calls, self.nested = [], []
+        self._stand_ins, self._graphs = {}, {}
+
+    def stand_in(self, operation):
+        """Returns what takes the place of an operation, one for all its calls."""
+        if operation not in self._stand_ins:
+            self._stand_ins[operation] = _StandIn(operation)
+        return self._stand_ins[operation]
+
+    def record(self, stand_in, *args, **kwargs):
+        """Records a call of an operation or of a nested model; returns its outputs."""
+        operation = stand_in.operation
+        if "training" in kwargs and not takes_training(operation):
+            kwargs = {name: v for name, v in kwargs.items() if name != "training"}
+        if _can_be_inlined(operation, args, kwargs):
+            return self._inline(operation, args[0], kwargs.get("training"))
+        return self._append(operation, operation.name, args, kwargs)
+
+    def _append(self, operation, name, args, kwargs):
+        returned = self.stand_in(operation)(*args, **kwargs)
+        inputs = [x for x in keras.tree.flatten((args, kwargs)) if is_symbolic(x)]
+        self.calls.append(
+            Call(
+                index=len(self.calls),
+                operation=operation,
+                args=args,
+                kwargs=kwargs,
+                inputs=tuple(inputs),
+                outputs=tuple(keras.tree.flatten(returned)),
+                name=name,
+            )
+        )
+        return returned
+
+    def _inline(self, model, inputs, training):
+        """Records the calls within a nested model."""
+        if model not in self._graphs:
+            self._graphs[model] = record_graph(model)
+        graph, values = self._graphs[model], {}
+        for tensor, inner in zip(keras.tree.flatten(inputs), graph.inputs, strict=True):
+            values[inner] = self._cast(tensor, inner.dtype, f"{model.name}/cast")
+        place = len(self.nested)
+        for call in graph.calls:
+            args, kwargs = call.fill_in([values[tensor] for tensor in call.inputs])
+            if training is not None and takes_training(call.operation):
+                kwargs = {**kwargs, "training": training}
+            name = f"{model.name}/{call.name}"
+            returned = self._append(call.operation, name, args, kwargs)
+            values.update(zip(call.outputs, keras.tree.flatten(returned), strict=True))
+        outermost = NestedCall(model, graph.inputs, graph.outputs)
+        self.nested[place:] = [
+            NestedCall(
+                nested.model,
+                tuple(values[tensor] for tensor in nested.inputs),
+                tuple(values[tensor] for tensor in nested.outputs),
+            )
+            for nested in (outermost, *graph.nested)
+        ]
+        outputs = [values[tensor] for tensor in graph.outputs]
+        return keras.tree.pack_sequence_as(graph.output_structure, outputs)
+
+    def _cast(self, tensor, dtype, name):
+        """Records the cast with which a model takes inputs of another type."""
+        if tensor.dtype == dtype:
+            return tensor
+        inputs = new_inputs(tensor)
+        operation = keras.Model(inputs, keras.ops.cast(inputs, dtype)).operations[-1]
+        return self._append(operation, name, (tensor,), {})
+
+
+class _StandIn(keras.Operation):
+    """Takes the place of an operation while its calls are recorded.
+
+    Its name is its own: those of operations in different models may be the same.
+    """
+
+    def __init__(self, operation):
+        super().__init__()
+        self.operation = operation
+
+    def compute_output_spec(self, *args, **kwargs):
+        return self.operation.compute_output_spec(*args, **kwargs)
+
+
+def _can_be_inlined(operation, args, kwargs):
+    """Returns whether a call does what the graph of a nested model says."""
+    others = [value for name, value in kwargs.items() if name != "training"]
+    given = [leaf for leaf in keras.tree.flatten(others) if leaf is not None]
+    return runs_its_graph(operation) and len(args) == 1 and not given
+
+
+def _check_inputs(model):
+    for tensor in model.inputs:
+        for kind in ("sparse", "ragged"):
+            if getattr(tensor, kind, False):
+                raise ValueError(
+                    "Argument `model` should be a model of dense inputs. Received: "
+                    f"input {tensor.name!r}, which is {kind}"
+                )

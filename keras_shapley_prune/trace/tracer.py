@@ -1,0 +1,253 @@
+"""Units: integers that travel with the tensors and say what can be removed."""
+
+import numpy as np
+
+from keras_shapley_prune.layer_types import stock  # noqa: F401 (fills the registry)
+from keras_shapley_prune.layer_types.elementwise_activations import (
+    find_mixing_activation,
+)
+from keras_shapley_prune.layer_types.registry import find_obstacle, find_spec
+from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, no_units
+from keras_shapley_prune.trace.channel_map import ChannelMap
+from keras_shapley_prune.trace.graph import with_layers
+from keras_shapley_prune.trace.groups import group_units, number_units
+from keras_shapley_prune.trace.recording import record_graph
+
+
+def trace_channels(model):
+    """Finds out which channels of a model can be removed, and together with which.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`. It is not changed.
+
+    Returns:
+        A `ChannelMap`.
+
+    Raises:
+        ValueError: If `model` is not built or has no graph of layers.
+
+    Example:
+
+    ```python
+    channel_map = keras_shapley_prune.trace_channels(model)
+    for group in channel_map.groups:
+        print(group.name, group.num_units, group.consumers)
+    print(channel_map.lock_reasons())
+    ```
+    """
+    graph = record_graph(model)
+    tracer = ChannelTracer(graph)
+    for call in graph.calls:
+        tracer.trace(call)
+    return tracer.finish()
+
+
+class ChannelTracer:
+    """Carries unit ids through the recorded calls of a model.
+
+    The flow functions of `flows/` are written against its methods `ids`,
+    `consume`, `observe`, `produce`, `name`, `tie`, `lock`, `lock_all` and `quote`.
+    """
+
+    def __init__(self, graph):
+        self._graph = graph
+        self._num_units = 0
+        self._ties = []  # pairs of units, one a column
+        self._locks = {}
+        self._ids = {tensor: no_units(tensor) for tensor in graph.inputs}
+        self._produced = {}  # (operation, letter) -> units
+        self._parts = {}  # (operation, letter) -> what they are, if not its outputs
+        self._named = {}
+        self._layer_ids = {}
+        self._sites = {}
+        self._passing = set()
+        self._obstacles = {}
+
+    def trace(self, call):
+        """Computes the unit ids of what `call` returns."""
+        obstacle = self._obstacles.get(call.operation) or find_obstacle(call)
+        if obstacle is not None:
+            reason = f"{obstacle} ({self.quote(call)})"
+            self.lock_all(call, reason)
+            # It may be shared with a call that could be pruned by itself.
+            for operation in with_layers(call.operation):
+                self._obstacles.setdefault(operation, obstacle)
+                for ids in self._layer_ids.get(operation, {}).values():
+                    self.lock(ids, reason)
+            return
+        spec = find_spec(call.operation)
+        ids_in = self.ids(call.inputs[0])
+        known = self._layer_ids.get(call.operation)
+        if known is not None and (spec.weights or spec.size):
+            self._tie_shared("layer", call.operation, known["i"], ids_in)
+        flown = spec.flow(call, self)
+        alike = not isinstance(flown, list)
+        ids_out = [flown] * len(call.outputs) if alike else flown
+        mixing = find_mixing_activation(call.operation)
+        for tensor, ids in zip(call.outputs, ids_out, strict=True):
+            if mixing is not None:
+                self.lock(ids, f"activation {mixing} may mix channels")
+            self._ids[tensor] = np.asarray(ids)
+        if known is None:
+            ids = {"i": ids_in, "o": self._ids[call.outputs[0]]}
+            ids |= self._named.get(call.operation, {})
+            self._layer_ids[call.operation] = ids | spec.letters(call, ids)
+
+    def ids(self, tensor):
+        """Returns the unit ids at the last axis of a symbolic tensor."""
+        return self._ids[tensor]
+
+    def letters(self, operation):
+        """Returns the unit ids of the axes of an operation's weights, a dict.
+
+        `None` if it has not been traced yet.
+        """
+        return self._layer_ids.get(operation)
+
+    def consume(self, call, position):
+        """Marks that `call` mixes the channels of its input at `position`."""
+        ids = self.ids(call.inputs[position])
+        if (ids != FIXED).any():
+            self._sites[call.index, position] = ids
+
+    def observe(self, call, position):
+        """Marks that what `call` does to each channel depends on which there are.
+
+        The channels go on, so they have other readers too.
+        """
+        self.consume(call, position)
+        self._passing.add((call.index, position))
+
+    def enclose(self, call, ids, passing=False):
+        """Marks that `call` reads units within, see `INSIDE`.
+
+        Args:
+            call: A `Call`.
+            ids: Integer array, the units.
+            passing: Boolean, whether they go on to other readers.
+        """
+        self._sites[call.index, INSIDE] = ids
+        if passing:
+            self._passing.add((call.index, INSIDE))
+
+    def produce(self, call, letter="o", size=None, part=None):
+        """Returns new units of a call; a shared layer's again.
+
+        Args:
+            call: A `Call`.
+            letter: String, the letter of the units in the layer's weight axes.
+            size: Integer, how many. Defaults to the channels of its output.
+            part: String, what the units are if not the layer's outputs.
+        """
+        key = call.operation, letter
+        if key not in self._produced:
+            start, size = self._num_units, size or call.outputs[0].shape[-1]
+            self._num_units += size
+            self._produced[key] = np.arange(start, start + size)
+            self._parts[key] = part
+        if letter != "o":
+            self.name(call, letter, self._produced[key])
+        return self._produced[key]
+
+    def name(self, call, letter, ids):
+        """Tells which units are meant by a letter of a layer's weight axes."""
+        named = self._named.setdefault(call.operation, {})
+        if letter in named:
+            self._tie_shared("layer", call.operation, named[letter], ids)
+        named.setdefault(letter, ids)
+
+    def quote(self, call):
+        """Returns the name of a called layer, with those of the models it is in."""
+        return f"`{self._graph.name_of(call.operation)}`"
+
+    def tie(self, ids, others, reason):
+        """Makes units at the same positions stand or fall together.
+
+        A unit tied to a channel that is none is locked, for `reason`.
+        """
+        if len(ids) != len(others):
+            self.lock([*ids, *others], f"{reason} of another number")
+            return
+        pairs = np.stack([ids, others])
+        fixed = (pairs == FIXED).any(axis=0)
+        self.lock(pairs[:, fixed].ravel(), f"{reason} that cannot be removed")
+        self._ties.append(pairs[:, ~fixed])
+
+    def lock(self, ids, reason):
+        """Forbids to remove units; the first reason given is the one shown."""
+        for unit in np.unique(ids).astype(int).tolist():
+            if unit != FIXED:
+                self._locks.setdefault(unit, reason)
+
+    def lock_all(self, call, reason):
+        """Locks whatever a call reads and returns ids of no unit for each output."""
+        for tensor in call.inputs:
+            self.lock(self.ids(tensor), reason)
+        for tensor in call.outputs:
+            self._ids[tensor] = no_units(tensor)
+        return [self._ids[tensor] for tensor in call.outputs]
+
+    def _tie_shared(self, kind, operation, ids, others):
+        """Ties what two calls of a layer or nested model read."""
+        name = self._graph.name_of(operation)
+        self.tie(ids, others, f"shared {kind} `{name}` joins it with channels")
+
+    def _close_nested_models(self):
+        """Lets a nested model have one input and one output of one size.
+
+        In all its calls it reads the same channels, and what nobody reads of what it
+        returns stays: no value could be had for that.
+        """
+        first_calls, readers = {}, self._graph.consumers()
+        for call in self._graph.nested:
+            first = first_calls.setdefault(call.model, call)
+            for ours, theirs in zip(first.inputs, call.inputs, strict=True):
+                if first is not call:
+                    ids = self.ids(ours), self.ids(theirs)
+                    self._tie_shared("model", call.model, *ids)
+            for tensor in call.outputs:
+                if tensor not in readers:
+                    name = self._graph.name_of(call.model)
+                    self.lock(self.ids(tensor), f"unused output of `{name}`")
+
+    def finish(self):
+        """Returns the `ChannelMap`, its units numbered without gaps."""
+        for tensor in self._graph.outputs:
+            for unit in self.ids(tensor)[self.ids(tensor) != FIXED]:
+                self._locks[int(unit)] = "model output"  # whatever else locks it
+        self._close_nested_models()
+        compact = number_units(self._num_units, self._ties)
+        numbering = np.append(compact, FIXED)
+
+        def renumber(ids):
+            return numbering[ids]
+
+        calls, name_of = self._graph.calls, self._graph.name_of
+        sites = {site: renumber(ids) for site, ids in self._sites.items()}
+        read = [
+            (name_of(calls[index].operation), ids) for (index, _), ids in sites.items()
+        ]
+        produced = [
+            (name_of(operation), part, renumber(self._produced[operation, letter]))
+            for (operation, letter), part in self._parts.items()
+        ]
+        carried = {tensor: renumber(ids) for tensor, ids in self._ids.items()}
+        locks = {}
+        for unit, reason in self._locks.items():
+            locks.setdefault(int(renumber(unit)), reason)
+        num_units = int(compact.max(initial=FIXED)) + 1
+        return ChannelMap(
+            graph=self._graph,
+            num_units=num_units,
+            groups=group_units(num_units, produced, read, carried.values(), locks),
+            locks=locks,
+            ids=carried,
+            layer_ids={
+                operation: {letter: renumber(ids) for letter, ids in letters.items()}
+                for operation, letters in self._layer_ids.items()
+            },
+            sites=sites,
+            passing=frozenset(self._passing.intersection(sites)),
+            produced=dict(self._parts),
+            obstacles=self._obstacles,
+        )

@@ -1,0 +1,1 @@
+"""Train: distillation from the original to the pruned model."""

@@ -1,0 +1,336 @@
+"""The command line: what its commands print and write, and how they fail."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from models import classifier, labelled_images
+
+import keras_shapley_prune
+from keras_shapley_prune import Comparison, Ranking
+from keras_shapley_prune.command_line import main, prune_commands
+from keras_shapley_prune.cut.surgery import remove_channels
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FAST = ["--ranker", "l1_norm", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder with a trained model and two draws of data."""
+    folder = tmp_path_factory.mktemp("files")
+    keras.utils.set_random_seed(0)
+    model = classifier()
+    model.fit(*labelled_images(200), epochs=8, verbose=0)
+    model.save(folder / "model.keras")
+    for name, seed in (("data", 1), ("validation", 2)):
+        x, y = labelled_images(60, seed)
+        np.savez(folder / f"{name}.npz", x=x, y=y)
+    return folder
+
+
+@pytest.fixture
+def folder(files, tmp_path, monkeypatch):
+    """The working directory, with these files in it."""
+    for path in files.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def written(folder):
+    return {path.name for path in folder.iterdir() if not path.is_symlink()}
+
+
+def load(path):
+    return keras.models.load_model(path)
+
+
+def units_of(model):
+    return model.get_layer("conv").filters, model.get_layer("hidden").units
+
+
+def test_inspect(folder, capsys):
+    assert main(["inspect", "model.keras"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("classifier: 14 removable units in 2 groups")
+    assert "classes (4 units): model output" in printed.out
+    assert not printed.err
+    assert not written(folder)
+
+
+def test_one_ranking_serves_many_ratios(folder, capsys, monkeypatch):
+    data = ["--data", "data.npz", "--num-examples", "40"]
+    assert main(["rank", "model.keras", *data, "-o", "rankings/ranking.json"]) == 0
+    printed = capsys.readouterr()
+    ranking = Ranking.load("rankings/ranking.json")
+    assert printed.out == f"{ranking}\nwrote rankings/ranking.json\n"
+    assert "data.npz: 40 examples of shape (6, 6, 1), values from" in printed.err
+    assert ranking.num_examples == 40 and set(ranking) == {"conv", "hidden"}
+
+    monkeypatch.setattr(prune_commands, "make_ranking", None)  # not again
+    arguments = ["prune", "model.keras", *data, "--ranking", "rankings/ranking.json"]
+    ratios = ["--ratio", "0.25", "0.5", "-o", "out/pruned_{ratio}.keras"]
+    assert main([*arguments, *ratios]) == 0
+    printed = capsys.readouterr().out
+    assert "asked: 25.0% of the units" in printed and "asked: 50.0%" in printed
+    assert printed.endswith("wrote out/pruned_0.25.keras\nwrote out/pruned_0.5.keras\n")
+    pruned = load("out/pruned_0.5.keras")
+    assert units_of(pruned) == (3, 4)
+    assert load("out/pruned_0.25.keras").get_layer("hidden").units == 6
+    assert pruned.compiled
+    assert {path.name for path in pathlib.Path("out").iterdir()} == {
+        "pruned_0.25.keras",
+        "pruned_0.5.keras",
+    }
+
+
+def test_prune_does_what_the_function_does(folder):
+    data = ["--data", "data.npz", "--num-examples=60", "--seed=0", "-q"]
+    assert main(["prune", "model.keras", *data, "-o", "pruned.keras"]) == 0
+    order = np.random.default_rng(0).permutation(60)
+    with np.load("data.npz") as arrays:
+        x, y = arrays["x"][order], arrays["y"][order]
+    expected = keras_shapley_prune.prune(load("model.keras"), (x, y), verbose=0)
+    np.testing.assert_allclose(load("pruned.keras")(x), expected(x), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("default")  # 30 % of the FLOPs cannot be met exactly
+def test_every_kind_of_file(folder, capsys):
+    pytest.importorskip("ai_edge_litert")
+    arguments = [
+        *["prune", "model.keras", "--data", "data.npz", *FAST, "--of", "flops"],
+        *["--scope", "global", "--round-to", "2", "--ignore", "hidden"],
+        *["--repair", "mean", "-o", "pruned.keras", "--export", "saved"],
+        *["--litert", "pruned.tflite", "--report", "report.json"],
+    ]
+    assert main([*arguments, "--ratio", "0.3", "--validation-data", "data.npz"]) == 0
+    pruned = load("pruned.keras")
+    assert units_of(pruned) == (4, 8)
+    x, _ = labelled_images(1)
+    saved = tf.saved_model.load("saved")
+    np.testing.assert_allclose(saved.serve(x), pruned(x), atol=1e-5)
+    assert pathlib.Path("pruned.tflite").read_bytes()[4:8] == b"TFL3"
+    comparison = Comparison.load("report.json")
+    assert comparison.method == "l1_norm" and "accuracy" in comparison.metrics
+    assert "of the flops are removed, not 30.0%" in capsys.readouterr().err
+
+    assert main(arguments) == 0  # all are replaced, the SavedModel too
+    assert not Comparison.load("report.json").metrics  # of the calibration data
+    names = {"pruned.keras", "saved", "pruned.tflite", "report.json"}
+    assert written(folder) == names
+
+
+def test_int8(folder):
+    pytest.importorskip("litert_quantizer")
+    arguments = ["prune", "model.keras", "--data", "data.npz", *FAST, "--int8"]
+    assert main([*arguments, "--litert", "small.tflite"]) == 0
+    assert written(folder) == {"small.tflite"}
+
+
+def test_dry_run_prints_the_plan(folder, capsys):
+    arguments = ["prune", "model.keras", "--ranker", "l1_norm", "--layers", "c*"]
+    assert main([*arguments, "-o", "pruned.keras", "--dry-run"]) == 0  # without data
+    printed = capsys.readouterr()
+    assert "conv             6 →      3" in printed.out and not printed.err
+    assert "hidden" not in printed.out
+    assert not written(folder)
+
+
+@pytest.mark.filterwarnings("default")
+def test_ranking_of_some_layers(folder, capsys):
+    rank = ["rank", "model.keras", *FAST, "--layers", "conv", "-o", "ranking.json"]
+    assert main(rank) == 0
+    capsys.readouterr()
+    arguments = ["prune", "model.keras", "--ranking", "ranking.json", "--dry-run"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr()
+    assert "left whole: hidden\n" in printed.err and "hidden" not in printed.out
+    assert main([*arguments, "--layers", "conv"]) == 0
+    assert not capsys.readouterr().err
+
+
+def test_prune_until(folder, capsys):
+    arguments = [
+        *["prune-until", "model.keras", "--data", "data.npz", "--max-drop", "0.05"],
+        *["--validation-data", "validation.npz", "--ranker", "l1_norm"],
+    ]
+    assert main([*arguments, "-o", "pruned.keras", "--report", "report.html"]) == 0
+    printed = capsys.readouterr()
+    assert "of the flops removed: " in printed.err
+    assert "parameters  152 → " in printed.out
+    assert "accuracy" in pathlib.Path("report.html").read_text(encoding="utf-8")
+    data = tuple(np.load("validation.npz")[name] for name in "xy")
+    before, after = (
+        load(name).evaluate(*data, verbose=0)[1]
+        for name in ("model.keras", "pruned.keras")
+    )
+    assert after >= before - 0.05
+    assert load("pruned.keras").count_params() < 152
+
+    assert main(["rank", "model.keras", *FAST, "-o", "ranking.json"]) == 0
+    arguments[-2:] = ["--ranking", "ranking.json"]
+    assert main([*arguments, "-o", "again.keras"]) == 0
+    np.testing.assert_array_equal(
+        load("again.keras")(data[0]), load("pruned.keras")(data[0])
+    )
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_are_one_line(folder, capsys):
+    arguments = ["prune-until", "model.keras", "--data", "data.npz", *FAST]
+    arguments += ["--metric", "loss", "--max-drop", "0", "--repair", "none"]
+    assert main([*arguments, "-o", "pruned.keras"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("keras-shapley-prune: warning: Nothing can be removed")
+
+
+def test_report(folder, capsys):
+    main(["prune", "model.keras", "--data", "data.npz", *FAST, "-o", "pruned.keras"])
+    capsys.readouterr()
+    assert main(["report", "model.keras", "pruned.keras"]) == 0
+    printed = capsys.readouterr().out
+    assert "conv             6 →      3" in printed and "accuracy" not in printed
+    data = ["--data", "validation.npz", "-o", "report.json"]
+    assert main(["report", "model.keras", "pruned.keras", *data]) == 0
+    assert "wrote report.json" in capsys.readouterr().out
+    assert Comparison.load("report.json").units["conv"] == (6, 3)
+    data[-1] = "report.html"
+    assert main(["report", "model.keras", "pruned.keras", *data]) == 0
+    assert pathlib.Path("report.html").read_text(encoding="utf-8").startswith("<!")
+
+
+def test_old_files_and_own_layers(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    classifier().save("model.h5")
+    assert main(["inspect", "model.h5"]) == 0
+    (tmp_path / "own_layers_of_this_test.py").write_text(
+        "import keras\n"
+        "@keras.saving.register_keras_serializable('test')\n"
+        "class Own(keras.layers.Layer):\n"
+        "    def call(self, x):\n"
+        "        return x\n"
+    )
+    code = """
+import keras, own_layers_of_this_test
+layers = [keras.layers.Dense(3), own_layers_of_this_test.Own(), keras.layers.Dense(2)]
+keras.Sequential([keras.Input((4,)), *layers]).save("own.keras")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert main(["inspect", "own.keras"]) == 2
+    assert "`--import MODULE`" in capsys.readouterr().err
+    assert main(["inspect", "own.keras", "--import", "own_layers_of_this_test"]) == 0
+    assert "Own is not a registered layer" in capsys.readouterr().out
+    assert main(["inspect", "own.keras", "--import", "no_module_of_this_test"]) == 2
+
+
+PRUNE = "prune model.keras --data data.npz -o out.keras"
+WRONG = {
+    "": "the following arguments are required: COMMAND",
+    "inspect": "required: MODEL",
+    "inspect model.txt": "ends with one of",
+    "inspect none.keras": "that exists. Received: 'none.keras'",
+    "inspect broken.keras": "that Keras can load",
+    "rank model.keras -o r.json": "Argument `--data` should be given",
+    "rank model.keras --data data.npz -o r.csv": "`--output` should end with .json",
+    "rank model.keras --ranker best -o r.json": "invalid choice: 'best'",
+    "rank model.keras --data none.npz -o r.json": "Received: 'none.npz'",
+    "rank model.keras --data wide.npz -o r.json": "Received: shape",
+    "rank model.keras --data data.npz --layers none -o r.json": "none",
+    "rank model.keras --data data.npz --rescale 1/0 -o r.json": "a fraction such as",
+    "prune model.keras --data data.npz": "should be given, or `--dry-run`",
+    "prune model.keras -o out.keras": "Argument `--data` should be given",
+    f"{PRUNE} --ratio 1": "[0, 1). Received: ratio=1.0",
+    f"{PRUNE} --ratio much": "invalid float value: 'much'",
+    f"{PRUNE} --ratio 0.2 0.4": "Paths should hold {ratio}",
+    f"{PRUNE} --round-to 0": "an integer of at least 1. Received: '0'",
+    f"{PRUNE} --num-examples -1": "--num-examples",
+    f"{PRUNE} --int8": "`--int8` needs `--litert`",
+    f"{PRUNE} --ranking r --ranker l1_norm": "exclude each other",
+    f"{PRUNE} --ranking none.json": "that exists. Received: 'none.json'",
+    f"{PRUNE} --ranking data.npz": "that the command `rank` wrote",
+    f"{PRUNE} --report out.keras": "should end with .html or .json",
+    f"{PRUNE} --export .": "holds something else",
+    "prune model.keras --data data.npz -o model.keras": "a file of its own",
+    "prune model.keras --data data.npz -o model.keras/p.keras": "is a file",
+    "prune-until model.keras --data data.npz": "`--report` should be given. Received",
+    f"{PRUNE} --max-drop 0.1": "unrecognized arguments: --max-drop",
+    "prune-until model.keras --data data.npz --max-drop -1 -o o.keras": "max_drop",
+    "prune-until model.keras --data data.npz --metric f1 -o o.keras": "metric='f1'",
+    "report model.keras": "required: AFTER",
+    "report model.keras model.keras -o model.txt": "should end with .html or .json",
+}
+
+
+@pytest.mark.parametrize("command", WRONG)
+def test_wrong_usage_is_told_in_one_line(folder, capsys, command):
+    (folder / "broken.keras").write_text("none")
+    np.savez(folder / "wide.npz", x=np.zeros((4, 9)), y=np.zeros(4))
+    before = written(folder)
+    try:
+        code = main([*command.split(), *(["-q"] if command else [])])
+    except SystemExit as error:
+        code = error.code
+    printed = capsys.readouterr()
+    assert code == 2
+    assert not printed.out
+    (line,) = printed.err.splitlines()
+    assert line.startswith("keras-shapley-prune: error: ")
+    assert WRONG[command] in line
+    assert written(folder) == before
+
+
+def test_a_failed_check_leaves_no_file(folder, capsys, monkeypatch):
+    """The second of two models fails: the first is not there either."""
+
+    def fail(model, plan, *arguments):
+        if plan.units["conv"][1] == 3:
+            raise RuntimeError("Expected the pruned model\nto compute")
+        return remove_channels(model, plan.keep)
+
+    monkeypatch.setattr(prune_commands, "apply_plan", fail)
+    (folder / "out_0.2.keras").write_text("kept")
+    arguments = ["prune", "model.keras", "--data", "data.npz", *FAST]
+    ratios = ["--ratio", "0.2", "0.5", "-o", "out_{ratio}.keras"]
+    assert main([*arguments, *ratios]) == 1
+    message = "keras-shapley-prune: error: Expected the pruned model to compute\n"
+    assert capsys.readouterr().err == message
+    assert (folder / "out_0.2.keras").read_text() == "kept"
+    assert written(folder) == {"out_0.2.keras"}
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_help_and_version(argument, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([argument])
+    assert ended.value.code == 0
+    assert "keras-shapley-prune" in capsys.readouterr().out
+
+
+def test_entry_points(folder):
+    """Both run the same `main`, and return its exit code."""
+    setup = (ROOT / "setup.cfg").read_text(encoding="utf-8")
+    assert "keras-shapley-prune = keras_shapley_prune.command_line:main\n" in setup
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "keras_shapley_prune", *arguments]
+        return subprocess.run(
+            command, capture_output=True, encoding="utf-8", env=environment, check=False
+        )
+
+    done = run("rank", "model.keras", "--ranker", "l1_norm", "-o", "ranking.json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("l1_norm: ")  # and nothing of TensorFlow
+    assert json.loads((folder / "ranking.json").read_text())["method"] == "l1_norm"
+    failed = run("inspect", "none.keras")
+    assert failed.returncode == 2 and not failed.stdout
+    assert "Traceback" not in failed.stderr
+    assert failed.stderr.splitlines()[-1].startswith("keras-shapley-prune: error: ")

@@ -1,0 +1,34 @@
+"""A comparison with everything in it."""
+
+import numpy as np
+
+from keras_shapley_prune import Comparison, GroupComparison, GroupScores
+
+SCORES = GroupScores(
+    values=np.array([0.5, -0.25, np.nan, 2.0]),
+    standard_errors=np.array([0.1, 0.2, np.inf, np.inf]),
+    num_evaluations=9,
+    stages=np.array([0, 0, 1, 1]),
+)
+
+
+def make(**changes):
+    """Returns a comparison with everything in it."""
+    fields = {
+        "units": {"conv": (4, 2), "logits": (3, 3)},
+        "parameters": (2000, 500),
+        "flops": (9000, 4500),
+        "locks": {"logits": "model output", "norm": "axis=1"},
+        "groups": (
+            GroupComparison("conv", (4, 2), ("conv",), ("logits",), SCORES),
+            GroupComparison("dense", (6, 6), ("dense",), ()),
+        ),
+        "name": "small",
+        "method": "Shapley values",
+        "file_size": (4000, 1000),
+        "activations": (800, 400),
+        "latency": {1: (0.002, 0.001), 32: (0.02, 0.01)},
+        "metrics": {"accuracy": (0.9, 0.875), "loss": (0.25, 0.5)},
+        "environment": {"machine": "a <fast> one", "cores": 2},
+    }
+    return Comparison(**(fields | changes))

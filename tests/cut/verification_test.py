@@ -1,0 +1,124 @@
+"""Tests of the check that what was cut computes what was masked."""
+
+import keras
+import models
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.cut.verification import verify_removal
+from keras_shapley_prune.layer_types import registry
+from keras_shapley_prune.pruning import prune
+from keras_shapley_prune.repair.repair_channels import repair_channels
+from keras_shapley_prune.trace.tracer import trace_channels
+
+
+@keras.saving.register_keras_serializable(package="verification_test")
+class Neighbours(layers.Layer):
+    """Adds to every channel the one before it: no channel is by itself."""
+
+    def call(self, inputs):
+        return inputs + tf.roll(inputs, 1, axis=-1)
+
+
+@pytest.fixture
+def wrongly_registered(monkeypatch):
+    monkeypatch.setattr(registry, "SPECS", dict(registry.SPECS))
+    registry.register_layer(Neighbours, flow="keep")
+    keras.utils.set_random_seed(0)
+    steps = [layers.Conv2D(8, 3), Neighbours(), layers.Flatten(), layers.Dense(3)]
+    return keras.Sequential([keras.Input((6, 6, 2)), *steps])
+
+
+@pytest.mark.parametrize("repair", ["least_squares", "mean", None])
+def test_a_wrong_network_is_never_returned(wrongly_registered, repair):
+    x = np.random.default_rng(0).normal(size=(16, 6, 6, 2)).astype("float32")
+    with pytest.raises(RuntimeError, match="`register_layer`, its `flow`"):
+        prune(wrongly_registered, x, 0.5, repair=repair, verbose=0)
+    pruned = prune(wrongly_registered, x, 0.5, repair=repair, verify=False, verbose=0)
+    assert pruned.layers[0].filters == 4
+
+
+@pytest.mark.parametrize("builder", models.BUILDERS)
+def test_every_graph_passes(builder):
+    model = models.build(builder)
+    channel_map = trace_channels(model)
+    keep = models.random_keep(channel_map, 0.5)
+    inputs = models.inputs_of(model)
+    pruned = remove_channels(model, keep, channel_map)
+    flat = [tf.convert_to_tensor(x) for x in keras.tree.flatten(inputs)]
+    verify_removal(pruned, model, keep, channel_map, flat)
+
+
+def _cut(model):
+    channel_map = trace_channels(model)
+    keep = models.random_keep(channel_map, 0.5)
+    inputs = [tf.constant(models.images(model, 4))]
+    return remove_channels(model, keep, channel_map), keep, channel_map, inputs
+
+
+def test_a_small_difference_is_found():
+    model = models.build(models.chain)
+    pruned, *rest = _cut(model)
+    verify_removal(pruned, model, *rest)
+    bias = pruned.layers[-1].bias
+    largest = np.abs(model(rest[-1][0])).max()
+    bias[0].assign(bias[0] + 5e-3 * largest)
+    with pytest.raises(RuntimeError, match="that differ by up to"):
+        verify_removal(pruned, model, *rest)
+    bias.assign(bias * np.nan)
+    with pytest.raises(RuntimeError):
+        verify_removal(pruned, model, *rest)
+
+
+def test_another_shape_is_found():
+    model = models.build(models.chain)
+    pruned, *rest = _cut(model)
+    wider = keras.Sequential([pruned, layers.Dense(7)])
+    with pytest.raises(RuntimeError, match=r"\(4, 7\) instead of"):
+        verify_removal(wider, model, *rest)
+
+
+def test_what_is_not_finite_in_both_is_right():
+    model = models.build(models.chain)
+    model.layers[-1].bias.assign(model.layers[-1].bias * np.nan)
+    pruned, *rest = _cut(model)
+    verify_removal(pruned, model, *rest)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_half_precision_rounds_more(policy):
+    keras.utils.set_random_seed(0)
+    with_policy = {"dtype": policy}
+    steps = [
+        layers.Conv2D(16, 3, activation="relu", **with_policy),
+        layers.Conv2D(16, 3, activation="relu", **with_policy),
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(5),
+    ]
+    model = keras.Sequential([keras.Input((9, 9, 3)), *steps])
+    pruned, *rest = _cut(model)
+    verify_removal(pruned, model, *rest)
+    bias = pruned.layers[-1].bias
+    bias.assign(bias + 10.0)
+    with pytest.raises(RuntimeError):
+        verify_removal(pruned, model, *rest)
+
+
+def test_without_repair_one_batch_is_read():
+    model = models.build(models.chain)
+    channel_map = trace_channels(model)
+    keep = models.random_keep(channel_map, 0.5)
+    read = []
+
+    def batches():
+        for number in range(5):
+            read.append(number)
+            yield models.images(model, 4)
+
+    repair_channels(model, keep, batches(), repair=None)
+    assert read == [0]
+    repair_channels(model, keep, None, repair=None, verify=False)
+    assert read == [0]

@@ -1,0 +1,188 @@
+"""Tests of which units leave."""
+
+import dataclasses
+
+import models
+import numpy as np
+import pytest
+
+from keras_shapley_prune.plan.budget import PruningBudget
+from keras_shapley_prune.plan.selection import make_plan, plan_pruning, ratios_to_rank
+from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
+from keras_shapley_prune.rank.ranking import GroupScores, Ranking
+from keras_shapley_prune.trace.tracer import trace_channels
+
+
+def _scores(channel_map, seed=0, **values):
+    generator = np.random.default_rng(seed)
+    return Ranking(
+        {
+            group.name: GroupScores(
+                np.asarray(
+                    values.get(group.name, generator.normal(size=group.num_units))
+                ),
+                np.zeros(group.num_units),
+                0,
+            )
+            for group in channel_map.groups
+        },
+        "given",
+        1,
+    )
+
+
+def _keep(channel_map, ranking, ratio, **budget):
+    return make_plan(channel_map, ranking, PruningBudget(ratio, **budget)).keep
+
+
+@pytest.mark.parametrize("builder", models.BUILDERS)
+def test_each_group_loses_its_fraction_of_the_least_valuable(builder):
+    channel_map = trace_channels(models.build(builder))
+    ranking = _scores(channel_map)
+    for ratio in (0, 0.1, 0.25, 0.5, 0.6, 0.999):
+        keep = _keep(channel_map, ranking, ratio)
+        channel_map.check_keep(keep)
+        assert keep[list(channel_map.locks)].all()
+        for group in channel_map.groups:
+            stay, values = keep[group.units], ranking[group.name].values
+            removed = min(int(ratio * group.num_units + 0.5), group.num_units - 1)
+            assert (~stay).sum() == removed
+            if removed:
+                assert values[~stay].max() <= values[stay].min()
+
+
+@pytest.mark.parametrize(
+    ("ratio", "expected"), [(0.25, 2), (0.3, 2), (0.32, 3), (0.5, 4), (0.95, 7)]
+)
+def test_counts(ratio, expected):
+    channel_map = trace_channels(models.build(models.chain))
+    keep = _keep(channel_map, _scores(channel_map), ratio)
+    assert (~keep[channel_map.groups[0].units]).sum() == expected
+
+
+def test_a_half_is_rounded_up_in_every_group():
+    channel_map = trace_channels(models.build(models.depthwise))
+    keep = _keep(channel_map, _scores(channel_map), 0.5)
+    removed = {g.name: int((~keep[g.units]).sum()) for g in channel_map.groups}
+    assert removed == {"conv": 3, "separable": 4}  # of 5 and 7
+
+
+def test_of_equal_values_the_first_leave():
+    channel_map = trace_channels(models.build(models.chain))
+    ranking = _scores(channel_map, conv1=[1, 0, 0, 2, 0, 0, 3, 0])
+    keep = _keep(channel_map, ranking, 0.25)
+    units = channel_map.groups[0].units
+    np.testing.assert_array_equal(np.flatnonzero(~keep[units]), [1, 2])
+
+
+def test_a_group_that_is_not_ranked_stays_whole():
+    channel_map = trace_channels(models.build(models.chain))
+    ranking = {"conv2": _scores(channel_map)["conv2"]}
+    keep = _keep(channel_map, ranking, 0.5)
+    removed = {g.name: int((~keep[g.units]).sum()) for g in channel_map.groups}
+    assert removed == {"conv1": 0, "conv2": 6, "dense1": 0}
+
+
+@pytest.mark.parametrize(("name", "count"), [("conv1", 7), ("other", 8), ("dense2", 4)])
+def test_a_ranking_of_another_model_is_refused(name, count):
+    channel_map = trace_channels(models.build(models.chain))
+    ranking = {name: GroupScores(np.zeros(count), np.zeros(count), 0)}
+    with pytest.raises(ValueError, match="Argument `ranking`") as info:
+        _keep(channel_map, ranking, 0.5)
+    assert "{'conv1': 8, 'conv2': 12, 'dense1': 10}" in str(info.value)
+    assert f"{count} values for {name!r}" in str(info.value)
+
+
+def test_the_public_function():
+    model = models.build(models.chain)
+    channel_map = trace_channels(model)
+    ranking = _scores(channel_map)
+    plan = plan_pruning(model, ranking, 0.4, of="params", ignore="dense1")
+    assert plan.units["conv1"][1] < 8
+    assert "dense1" not in plan.units
+    assert plan.budget == PruningBudget(0.4, "params", ignore="dense1")
+    budget = PruningBudget(0.4, "params", ignore="dense1")
+    np.testing.assert_array_equal(
+        plan.keep, make_plan(channel_map, ranking, budget).keep
+    )
+    with pytest.raises(ValueError, match="`of` should be one of"):
+        plan_pruning(model, ranking, of="weight")
+
+
+def test_a_budget_out_of_reach_may_be_met_as_far_as_possible():
+    channel_map = trace_channels(models.build(models.chain))
+    budget = PruningBudget(0.98, "params", layers="conv1")
+    with pytest.raises(ValueError, match="should be at most"):
+        make_plan(channel_map, _scores(channel_map), budget)
+    plan = make_plan(channel_map, _scores(channel_map), budget, strict=False)
+    assert plan.units == {"conv1": (8, 1)}
+
+
+def test_global_scope_removes_the_lowest_of_all_groups():
+    channel_map = trace_channels(models.build(models.chain))
+    low = {"conv2": np.arange(12) * 1e-6}
+    ranking = _scores(channel_map, **low, conv1=np.arange(1, 9), dense1=range(1, 11))
+    plan = make_plan(channel_map, ranking, PruningBudget(0.3, scope="global"))
+    assert plan.units == {"conv1": (8, 8), "conv2": (12, 3), "dense1": (10, 10)}
+
+
+def test_units_of_no_known_value_leave_last():
+    channel_map = trace_channels(models.build(models.chain))
+    values = np.array([3.0, np.nan, 1.0, np.nan, 2.0, 2.0, 2.0, 2.0])
+    ranking = _scores(channel_map, conv1=values)
+    keep = _keep(channel_map, ranking, 0.7, layers="conv1")
+    assert keep[channel_map.groups[0].units[[1, 3]]].all()
+    keep = _keep(channel_map, ranking, 0.5, scope="global")
+    assert keep[channel_map.groups[0].units[[1, 3]]].all()
+
+
+def test_what_has_to_be_ranked():
+    channel_map = trace_channels(models.build(models.chain))
+    assert ratios_to_rank(channel_map, PruningBudget(0.25, ignore="conv1")) == 0.25
+    found = ratios_to_rank(channel_map, PruningBudget({"*": 0.25}))
+    assert found == pytest.approx({"conv1": 0.25, "conv2": 0.25, "dense1": 0.3})
+    found = ratios_to_rank(channel_map, PruningBudget({"conv1": 0.5, "conv2": 0.75}))
+    assert found == {"conv1": 0.5, "conv2": 0.75}
+    found = ratios_to_rank(channel_map, PruningBudget(0.1, scope="global"))
+    assert set(found.values()) == {0.95}
+    found = ratios_to_rank(channel_map, PruningBudget(0.6, "flops"))
+    assert 0.3 < min(found.values()) <= max(found.values()) < 0.8
+
+
+def test_values_of_different_scale_are_compared_as_shares_of_the_mean():
+    channel_map = trace_channels(models.build(models.chain))
+    values = {"conv1": np.arange(1, 9), "conv2": np.arange(1, 13) * 1e-6}
+    ranking = _scores(channel_map, **values, dense1=np.arange(1, 11) * 1e6)
+    budget = PruningBudget(0.3, scope="global")
+    plan = make_plan(channel_map, ranking, budget)
+    assert plan.units == {"conv1": (8, 8), "conv2": (12, 3), "dense1": (10, 10)}
+    ranking.comparable = False
+    units = make_plan(channel_map, ranking, budget).units
+    assert all(before - after in (2, 3, 4) for before, after in units.values())
+
+
+def test_which_rankings_compare(tmp_path):
+    model = models.build(models.chain)
+    x = models.images(model, 8)
+    for criterion, comparable in (("l1_norm", False), ("reconstruction", True)):
+        ranking = BaselineRanker(criterion).rank(model, x, verbose=0)
+        ranking.save(tmp_path / "ranking.json")
+        assert ranking.comparable is comparable
+        assert Ranking.load(tmp_path / "ranking.json").comparable is comparable
+
+
+def test_global_budgets_go_by_what_leaving_costs_after_the_others():
+    channel_map = trace_channels(models.build(models.chain))
+    ranking = _scores(
+        channel_map,
+        conv1=np.arange(1, 9) * 1e-6,  # worth little while the others are there
+        conv2=np.arange(1, 13) * 1e-3,
+        dense1=np.arange(1, 11) * 1e-3,
+    )
+    budget = PruningBudget(0.3, scope="global")
+    assert make_plan(channel_map, ranking, budget).units["conv1"] == (8, 1)
+    costs = np.array([1e-6] * 3 + [1.0] * 5)
+    groups = dict(ranking)
+    groups["conv1"] = dataclasses.replace(groups["conv1"], removal_costs=costs)
+    known = Ranking(groups, "known", 1)
+    assert make_plan(channel_map, known, budget).units["conv1"] == (8, 5)

@@ -1,0 +1,153 @@
+"""Tests of pruning within an allowed drop."""
+
+import keras
+import models
+import numpy as np
+import pytest
+
+import keras_shapley_prune
+from keras_shapley_prune import prune_until
+from keras_shapley_prune.plan.flops import count_flops
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A small classifier that is right almost always."""
+    keras.utils.set_random_seed(0)
+    x, y = _data(300, seed=0)
+    steps = [
+        keras.layers.Conv2D(16, 3, activation="relu"),
+        keras.layers.Conv2D(24, 3, activation="relu"),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(3),
+    ]
+    model = keras.Sequential([keras.Input((8, 8, 1)), *steps])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-2), loss, metrics=["accuracy"])
+    model.fit(x, y, epochs=12, verbose=0)
+    assert model.evaluate(x, y, verbose=0)[1] > 0.95
+    return model
+
+
+def _data(count, seed):
+    """Stripes along one axis, the other, or both."""
+    generator = np.random.default_rng(seed)
+    y = generator.integers(0, 3, count)
+    wave = np.sin(np.arange(8) * 2.0)
+    across, along = np.meshgrid(wave, wave)
+    patterns = np.stack([across, along, across + along])
+    x = patterns[y] + generator.normal(0, 0.4, (count, 8, 8))
+    return x[..., np.newaxis].astype("float32"), y
+
+
+def _by_norm(*args, **arguments):
+    """Calls `prune_until` with a ranker that takes no time."""
+    ranker = keras_shapley_prune.BaselineRanker("l1_norm")
+    return prune_until(*args, ranker=ranker, verbose=0, **arguments)
+
+
+def _accuracy(model, data):
+    return model.evaluate(*data, verbose=0, return_dict=True)["accuracy"]
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+@pytest.mark.parametrize("max_drop", [0.02])
+def test_as_much_as_possible_within_the_drop(trained, scope, max_drop):
+    data, held_out = _data(60, seed=1), _data(200, seed=2)
+    pruned = prune_until(
+        trained, data, max_drop, validation_data=held_out, scope=scope, verbose=0
+    )
+    assert _accuracy(pruned, held_out) >= _accuracy(trained, held_out) - max_drop - 1e-6
+    assert count_flops(pruned) < 0.8 * count_flops(trained)
+    assert pruned.compiled
+
+
+def test_more_is_removed_where_more_may_be_lost(trained):
+    data = _data(60, seed=1)
+    sizes = [
+        count_flops(_by_norm(trained, data, drop, metric="loss")) for drop in (0.0, 1.0)
+    ]
+    assert sizes[1] < sizes[0]
+
+
+def test_it_prints_its_trials(trained, capsys):
+    data = _data(60, seed=1)
+    prune_until(trained, data, 0.02, of="params", verbose=2)
+    printed = capsys.readouterr().out
+    assert "of the params removed" in printed
+    assert "within" in printed or "below" in printed
+
+
+def test_ranked_once(trained, monkeypatch):
+    ranked = []
+    ranker = keras_shapley_prune.BaselineRanker("l1_norm")
+
+    def rank(*args, **kwargs):
+        ranked.append(1)
+        return keras_shapley_prune.BaselineRanker.rank(ranker, *args, **kwargs)
+
+    monkeypatch.setattr(ranker, "rank", rank)
+    prune_until(trained, _data(60, seed=1), 0.05, ranker=ranker, verbose=0)
+    assert len(ranked) == 1
+
+
+@pytest.mark.parametrize("metric", ["loss", lambda model: -_loss(model)])
+def test_other_metrics(trained, metric):
+    data = _data(60, seed=1)
+    pruned = _by_norm(trained, data, 0.05, metric=metric)
+    assert _loss(pruned) <= _loss(trained) + 0.05 + 1e-6
+    assert count_flops(pruned) < count_flops(trained)
+
+
+def _loss(model):
+    return model.evaluate(*_data(60, seed=1), verbose=0, return_dict=True)["loss"]
+
+
+def test_nothing_can_be_removed(trained):
+    data = _data(60, seed=1)
+    whole = count_flops(trained)
+    expected = trained.predict(data[0], verbose=0)
+
+    def fragile(model):
+        return float(count_flops(model) == whole)
+
+    with pytest.warns(UserWarning, match="Nothing can be removed"):
+        same = _by_norm(trained, data, 0.5, metric=fragile)
+    assert same is not trained
+    np.testing.assert_allclose(same.predict(data[0], verbose=0), expected, atol=1e-5)
+    assert same.compiled
+
+
+def test_other_forms_of_data(trained):
+    import tensorflow as tf
+
+    x, y = _data(64, seed=1)
+    batched = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
+    sizes = set()
+    for data in ((x, y), batched, list(batched), iter(list(batched))):
+        pruned = _by_norm(trained, data, 0.1)
+        sizes.add(count_flops(pruned))
+    assert len(sizes) == 1
+
+
+@pytest.mark.parametrize("max_drop", [-0.1, "0.1", None, True, np.nan])
+def test_bad_drops(trained, max_drop):
+    with pytest.raises(ValueError, match="`max_drop` should be a number of at least 0"):
+        prune_until(trained, _data(8, seed=1), max_drop)
+
+
+def test_bad_metrics(trained):
+    with pytest.raises(ValueError, match=r"`metric` should be one of \['accuracy'"):
+        prune_until(trained, _data(8, seed=1), metric="auc", verbose=0)
+    plain = models.build(models.chain)
+    data = models.images(plain, 8), np.zeros(8)
+    with pytest.raises(ValueError, match="should be compiled with metric 'accuracy'"):
+        prune_until(plain, data, verbose=0)
+
+
+def test_labels_are_needed_to_measure(trained):
+    x, y = _data(16, seed=1)
+    with pytest.raises(ValueError, match="should hold labels"):
+        prune_until(trained, x, verbose=0)
+    pruned = _by_norm(trained, x, 0.5, validation_data=(x, y))
+    assert count_flops(pruned) < count_flops(trained)

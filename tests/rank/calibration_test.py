@@ -1,0 +1,201 @@
+"""Tests of what a ranking is made on."""
+
+import keras
+import models
+import numpy as np
+import pytest
+from datasets import Exploding
+from keras import layers
+
+from keras_shapley_prune.rank.calibration import Calibration
+from keras_shapley_prune.rank.ranking import GroupScores
+from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
+from keras_shapley_prune.repair.repairer import Repairer
+from keras_shapley_prune.trace.forward_pass import ForwardPass
+from keras_shapley_prune.trace.tracer import trace_channels
+
+
+def _calibrate(
+    model, dataset, layers=None, channel_map=None, ratio=0.5, needs_labels=True
+):
+    return Calibration(model, dataset, layers, channel_map, ratio, 8, needs_labels)
+
+
+class Counted:
+    """An iterable of batches that counts how often it is read."""
+
+    def __init__(self, batches):
+        self.batches, self.reads, self.given = batches, 0, 0
+
+    def __iter__(self):
+        self.reads += 1
+        for batch in self.batches:
+            self.given += 1
+            yield batch
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"num_draws": 2},
+        {"stages": 2, "sequential": True, "replacement": "mean"},
+        {"value": "reconstruction", "stages": 2, "sequential": True},
+    ],
+)
+def test_data_is_read_once(arguments):
+    dataset = Counted([models.labelled_images(4, seed) for seed in range(3)])
+    ranking = ShapleyRanker(**arguments).rank(models.classifier(), dataset, verbose=0)
+    assert ranking.num_examples == 12
+    assert (dataset.reads, dataset.given) == (1, 3)
+
+
+def test_batches_are_kept_as_they_come():
+    x, y = models.labelled_images(20)
+    calibration = _calibrate(models.classifier(), (x, y, np.arange(20)))
+    assert calibration.batch_sizes == [8, 8, 4]
+    (inputs,), labels, weights = calibration.batches[1]
+    np.testing.assert_array_equal(inputs, x[8:16])
+    np.testing.assert_array_equal(labels, y[8:16])
+    np.testing.assert_array_equal(weights, np.arange(8, 16))
+
+
+def test_labels_are_needed_or_not():
+    model, (x, _) = models.classifier(), models.labelled_images(20)
+    calibration = _calibrate(model, x, needs_labels=False)
+    assert calibration.batch_sizes == [8, 8, 4]
+    with pytest.raises(ValueError, match="should hold labels"):
+        _calibrate(model, x)
+
+
+def _late_reader():
+    """The unit that is produced first is read last."""
+    inputs = keras.Input((4,))
+    late = layers.Dense(3, activation="relu", name="late")(inputs)
+    x = layers.Dense(4, activation="relu", name="early")(inputs)
+    x = layers.Dense(5, activation="relu", name="middle")(x)
+    x = layers.Concatenate()([late, x])
+    return keras.Model(inputs, layers.Dense(2, name="last")(x))
+
+
+def test_groups_come_in_the_order_in_which_they_are_read():
+    model = _late_reader()
+    calibration = _calibrate(model, np.ones((2, 4)), needs_labels=False)
+    names = [group.name for group in calibration.groups]
+    assert names[0] == "early"
+    assert set(names) == {"early", "late", "middle"}
+    assert [g.name for g in calibration.selected] == [
+        g.name for g in calibration.channel_map.groups
+    ]
+
+
+@pytest.mark.parametrize("builder", models.BUILDERS)
+def test_first_sites_never_go_backwards(builder):
+    model = models.build(builder)
+    inputs = models.inputs_of(model, 2)
+    calibration = _calibrate(model, [(inputs, None)], needs_labels=False)
+    sites = [calibration.first_site(group) for group in calibration.groups]
+    assert sites == sorted(sites)
+    for group, site in zip(calibration.groups, sites, strict=True):
+        call = calibration.channel_map.graph.calls[site]
+        assert call.name in group.consumers
+
+
+def test_rankings_keep_the_order_of_the_channel_map():
+    model = _late_reader()
+    calibration = _calibrate(model, np.ones((2, 4)), needs_labels=False)
+    scores = {
+        group.name: GroupScores(np.zeros(group.num_units), np.zeros(1), 1)
+        for group in calibration.groups
+    }
+    ranking = calibration.make_ranking(scores, "Some values")
+    assert list(ranking) == [g.name for g in calibration.channel_map.groups]
+    assert ranking.method == "Some values"
+    assert ranking.num_examples == 2
+    assert ranking.locks == calibration.channel_map.lock_reasons()
+
+
+def test_layers_and_channel_map():
+    model = models.classifier()
+    channel_map = trace_channels(model)
+    calibration = _calibrate(
+        model, models.labelled_images(4), "hid*", channel_map=channel_map
+    )
+    assert calibration.channel_map is channel_map
+    assert [group.name for group in calibration.groups] == ["hidden"]
+    assert calibration.num_removed == {"hidden": 4}
+
+
+@pytest.mark.parametrize(
+    ("ratio", "expected"),
+    [(0.0, (0, 0)), (0.25, (2, 2)), (0.5, (3, 4)), (0.99, (5, 7))],
+)
+def test_how_many_units_will_be_removed(ratio, expected):
+    calibration = _calibrate(
+        models.classifier(), models.labelled_images(4), ratio=ratio
+    )
+    conv, hidden = expected
+    assert calibration.num_removed == {"conv": conv, "hidden": hidden}
+
+
+def test_outputs_are_those_of_the_model():
+    model = models.build(models.two_ends)
+    inputs = models.inputs_of(model, 6)
+    dataset = [({k: v[i : i + 3] for k, v in inputs.items()},) for i in (0, 3)]
+    calibration = _calibrate(model, dataset, needs_labels=False)
+    expected = models.outputs_of(model, dataset[1][0])
+    for found, wanted in zip(calibration.outputs(1), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_networks_open_at_their_input():
+    model = models.classifier()
+    calibration = _calibrate(model, models.labelled_images(12))
+    network, channel_map = calibration.open_network(repaired=False)
+    assert isinstance(network, ForwardPass)
+    assert channel_map is calibration.channel_map
+    copy, its_map = calibration.open_network(repaired=True)
+    assert isinstance(copy, Repairer)
+    assert its_map is copy.channel_map
+    assert copy.model is not model
+    for opened in (network, copy):
+        assert opened.position == 0
+        assert opened.num_batches == 2
+
+
+# --- errors before the data is read ------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["loss", "kl", "reconstruction"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"layers": "dense_9"}, "Argument `layers`.*'dense_9'"),
+        ({"ratio": 1.0}, r"Argument `ratio`.*ratio=1\.0"),
+        ({"ratio": "half"}, r"Argument `ratio`.*ratio='half'"),
+        ({"verbose": "yes"}, "Argument `verbose`.*verbose='yes'"),
+    ],
+)
+def test_wrong_arguments(value, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ShapleyRanker(value=value).rank(
+            models.classifier(), Exploding(), **{"verbose": 0, **arguments}
+        )
+
+
+def test_no_loss_and_no_graph():
+    with pytest.raises(ValueError, match="argument `loss=`"):
+        ShapleyRanker().plan(models.classifier(compiled=False), Exploding())
+    with pytest.raises(ValueError, match="a subclassed model"):
+        ShapleyRanker(value="reconstruction").plan(models.Subclassed(), Exploding())
+
+
+def test_nothing_to_remove():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, layers.Dense(2, name="last")(inputs))
+    with pytest.raises(ValueError, match="removable units"):
+        ShapleyRanker(value="kl").rank(model, Exploding(), verbose=0)
+
+
+def test_no_examples():
+    with pytest.raises(ValueError, match="at least one example"):
+        _calibrate(models.classifier(), [])

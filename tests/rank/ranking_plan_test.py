@@ -1,0 +1,149 @@
+"""Tests of what a ranking is said to cost before it is run."""
+
+import keras
+import models
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_shapley_prune.plan.flops import count_call_flops
+from keras_shapley_prune.rank.ranking_plan import GroupCost, RankingPlan, profile_calls
+from keras_shapley_prune.rank.sampled.suffix import Suffix
+from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
+from keras_shapley_prune.trace.recording import record_graph
+from keras_shapley_prune.trace.tracer import trace_channels
+
+
+def _both(model, data, ratio=0.5, layers=None, **arguments):
+    ranker = ShapleyRanker(batch_size=4, **arguments)
+    chosen = {"layers": layers, "ratio": ratio}
+    return (
+        ranker.plan(model, data, **chosen),
+        ranker.rank(model, data, verbose=0, **chosen),
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"num_draws": 3},
+        {"estimator": "shared_permutation"},
+        {"estimator": "gradient", "num_draws": 2},
+        {"estimator": "exact"},
+        {"stages": 3},
+        {"stages": None, "window": 0.3},
+        {"window": 0.5, "replacement": "mean"},
+        {"stages": 2, "sequential": True, "value": "kl"},
+        {"value": "reconstruction"},
+        {"value": "reconstruction", "stages": 3, "num_draws": 2, "sequential": True},
+        {"value": "reconstruction", "stages": None, "candidates": 1.5},
+    ],
+)
+def test_as_many_evaluations_as_planned(arguments):
+    model, data = models.classifier(), models.labelled_images(6)
+    chosen = None if "sequential" in arguments else "hidden"
+    plan, ranking = _both(model, data, layers=chosen, **arguments)
+    assert plan.evaluations == ranking.num_evaluations
+    assert plan.method == ranking.method
+    assert plan.num_examples == ranking.num_examples == 6
+    for cost in plan.groups:
+        assert cost.evaluations == ranking[cost.name].num_evaluations
+        assert cost.num_units == len(ranking[cost.name].values)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.25, 0.9])
+def test_the_ratio_decides_how_many_stages_are_played(ratio):
+    model, data = models.classifier(), models.labelled_images(6)
+    plan, ranking = _both(model, data, ratio, layers="hidden", stages=4, window=1.0)
+    assert plan.evaluations == ranking.num_evaluations
+    legs = {0.0: [8], 0.25: [8], 0.9: [8, 6, 4, 2]}[ratio]
+    assert plan.evaluations == 6 * sum(units + 1 for units in legs)
+
+
+def test_a_group_of_several_readers_is_played_once():
+    model = models.build(models.residual)
+    arguments = {"layers": "stem", "value": "reconstruction", "num_draws": 2}
+    plan, ranking = _both(model, models.images(model, 4), **arguments)
+    assert ranking.num_evaluations == 2 * 2 * 8
+    assert plan.evaluations == ranking.num_evaluations
+
+
+def test_flops_are_those_of_the_suffix():
+    model = models.build(models.residual)
+    x = models.images(model, 4)
+    plan = ShapleyRanker(value="kl").plan(model, x)
+    channel_map = trace_channels(model)
+    assert {cost.name for cost in plan.groups} == {g.name for g in channel_map.groups}
+    for cost in plan.groups:
+        (group,) = [g for g in channel_map.groups if g.name == cost.name]
+        calls = Suffix(channel_map, group).calls
+        assert cost.flops == cost.evaluations * sum(map(count_call_flops, calls))
+        assert cost.flops > 0
+    assert plan.flops == sum(cost.flops for cost in plan.groups)
+    assert plan.seconds == pytest.approx(sum(cost.seconds for cost in plan.groups))
+    assert min(cost.seconds for cost in plan.groups) > 0
+
+
+def test_groups_are_planned_in_the_order_of_play():
+    plan = ShapleyRanker().plan(models.classifier(), models.labelled_images(4))
+    assert [cost.name for cost in plan.groups] == ["conv", "hidden"]
+
+
+def test_planning_reads_the_data_once():
+    reads = []
+
+    def batches():
+        reads.append(True)
+        yield models.labelled_images(4)
+
+    ShapleyRanker().plan(models.classifier(), batches())
+    assert len(reads) == 1
+
+
+@pytest.mark.parametrize("value", ["kl", "reconstruction"])
+def test_it_prints_every_group(value):
+    model = models.build(models.residual)
+    plan = ShapleyRanker(value=value).plan(model, models.images(model, 4))
+    first, head, *lines, total = str(plan).splitlines()
+    assert first == f"{plan.method}: 4 examples"
+    assert head.split() == ["group", "units", "evaluations", "GFLOPs", "seconds"]
+    for line, cost in zip(lines, plan.groups, strict=True):
+        name, units, evaluations, _, _ = line.split()
+        assert (name, units) == (cost.name, str(cost.num_units))
+        assert evaluations == f"{cost.evaluations:,}"
+    assert total.split()[:3] == ["total", "30", f"{plan.evaluations:,}"]
+    assert len({len(line) for line in (head, *lines, total)}) == 1  # columns line up
+
+
+def test_unknown_sizes():
+    inputs = keras.Input((None, None, 3))
+    x = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")(inputs)
+    x = layers.Conv2D(1, 1, name="pixels")(x)
+    model = keras.Model(inputs, x)
+    plan = ShapleyRanker(value="kl").plan(model, np.ones((2, 6, 6, 3)))
+    assert plan.flops is None
+    assert plan.groups[0].flops is None
+    assert plan.evaluations == 2 * 5
+    assert [line.split()[3] for line in str(plan).splitlines()[2:]] == ["?", "?"]
+
+
+def test_one_unknown_size_makes_the_sum_unknown():
+    groups = (GroupCost("a", 4, 10, 10**9, 1.0), GroupCost("b", 2, 5, None, 2.0))
+    plan = RankingPlan("Values", 3, groups)
+    assert plan.flops is None
+    assert plan.evaluations == 15
+    assert plan.seconds == 3
+    lines = [line.split() for line in str(plan).splitlines()[2:]]
+    assert lines == [
+        ["a", "4", "10", "1.0", "1.0"],
+        ["b", "2", "5", "?", "2.0"],
+        ["total", "6", "15", "?", "3.0"],
+    ]
+
+
+def test_every_call_is_timed():
+    model = models.build(models.branches)
+    graph = record_graph(model)
+    seconds = profile_calls(graph, [models.images(model, 2)])
+    assert set(seconds) == {call.index for call in graph.calls}
+    assert all(0 < value < 10 for value in seconds.values())

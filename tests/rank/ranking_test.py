@@ -1,0 +1,83 @@
+"""Tests of the result of a ranker."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_shapley_prune.rank.ranking import GroupScores, Ranking
+
+
+def _ranking():
+    generator = np.random.default_rng(0)
+    groups = {
+        name: GroupScores(generator.normal(size=n), generator.uniform(size=n), 10 * n)
+        for name, n in (("stem", 4), ("block/conv", 6))
+    }
+    return Ranking(groups, "Some values", 32, {"logits": "model output"})
+
+
+def test_it_is_a_mapping():
+    ranking = _ranking()
+    assert list(ranking) == ["stem", "block/conv"]
+    assert len(ranking) == 2
+    assert "stem" in ranking
+    assert ranking["stem"].values.shape == (4,)
+    assert ranking.num_evaluations == 100
+    with pytest.raises(KeyError):
+        ranking["tail"]
+
+
+@pytest.mark.parametrize("as_type", [str, Path])
+def test_saved_equals_loaded(tmp_path, as_type):
+    path = tmp_path / "ranking.json"
+    ranking = _ranking()
+    ranking.save(as_type(path))
+    loaded = Ranking.load(as_type(path))
+    assert list(loaded) == list(ranking)
+    assert loaded.method == ranking.method
+    assert loaded.num_examples == 32
+    assert loaded.locks == ranking.locks
+    assert str(loaded) == str(ranking)
+    for name, scores in ranking.items():
+        np.testing.assert_array_equal(loaded[name].values, scores.values)
+        np.testing.assert_array_equal(
+            loaded[name].standard_errors, scores.standard_errors
+        )
+        assert loaded[name].num_evaluations == scores.num_evaluations
+    assert list(tmp_path.iterdir()) == [path]
+    loaded.save(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_text() == path.read_text()
+
+
+def test_unknown_standard_errors_are_saved_as_plain_json(tmp_path):
+    scores = GroupScores(np.zeros(2), np.full(2, np.inf), 3)
+    path = tmp_path / "ranking.json"
+    Ranking({"one": scores}, "m", 1).save(path)
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    json.loads(path.read_text(), parse_constant=refuse)
+    assert np.isinf(Ranking.load(path)["one"].standard_errors).all()
+
+
+def test_it_prints_groups_and_locks():
+    text = str(_ranking())
+    assert "Some values: 32 examples, 100 evaluations" in text
+    scores = _ranking()["block/conv"]
+    (line,) = [line for line in text.splitlines() if line.startswith("block/conv")]
+    low, middle, high = np.quantile(scores.values, [0, 0.5, 1])
+    for value in ("6", f"{low:.3g}", f"{middle:.3g}", f"{high:.3g}"):
+        assert value in line.split()
+    assert "logits      locked: model output" in text
+    assert len({len(s) for s in text.splitlines()[1:4]}) == 1  # columns line up
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", '{"format": "other"}', "{}"])
+def test_other_files_are_refused(tmp_path, content):
+    path = tmp_path / "other.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"`Ranking.save` wrote.*other\.json"):
+        Ranking.load(path)

@@ -1,0 +1,112 @@
+"""Tests of the drawn graph of channels."""
+
+import shutil
+import sys
+
+import models
+import pytest
+
+from keras_shapley_prune import plot_channels
+from keras_shapley_prune.report.channel_plot import NEUTRAL, pick_colors
+from keras_shapley_prune.trace.tracer import trace_channels
+
+pytest.importorskip("pydot")
+
+
+def nodes_of(dot):
+    """Returns a dict: first line of a node's label -> the node."""
+    nodes = [node for node in dot.get_nodes() if node.get_label()]
+    return {node.get_label().strip('"').split("\\n")[0]: node for node in nodes}
+
+
+def edges_of(dot):
+    """Returns the edges as a dict: (label, label) -> the edge."""
+    label = {node.get_name(): name for name, node in nodes_of(dot).items()}
+    return {
+        (label[edge.get_source()], label[edge.get_destination()]): edge
+        for edge in dot.get_edges()
+    }
+
+
+def test_nodes_edges_and_colors_of_a_residual_network():
+    model = models.build(models.residual)
+    dot = plot_channels(model)
+    nodes, edges = nodes_of(dot), edges_of(dot)
+    fills = {name: node.get("fillcolor") for name, node in nodes.items()}
+    assert fills["stem"] == fills["outer1"] != fills["inner1"]
+    assert fills["projection"] == fills["outer2"] != fills["stem"]
+    assert len({fills[n] for n in ("stem", "inner1", "inner2", "projection")}) == 4
+    assert fills["logits"] is None  # the default, no units that can leave
+    assert edges["stem", "activation"].get("color") == fills["stem"]
+    assert edges["inner1", "outer1"].get("color") == fills["inner1"]
+    assert edges["input image", "stem"].get("color") is None
+    assert ("logits", "output 0") in edges
+    assert "8 units, group stem" in nodes["outer1"].get_label()
+
+
+@pytest.mark.parametrize("builder", models.BUILDERS)
+def test_every_layer_and_every_read_is_drawn(builder):
+    model = models.build(builder)
+    channel_map = trace_channels(model)
+    dot = plot_channels(model, channel_map=channel_map)
+    calls = channel_map.graph.calls
+    operations = {call.operation for call in calls}
+    ends = len(channel_map.graph.inputs) + len(channel_map.graph.outputs)
+    drawn = [node for node in dot.get_nodes() if node.get_label()]
+    assert len(drawn) == len(operations) + ends
+    reads = sum(len(call.inputs) for call in calls) + len(channel_map.graph.outputs)
+    assert len(dot.get_edges()) == reads
+    source = dot.to_string()
+    for color in pick_colors(len(channel_map.groups)):
+        assert color in source
+
+
+def test_locked_layers_say_why():
+    nodes = nodes_of(plot_channels(models.build(models.locked)))
+    locked = nodes["odd_axis"]
+    assert "dashed" in locked.get("style")
+    assert "locked: BatchNormalization normalizes axis 1" in locked.get_label()
+    assert "normalizes axis 1 (`row_norm`)" in locked.get("tooltip")
+    assert "dashed" not in (nodes["free1"].get("style") or "")
+
+
+def test_colors_differ_and_carry_dark_text():
+    colors = pick_colors(40)
+    assert len(set(colors)) == 40 and NEUTRAL not in colors
+    for color in colors:
+        red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+        assert 0.299 * red + 0.587 * green + 0.114 * blue > 0.4
+
+
+def test_files(tmp_path):
+    model = models.build(models.branches)
+    plot_channels(model, tmp_path / "graph.dot")
+    assert "digraph" in (tmp_path / "graph.dot").read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match=r"graph\.gif"):
+        plot_channels(model, tmp_path / "graph.gif")
+    with pytest.raises(ValueError, match="rankdir='UP'"):
+        plot_channels(model, rankdir="UP")
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+@pytest.mark.parametrize("builder", [models.residual, models.locked, models.attentive])
+def test_graphviz_renders_it(builder, tmp_path):
+    model = models.build(builder)
+    plot_channels(model, tmp_path / "graph.png")
+    plot_channels(model, str(tmp_path / "graph.svg"), rankdir="LR")
+    assert (tmp_path / "graph.png").read_bytes()[:4] == b"\x89PNG"
+    drawing = (tmp_path / "graph.svg").read_text(encoding="utf-8")
+    for layer in model.layers:
+        if layer.weights:
+            assert f">{layer.name}<" in drawing
+    assert "model output" in drawing  # the tooltip
+
+
+def test_without_pydot_or_graphviz(monkeypatch, tmp_path):
+    model = models.build(models.chain)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ImportError, match="graphviz"):
+        plot_channels(model, tmp_path / "graph.png")
+    monkeypatch.setitem(sys.modules, "pydot", None)
+    with pytest.raises(ImportError, match=r"keras-shapley-prune\[plots\]"):
+        plot_channels(model)

@@ -1,0 +1,167 @@
+"""Tests of the HTML report: its source, and what a browser shows on a phone."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+from browser import open_browser
+from comparisons import SCORES, make
+
+from keras_shapley_prune import Comparison, GroupComparison, GroupScores
+from keras_shapley_prune.report.html_report import render_html
+
+LONG = "a_layer_of_a_backbone/with_a_very_long_name/" + "x" * 80
+
+
+def large():
+    """Returns a comparison of many layers with long and odd names."""
+    names = [f"block{n}/conv" for n in range(30)] + [LONG, "<b>&amp;"]
+    scores = GroupScores(np.geomspace(1e-6, 1, 500), np.full(500, 1e-7), 1)
+    groups = [
+        GroupComparison(name, (500, 250), tuple(names[:9]), (name, LONG), scores)
+        for name in names
+    ]
+    return make(
+        units=dict.fromkeys(names, (500, 250)),
+        locks={LONG: "a reason_of_one_long_word_" + "y" * 90},
+        groups=tuple(groups),
+        parameters=(123_456_789_012, 12_345_678_901),
+        name=LONG,
+    )
+
+
+def test_it_needs_nothing_else():
+    page = render_html(make())
+    assert not re.search(r"(?i)\b(src|href)=|url\(|@import|<script|<link|https?:", page)
+    assert 'name="viewport" content="width=device-width' in page
+    assert "prefers-color-scheme: dark" in page
+    assert page.count("<svg") == page.count("<title>") - 1  # and that of the page
+
+
+def test_names_are_escaped():
+    page = render_html(large())
+    assert "<b>" not in page
+    assert "&lt;b&gt;&amp;amp;" in page
+    page = render_html(make())
+    assert "a &lt;fast&gt; one" in page
+
+
+def test_it_stays_small():
+    assert len(render_html(large())) < 30 * 32_000
+
+
+def test_little_is_known():
+    page = render_html(Comparison({}, (1, 1), (None, None), {}))
+    assert "unknown: a spatial size is not known" in page
+    assert "no units that can be removed" in page
+    assert "Latency" not in page
+
+
+def test_gains_and_losses_are_told_apart():
+    page = render_html(make())
+    assert '<span class="change good">-75.0%</span>' in page
+    assert '<span class="change bad">-0.0250</span>' in page  # accuracy
+    assert '<span class="change bad">+0.2500</span>' in page  # loss
+    same = render_html(make(metrics={"accuracy": (0.5, 0.5)}))
+    assert '<span class="change soft">+0.0000</span>' in same
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with open_browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(comparison):
+        comparison.to_html(tmp_path / "report.html")
+        return tmp_path / "report.html"
+
+    return write
+
+
+WIDTHS = "[document.documentElement.scrollWidth, innerWidth]"
+# What stands out of the page to the right, or out of its card.
+STICKING_OUT = """[...document.querySelectorAll("body *")].filter(element => {
+    const card = element.closest(".card, main").getBoundingClientRect();
+    return element.getBoundingClientRect().right > Math.min(card.right, innerWidth) + 1;
+}).map(element => element.outerHTML)"""
+
+
+def test_what_a_phone_shows(browser, write):
+    path = write(make())
+    browser.open(path)
+    text = browser.run("document.body.innerText")
+    for shown in ("small", "500", "from 2,000", "-75.0%", "4,500", "from 9,000"):
+        assert shown in text
+    for shown in ("1 kB", "400 B", "10.00 ms", "0.8750", "from 0.9000", "+0.2500"):
+        assert shown in text
+    for shown in ("conv: 4 → 2", "locked", "model output", "axis=1", "Shapley values"):
+        assert shown in text
+    assert "a <fast> one" in text
+    assert "2 left" in browser.run("document.querySelector('svg.chart').textContent")
+    assert browser.requests == [f"file://{path}"]
+    assert browser.errors == []
+
+
+@pytest.mark.parametrize("width", [320, 375, 1280])
+@pytest.mark.parametrize("build", [make, large])
+def test_nothing_sticks_out(browser, write, width, build):
+    browser.open(write(build()), width=width)
+    scrolled, inner = browser.run(WIDTHS)
+    assert scrolled <= inner == width
+    assert browser.run(STICKING_OUT) == []
+
+
+def test_charts_are_seen_and_named(browser, write):
+    browser.open(write(make()))
+    sizes = browser.run(
+        "[...document.querySelectorAll('svg')]"
+        ".map(chart => [chart.clientWidth, chart.clientHeight])"
+    )
+    assert len(sizes) > 8
+    assert all(width > 40 and height > 4 for width, height in sizes)
+    tree = browser.send("Accessibility.getFullAXTree")["nodes"]
+    names = [n["name"]["value"] for n in tree if n["role"]["value"] in ("img", "image")]
+    assert "conv: 4 units before, 2 after" in names
+    assert any(name.startswith("conv: scores of 4 units") for name in names)
+    assert len(names) == len(sizes)
+
+
+def test_text_is_large_enough_to_read(browser, write):
+    browser.open(write(make()))
+    smallest = browser.run(
+        """Math.min(...[...document.querySelectorAll("main *")]
+        .map(e => parseFloat(getComputedStyle(e).fontSize)))"""
+    )
+    assert smallest >= 11
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_stands_out_in_the_light_and_in_the_dark(browser, write, dark):
+    browser.open(write(make()), dark=dark)
+    page = luminance(browser.run("getComputedStyle(document.body).backgroundColor"))
+    assert (page < 0.1) == dark
+    for selector in ("h1", ".soft", ".card .value", ".good", ".bad", ".reason"):
+        found = f"getComputedStyle(document.querySelector('{selector}')).color"
+        text = luminance(browser.run(found))
+        lighter, darker = max(text, page), min(text, page)
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, selector  # WCAG AA
+
+
+def luminance(color):
+    """Returns the relative luminance of `rgb(r, g, b)`, after WCAG 2."""
+    parts = np.array([int(n) for n in re.findall(r"\d+", color)[:3]]) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_the_scores_are_those_of_the_group():
+    group = GroupComparison("conv", (4, 2), ("conv",), ("logits",), SCORES)
+    assert "from conv" not in render_html(make(groups=()))
+    assert "from conv" in render_html(make())
+    without = dataclasses.replace(group, scores=None)
+    assert "chart" not in render_html(make(groups=(without,))).split("</style>")[1]
+    assert 'class="chart"' in render_html(make(groups=(group,)))

@@ -1,0 +1,427 @@
+"""Tests of unit ids, groups and locks."""
+
+import keras
+import models
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_shapley_prune.layer_types.unit_ids import FIXED, kept
+from keras_shapley_prune.trace.tracer import trace_channels
+
+
+def _trace(builder):
+    return trace_channels(models.build(builder))
+
+
+def _groups(builder):
+    return {
+        group.name: (group.num_units, group.producers, group.consumers)
+        for group in _trace(builder).groups
+    }
+
+
+@pytest.mark.parametrize(
+    ("builder", "expected"),
+    [
+        (
+            models.chain,
+            {
+                "conv1": (8, ("conv1",), ("conv2",)),
+                "conv2": (12, ("conv2",), ("dense1",)),
+                "dense1": (10, ("dense1",), ("dense2",)),
+            },
+        ),
+        (
+            models.residual,
+            {
+                "stem": (8, ("stem", "outer1"), ("inner1", "inner2", "projection")),
+                "inner1": (6, ("inner1",), ("outer1",)),
+                "inner2": (6, ("inner2",), ("outer2",)),
+                "projection": (10, ("outer2", "projection"), ("logits",)),
+            },
+        ),
+        (
+            models.branches,
+            {
+                "a": (6, ("a",), ("mixed", "side")),
+                "b": (4, ("b",), ("mixed",)),
+                "mixed": (8, ("mixed", "excite", "side"), ("squeeze", "logits")),
+                "squeeze": (3, ("squeeze",), ("excite",)),
+            },
+        ),
+        (
+            models.depthwise,
+            {
+                "conv": (5, ("conv",), ("separable", "logits")),
+                "separable": (7, ("separable",), ("logits",)),
+            },
+        ),
+        (
+            models.autoencoder,
+            {
+                "encode": (6, ("encode",), ("code",)),
+                "code": (9, ("code",), ("decode",)),
+                "decode": (5, ("decode",), ("up1",)),
+                "up1": (7, ("up1",), ("pixels",)),
+            },
+        ),
+        (
+            models.shared,
+            {
+                "stem": (6, ("stem", "conv"), ("conv", "tail", "side")),
+                "tail": (4, ("tail", "side"), ("logits",)),
+            },
+        ),
+        (
+            models.locked,
+            {
+                "free1": (8, ("free1",), ("normalized",)),
+                "into_groups": (4, ("into_groups",), ("grouped",)),
+                "grouped": (4, ("grouped",), ("free2",)),
+                "free2": None,
+            },
+        ),
+        (
+            models.pointwise,
+            {"left": (6, ("left", "right"), ("hidden",)), "hidden": None},
+        ),
+        (
+            models.two_ends,
+            {
+                "conv": (6, ("conv",), ("joint",)),
+                "side": (5, ("side",), ("joint",)),
+                "joint": (7, ("joint",), ("classes", "size")),
+            },
+        ),
+        (
+            models.scaled_addition,
+            {
+                "stem": (6, ("stem", "outer"), ("inner", "logits")),
+                "inner": (4, ("inner",), ("outer",)),
+            },
+        ),
+        (
+            models.nested,
+            {
+                "before1": (6, ("before1",), ("before2",)),
+                "before2": (5, ("before2",), ("inner/inner_conv",)),
+                "inner/inner_conv": (4, ("inner/inner_conv",), ("after",)),
+                "after": (6, ("after",), ("logits",)),
+            },
+        ),
+        (
+            models.normalized,
+            {
+                "first": (12, ("first",), ("layer_norm", "second")),
+                "second": None,
+                "third": (4, ("third",), ("within_groups", "fourth")),
+                "fourth": (6, ("fourth",), ("fifth",)),
+                "fifth": (8, ("fifth",), ("shares", "logits")),
+            },
+        ),
+        (models.scaled, {"stem": None, "wide0": None, "wide1": None}),
+        (
+            models.attentive,
+            {
+                "patches": None,
+                "self_attention/heads": (4, ("self_attention",), ("self_attention",)),
+                "wide": (10, ("wide",), ("narrow",)),
+                "memory": (6, ("memory",), ("cross_attention",)),
+                "cross_attention/heads": None,
+                "cross_attention": (
+                    7,
+                    ("cross_attention", "grouped_attention"),
+                    ("grouped_attention", "logits"),
+                ),
+                "grouped_attention/heads": (
+                    2,
+                    ("grouped_attention",),
+                    ("grouped_attention",),
+                ),
+            },
+        ),
+        (
+            models.recurrent,
+            {
+                "before": (5, ("before",), ("both_ways",)),
+                "both_ways": (4, ("both_ways",), ("both_ways", "lstm")),
+                "lstm": (
+                    6,
+                    ("lstm", "continued"),
+                    ("lstm", "continued", "gru", "logits"),
+                ),
+                "gru": (5, ("gru",), ("gru", "simple")),
+                "simple": (4, ("simple",), ("simple", "logits")),
+            },
+        ),
+    ],
+)
+def test_groups(builder, expected):
+    groups = _groups(builder)
+    assert set(groups) == set(expected)
+    for name, group in expected.items():
+        if group is not None:
+            size, producers, consumers = groups[name]
+            assert size == group[0]
+            assert set(producers) == set(group[1])
+            assert set(consumers) == set(group[2])
+
+
+@pytest.mark.parametrize("builder", models.BUILDERS)
+def test_units_are_numbered_without_gaps_and_each_is_in_a_group_or_locked(builder):
+    channel_map = _trace(builder)
+    units = [unit for group in channel_map.groups for unit in group.units]
+    assert len(units) == len(set(units))
+    assert not set(units) & set(channel_map.locks)
+    assert set(units) | set(channel_map.locks) == set(range(channel_map.num_units))
+    for ids in channel_map.ids.values():
+        assert np.all((ids >= FIXED) & (ids < channel_map.num_units))
+
+
+@pytest.mark.parametrize("builder", models.BUILDERS)
+def test_every_unit_that_can_go_is_read_somewhere(builder):
+    channel_map = _trace(builder)
+    read = set(np.concatenate(list(channel_map.sites.values())))
+    for group in channel_map.groups:
+        assert group.consumers
+        assert read.issuperset(group.units)
+
+
+def test_lock_reasons_of_the_locked_builder():
+    channel_map = _trace(models.locked)
+    reasons = channel_map.lock_reasons()
+    expected = {
+        "layer_norm": ("LayerNormalization", "axis [1]"),
+        "row_norm": ("BatchNormalization", "axis 1"),
+        "normalized": ("LayerNormalization", "normalizes axis [1]", "layer_norm"),
+        "softmaxed": ("activation softmax", "may mix channels"),
+        "odd_axis": ("BatchNormalization", "axis 1", "row_norm"),
+        "attention": ("broadcasts it",),
+        "custom": ("activation <lambda>", "may mix channels"),
+        "logits": ("model output",),
+    }
+    assert reasons.keys() == expected.keys()
+    for name, words in expected.items():
+        assert all(word in reasons[name] for word in words), reasons[name]
+    text = channel_map.describe_locks()
+    assert all(f"{name}: {reason}" in text for name, reason in reasons.items())
+
+
+def _through(*steps, shape=(8, 8, 3), filters=4):
+    """Conv -> steps -> Dense; returns the lock reason of the conv, or `None`."""
+    inputs = keras.Input(shape)
+    x = layers.Conv2D(filters, 1, name="conv")(inputs)
+    for step in steps:
+        x = step(x)
+    model = keras.Model(inputs, layers.Dense(2, name="last")(x))
+    return trace_channels(model).lock_reasons().get("conv")
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (layers.Activation("softmax"), "activation softmax may mix channels"),
+        (layers.Activation(lambda x: x[..., ::-1]), "activation <lambda>"),
+        (layers.GroupNormalization(2, axis=1), "normalizes axis 1"),
+        (layers.LayerNormalization(axis=[1, 2]), "normalizes axis [1, 2]"),
+        (layers.UnitNormalization(axis=2), "normalizes axis [2]"),
+        (layers.RMSNormalization(axis=1), "normalizes axis [1]"),
+        (lambda x: keras.ops.layer_normalization(x), "not a registered layer"),
+        (layers.Permute((3, 1, 2)), "on another axis"),
+        (lambda x: x[..., ::2], "skips channels"),
+        (lambda x: x[..., 2], "takes one channel"),
+        (lambda x: keras.ops.cumsum(x, axis=-1), "along the channels"),
+        (lambda x: keras.ops.mean(x, axis=-1, keepdims=True), "along the channels"),
+        (lambda x: keras.ops.max(x, axis=(1, -1)), "along the channels"),
+        (lambda x: x + np.arange(4, dtype="float32"), "with a constant"),
+        (lambda x: x * np.ones((1, 1, 1, 4), "float32"), "with a constant"),
+        (layers.Rescaling(1.0, offset=np.ones((8, 1))), "array of constants"),
+        (
+            layers.MaxPooling2D(data_format="channels_first"),
+            "data_format='channels_first'",
+        ),
+        (layers.Dropout(0.5, noise_shape=(None, 1, 1, 4)), "has a noise_shape"),
+        (
+            lambda x: keras.ops.clip(x, np.zeros(4), np.arange(4.0)),
+            "an array of constants",
+        ),
+    ],
+)
+def test_what_is_not_exact_is_locked(step, words):
+    assert words in _through(step)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda x: x + np.float32(2),
+        lambda x: 1.0 - x,
+        lambda x: x * np.ones((1, 1, 1, 1), "float32"),
+        lambda x: keras.ops.mean(x, axis=1),
+        lambda x: keras.ops.sum(x, axis=(1, 2), keepdims=True),
+        layers.PReLU(shared_axes=[1]),
+        layers.PReLU(shared_axes=[1, 2, 3]),
+        layers.Rescaling([1.0, 2.0, 3.0, 4.0]),
+        layers.Rescaling(1.0, offset=np.arange(4.0)),
+        layers.Conv2D(8, 1, groups=2),
+        layers.Conv2D(4, 1, groups=4),
+        layers.Permute((2, 1, 3)),
+        lambda x: x[..., ::-1],
+        lambda x: x[:, 1:, 0],
+        layers.Activation(layers.ReLU(6.0)),
+        layers.Reshape((-1, 8)),
+        layers.Reshape((4, 16, 4)),
+        layers.BatchNormalization(axis=3),
+        layers.LayerNormalization(axis=[1, 2, 3]),
+        layers.GroupNormalization(2, axis=3),
+        layers.Softmax(axis=[1, 2]),
+        layers.Dropout(0.5, noise_shape=(None, 1, 1, 1)),
+        lambda x: keras.ops.clip(x, -1.0, 1.0),
+    ],
+)
+def test_what_is_exact_is_not_locked(step):
+    assert _through(step) is None
+
+
+def test_channels_tied_to_the_input_are_locked():
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Add(name="add")([layers.Conv2D(3, 1, name="conv")(inputs), inputs])
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    assert (
+        "`add` joins it with channels" in trace_channels(model).lock_reasons()["conv"]
+    )
+
+
+def test_joining_tensors_of_different_rank_is_locked():
+    inputs = keras.Input((8, 4, 3))
+    x = layers.Conv2D(4, 1, name="conv")(inputs)
+    y = layers.Dense(4, name="dense")(layers.Flatten()(inputs))
+    model = keras.Model(inputs, layers.Dense(2, name="last")(x + y))
+    reasons = trace_channels(model).lock_reasons()
+    assert set(reasons) == {"conv", "dense", "last"}
+
+
+def test_a_locked_channel_locks_what_is_tied_to_it():
+    inputs = keras.Input((8,))
+    x = layers.Dense(4, name="seen")(inputs)
+    y = layers.Dense(4, name="tied")(inputs)
+    model = keras.Model(inputs, [layers.Dense(2, name="last")(x + y), x])
+    reasons = trace_channels(model).lock_reasons()
+    assert reasons == dict.fromkeys(("seen", "tied", "last"), "model output")
+
+
+def test_only_the_channels_that_are_locked_are_locked():
+    inputs = keras.Input((8,))
+    wide = layers.Dense(6, name="wide")(inputs)
+    narrow = layers.Dense(2, name="narrow")(inputs)
+    both = layers.Concatenate()([wide, narrow])
+    x = layers.Dense(4, name="next")(both)
+    y = layers.UnitNormalization(axis=0)(narrow)
+    model = keras.Model(inputs, layers.Dense(1, name="last")(x + layers.Dense(4)(y)))
+    channel_map = trace_channels(model)
+    assert "wide" in [group.name for group in channel_map.groups]
+    assert "narrow" in channel_map.lock_reasons()
+
+
+def test_flatten_and_reshape_follow_each_channel():
+    channel_map = _trace(models.chain)
+    (dense1,) = [op for op in channel_map.producers if op.name == "dense1"]
+    (conv2,) = [op for op in channel_map.producers if op.name == "conv2"]
+    ids = channel_map.layer_ids[dense1]["i"]
+    np.testing.assert_array_equal(ids, np.tile(channel_map.layer_ids[conv2]["o"], 4))
+
+
+def test_scalars_for_inputs_do_not_stop_the_trace():
+    inputs = keras.Input((), name="day")
+    x = layers.Reshape((1,))(inputs)
+    x = layers.Dense(6, activation="relu", name="hidden")(x)
+    channel_map = trace_channels(keras.Model(inputs, layers.Dense(2)(x)))
+    assert [group.name for group in channel_map.groups] == ["hidden"]
+
+
+def test_scalars_in_mid_network_lock_what_they_are_made_of():
+    inputs = keras.Input((8,))
+    x = layers.Dense(6, activation="relu", name="hidden")(inputs)
+    a, b = layers.Dense(4, name="a")(x), layers.Dense(4, name="b")(x)
+    score = 2.0 * keras.ops.sum(a * b, axis=-1)
+    channel_map = trace_channels(keras.Model(inputs, score))
+    assert [group.name for group in channel_map.groups] == ["hidden"]
+    assert set(channel_map.lock_reasons()) == {"a", "b"}
+
+
+def test_a_reshape_layer_called_on_two_shapes_does_not_stop_the_trace():
+    inputs = keras.Input((4, 4, 3))
+    reshape = layers.Reshape((-1, 4), name="reshape")
+    rows = [reshape(layers.Conv2D(n, 1, name=f"conv{n}")(inputs)) for n in (4, 8)]
+    x = layers.Concatenate(axis=1)(rows)
+    x = layers.Dense(6, name="hidden")(x)
+    channel_map = trace_channels(keras.Model(inputs, layers.Dense(2)(x)))
+    assert "hidden" in [group.name for group in channel_map.groups]
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        (None, ["stem", "inner1", "inner2", "projection"]),
+        ("inner1", ["inner1"]),
+        ("inner*", ["inner1", "inner2"]),
+        ("outer2", ["projection"]),
+        (["stem", "inner2"], ["stem", "inner2"]),
+        (("outer1", "stem"), ["stem"]),
+    ],
+)
+def test_select_groups(selection, expected):
+    groups = _trace(models.residual).select_groups(selection)
+    assert sorted(group.name for group in groups) == sorted(expected)
+
+
+def test_select_groups_names_the_unknown_pattern():
+    with pytest.raises(ValueError, match="Argument `layers`") as info:
+        _trace(models.chain).select_groups(["conv1", "block_*"])
+    assert "'block_*'" in str(info.value)
+    assert "['conv1', 'conv2', 'dense1']" in str(info.value)
+
+
+def test_select_groups_says_why_a_layer_is_locked():
+    with pytest.raises(ValueError, match="which is locked: LayerNormalization norm"):
+        _trace(models.locked).select_groups("normalized")
+
+
+def test_select_groups_of_a_model_without_any():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="only")])
+    with pytest.raises(ValueError, match="only: model output"):
+        trace_channels(model).select_groups()
+    empty = keras.Sequential([keras.Input((3,)), layers.ReLU()])
+    with pytest.raises(ValueError, match="no layer produces channels"):
+        trace_channels(empty).select_groups()
+
+
+def test_a_channel_map_in_an_error_message_is_one_line():
+    channel_map = _trace(models.residual)
+    expected = f"{channel_map.num_units} units, {len(channel_map.locks)} of them locked"
+    assert expected in repr(channel_map) and len(repr(channel_map)) < 100
+
+
+def test_check_keep():
+    channel_map = _trace(models.chain)
+    keep = np.ones(channel_map.num_units, bool)
+    np.testing.assert_array_equal(channel_map.check_keep(list(keep)), keep)
+    with pytest.raises(ValueError, match=rf"\({len(keep)},\).*\(3,\)"):
+        channel_map.check_keep(keep[:3])
+    with pytest.raises(ValueError, match=r"boolean array.*dtype=int"):
+        channel_map.check_keep(keep.astype(int))
+    locked = keep.copy()
+    locked[next(iter(channel_map.locks))] = False
+    with pytest.raises(ValueError, match="locked: model output"):
+        channel_map.check_keep(locked)
+    none_left = keep.copy()
+    none_left[channel_map.groups[0].units] = False
+    with pytest.raises(ValueError, match="all 8 units of 'conv1' removed"):
+        channel_map.check_keep(none_left)
+
+
+def test_kept_keeps_what_is_no_unit():
+    keep = np.array([True, False, True])
+    ids = np.array([1, FIXED, 2, 0, 1])
+    np.testing.assert_array_equal(kept(keep, ids), [False, True, True, True, False])
