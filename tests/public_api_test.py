@@ -10,10 +10,11 @@ import subprocess
 import sys
 import textwrap
 
+import keras
 import pytest
 
 import keras_shapley_prune
-from keras_shapley_prune.plan.budget import PruningBudget
+from keras_shapley_prune import PruningBudget
 
 NAMES = keras_shapley_prune.__all__
 
@@ -51,6 +52,27 @@ def _public_functions():
                 yield f"{name}.{attribute}", member
 
 
+def _constructors():
+    """Yields the public classes that people make objects of, and their `__init__`."""
+    for name in NAMES:
+        value = getattr(keras_shapley_prune, name)
+        if inspect.isclass(value) and "Args:" in inspect.getdoc(value):
+            yield name, value
+
+
+def _arguments_of(function):
+    """Returns the names of the parameters, without those of a method's owner."""
+    parameters = inspect.signature(function).parameters
+    return [name for name in parameters if name not in ("self", "cls")]
+
+
+def _check_section(text, title, arguments):
+    """Fails unless a section of a docstring has an entry for each argument."""
+    section = re.split(r"^(?=\w[\w ]*:$)", text.split(f"{title}:\n")[1], flags=re.M)[0]
+    described = re.findall(r"^    \*{0,2}(\w+): ", section, re.M)
+    assert described == arguments
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_public_object_has_a_docstring(name):
     value = getattr(keras_shapley_prune, name)
@@ -64,11 +86,9 @@ def test_every_public_object_has_a_docstring(name):
 def test_docstrings_name_every_argument_and_what_is_returned(name, function):
     text = inspect.getdoc(function)
     assert text, name
-    arguments = [a for a in inspect.signature(function).parameters if a not in _SELF]
+    arguments = _arguments_of(function)
     if arguments:
-        section = text.split("Args:")[1]
-        for argument in arguments:
-            assert re.search(rf"^    \*{{0,2}}{argument}: ", section, re.M), argument
+        _check_section(text, "Args", arguments)
     nodes = list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))))
     if any(isinstance(node, ast.Return) and node.value for node in nodes):
         assert "Returns:" in text or text.startswith("Returns ")
@@ -76,23 +96,45 @@ def test_docstrings_name_every_argument_and_what_is_returned(name, function):
         assert "Raises:" in text
 
 
-_SELF = ("self", "cls")
+@pytest.mark.parametrize(("name", "cls"), _constructors())
+def test_classes_describe_every_argument_of_their_constructor(name, cls):
+    text = inspect.getdoc(cls)
+    _check_section(text, "Args", _arguments_of(cls))
+    assert not cls.__init__.__doc__ or cls.__init__.__doc__ in _INHERITED, name
+    source = inspect.getsource(cls.__init__) if "__init__" in vars(cls) else ""
+    if "raise " in source or hasattr(cls, "__post_init__"):
+        assert "Raises:" in text
+
+
+_INHERITED = {object.__init__.__doc__, keras.layers.Layer.__init__.__doc__}
 
 
 @pytest.mark.parametrize(
     "name", [n for n in NAMES if inspect.isclass(getattr(keras_shapley_prune, n))]
 )
 def test_classes_describe_what_they_hold_or_take(name):
-    text = inspect.getdoc(getattr(keras_shapley_prune, name))
+    """A record that the package makes lists its fields, in order."""
+    cls = getattr(keras_shapley_prune, name)
+    text = inspect.getdoc(cls)
     assert "Args:" in text or "Attributes:" in text
+    if dataclasses.is_dataclass(cls) and "Args:" not in text:
+        fields = [field.name for field in dataclasses.fields(cls)]
+        _check_section(text, "Attributes", fields)
 
 
-def test_arguments_are_few():
-    """Those that can be given by place; what a budget is made of counts as one."""
-    budget = {field.name for field in dataclasses.fields(PruningBudget)} - {"ratio"}
-    for name, function in _public_functions():
-        parameters = inspect.signature(function).parameters
-        assert len(parameters.keys() - budget) <= 9, name
+MOST_ARGUMENTS = 10
+SHORTHAND = {field.name for field in dataclasses.fields(PruningBudget)} - {"ratio"}
+
+
+@pytest.mark.parametrize(("name", "function"), [*_public_functions(), *_constructors()])
+def test_arguments_are_few(name, function):
+    """The keywords of `prune` that make up a budget are the one exception."""
+    arguments = _arguments_of(function)
+    if name == "prune":
+        assert set(arguments) > SHORTHAND
+        arguments = [a for a in arguments if a not in SHORTHAND]
+    if not dataclasses.is_dataclass(function) or "Args:" in inspect.getdoc(function):
+        assert len(arguments) <= MOST_ARGUMENTS
 
 
 HEAVY = """sklearn matplotlib tensorflow_datasets tensorflow_model_optimization
@@ -107,7 +149,6 @@ import keras, tensorflow
 before = set(sys.modules)
 environment = dict(os.environ)
 import keras_shapley_prune
-from keras_shapley_prune.plan.budget import PruningBudget
 print(json.dumps({
     "modules": sorted({m.split(".")[0] for m in set(sys.modules) - before}),
     "changed": environment != dict(os.environ),

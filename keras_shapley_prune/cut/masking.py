@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.cut.namesakes import part_namesakes
 from keras_shapley_prune.layer_types.masked_calls import Mask
 from keras_shapley_prune.layer_types.registry import find_spec
 from keras_shapley_prune.layer_types.unit_ids import INSIDE, kept
 from keras_shapley_prune.trace.graph import new_inputs
 from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.unique_names import UniqueNames, part_namesakes
 
 
 @keras.saving.register_keras_serializable(package="keras_shapley_prune")
@@ -141,17 +141,10 @@ def mask_channels(model, keep, channel_map=None):
     """
     channel_map = channel_map or trace_channels(model)
     keep = channel_map.check_keep(keep)
-    graph, taken = channel_map.graph, set()
-
-    def free(name):
-        found, suffix = name, 2
-        while found in taken:
-            found, suffix = f"{name}_{suffix}", suffix + 1
-        taken.add(found)
-        return found
+    graph, names = channel_map.graph, UniqueNames()
 
     def insert_mask(call, tensor, mask):
-        name = free(f"{call.operation.name}_mask")
+        name = names.take(f"{call.operation.name}_mask")
         layer = ChannelMask(name=name, dtype=tensor.dtype)
         masked = layer(tensor)
         layer.mask.assign(mask)
@@ -166,7 +159,7 @@ def mask_channels(model, keep, channel_map=None):
         args, kwargs = call.fill_in(read)
         if masks and find_spec(operation).masked is not None:
             sizes = {position: len(mask) for position, mask in masks.items()}
-            name = free(f"{operation.name}_masked")
+            name = names.take(f"{operation.name}_masked")
             options = {k: v for k, v in kwargs.items() if not _holds_tensors(v)}
             kwargs = {k: v for k, v in kwargs.items() if k not in options}
             operation = MaskedCall(operation, sizes, options, name=name)
@@ -175,12 +168,10 @@ def mask_channels(model, keep, channel_map=None):
         return keras.tree.flatten(operation(*args, **kwargs))
 
     inputs = new_inputs(graph.input_structure)
-    values = dict(zip(graph.inputs, keras.tree.flatten(inputs), strict=True))
+    values = graph.feed(inputs)
     for call in part_namesakes(graph.calls):
         values.update(zip(call.outputs, run(call, call.read(values)), strict=True))
-    outputs = [values[tensor] for tensor in graph.outputs]
-    outputs = keras.tree.pack_sequence_as(graph.output_structure, outputs)
-    return keras.Model(inputs, outputs, name=f"masked_{model.name}")
+    return keras.Model(inputs, graph.collect(values), name=f"masked_{model.name}")
 
 
 def _holds_tensors(value):

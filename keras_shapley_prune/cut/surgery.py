@@ -6,7 +6,12 @@ import numpy as np
 from keras_shapley_prune.cut.layer_copies import copy_operation, copy_weights
 from keras_shapley_prune.layer_types.registry import find_spec
 from keras_shapley_prune.layer_types.unit_ids import FIXED, kept
-from keras_shapley_prune.trace.graph import functional_view, new_inputs, runs_its_graph
+from keras_shapley_prune.trace.graph import (
+    functional_view,
+    input_structure,
+    new_inputs,
+    runs_its_graph,
+)
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
@@ -68,16 +73,13 @@ class _Copier:
     def copy_model(self, model):
         """Returns a Sequential or functional model of copies of its operations."""
         self._models[model] = None  # stands before those that are nested in it
-        widths = self._input_widths(model)
+        inputs = new_inputs(input_structure(model), self._input_widths(model))
         if isinstance(model, keras.Sequential):
-            inputs = new_inputs(model.inputs[0], widths)
             layers = [self._copy(layer) for layer in model.layers]
             copied = keras.Sequential([inputs, *layers], name=model.name)
         else:
-            view = functional_view(model)
-            inputs = new_inputs(view.input, widths)
             copied = keras.models.clone_model(
-                view,
+                functional_view(model),
                 input_tensors=inputs,
                 clone_function=self._copy,
                 call_function=self._call,

@@ -5,6 +5,7 @@ import numpy as np
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.plan.activation_memory import count_peak_bytes
 from keras_shapley_prune.plan.flops import count_flops
+from keras_shapley_prune.plan.selection import check_ranking
 from keras_shapley_prune.rank.progress import check_verbose
 from keras_shapley_prune.report.comparison import Comparison, GroupComparison
 from keras_shapley_prune.report.measurements import (
@@ -55,7 +56,7 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
     measure = _check_measure(measure, data)
     maps = trace_channels(original), trace_channels(pruned)
     units = _count_units(*maps)
-    _check_ranking(ranking, maps[0])
+    check_ranking(ranking or {}, maps[0])
     models, graph = (original, pruned), maps[0].graph
     measured = {}
     if data is not None:
@@ -163,13 +164,3 @@ def _check_measure(measure, data):
             f"Received: data=None, measure={measure!r}"
         )
     return names
-
-
-def _check_ranking(ranking, channel_map):
-    sizes = {group.name: group.num_units for group in channel_map.groups}
-    for name, scores in (ranking or {}).items():
-        if sizes.get(name) != len(scores.values):
-            raise ValueError(
-                "Argument `ranking` should score the groups of the original model: "
-                f"{sizes}. Received: {len(scores.values)} values for {name!r}"
-            )

@@ -50,11 +50,6 @@ class ChannelMap:
             f"the others in {len(self.groups)} groups>"
         )
 
-    @property
-    def producers(self):
-        """Tuple of the operations that produce units, in running order."""
-        return tuple(dict.fromkeys(operation for operation, _ in self.produced))
-
     def count_produced(self):
         """Returns a dict: name of what produces units -> their number."""
         counts = {}

@@ -56,9 +56,19 @@ def functional_view(model):
             "`keras_shapley_prune.to_functional(model)` may make one. "
             f"Received: {kind} model named {model.name!r} (of type {type(model)})"
         )
-    if isinstance(model, keras.Sequential):
-        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-    return keras.Model(model.input, model.output, name=model.name)
+    outputs = model.outputs[0] if isinstance(model, keras.Sequential) else model.output
+    return keras.Model(input_structure(model), outputs, name=model.name)
+
+
+def input_structure(model):
+    """Returns the symbolic inputs of a model, structured as it takes them.
+
+    A `keras.Sequential` that has not been called yet has no `input`.
+
+    Args:
+        model: A built `keras.Sequential` or functional `keras.Model`.
+    """
+    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -133,6 +143,49 @@ class Graph:
     input_structure: object
     output_structure: object
     nested: tuple = ()
+
+    def feed(self, inputs):
+        """Returns what `run_calls` starts from, a dict: symbolic input -> value.
+
+        Args:
+            inputs: The values, flat or structured as the model takes them.
+        """
+        return dict(zip(self.inputs, keras.tree.flatten(inputs), strict=True))
+
+    def collect(self, values):
+        """Returns the outputs, structured as the model returns them.
+
+        Args:
+            values: Dict: symbolic tensor -> value, that of every output in it.
+        """
+        outputs = [values[tensor] for tensor in self.outputs]
+        return keras.tree.pack_sequence_as(self.output_structure, outputs)
+
+    def run(self, inputs, find_masks=no_masks):
+        """Runs all calls, and returns what the model returns.
+
+        Args:
+            inputs: See `feed`.
+            find_masks: See `run_calls`.
+        """
+        values = self.feed(inputs)
+        run_calls(self.calls, values, find_masks)
+        return self.collect(values)
+
+    @functools.cached_property
+    def producers(self):
+        """Dict: tensor -> the call that returns it. Inputs are not in it."""
+        return {tensor: call for call in self.calls for tensor in call.outputs}
+
+    @functools.cached_property
+    def last_uses(self):
+        """Dict: tensor -> index of the last call that reads it.
+
+        Outputs of the model are used for good: their index is the number of calls.
+        What nothing reads is not in it.
+        """
+        uses = {tensor: call.index for call in self.calls for tensor in call.inputs}
+        return uses | dict.fromkeys(self.outputs, len(self.calls))
 
     def consumers(self):
         """Returns a dict: tensor -> list of the calls that read it."""
@@ -216,11 +269,10 @@ def find_ancestors(graph, tensors, start=0):
         tensors: Sequence of its symbolic tensors.
         start: Integer, the index of the first call that may be among them.
     """
-    producer = {t: call for call in graph.calls[start:] for t in call.outputs}
     found, pending = set(), list(tensors)
     while pending:
-        call = producer.get(pending.pop())
-        if call is not None and call not in found:
+        call = graph.producers.get(pending.pop())
+        if call is not None and call.index >= start and call not in found:
             found.add(call)
             pending.extend(call.inputs)
     return tuple(sorted(found, key=lambda call: call.index))

@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse
 
 from keras_shapley_prune.layer_types.unit_ids import FIXED
+from keras_shapley_prune.trace.unique_names import UniqueNames
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -85,15 +86,11 @@ def group_units(num_units, produced, read, carried, locks):
         if unit not in locks:
             members.setdefault((labels, carriers[unit]), []).append(unit)
     readers = _find_readers(num_units, members.values(), read)
-    groups, taken = [], set()
+    groups, names = [], UniqueNames("#")
     for ((labels, _), units), consumers in zip(members.items(), readers, strict=True):
-        first = "/".join(word for word in labels[0] if word)
-        name, suffix = first, 2
-        while name in taken:
-            name, suffix = f"{first}#{suffix}", suffix + 1
-        taken.add(name)
-        names = tuple(dict.fromkeys(layer for layer, _ in labels))
-        groups.append(ChannelGroup(name, np.array(units), names, consumers))
+        name = names.take("/".join(word for word in labels[0] if word))
+        makers = tuple(dict.fromkeys(layer for layer, _ in labels))
+        groups.append(ChannelGroup(name, np.array(units), makers, consumers))
     return tuple(groups)
 
 

@@ -90,12 +90,14 @@ class _Recorder:
         """Records the calls within a nested model."""
         if model not in self._graphs:
             self._graphs[model] = record_graph(model)
-        graph, values = self._graphs[model], {}
-        for tensor, inner in zip(keras.tree.flatten(inputs), graph.inputs, strict=True):
-            values[inner] = self._cast(tensor, inner.dtype, f"{model.name}/cast")
+        graph = self._graphs[model]
+        values = {
+            inner: self._cast(tensor, inner.dtype, f"{model.name}/cast")
+            for inner, tensor in graph.feed(inputs).items()
+        }
         place = len(self.nested)
         for call in graph.calls:
-            args, kwargs = call.fill_in([values[tensor] for tensor in call.inputs])
+            args, kwargs = call.fill_in(call.read(values))
             if training is not None and takes_training(call.operation):
                 kwargs = {**kwargs, "training": training}
             name = f"{model.name}/{call.name}"
@@ -110,8 +112,7 @@ class _Recorder:
             )
             for nested in (outermost, *graph.nested)
         ]
-        outputs = [values[tensor] for tensor in graph.outputs]
-        return keras.tree.pack_sequence_as(graph.output_structure, outputs)
+        return graph.collect(values)
 
     def _cast(self, tensor, dtype, name):
         """Records the cast with which a model takes inputs of another type."""
