@@ -21,6 +21,10 @@ class PruningPlan:
             leave first.
         budget: The `PruningBudget` it was made for, or `None`.
 
+    Raises:
+        ValueError: If a group is not the model's, or is to keep another number of
+            units than it has, or none.
+
     Attributes:
         channel_map: The `ChannelMap` of the model.
         units: Dict: group name -> `(units before, units after)`.

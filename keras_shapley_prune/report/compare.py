@@ -78,7 +78,7 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
         groups=_compare_groups(*maps, units, ranking or {}),
         name=original.name,
         method=getattr(ranking, "method", None),
-        **measured,
+        measured=measured,
     )
     if verbose != 0:
         print(comparison)
