@@ -109,7 +109,8 @@ def _warn_of_unranked(ranking, groups):
     unranked = [group.name for group in groups if group.name not in ranking]
     if unranked:
         warnings.warn(
-            f"Not in the ranking, and left whole: {', '.join(unranked)}", stacklevel=2
+            f"Not in the ranking, and so not pruned: {', '.join(unranked)}",
+            stacklevel=2,
         )
 
 

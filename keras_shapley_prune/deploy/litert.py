@@ -27,7 +27,7 @@ def export_litert(model, path, int8=False, representative_data=None):
     With `int8=True` weights (one scale a channel), activations, inputs and outputs are
     8-bit integers. Their ranges are the smallest and the largest values that occur on
     `representative_data`. Operations that the quantizer does not know, such as `PReLU`
-    and `LeakyReLU`, stay in float between a dequantization and a quantization.
+    and `LeakyReLU`, compute in float, between a dequantization and a quantization.
 
     Args:
         model: A built Sequential or functional `keras.Model`. It is not changed.

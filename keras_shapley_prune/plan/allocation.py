@@ -137,9 +137,7 @@ class _Walk:
                 continue
             priority = self._priorities[group][taken]
             if self._budget.scope == "global":
-                priority = (
-                    priority / saved
-                )  # loss per FLOP, byte, ...
+                priority = priority / saved  # loss per FLOP, byte, ...
             if priority < lowest:
                 best, lowest = group, priority
         return best

@@ -87,8 +87,8 @@ class PruningBudget:
             channel_map: The `ChannelMap` of the model.
 
         Raises:
-            ValueError: If a pattern matches no layer that can lose units, or no
-                group is left.
+            ValueError: If a pattern matches no layer that can lose units, or all
+                groups are excluded.
         """
         groups = channel_map.select_groups(self.layers)
         if isinstance(self.ratio, Mapping):

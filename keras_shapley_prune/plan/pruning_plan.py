@@ -1,4 +1,4 @@
-"""The plan: how many units of each group stay, and what that will cost."""
+"""The plan: how many units of each group are kept, and what that will cost."""
 
 import json
 
@@ -11,14 +11,14 @@ from keras_shapley_prune.trace.tracer import trace_channels
 
 
 class PruningPlan:
-    """What `prune` is about to do: which units of each group stay.
+    """What `prune` is about to do: which units of each group are kept.
 
     Args:
         channel_map: The `ChannelMap` of the model.
-        kept: Dict: group name -> integer, how many of its units stay. A group that
-            is not in it stays whole.
-        orders: Dict: group name -> integer array, positions in the group, first to
-            leave first.
+        kept: Dict: group name -> integer, how many of its units are kept. A group
+            that is not in it loses none.
+        orders: Dict: group name -> integer array, positions in the group, in order of
+            removal.
         budget: The `PruningBudget` it was made for, or `None`.
 
     Raises:
@@ -63,11 +63,11 @@ class PruningPlan:
         self.costs = {of: self._count(of) for of in QUANTITIES}
 
     def resize(self, kept):
-        """Returns another plan, in which other numbers of units stay.
+        """Returns another plan, in which other numbers of units are kept.
 
         Args:
-            kept: Dict: group name -> integer, how many units stay. The others stay
-                as planned.
+            kept: Dict: group name -> integer, how many units are kept. The other
+                groups are as planned.
 
         Raises:
             ValueError: If a group is not in the plan, or has not that many units.

@@ -1,4 +1,4 @@
-"""Ablation: what a network achieves as the units of one group leave, one by one."""
+"""Ablation: what a network achieves as the units of one group are masked."""
 
 import dataclasses
 
@@ -33,11 +33,10 @@ class AblationCurve:
 def measure_ablation(
     model, ranking, dataset, metric="loss", layers=None, num_points=9, channel_map=None
 ):
-    """Measures a model as the units of each group leave in the order of a ranking.
+    """Measures a model as the units of each group are masked, in order of a ranking.
 
-    Nothing is cut and nothing repaired: the units are masked, in one group at a time.
-    The lower the curve stays (of a loss), the better the ranking knows which units the
-    network can do without.
+    Nothing is cut and nothing repaired, and one group is masked at a time. The flatter
+    the curve, the better the ranking knows which units the network can do without.
 
     Args:
         model: A compiled Sequential or functional `keras.Model`. It is not changed.

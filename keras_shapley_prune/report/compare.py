@@ -1,4 +1,4 @@
-"""What pruning changed, what it left alone and why."""
+"""What pruning changed, what it did not touch, and why."""
 
 import numpy as np
 
@@ -29,7 +29,8 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
             metrics that `original` is compiled with are measured on it; if it is not
             compiled, the accuracy.
         ranking: The `Ranking` by which units were removed, or `None`. Its scores are
-            then in the report, with the cut: that the first units of its order left.
+            then in the report, with the cut: the first units of its order are taken
+            to be the removed ones.
         measure: `None` for everything that the data permits, or nothing if there is
             no data. Or a list of what to measure: `"file_size"` (of the `.keras` file,
             without the optimizer), `"activations"` (see `count_activation_bytes`),
@@ -110,12 +111,12 @@ def _count_units(channel_map, pruned_map):
 
 def _compare_groups(channel_map, pruned_map, units, ranking):
     """Returns a `GroupComparison` for each group of the original."""
-    left = {group.name: group for group in pruned_map.groups}
+    kept = {group.name: group for group in pruned_map.groups}
     compared = []
     for group in channel_map.groups:
-        after = _count_left(channel_map, group, units)
+        after = _count_kept(channel_map, group, units)
         if after is None:  # the layers that produce it produce others too
-            after = left[group.name].num_units if group.name in left else 0
+            after = kept[group.name].num_units if group.name in kept else 0
         compared.append(
             GroupComparison(
                 name=group.name,
@@ -128,8 +129,8 @@ def _compare_groups(channel_map, pruned_map, units, ranking):
     return tuple(compared)
 
 
-def _count_left(channel_map, group, units):
-    """Counts the units that are left of a group, by a layer that produces no other.
+def _count_kept(channel_map, group, units):
+    """Counts the units that were kept of a group, by a layer that produces no other.
 
     That layer may have several channels of each unit.
     """

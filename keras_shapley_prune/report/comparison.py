@@ -19,7 +19,7 @@ class GroupComparison:
         units: Tuple of integers, before and after.
         producers: Tuple of the names of the layers that compute the units.
         consumers: Tuple of the names of the layers that read them.
-        scores: The `GroupScores` by which units left, or `None`.
+        scores: The `GroupScores` by which units were removed, or `None`.
     """
 
     name: str
@@ -30,7 +30,7 @@ class GroupComparison:
 
     @property
     def num_removed(self):
-        """Integer: with scores, the first so many of their order left."""
+        """Integer, how many were removed: the first ones of the order of `scores`."""
         return self.units[0] - self.units[1]
 
 

@@ -85,7 +85,7 @@ class ChannelMap:
             Tuple of `ChannelGroup`.
 
         Raises:
-            ValueError: If a pattern selects nothing, or no group is left.
+            ValueError: If a pattern selects nothing, or the model has no groups.
         """
         if layers is None:
             selected = self.groups
@@ -201,7 +201,8 @@ class ChannelMap:
             `keep` as a boolean array.
 
         Raises:
-            ValueError: If shape or type differ, a locked unit goes, or a whole group.
+            ValueError: If shape or type differ, or a locked unit or all units of a
+                group are removed.
         """
         keep = np.asarray(keep)
         if keep.shape != (self.num_units,) or keep.dtype != bool:

@@ -281,12 +281,12 @@ def find_ancestors(graph, tensors, start=0):
 def new_inputs(structure, widths=None):
     """Returns fresh `keras.Input`s shaped, typed and named like others.
 
-    Optional ones (`keras.Input(optional=True)`) stay so.
+    Optional ones (`keras.Input(optional=True)`) are optional again.
 
     Args:
         structure: The (nested) symbolic inputs.
         widths: List of one integer an input, the length of its last axis, or `None`
-            where that stays.
+            for the same length.
     """
     flat = keras.tree.flatten(structure)
     fresh = [

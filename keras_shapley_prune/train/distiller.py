@@ -17,7 +17,7 @@ class Distiller(keras.Model):
     losses are added in full.
 
     `fit`, `evaluate`, callbacks and data are Keras's. The student is trained in place
-    and stays the plain model that it is: save that, not the distiller. The teacher is
+    and is a plain model as before: save that, not the distiller. The teacher is
     run as in inference and does not change, frozen or not.
 
     If the student is compiled, so is the distiller: with its loss and metrics, and
