@@ -44,7 +44,7 @@ class ChannelMask(keras.layers.Layer):
     """
 
     def __init__(self, **kwargs):
-        # The mask takes the dtype of what it multiplies; that must not be changed.
+        # Autocasting would change the dtype of what the next layer reads.
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True  # of positions, such as an Embedding's
 
@@ -163,8 +163,7 @@ def mask_channels(model, keep, channel_map=None):
         if masks and find_spec(operation).masked is not None:
             sizes = {position: len(mask) for position, mask in masks.items()}
             name = names.take(f"{operation.name}_masked")
-            # Keras saves arguments of calls only if they are tensors: the others are
-            # kept in the layer's config.
+            # Constants go into the layer's config, tensors are read in the call.
             options = {k: v for k, v in kwargs.items() if not _holds_tensors(v)}
             kwargs = {k: v for k, v in kwargs.items() if k not in options}
             operation = MaskedCall(operation, sizes, options, name=name)

@@ -48,8 +48,7 @@ def remove_channels(model, keep, channel_map=None):
     keep = channel_map.check_keep(keep)
     copier = _Copier(channel_map, keep)
     pruned = copier.copy_model(model)
-    # Only now, when all is built: a flag decides in which order a layer lists its
-    # weights, and has to be that of the original when they are copied.
+    # The flag of a model sets those of its layers, so all copies have to be there.
     copier.copy_trainable_flags()
     copier.copy_weights()
     return pruned
@@ -80,7 +79,7 @@ class _Copier:
         """Returns a Sequential or functional model of copies of its operations."""
         self._models[model] = None  # stands before those that are nested in it
         inputs = new_inputs(input_structure(model), self._input_widths(model))
-        # A Sequential model is one again; `clone_model` would make it functional.
+        # A Sequential model becomes one again: its view would become functional.
         if isinstance(model, keras.Sequential):
             layers = [self._copy(layer) for layer in model.layers]
             copied = keras.Sequential([inputs, *layers], name=model.name)
@@ -123,7 +122,7 @@ class _Copier:
 
     def _call(self, copied, *args, **kwargs):
         """Calls a copy, with arguments of another size where these matter."""
-        # Such as the new shape of a `keras.ops.reshape`: it is not in the config.
+        # Such as the bounds of a slice of channels: they are not in the config.
         original = self._originals.get(copied)
         kept_at = self._kept_at(original)
         if kept_at and find_spec(original).arguments is not None:
