@@ -75,7 +75,7 @@ def prune_until(options):
         options: What the parser returned.
     """
     targets = _fill_in(options, "")
-    PruningBudget(**_budget(options))
+    budget = PruningBudget(**_budget(options))  # its ratio is what is looked for
     _check(options, [targets])
     require_data(options, needed=True)
     model, ranking = load_model(options.model), load_ranking(options.ranking)
@@ -89,10 +89,10 @@ def prune_until(options):
             options.max_drop,
             options.metric,
             validation_data=validation,
+            budget=budget,
             repair=_repair(options),
             ranker=ranker,
             verbose=how_verbose(options),
-            **_budget(options),
         )
         comparison = compare(model, pruned, verbose=0)
     print(comparison)

@@ -19,9 +19,11 @@ class CalibrationData:
 
     def __init__(self, dataset, inputs, batch_size=32, needs_labels=True):
         self._inputs = tuple(keras.tree.flatten(inputs))
+        # A batch that is a dict names inputs like the model's own dict does; a model
+        # that takes a list can be given a dict of the names of its `keras.Input`s.
         self._by_key = {tensor.name: tensor for tensor in self._inputs}
         if isinstance(inputs, dict):
-            self._by_key = {key: inputs[key] for key in sorted(inputs)}
+            self._by_key = {key: inputs[key] for key in sorted(inputs)}  # as in flatten
         self._needs_labels = needs_labels
         self._batches = _open(dataset, batch_size)
 
@@ -93,6 +95,7 @@ def make_repeatable(dataset):
 
 def _open(dataset, batch_size):
     """Returns a function that iterates the raw batches."""
+    # Data without end, or of another kind, is refused before a batch of it is read.
     if isinstance(dataset, tf.data.Dataset):
         if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
             raise _infinite("tf.data.Dataset")
@@ -148,6 +151,7 @@ def _fit_input(value, tensor):
     """Returns one input of a batch in the model's dtype, its shape checked."""
     value = tf.convert_to_tensor(_detach(value))
     expected = tuple(tensor.shape)
+    # Grey images often come without their last axis, of length 1.
     widened = value.shape.concatenate([1])
     if len(widened) == len(expected) and widened.is_compatible_with(expected):
         value = value[..., tf.newaxis]

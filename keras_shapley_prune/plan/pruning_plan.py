@@ -59,6 +59,7 @@ class PruningPlan:
             _check_group(name, size, num_kept, order)
             self.units[name] = size, int(num_kept)
             self._orders[name] = order.astype(int)
+            # The order is kept too, so that `resize` can move the cut.
             self.keep[groups[name].units[order[: size - num_kept]]] = False
         self.costs = {of: self._count(of) for of in QUANTITIES}
 
@@ -155,7 +156,7 @@ class PruningPlan:
         """
         groups = load_json(path, "PruningPlan")["groups"]
         return cls(
-            trace_channels(model),
+            trace_channels(model),  # "predicted" is not read: the plan may be edited
             {name: group["num_kept"] for name, group in groups.items()},
             {name: group["first_to_leave_first"] for name, group in groups.items()},
         )

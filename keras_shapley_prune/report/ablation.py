@@ -77,11 +77,13 @@ def measure_ablation(
             f"{[g.name for g in channel_map.select_groups(layers)]}. "
             f"Received: a ranking of {list(ranking)}"
         )
+    # One network for all curves: it is traced once, and only its mask changes.
     network = MaskedNetwork(model, channel_map)
     network.select(np.ones(channel_map.num_units, bool))
     whole, curves = measure(network), []
     for group in groups:
         order = group.units[ranking[group.name].order]
+        # A small group has fewer sizes than points: each is measured once.
         counts = np.linspace(0, len(order) - 1, num_points).round().astype(int)
         counts, values = np.unique(counts), [whole]
         for count in counts[1:]:

@@ -115,7 +115,7 @@ def _compare_groups(channel_map, pruned_map, units, ranking):
     compared = []
     for group in channel_map.groups:
         after = _count_kept(channel_map, group, units)
-        if after is None:  # the layers that produce it produce others too
+        if after is None:  # then only a group of the same name can tell
             after = kept[group.name].num_units if group.name in kept else 0
         compared.append(
             GroupComparison(
@@ -132,11 +132,12 @@ def _compare_groups(channel_map, pruned_map, units, ranking):
 def _count_kept(channel_map, group, units):
     """Counts the units that were kept of a group, by a layer that produces no other.
 
-    That layer may have several channels of each unit.
+    That layer may have several channels of each unit. `None` if there is none.
     """
     for (operation, letter), (before, after) in zip(
         channel_map.produced, units.values(), strict=True
     ):
+        # If all that the layer can lose is of this group, so is all that it has lost.
         ids = channel_map.layer_ids[operation][letter]
         inside = np.isin(ids, group.units)
         others = set(ids[~inside].tolist()) - channel_map.locks.keys()

@@ -80,7 +80,7 @@ def measure_frontier(
     ```
     """
     budgets = [to_budget("measure_frontier", ratio, budget) for ratio in ratios]
-    for one in budgets:
+    for one in budgets:  # a dict of ratios is no place on a curve
         check_ratio(one.ratio)
     check_method(repair)
     dataset = make_repeatable(dataset)
@@ -90,6 +90,7 @@ def measure_frontier(
     channel_map = trace_channels(model)
     if not callable(metric):
         check_labels(held_out, channel_map.graph)
+    # A budget out of reach is known before any network is pruned.
     plans = [make_plan(channel_map, ranking, one) for one in budgets]
 
     def to_point(ratio, network):

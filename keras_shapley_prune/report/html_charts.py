@@ -80,6 +80,7 @@ def _find_limits(values, errors):
     if not len(finite):
         return 0.0, 1.0, False
     low, high = finite.min(), finite.max()
+    # Error bars do not count here: one that reaches zero would forbid a logarithm.
     if low > 0 and high / low > 5:
         return low / 1.25, high * 1.25, True
     known = np.isfinite(values)

@@ -50,6 +50,7 @@ def plot_ranking(ranking, groups=None, cut=None, ax=None):
     ax = _get_axes(ax)
     start, centers = 0, []
     for name in names:
+        # One entry of the legend for all groups.
         _draw_group(ax, ranking[name], start, counts[name], labelled=start == 0)
         size = len(ranking[name].values)
         if counts[name] is not None:
@@ -57,9 +58,9 @@ def plot_ranking(ranking, groups=None, cut=None, ax=None):
                 start + counts[name] - 0.5, color="0.4", linestyle="--", linewidth=1
             )
         centers.append(start + (size - 1) / 2)
-        start += size + max(2, size // 20)
+        start += size + max(2, size // 20)  # a gap between groups
     values = np.concatenate([ranking[name].values for name in names])
-    if np.nanmin(values) > 0:
+    if np.nanmin(values) > 0:  # values of units often span decades
         ax.set_yscale("log")
     if len(names) > 1:
         ax.set_xticks(centers, names, rotation=20, ha="right")

@@ -68,6 +68,7 @@ class ChannelMap:
         Returns:
             Dict: input position, or `INSIDE` -> unit of each channel, for `sites`.
         """
+        # By index, not by identity: the calls of a masked copy are other objects.
         places = (INSIDE, *range(len(call.inputs)))
         found = {place: self.sites.get((call.index, place)) for place in places}
         return {place: ids for place, ids in found.items() if ids is not None}
@@ -128,6 +129,7 @@ class ChannelMap:
             List of the keys of `produced`: operations of the original model, and the
             letters under which they have the units.
         """
+        # A layer may have units of several kinds, such as heads and outputs.
         keys = [key for name in group.producers for key in self._produced_by_name[name]]
         unit = group.units[0]  # all have the same producers
         return [key for key in keys if unit in self.layer_ids[key[0]][key[1]]]
@@ -172,6 +174,8 @@ class ChannelMap:
 
         Layers with weights that cannot be pruned themselves are in it too.
         """
+        # Operations without weights are not listed: the layers before them are locked
+        # for their reason. Nor are layers within a layer, which the graph does not call.
         reasons = {
             self.graph.name_of(operation): reason
             for operation, reason in self.obstacles.items()
@@ -180,7 +184,7 @@ class ChannelMap:
         for operation, letter in self.produced:
             ids = self.layer_ids[operation][letter].tolist()
             locked = [self.locks[unit] for unit in ids if unit in self.locks]
-            if locked:
+            if locked:  # the first unit's reason stands for all
                 reasons[self.graph.name_of(operation)] = locked[0]
         return reasons
 

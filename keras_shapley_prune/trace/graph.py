@@ -246,6 +246,7 @@ def runs_its_graph(operation):
     """Returns whether an operation is a model that computes what its graph says."""
     if not isinstance(operation, keras.Model) or not getattr(operation, "inputs", ()):
         return False
+    # A subclass of a functional model may do anything else in a `call` of its own.
     plain = keras.Sequential, type(functional_view(operation))
     return any(type(operation).call is kind.call for kind in plain)
 
@@ -269,7 +270,7 @@ def find_ancestors(graph, tensors, start=0):
         tensors: Sequence of its symbolic tensors.
         start: Integer, the index of the first call that may be among them.
     """
-    found, pending = set(), list(tensors)
+    found, pending = set(), list(tensors)  # a search from the end to the start
     while pending:
         call = graph.producers.get(pending.pop())
         if call is not None and call.index >= start and call not in found:
@@ -308,7 +309,7 @@ def _is_optional(symbolic):
 
 def fill_in(structure, values):
     """Returns a structure with values, in order, in the place of symbolic tensors."""
-    remaining = iter(values)
+    remaining = iter(values)  # `map_structure` visits leaves in the order of `flatten`
     return keras.tree.map_structure(
         lambda leaf: next(remaining) if is_symbolic(leaf) else leaf, structure
     )

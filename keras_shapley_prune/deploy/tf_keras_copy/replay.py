@@ -115,6 +115,7 @@ class _Replay:
             values.update(zip(call.outputs, flat, strict=True))
 
     def _do(self, operation, args, kwargs, training):
+        """Does one call of a layer, a nested model or a raw operation."""
         if isinstance(operation, keras.Model):
             return self._inline(operation, args, kwargs, training)
         if isinstance(operation, keras.Layer):
@@ -192,6 +193,7 @@ def _check_equal(model, copied):
     generator = np.random.default_rng(0)
 
     def draw(tensor):
+        # Small and not negative: the inputs may be indices of an Embedding.
         shape = (tensor.shape[0] or 2, *(size or 64 for size in tensor.shape[1:]))
         return generator.uniform(0, 2, shape).astype(tensor.dtype)
 
