@@ -175,7 +175,7 @@ class ChannelMap:
         Layers with weights that cannot be pruned themselves are in it too.
         """
         # Operations without weights are not listed: the layers before them are locked
-        # for their reason. Nor are layers within a layer, which the graph does not call.
+        # for their reason. Nor are layers within a layer: the graph does not call them.
         reasons = {
             self.graph.name_of(operation): reason
             for operation, reason in self.obstacles.items()
