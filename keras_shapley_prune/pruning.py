@@ -116,7 +116,7 @@ def prune(
     }
     budget = to_budget("prune", ratio, shorthand)
     check_method(repair)
-    dataset = make_repeatable(dataset)
+    dataset = make_repeatable(dataset)  # it is read to rank, and again to repair
     channel_map = trace_channels(model)
     check_prunable(model, channel_map, keep_optimizer)
     ranking = rank_for(model, dataset, budget, ranker, channel_map, verbose)
@@ -159,7 +159,7 @@ def carry_out(
     if repair == "mimic":
         pruned = mimic(pruned, model, batches)
     compile_with(pruned, copy_compile_config(model))
-    if keep_optimizer:
+    if keep_optimizer:  # the optimizer is new, and gets its state now
         carry_optimizer(model, pruned, keep, channel_map)
     return pruned
 
@@ -238,6 +238,8 @@ def rank_for(model, dataset, budget, ranker, channel_map, verbose):
     if isinstance(ranker, str):
         ranker = BaselineRanker(ranker)
     if ranker is None:
+        # A global budget may take nearly all of any group, so all of it is ranked; a
+        # short horizon then keeps the search for candidates near the next units.
         horizon = 0.25 if budget.scope == "global" else 1.0
         ranker = ShapleyRanker(value="reconstruction", stages=32, horizon=horizon)
     groups = budget.select_groups(channel_map)

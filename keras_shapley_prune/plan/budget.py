@@ -56,6 +56,7 @@ class PruningBudget:
 
     def __post_init__(self):
         if isinstance(self.ratio, Mapping):
+            # Shares of single layers say all; a total could only contradict them.
             if (self.of, self.scope) != ("units", "layer"):
                 raise ValueError(
                     "Argument `ratio` can be a dict only with of='units' and "
@@ -113,7 +114,7 @@ class PruningBudget:
         """
         if not isinstance(self.ratio, Mapping):
             return self.ratio
-        for pattern, ratio in self.ratio.items():
+        for pattern, ratio in self.ratio.items():  # in the order they were written
             if group.matches(pattern):
                 return ratio
         return 0.0

@@ -59,9 +59,10 @@ class Distiller(keras.Model):
         self._factors = _loss_weights(student)
         self._distillation = keras.metrics.Mean(name="distillation")
         self.output_names = output_names(student)
-        self.built = True
+        self.built = True  # the student is
         config = copy_compile_config(student)
         if config is not None:
+            # The very optimizer, with its state, where the copy has a new one.
             self.compile(**{**config, "optimizer": student.optimizer})
 
     def call(self, inputs, training=None):
