@@ -48,8 +48,8 @@ def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32
     batch, _, _ = next(iter(data))
     first = [tensor[:batch_size] for tensor in batch]
     inputs = keras.tree.pack_sequence_as(graph.input_structure, first)
-    # Masks use `channel_map.sites`, surgery `channel_map.layer_ids`: a mistake in either
-    # makes the two differ.
+    # Masks use `channel_map.sites`, surgery `channel_map.layer_ids`: a mistake in one
+    # of them makes the networks differ.
     masked = mask_channels(model, keep, channel_map)
     expected = masked(inputs, training=False)
     received = pruned(inputs, training=False)
