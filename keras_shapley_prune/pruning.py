@@ -124,18 +124,11 @@ def prune(
     return carry_out(model, plan, dataset, repair, verify, keep_optimizer)
 
 
-def carry_out(
-    model,
-    plan,
-    dataset=None,
-    repair="least_squares",
-    verify=True,
-    keep_optimizer=False,
-):
+def carry_out(model, plan, dataset, repair, verify=True, keep_optimizer=False):
     """Does the second half of `prune`: repairs, cuts, verifies and compiles.
 
     Args:
-        model: The `keras.Model`, which has passed `check_prunable`.
+        model: The `keras.Model`, which `check_prunable` has let pass.
         plan: A `PruningPlan` of this very model: see `PruningPlan.bind`.
         dataset: See `prune`. `None` if nothing is repaired or verified.
         repair: See `prune`.
