@@ -102,7 +102,7 @@ def time_steps(name, size, num_images, shapley):
         step("repair", repairer.advance, len(channel_map.graph.calls))
         whole, whole_map = repairer.model, repairer.channel_map
     pruned = step("remove_channels", ksp.remove_channels, whole, keep, whole_map)
-    step("verify", verify_removal, pruned, whole, keep, whole_map, batches[0])
+    step("verify", verify_removal, whole, pruned, keep, x, whole_map)
     step("compile", compile_with, pruned, config)
     print(
         f"{name}, {len(channel_map.graph.calls)} calls, {len(channel_map.groups)}"

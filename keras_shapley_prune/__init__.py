@@ -6,9 +6,9 @@ and imports only from those below it:
 - `command_line/`: everything without Python
 - `pruning_until.py`: `prune_until`, as much as an allowed drop of a metric permits
 - `report/`: what can be pruned, what pruning changed, and pictures of both
-- `pruning.py`: `prune` and `apply_plan`
+- `pruning.py`: `prune`, and `apply_plan`, its second half
 - `rank/`: what each unit is worth (`ShapleyRanker`, `BaselineRanker`)
-- `repair/`: what is kept makes up for what is removed
+- `repair/`: the kept units make up for the removed ones
 - `plan/`: which units are removed, under a budget of units, parameters, FLOPs or bytes
 - `cut/`: masks, surgery, and the check that both compute the same
 - `deploy/`: LiteRT files, copies in tf_keras
@@ -20,10 +20,12 @@ and imports only from those below it:
 
 from keras_shapley_prune.cut.masking import ChannelMask, mask_channels
 from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.cut.verification import verify_removal
 from keras_shapley_prune.deploy.litert import export_litert
 from keras_shapley_prune.deploy.tf_keras_copy import to_tf_keras
 from keras_shapley_prune.layer_types.registry import register_layer
 from keras_shapley_prune.plan.activation_memory import count_activation_bytes
+from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.plan.flops import count_flops, measure_latency
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
 from keras_shapley_prune.plan.selection import plan_pruning
@@ -65,6 +67,7 @@ __all__ = [
     "FrontierPoint",
     "GroupComparison",
     "GroupScores",
+    "PruningBudget",
     "PruningPlan",
     "Ranking",
     "RankingPlan",
@@ -92,4 +95,5 @@ __all__ = [
     "to_functional",
     "to_tf_keras",
     "trace_channels",
+    "verify_removal",
 ]

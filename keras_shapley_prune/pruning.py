@@ -2,12 +2,20 @@
 
 from keras_shapley_prune.cut.layer_copies import check_copies
 from keras_shapley_prune.cut.optimizer_slots import carry_optimizer, check_optimizer
+from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.cut.verification import verify_removal
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.inputs.data import make_repeatable
-from keras_shapley_prune.plan.budget import PruningBudget
+from keras_shapley_prune.plan.budget import to_budget
 from keras_shapley_prune.plan.selection import make_plan, ratios_to_rank
+from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
-from keras_shapley_prune.repair.repair_channels import check_method, repair_channels
+from keras_shapley_prune.repair.mimic import mimic
+from keras_shapley_prune.repair.repair_channels import (
+    check_method,
+    read_batches,
+    repair_layers,
+)
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
@@ -32,9 +40,9 @@ def prune(
 
     Each group of units (the filters of a convolution, the neurons of a dense layer,
     the channels of a residual stage) is ranked by Shapley values and loses the units
-    that are worth least. What stays makes up for what leaves: layer by layer, the
-    weights are refitted on the data. Nothing is trained, and no labels are needed.
-    What cannot be removed exactly is left alone; `compare(model, pruned)` says why.
+    that are worth least. The kept units make up for the removed ones: layer by layer,
+    the weights are refitted on the data. Nothing is trained, and no labels are needed.
+    What cannot be removed exactly is not touched; `compare(model, pruned)` says why.
 
     Args:
         model: A built Sequential or functional `keras.Model`, trained. It is not
@@ -42,35 +50,39 @@ def prune(
         dataset: Calibration data, what `model.predict` or `model.evaluate` takes: an
             array of images, a finite, batched `tf.data.Dataset`, a
             `keras.utils.PyDataset`, arrays `(x, y)` or `(x, y, sample_weight)`, or an
-            iterable of batches. 50 to 200 examples of the training set do. It is
-            read twice.
-        ratio: Float in [0, 1), the share to remove. Or, by layer, a dict: layer name
-            or shell-style pattern -> the share of the units of these layers; the
-            first that matches counts, other layers stay whole.
+            iterable of batches. 50 to 200 examples of the training set are enough. It
+            is read twice.
+        ratio: Float in [0, 1), the share to remove. Or a dict: layer name or
+            shell-style pattern -> the share of the units of these layers; the first
+            pattern that matches counts, layers that match none are not pruned. Or a
+            `PruningBudget`, which holds the next six arguments too.
         of: String, the share of what: `"units"` (of those that can be removed),
             `"params"`, `"flops"`, or `"bytes"` (of the weights) of the whole model.
-            These are met within 1 % of the whole where single units are that small.
+            The budget is met to within 1 % of the model's total, unless removing a
+            single unit changes it by more.
         scope: `"layer"`: every layer loses the same share of its units. `"global"`:
-            units leave where least is lost for what they cost. With the default
-            ranker that is the share of the variance of the layers that read them
-            which is lost when they leave after all those before them
+            those units are removed, of any layer, by which least is lost for what
+            they cost. With the default ranker, units are removed in ranked order, and
+            the loss by a unit is how much output variance of its readers can no
+            longer be reproduced once it, and all units before it, are gone
             (`GroupScores.removal_costs`). Other Shapley values are compared as they
-            are; of weight norms and activations, shares of the mean of each group.
+            are. Weight norms and activations are divided by the mean of their group.
         layers: `None` for all layers, or a layer name, a shell-style pattern such as
             `"block2_*"`, or a list of them: only these layers (and the layers tied
             to them) lose units.
         ignore: `None`, or names or patterns of layers that lose no units.
-        round_to: Integer: of each group a multiple of it stays, or all of it. Many
-            processors are fastest with multiples of 8.
-        min_units: Integer: at least so many units of each group stay.
-        ranker: An object with the method `rank` of `ShapleyRanker`. Defaults to
-            `ShapleyRanker(value="reconstruction", stages=32)`, with `horizon=0.25` for
-            `scope="global"`.
-        repair: String, how what stays is repaired: `"least_squares"`, `"mimic"`
-            (then trains for some minutes), `"mean"`, `"batchnorm"`, or `None`. See
-            `repair_channels`.
+        round_to: Integer. The number of units kept in each group is a multiple of
+            it, or all of them. Many processors are fastest with multiples of 8.
+        min_units: Integer, the minimum number of units kept in each group.
+        ranker: What ranks the units: an object with the method `rank` of
+            `ShapleyRanker`, or a string, the method of a `BaselineRanker`. Defaults
+            to `ShapleyRanker(value="reconstruction", stages=32)`, with `horizon=0.25`
+            for `scope="global"`.
+        repair: String, how the kept units are repaired: `"least_squares"`, `"mimic"`
+            (which then trains for some minutes), `"mean"`, `"batchnorm"`, or `None`.
+            See `repair_channels`.
         verify: Boolean, whether to check on the first batch that the smaller model
-            computes what the masked one does. It costs little.
+            computes what the masked one does, see `verify_removal`. It costs little.
         keep_optimizer: Boolean, whether the optimizer goes on from where that of
             `model` is: with its number of steps, learning rate and, cut like the
             weights, its slots such as momentum.
@@ -85,7 +97,7 @@ def prune(
         ValueError: If an argument is not of that form, the data does not fit the
             model, the model has nothing that can be removed, or the budget cannot be
             met.
-        RuntimeError: If the check fails: never a wrong network.
+        RuntimeError: If the check fails: a wrong network is never returned.
 
     Example:
 
@@ -94,22 +106,54 @@ def prune(
     keras_shapley_prune.compare(model, pruned)
     ```
     """
-    budget = PruningBudget(ratio, of, scope, layers, ignore, round_to, min_units)
+    shorthand = {
+        "of": of,
+        "scope": scope,
+        "layers": layers,
+        "ignore": ignore,
+        "round_to": round_to,
+        "min_units": min_units,
+    }
+    budget = to_budget("prune", ratio, shorthand)
     check_method(repair)
-    dataset = make_repeatable(dataset)
+    dataset = make_repeatable(dataset)  # it is read to rank, and again to repair
     channel_map = trace_channels(model)
-    check_copies(channel_map.graph)
-    if keep_optimizer:
-        check_optimizer(model, channel_map.graph)
-    compile_config = copy_compile_config(model)
+    check_prunable(model, channel_map, keep_optimizer)
     ranking = rank_for(model, dataset, budget, ranker, channel_map, verbose)
     plan = make_plan(channel_map, ranking, budget)
-    pruned = repair_channels(
-        model, plan.keep, dataset, repair, channel_map, verify=verify
-    )
-    compile_with(pruned, compile_config)
-    if keep_optimizer:
-        carry_optimizer(model, pruned, plan.keep, channel_map)
+    return carry_out(model, plan, dataset, repair, verify, keep_optimizer)
+
+
+def carry_out(model, plan, dataset, repair, verify=True, keep_optimizer=False):
+    """Does the second half of `prune`: repairs, cuts, verifies and compiles.
+
+    Args:
+        model: The `keras.Model`, which `check_prunable` has let pass.
+        plan: A `PruningPlan` of this very model: see `PruningPlan.bind`.
+        dataset: See `prune`. `None` if nothing is repaired or verified.
+        repair: See `prune`.
+        verify: See `prune`.
+        keep_optimizer: See `prune`.
+
+    Returns:
+        What `prune` returns.
+
+    Raises:
+        ValueError: If the data does not fit the model.
+        RuntimeError: If the check fails.
+    """
+    keep, channel_map = plan.keep, plan.channel_map
+    batches = read_batches(dataset, channel_map.graph, repair, verify)
+    # Repaired at its full size, so that what is cut can be checked against it.
+    whole, whole_map = repair_layers(model, keep, batches, repair, channel_map)
+    pruned = remove_channels(whole, keep, whole_map)
+    if verify:
+        verify_removal(whole, pruned, keep, batches, whole_map)
+    if repair == "mimic":
+        pruned = mimic(pruned, model, batches)
+    compile_with(pruned, copy_compile_config(model))
+    if keep_optimizer:  # the optimizer is new, and gets its state now
+        carry_optimizer(model, pruned, keep, channel_map)
     return pruned
 
 
@@ -145,17 +189,29 @@ def apply_plan(
     pruned = keras_shapley_prune.apply_plan(model, plan, images)
     ```
     """
-    compile_config = copy_compile_config(model)
+    check_method(repair)
     plan = plan.bind(model)
+    check_prunable(model, plan.channel_map, keep_optimizer)
+    return carry_out(model, plan, dataset, repair, verify, keep_optimizer)
+
+
+def check_prunable(model, channel_map, keep_optimizer=False):
+    """Raises now what `carry_out` would raise after minutes of ranking.
+
+    Args:
+        model: The `keras.Model`.
+        channel_map: Its `ChannelMap`.
+        keep_optimizer: See `prune`.
+
+    Raises:
+        ValueError: If a layer cannot be re-created from its config, or the optimizer's
+            state cannot be taken over.
+        TypeError: If a metric or the optimizer cannot be made from its config.
+    """
+    check_copies(channel_map.graph)
+    copy_compile_config(model)
     if keep_optimizer:
-        check_optimizer(model, plan.channel_map.graph)
-    pruned = repair_channels(
-        model, plan.keep, dataset, repair, plan.channel_map, verify=verify
-    )
-    compile_with(pruned, compile_config)
-    if keep_optimizer:
-        carry_optimizer(model, pruned, plan.keep, plan.channel_map)
-    return pruned
+        check_optimizer(model, channel_map.graph)
 
 
 def rank_for(model, dataset, budget, ranker, channel_map, verbose):
@@ -172,13 +228,18 @@ def rank_for(model, dataset, budget, ranker, channel_map, verbose):
     Returns:
         A `Ranking`.
     """
+    if isinstance(ranker, str):
+        ranker = BaselineRanker(ranker)
     if ranker is None:
+        # A global budget may take nearly all of any group, so all of it is ranked; a
+        # short horizon then keeps the search for candidates near the next units.
         horizon = 0.25 if budget.scope == "global" else 1.0
         ranker = ShapleyRanker(value="reconstruction", stages=32, horizon=horizon)
     groups = budget.select_groups(channel_map)
     return ranker.rank(
         model,
         dataset,
+        # One producer names its whole group; a group may share one with another.
         layers=list(dict.fromkeys(group.producers[0] for group in groups)),
         channel_map=channel_map,
         ratio=ratios_to_rank(channel_map, budget),

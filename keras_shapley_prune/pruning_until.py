@@ -1,10 +1,11 @@
-"""`prune_until`: as much as possible leaves within an allowed drop."""
+"""`prune_until`: as much as possible is removed within an allowed drop."""
 
+import dataclasses
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 
-from keras_shapley_prune.cut.layer_copies import check_copies
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.inputs.data import make_repeatable
@@ -13,10 +14,10 @@ from keras_shapley_prune.inputs.evaluation import (
     lower_is_better,
     resolve_metric,
 )
-from keras_shapley_prune.plan.budget import PruningBudget
+from keras_shapley_prune.plan.budget import PruningBudget, to_budget
 from keras_shapley_prune.plan.selection import DEEPEST, make_plan
-from keras_shapley_prune.pruning import rank_for
-from keras_shapley_prune.repair.repair_channels import repair_channels
+from keras_shapley_prune.pruning import carry_out, check_prunable, rank_for
+from keras_shapley_prune.repair.repair_channels import check_method
 from keras_shapley_prune.trace.tracer import trace_channels
 
 _TRIALS = 7  # bisections: the ratio is then known within 1 / 128
@@ -29,16 +30,16 @@ def prune_until(
     metric="accuracy",
     *,
     validation_data=None,
-    of="flops",
+    budget=None,
     repair="least_squares",
     ranker=None,
     verbose="auto",
-    **budget,
+    **shorthand,
 ):
     """Removes as much of a model as it can lose without losing more than is allowed.
 
-    The units are ranked once. Then the share that leaves is found by bisection: each
-    trial is pruned and repaired like by `prune`, and measured.
+    The units are ranked once. Then the share to remove is found by bisection: each
+    trial is pruned and repaired as by `prune`, and measured.
 
     Args:
         model: A built Sequential or functional `keras.Model`, trained. It is not
@@ -54,19 +55,22 @@ def prune_until(
         validation_data: What the metric is measured on, with labels. `None` for
             `dataset`; the result is then fitted to the very examples it is measured
             on, and does worse on others.
-        of: String, the share of what is removed, see `prune`.
+        budget: A `PruningBudget` that says where units are removed, and of what the
+            share is. Its `ratio` is what is looked for, and not read. Defaults to
+            `PruningBudget(of="flops")`.
         repair: See `prune`.
         ranker: See `prune`.
         verbose: See `prune`; the trials are printed, too, unless it is 0.
-        **budget: `scope`, `layers`, `ignore`, `round_to` and `min_units`, see
-            `prune`.
+        **shorthand: `of`, `scope`, `layers`, `ignore`, `round_to` and `min_units`, the
+            fields of `budget`, in its place.
 
     Returns:
         A model as from `prune`, whose metric is within `max_drop` of the original's on
-        the data given. If nothing can be removed a copy of `model`, and a
+        the data given. If nothing can be removed it is a copy of `model`, and a
         `UserWarning` says so.
 
     Raises:
+        TypeError: If `shorthand` holds another keyword.
         ValueError: If an argument is not of that form, the model cannot be measured by
             `metric`, or the data has no labels.
 
@@ -79,6 +83,8 @@ def prune_until(
     ```
     """
     _check_drop(max_drop)
+    budget = _resolve_budget(budget, shorthand)
+    check_method(repair)
     dataset = make_repeatable(dataset)
     held_out = dataset if validation_data is None else make_repeatable(validation_data)
     direction = -1.0 if lower_is_better(metric) else 1.0
@@ -90,25 +96,25 @@ def prune_until(
     channel_map = trace_channels(model)
     if not callable(metric):  # it is best known before ranking
         check_labels(held_out, channel_map.graph)
-    check_copies(channel_map.graph)
-    to_rank = PruningBudget(DEEPEST, of, **(budget | {"scope": "global"}))
+    check_prunable(model, channel_map)
+    # Any share of a group may be removed in the end: all of it has to be ranked.
+    to_rank = dataclasses.replace(budget, ratio=DEEPEST, scope="global")
     least = measure(model) - max_drop
     ranking = rank_for(model, dataset, to_rank, ranker, channel_map, verbose)
+    # Bisection takes the metric to fall with the share. Where it does not quite, the
+    # result is still within the drop: only what was measured to be so is returned.
     best, low, high = None, 0.0, 1.0
     for _ in range(_TRIALS):
         ratio = (low + high) / 2
-        share = PruningBudget(ratio, of, **budget)
-        plan = make_plan(channel_map, ranking, share, strict=False)
-        if plan.keep.all():  # the smallest step is larger than that
+        trial_budget = dataclasses.replace(budget, ratio=ratio)
+        plan = make_plan(channel_map, ranking, trial_budget, strict=False)
+        if plan.keep.all():  # even a single step would remove more than that
             break
-        trial = repair_channels(model, plan.keep, dataset, repair, channel_map)
-        compile_with(trial, copy_compile_config(model))
+        trial = carry_out(model, plan, dataset, repair)
         found = measure(trial)
         within = found >= least
         if verbose != 0:
-            reached = 1 - plan.costs[of][1] / plan.costs[of][0]
-            sign = "within" if within else "below"
-            print(f"{reached:.1%} of the {of} removed: {found:.4g}, {sign} {least:.4g}")
+            _print_trial(plan, found, least)
         if within:
             best, low = trial, ratio
         else:
@@ -117,13 +123,34 @@ def prune_until(
         return best
     warnings.warn(
         "Nothing can be removed: the metric falls by more than "
-        f"max_drop={max_drop} with the smallest share of the {of} that was tried. A "
-        "copy of the model is returned",
+        f"max_drop={max_drop} with the smallest share of the {budget.of} that was "
+        "tried. A copy of the model is returned",
         stacklevel=2,
     )
     whole = np.ones(channel_map.num_units, bool)
     copy = remove_channels(model, whole, channel_map)
     return compile_with(copy, copy_compile_config(model))
+
+
+def _resolve_budget(budget, shorthand):
+    """Returns the `PruningBudget` whose ratio is looked for."""
+    if budget is None:
+        return to_budget("prune_until", 0.0, {"of": "flops"} | shorthand)
+    if not isinstance(budget, PruningBudget) or isinstance(budget.ratio, Mapping):
+        raise ValueError(
+            "Argument `budget` should be a `PruningBudget`, and its ratio no dict: one "
+            f"share of all layers is looked for. Received: budget={budget!r}"
+        )
+    return to_budget("prune_until", budget, shorthand)
+
+
+def _print_trial(plan, found, least):
+    before, after = plan.costs[plan.budget.of]
+    sign = "within" if found >= least else "below"
+    print(
+        f"{1 - after / before:.1%} of the {plan.budget.of} removed: {found:.4g}, "
+        f"{sign} {least:.4g}"
+    )
 
 
 def _check_drop(max_drop):

@@ -25,10 +25,13 @@ def make(**changes):
         ),
         "name": "small",
         "method": "Shapley values",
+    }
+    measured = {
         "file_size": (4000, 1000),
         "activations": (800, 400),
         "latency": {1: (0.002, 0.001), 32: (0.02, 0.01)},
         "metrics": {"accuracy": (0.9, 0.875), "loss": (0.25, 0.5)},
         "environment": {"machine": "a <fast> one", "cores": 2},
     }
-    return Comparison(**(fields | changes))
+    measured |= {name: changes.pop(name) for name in measured.keys() & changes.keys()}
+    return Comparison(**(fields | changes), measured=measured)

@@ -421,3 +421,27 @@ def test_a_budget_out_of_reach(wider):
     x, name = models.images(wider, 4), wider.layers[0].name
     with pytest.raises(ValueError, match="`ratio` should be at most"):
         prune(wider, x, 0.9, of="flops", layers=name, ranker=ranker, verbose=0)
+
+
+def test_a_budget_in_the_place_of_the_ratio(wider):
+    x, ranker = models.images(wider, 8), keras_shapley_prune.BaselineRanker("l1_norm")
+    by_norm = functools.partial(prune, wider, x, ranker=ranker, repair=None, verbose=0)
+    fields = {"of": "flops", "scope": "global", "round_to": 4}
+    pruned = by_norm(keras_shapley_prune.PruningBudget(0.4, **fields))
+    expected = by_norm(0.4, **fields)
+    for ours, theirs in zip(pruned.weights, expected.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match="`prune` should not say again"):
+        by_norm(keras_shapley_prune.PruningBudget(0.4), of="flops")
+
+
+def test_a_string_is_a_baseline_ranker(wider):
+    x, ranker = models.images(wider, 8), keras_shapley_prune.BaselineRanker("l1_norm")
+    pruned, expected = (
+        prune(wider, x, 0.4, ranker=one, repair=None, verbose=0)
+        for one in ("l1_norm", ranker)
+    )
+    for ours, theirs in zip(pruned.weights, expected.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match="'l3_norm'"):
+        prune(wider, Exploding(), 0.4, ranker="l3_norm", verbose=0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import keras_shapley_prune
-from keras_shapley_prune import prune_until
+from keras_shapley_prune import PruningBudget, prune_until
 from keras_shapley_prune.plan.flops import count_flops
 
 
@@ -151,3 +151,26 @@ def test_labels_are_needed_to_measure(trained):
         prune_until(trained, x, verbose=0)
     pruned = _by_norm(trained, x, 0.5, validation_data=(x, y))
     assert count_flops(pruned) < count_flops(trained)
+
+
+def test_a_budget_says_where(trained):
+    data = _data(60, seed=1)
+    budget = PruningBudget(of="params", scope="global", layers="conv2d*", min_units=3)
+    pruned = _by_norm(trained, data, 0.5, budget=budget)
+    others = {"scope": "global", "layers": "conv2d*", "min_units": 3}
+    expected = _by_norm(trained, data, 0.5, of="params", **others)
+    for ours, theirs in zip(pruned.weights, expected.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_bad_budgets(trained):
+    data = _data(8, seed=1)
+    with pytest.raises(TypeError, match=r"^prune_until\(\) got .* argument 'scop'"):
+        prune_until(trained, data, scop="global")
+    with pytest.raises(ValueError, match="should not say again"):
+        prune_until(trained, data, budget=PruningBudget(), of="params")
+    for budget in (0.5, PruningBudget({"*": 0.5})):
+        with pytest.raises(ValueError, match="`budget` should be a `PruningBudget`"):
+            prune_until(trained, data, budget=budget)
+    with pytest.raises(ValueError, match="`repair` should be one of"):
+        prune_until(trained, data, metric=pytest.fail, repair="all")

@@ -10,10 +10,11 @@ import subprocess
 import sys
 import textwrap
 
+import keras
 import pytest
 
 import keras_shapley_prune
-from keras_shapley_prune.plan.budget import PruningBudget
+from keras_shapley_prune import PruningBudget
 
 NAMES = keras_shapley_prune.__all__
 
@@ -51,6 +52,25 @@ def _public_functions():
                 yield f"{name}.{attribute}", member
 
 
+def _classes():
+    """Returns the public classes, by name."""
+    found = [(name, getattr(keras_shapley_prune, name)) for name in NAMES]
+    return [(name, value) for name, value in found if inspect.isclass(value)]
+
+
+def _arguments_of(function):
+    """Returns the names of the parameters, without those of a method's owner."""
+    parameters = inspect.signature(function).parameters
+    return [name for name in parameters if name not in ("self", "cls")]
+
+
+def _check_section(text, title, arguments):
+    """Fails unless a section of a docstring has an entry for each argument."""
+    section = re.split(r"^(?=\w[\w ]*:$)", text.split(f"{title}:\n")[1], flags=re.M)[0]
+    described = re.findall(r"^    \*{0,2}(\w+): ", section, re.M)
+    assert described == arguments
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_public_object_has_a_docstring(name):
     value = getattr(keras_shapley_prune, name)
@@ -60,15 +80,13 @@ def test_every_public_object_has_a_docstring(name):
     assert not rest or rest[0] == ""
 
 
-@pytest.mark.parametrize(("name", "function"), _public_functions())
+@pytest.mark.parametrize(("name", "function"), list(_public_functions()))
 def test_docstrings_name_every_argument_and_what_is_returned(name, function):
     text = inspect.getdoc(function)
     assert text, name
-    arguments = [a for a in inspect.signature(function).parameters if a not in _SELF]
+    arguments = _arguments_of(function)
     if arguments:
-        section = text.split("Args:")[1]
-        for argument in arguments:
-            assert re.search(rf"^    \*{{0,2}}{argument}: ", section, re.M), argument
+        _check_section(text, "Args", arguments)
     nodes = list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))))
     if any(isinstance(node, ast.Return) and node.value for node in nodes):
         assert "Returns:" in text or text.startswith("Returns ")
@@ -76,23 +94,39 @@ def test_docstrings_name_every_argument_and_what_is_returned(name, function):
         assert "Raises:" in text
 
 
-_SELF = ("self", "cls")
+@pytest.mark.parametrize(("name", "cls"), _classes())
+def test_classes_describe_every_argument_of_their_constructor(name, cls):
+    text = inspect.getdoc(cls)
+    # A record that only the package makes lists its fields, and that is enough.
+    title = "Args" if "Args:" in text else "Attributes"
+    _check_section(text, title, _arguments_of(cls))
+    assert not cls.__init__.__doc__ or cls.__init__.__doc__ in _INHERITED, name
+    source = textwrap.dedent(inspect.getsource(cls))
+    checks = [
+        node
+        for node in ast.walk(ast.parse(source))
+        if getattr(node, "name", None) in ("__init__", "__post_init__")
+    ]
+    calls = [ast.unparse(node) for check in checks for node in ast.walk(check)]
+    if any(re.match(r"raise |(\w+\.)*_?check_\w+\(", call) for call in calls):
+        assert "Raises:" in text
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in NAMES if inspect.isclass(getattr(keras_shapley_prune, n))]
-)
-def test_classes_describe_what_they_hold_or_take(name):
-    text = inspect.getdoc(getattr(keras_shapley_prune, name))
-    assert "Args:" in text or "Attributes:" in text
+_INHERITED = {object.__init__.__doc__, keras.layers.Layer.__init__.__doc__}
 
 
-def test_arguments_are_few():
-    """Those that can be given by place; what a budget is made of counts as one."""
-    budget = {field.name for field in dataclasses.fields(PruningBudget)} - {"ratio"}
-    for name, function in _public_functions():
-        parameters = inspect.signature(function).parameters
-        assert len(parameters.keys() - budget) <= 9, name
+MOST_ARGUMENTS = 10
+SHORTHAND = {field.name for field in dataclasses.fields(PruningBudget)} - {"ratio"}
+
+
+@pytest.mark.parametrize(("name", "function"), [*_public_functions(), *_classes()])
+def test_arguments_are_few(name, function):
+    """The keywords of `prune` that make up a budget are the one exception."""
+    arguments = _arguments_of(function)
+    if name == "prune":
+        assert set(arguments) > SHORTHAND
+        arguments = [a for a in arguments if a not in SHORTHAND]
+    assert len(arguments) <= MOST_ARGUMENTS
 
 
 HEAVY = """sklearn matplotlib tensorflow_datasets tensorflow_model_optimization
@@ -107,7 +141,6 @@ import keras, tensorflow
 before = set(sys.modules)
 environment = dict(os.environ)
 import keras_shapley_prune
-from keras_shapley_prune.plan.budget import PruningBudget
 print(json.dumps({
     "modules": sorted({m.split(".")[0] for m in set(sys.modules) - before}),
     "changed": environment != dict(os.environ),

@@ -158,6 +158,6 @@ def _add_pruning(parser, of="units"):
         "--repair",
         choices=[str(method or "none") for method in METHODS],
         default="least_squares",
-        help="how what stays makes up for what leaves (default least_squares)",
+        help="how the kept units make up for the removed ones (default least_squares)",
     )
     add_outputs_options(parser)

@@ -75,7 +75,7 @@ def prune_until(options):
         options: What the parser returned.
     """
     targets = _fill_in(options, "")
-    PruningBudget(**_budget(options))
+    budget = PruningBudget(**_budget(options))  # its ratio is what is looked for
     _check(options, [targets])
     require_data(options, needed=True)
     model, ranking = load_model(options.model), load_ranking(options.ranking)
@@ -89,10 +89,10 @@ def prune_until(options):
             options.max_drop,
             options.metric,
             validation_data=validation,
+            budget=budget,
             repair=_repair(options),
             ranker=ranker,
             verbose=how_verbose(options),
-            **_budget(options),
         )
         comparison = compare(model, pruned, verbose=0)
     print(comparison)
@@ -109,7 +109,8 @@ def _warn_of_unranked(ranking, groups):
     unranked = [group.name for group in groups if group.name not in ranking]
     if unranked:
         warnings.warn(
-            f"Not in the ranking, and left whole: {', '.join(unranked)}", stacklevel=2
+            f"Not in the ranking, and so not pruned: {', '.join(unranked)}",
+            stacklevel=2,
         )
 
 

@@ -18,7 +18,7 @@ class StagedFiles:
     ```python
     with StagedFiles() as files:
         model.save(files.stage("models/pruned.keras"))
-        files.commit()  # without it, or after an error, nothing is left
+        files.commit()  # without it, or after an error, nothing is written
     ```
     """
 

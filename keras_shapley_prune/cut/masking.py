@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.cut.namesakes import part_namesakes
 from keras_shapley_prune.layer_types.masked_calls import Mask
 from keras_shapley_prune.layer_types.registry import find_spec
 from keras_shapley_prune.layer_types.unit_ids import INSIDE, kept
 from keras_shapley_prune.trace.graph import new_inputs
 from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.unique_names import UniqueNames, part_namesakes
 
 
 @keras.saving.register_keras_serializable(package="keras_shapley_prune")
@@ -19,9 +19,9 @@ class ChannelMask(keras.layers.Layer):
     """Multiplies each channel by a mask: 1 keeps it, 0 removes it.
 
     The layer stands right before a layer that reads the channels, so after their
-    normalization and activation: there, zero is what is read of a filter that is not
-    in the network. The mask is the layer's own (a non-trainable weight of ones), or
-    is given in the call, where each example of the batch can have one of its own.
+    normalization and activation: there, a removed filter is read as zero. The mask is
+    the layer's own (a non-trainable weight of ones), or is given in the call, where
+    each example of the batch can have one of its own.
 
     Args:
         **kwargs: Base layer arguments, such as `name` and `dtype`.
@@ -44,6 +44,7 @@ class ChannelMask(keras.layers.Layer):
     """
 
     def __init__(self, **kwargs):
+        # Autocasting would change the dtype of what the next layer reads.
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True  # of positions, such as an Embedding's
 
@@ -64,10 +65,10 @@ class ChannelMask(keras.layers.Layer):
 class MaskedCall(keras.layers.Layer):
     """Runs an operation that depends on which channels there are, without some.
 
-    Where an operation reads all channels at once, as a `LayerNormalization` does for
-    its statistics, or has units within, as an attention has heads, it is not enough
-    to multiply what it reads. The masks are the layer's own (weights of ones that are
-    not trained), one for each input position where units are read.
+    A `LayerNormalization` takes its statistics over all channels, and an attention has
+    heads within: multiplying what they read by a mask is not enough. The masks are the
+    layer's own (weights of ones that are not trained), one for each input position
+    where units are read.
 
     Args:
         operation: A built layer, or a raw operation, with a masked form. The layer's
@@ -114,13 +115,13 @@ def mask_channels(model, keep, channel_map=None):
     """Returns `model` with a `ChannelMask` before every layer that reads units.
 
     A layer whose computation depends on which channels there are, or that has units
-    within, stands in a `MaskedCall`. The outputs are those of the network that
-    `remove_channels(model, keep)` returns. It shares its layers, and so its weights,
-    with `model`. Nested models are taken apart.
+    within, is wrapped in a `MaskedCall`. The outputs are those of the network that
+    `remove_channels(model, keep)` returns. The layers, and so the weights, are shared
+    with `model`. Nested models are inlined.
 
     Args:
         model: A built Sequential or functional `keras.Model`.
-        keep: Boolean array, shape `(num_units,)`, the units that stay.
+        keep: Boolean array, shape `(num_units,)`, the units to keep.
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
 
     Returns:
@@ -141,17 +142,10 @@ def mask_channels(model, keep, channel_map=None):
     """
     channel_map = channel_map or trace_channels(model)
     keep = channel_map.check_keep(keep)
-    graph, taken = channel_map.graph, set()
-
-    def free(name):
-        found, suffix = name, 2
-        while found in taken:
-            found, suffix = f"{name}_{suffix}", suffix + 1
-        taken.add(found)
-        return found
+    graph, names = channel_map.graph, UniqueNames()
 
     def insert_mask(call, tensor, mask):
-        name = free(f"{call.operation.name}_mask")
+        name = names.take(f"{call.operation.name}_mask")
         layer = ChannelMask(name=name, dtype=tensor.dtype)
         masked = layer(tensor)
         layer.mask.assign(mask)
@@ -160,13 +154,16 @@ def mask_channels(model, keep, channel_map=None):
     def run(call, read):
         operation, masks = call.operation, {}
         for position, ids in channel_map.sites_at(call).items():
+            # What a call reads from outside is multiplied before it; units within it
+            # can only be masked by its own masked form.
             masks[position] = kept(keep, ids).astype("float32")
             if position != INSIDE:
                 read[position] = insert_mask(call, read[position], masks[position])
         args, kwargs = call.fill_in(read)
         if masks and find_spec(operation).masked is not None:
             sizes = {position: len(mask) for position, mask in masks.items()}
-            name = free(f"{operation.name}_masked")
+            name = names.take(f"{operation.name}_masked")
+            # Constants go into the layer's config, tensors are read in the call.
             options = {k: v for k, v in kwargs.items() if not _holds_tensors(v)}
             kwargs = {k: v for k, v in kwargs.items() if k not in options}
             operation = MaskedCall(operation, sizes, options, name=name)
@@ -175,12 +172,10 @@ def mask_channels(model, keep, channel_map=None):
         return keras.tree.flatten(operation(*args, **kwargs))
 
     inputs = new_inputs(graph.input_structure)
-    values = dict(zip(graph.inputs, keras.tree.flatten(inputs), strict=True))
+    values = graph.feed(inputs)
     for call in part_namesakes(graph.calls):
         values.update(zip(call.outputs, run(call, call.read(values)), strict=True))
-    outputs = [values[tensor] for tensor in graph.outputs]
-    outputs = keras.tree.pack_sequence_as(graph.output_structure, outputs)
-    return keras.Model(inputs, outputs, name=f"masked_{model.name}")
+    return keras.Model(inputs, graph.collect(values), name=f"masked_{model.name}")
 
 
 def _holds_tensors(value):
@@ -200,6 +195,7 @@ class GroupMasker:
 
     def __init__(self, channel_map, group, keep=None):
         self.num_units = group.num_units
+        # Unit -> its column in a row of coalitions. The last entry is that of FIXED.
         position_of = np.full(channel_map.num_units + 1, self.num_units)
         if keep is not None:
             position_of[:-1][~keep] = self.num_units + 1

@@ -44,12 +44,14 @@ def carry_optimizer(model, pruned, keep, channel_map):
     Args:
         model: The `keras.Model` that has been checked by `check_optimizer`.
         pruned: The smaller model, compiled like it. Its optimizer is changed.
-        keep: Boolean array, shape `(num_units,)`, the units that stayed.
+        keep: Boolean array, shape `(num_units,)`, the units that were kept.
         channel_map: The `ChannelMap` of `model`.
     """
     if not model.optimizer.built:  # it has never made a step
         return
     twins = _pair_weights(channel_map, record_graph(pruned))
+    # Slots are made in the order of the variables, which a fresh `build` would take
+    # from the model: the original's order may be another.
     variables = [twins[id(v)][-1] for v in _variables(model.optimizer)]
     pruned.optimizer.build(variables)
     parts = zip(_parts(model.optimizer), _parts(pruned.optimizer), strict=True)
@@ -57,7 +59,7 @@ def carry_optimizer(model, pruned, keep, channel_map):
         owners = _find_slots(before)
         for slot, target in zip(_own(before), _own(after), strict=True):
             value = keras.ops.convert_to_numpy(slot)
-            if id(slot) in owners:
+            if id(slot) in owners:  # else a counter or a rate, which has no channels
                 layer, weight, _ = twins[id(owners[id(slot)])]
                 letters = channel_map.layer_ids.get(layer, {})
                 kept_at = {key: kept(keep, ids) for key, ids in letters.items()}

@@ -1,4 +1,4 @@
-"""Surgery: rebuilds a model without the units that leave."""
+"""Surgery: rebuilds a model without the removed units."""
 
 import keras
 import numpy as np
@@ -6,21 +6,26 @@ import numpy as np
 from keras_shapley_prune.cut.layer_copies import copy_operation, copy_weights
 from keras_shapley_prune.layer_types.registry import find_spec
 from keras_shapley_prune.layer_types.unit_ids import FIXED, kept
-from keras_shapley_prune.trace.graph import functional_view, new_inputs, runs_its_graph
+from keras_shapley_prune.trace.graph import (
+    functional_view,
+    input_structure,
+    new_inputs,
+    runs_its_graph,
+)
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
 def remove_channels(model, keep, channel_map=None):
-    """Returns a smaller copy of `model` without the units that `keep` leaves out.
+    """Returns a smaller copy of `model`, of the units that `keep` selects.
 
     Layers are re-created from their configs, with the same names, dtype policies and
     trainable flags; only the number of filters (units, target shape) changes. Nested
-    models stay nested, with inputs of another size where channels that enter them
-    leave. Weights are copied, without the slices of what is removed.
+    models are nested in the copy too, with narrower inputs if channels that enter them
+    are removed. Weights are copied, without the slices of removed channels.
 
     Args:
         model: A built Sequential or functional `keras.Model`. It is not changed.
-        keep: Boolean array, shape `(num_units,)`, the units that stay.
+        keep: Boolean array, shape `(num_units,)`, the units to keep.
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
 
     Returns:
@@ -43,17 +48,21 @@ def remove_channels(model, keep, channel_map=None):
     keep = channel_map.check_keep(keep)
     copier = _Copier(channel_map, keep)
     pruned = copier.copy_model(model)
+    # The flag of a model sets those of its layers, so all copies have to be there.
     copier.copy_trainable_flags()
     copier.copy_weights()
     return pruned
 
 
 class _Copier:
-    """Re-creates a model, and those nested in it, with the channels that stay.
+    """Re-creates a model, and those nested in it, with the kept channels.
+
+    Every operation and nested model has one copy, however often it is called: shared
+    weights are shared in the copy too.
 
     Args:
         channel_map: The `ChannelMap` of the model.
-        keep: Boolean array, shape `(num_units,)`, the units that stay.
+        keep: Boolean array, shape `(num_units,)`, the units to keep.
     """
 
     def __init__(self, channel_map, keep):
@@ -61,6 +70,7 @@ class _Copier:
         self._models, self._operations = {}, {}  # original -> copy
         self._originals = {}  # copy of an operation -> original
         self._entries = {}  # nested model -> ids of what enters it
+        # In all calls of a nested model the same channels enter it: the first tells.
         for call in channel_map.graph.nested:
             ids = [channel_map.ids[tensor] for tensor in call.inputs]
             self._entries.setdefault(call.model, ids)
@@ -68,16 +78,14 @@ class _Copier:
     def copy_model(self, model):
         """Returns a Sequential or functional model of copies of its operations."""
         self._models[model] = None  # stands before those that are nested in it
-        widths = self._input_widths(model)
+        inputs = new_inputs(input_structure(model), self._input_widths(model))
+        # A Sequential model becomes one again: its view would become functional.
         if isinstance(model, keras.Sequential):
-            inputs = new_inputs(model.inputs[0], widths)
             layers = [self._copy(layer) for layer in model.layers]
             copied = keras.Sequential([inputs, *layers], name=model.name)
         else:
-            view = functional_view(model)
-            inputs = new_inputs(view.input, widths)
             copied = keras.models.clone_model(
-                view,
+                functional_view(model),
                 input_tensors=inputs,
                 clone_function=self._copy,
                 call_function=self._call,
@@ -86,10 +94,13 @@ class _Copier:
         return copied
 
     def copy_trainable_flags(self):
-        """Sets the flags of models, which sets their layers', and then those."""
+        """Sets the flags of models, which sets their layers', and then those.
+
+        `_models` is in the order outer before inner, so that the inner flag wins.
+        """
         for original, copied in (*self._models.items(), *self._operations.items()):
             flag = getattr(original, "trainable", None)
-            if flag is not None and copied.trainable != flag:
+            if flag is not None and copied.trainable != flag:  # setting it is slow
                 copied.trainable = flag
 
     def copy_weights(self):
@@ -111,6 +122,7 @@ class _Copier:
 
     def _call(self, copied, *args, **kwargs):
         """Calls a copy, with arguments of another size where these matter."""
+        # Such as the bounds of a slice of channels: they are not in the config.
         original = self._originals.get(copied)
         kept_at = self._kept_at(original)
         if kept_at and find_spec(original).arguments is not None:
@@ -118,11 +130,15 @@ class _Copier:
         return copied(*args, **kwargs)
 
     def _kept_at(self, operation):
+        """Returns a dict: letter of a weight axis -> which positions are kept."""
         letters = self._map.layer_ids.get(operation, {})
         return {letter: kept(self._keep, ids) for letter, ids in letters.items()}
 
     def _input_widths(self, model):
-        """Returns how many channels each input of a model has left, `None` for all."""
+        """Returns how many channels of each input of a model are kept.
+
+        `None` for the inputs of the outermost model, and for an input without units.
+        """
         if model not in self._entries:
             return None
         return [

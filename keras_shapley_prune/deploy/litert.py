@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from keras_shapley_prune.inputs.data import CalibrationData
+from keras_shapley_prune.trace.graph import input_structure
 
 _SIGNATURE = "serving_default"  # what Keras calls the one it exports
 
@@ -26,7 +27,7 @@ def export_litert(model, path, int8=False, representative_data=None):
     With `int8=True` weights (one scale a channel), activations, inputs and outputs are
     8-bit integers. Their ranges are the smallest and the largest values that occur on
     `representative_data`. Operations that the quantizer does not know, such as `PReLU`
-    and `LeakyReLU`, stay in float between a dequantization and a quantization.
+    and `LeakyReLU`, compute in float, between a dequantization and a quantization.
 
     Args:
         model: A built Sequential or functional `keras.Model`. It is not changed.
@@ -93,16 +94,11 @@ def _check_arguments(model, path, int8, representative_data):
     return path
 
 
-def _input_structure(model):
-    sequential = isinstance(model, keras.Sequential)
-    return model.inputs[0] if sequential else model.input
-
-
 def _write_float(model, path):
     """Lets Keras convert the model, for batches of one and built-in operations."""
     signature = keras.tree.map_structure(
         lambda tensor: tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, tensor.name),
-        _input_structure(model),
+        input_structure(model),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -126,7 +122,7 @@ def _write_float(model, path):
 def _read_examples(model, dataset):
     """Yields one example at a time, as a dict: input name -> array of batch 1."""
     names = [tensor.name for tensor in model.inputs]
-    structure = _input_structure(model)
+    structure = input_structure(model)
     for values, _, _ in CalibrationData(dataset, structure, needs_labels=False):
         arrays = [value.numpy() for value in values]
         for i in range(len(arrays[0])):

@@ -57,6 +57,7 @@ def _renew(configurable):
             dtype=configurable.dtype,
             **configurable._fn_kwargs,
         )
+    # Classes of the user's own need not be registered with Keras: they are at hand.
     schedule = getattr(configurable, "_learning_rate", None)
     used = [type(configurable), type(schedule)]
     with keras.saving.custom_object_scope({cls.__name__: cls for cls in used}):

@@ -114,6 +114,7 @@ def _unreduced(loss, labels, predictions):
     function = loss.call if isinstance(loss, keras.losses.Loss) else loss
     labels = tf.cast(labels, tf.float32)
     predictions = tf.cast(predictions, tf.float32)
+    # Where one of them lacks a last axis of length 1, the two would broadcast.
     if predictions.shape.rank == labels.shape.rank + 1 and predictions.shape[-1] == 1:
         labels = labels[..., tf.newaxis]
     elif labels.shape.rank == predictions.shape.rank + 1 and labels.shape[-1] == 1:

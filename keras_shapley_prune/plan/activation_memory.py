@@ -45,10 +45,6 @@ def count_peak_bytes(graph):
     Returns:
         Integer, or `None`.
     """
-    last_use = {tensor: len(graph.calls) for tensor in graph.outputs}
-    for position, call in enumerate(graph.calls):
-        for tensor in call.inputs:
-            last_use[tensor] = max(position, last_use.get(tensor, -1))
     sizes = {tensor: _count_bytes(tensor) for tensor in graph.inputs}
     for call in graph.calls:
         sizes.update({tensor: _count_bytes(tensor) for tensor in call.outputs})
@@ -56,10 +52,10 @@ def count_peak_bytes(graph):
         return None
     alive = set(graph.inputs)
     peak = sum(sizes[tensor] for tensor in alive)
-    for position, call in enumerate(graph.calls):
+    for call in graph.calls:
         alive.update(call.outputs)
         peak = max(peak, sum(sizes[tensor] for tensor in alive))
-        alive = {t for t in alive if last_use.get(t, -1) > position}
+        alive = {t for t in alive if graph.last_uses.get(t, -1) > call.index}
     return peak
 
 

@@ -11,24 +11,25 @@ TOLERANCE = 0.01  # of the quantity: how far from the budget is still met
 
 
 def allocate(channel_map, budget, orders=None, losses=None, strict=True):
-    """Finds out how many units of each group stay.
+    """Finds out how many units of each group are kept.
 
-    Units leave in small steps, each from the group that is next: the one that has
-    lost the smallest share (`scope="layer"`), or the one whose next units are worth
-    least for what they cost (`scope="global"`). No surgery is tried: what a step
+    Units are removed in small steps, each from the group that is next: the one that
+    has lost the smallest share (`scope="layer"`), or the one whose next units are
+    worth least for what they cost (`scope="global"`). No surgery is tried: what a step
     saves is known from the `CostModel`.
 
     Args:
         channel_map: The `ChannelMap` of the model.
         budget: A `PruningBudget`.
         orders: Dict: group name -> its units' positions, least valuable first.
-            `None` for any order. A group that is not in it stays whole.
+            `None` for any order. A group that is not in it loses no units.
         losses: Dict: group name -> float array, what the loss of each unit costs in
             that order, comparable between groups. Only for `scope="global"`.
-        strict: Boolean. If not, as much leaves as can where the budget cannot be met.
+        strict: Boolean. If not, as much is removed as possible where the budget
+            cannot be met.
 
     Returns:
-        Dict: group name -> integer, how many units stay.
+        Dict: group name -> integer, how many units are kept.
 
     Raises:
         ValueError: If the budget cannot be met because too little can be removed.
@@ -36,6 +37,7 @@ def allocate(channel_map, budget, orders=None, losses=None, strict=True):
     groups = budget.select_groups(channel_map)
     if orders is not None:
         groups = [group for group in groups if group.name in orders]
+    # A share of each layer's own units depends on no other layer: no walk is needed.
     if (budget.of, budget.scope) == ("units", "layer"):
         return {group.name: _nearest_size(budget, group) for group in groups}
     walk = _Walk(channel_map, budget, groups, orders, losses)
@@ -46,6 +48,7 @@ def allocate(channel_map, budget, orders=None, losses=None, strict=True):
 
 
 def _nearest_size(budget, group):
+    # Half a unit is rounded up to one that is removed.
     wanted = group.num_units - int(budget.ratio_of(group) * group.num_units + 0.5)
     sizes = budget.sizes(group) if budget.round_to > 1 else np.array([wanted])
     least = min(max(budget.min_units, 1), group.num_units)
@@ -53,7 +56,12 @@ def _nearest_size(budget, group):
 
 
 class _Walk:
-    """Steps towards the budget, and where it has got to."""
+    """Steps towards the budget, and how many of them each group has taken.
+
+    The state is one float array, how long each axis of the `CostModel` is by now: a
+    step of a group subtracts what its units take up of each axis. So the cost after
+    any step is exact, also where two groups meet in one kernel.
+    """
 
     def __init__(self, channel_map, budget, groups, orders, losses):
         self._budget = budget
@@ -66,10 +74,11 @@ class _Walk:
         self._priorities = []
         for group, sizes in zip(groups, self._sizes, strict=True):
             order = np.arange(group.num_units) if orders is None else orders[group.name]
-            units = group.units[order]
-            ends = group.num_units - sizes
+            units = group.units[order]  # the first ones are removed first
+            ends = group.num_units - sizes  # how many are gone after each step
             spans = list(itertools.pairwise(ends))
             self._steps.append([self._costs.lengths_of(units[a:b]) for a, b in spans])
+            # The smallest priority is next. Per layer: the share that is gone then.
             if budget.scope == "layer":
                 self._priorities.append(ends[1:] / group.num_units)
             else:
@@ -78,7 +87,7 @@ class _Walk:
         self._taken = np.zeros(len(groups), int)
 
     def kept(self):
-        """Returns how many units of each group stay, a list of integers."""
+        """Returns how many units of each group are kept, a list of integers."""
         return [int(s[t]) for s, t in zip(self._sizes, self._taken, strict=True)]
 
     def run(self):
@@ -100,17 +109,22 @@ class _Walk:
             raise ValueError(
                 f"Argument `ratio` should be at most {reached:.3f}: no more of the "
                 f"{self._budget.of} can be removed, the rest is in layers that are "
-                "locked or not selected, or in the units of each layer that stay. "
+                "locked or not selected, or in units that have to be kept. "
                 f"Received: ratio={self._budget.ratio!r}"
             )
         warnings.warn(
             f"{reached:.1%} of the {self._budget.of} are removed, not "
-            f"{self._budget.ratio:.1%}: single steps of the units that can leave "
+            f"{self._budget.ratio:.1%}: single steps of the units that can be removed "
             f"(round_to={self._budget.round_to}) are not smaller",
-            stacklevel=5,
+            stacklevel=5,  # the line that called `prune` or `plan_pruning`
         )
 
     def _next_group(self):
+        """Returns the number of the group to take a step in, `None` if there is none.
+
+        What a step saves is taken from the prices of the axes as long as they are
+        now, a first-order estimate: a unit gets cheaper as its neighbours shrink.
+        """
         prices = self._costs.prices(self._lengths)
         best, lowest = None, np.inf
         for group, (steps, taken) in enumerate(
@@ -119,11 +133,11 @@ class _Walk:
             if taken == len(steps):
                 continue
             saved = steps[taken] @ prices
-            if saved <= 0:
+            if saved <= 0:  # it would never come nearer to the budget
                 continue
             priority = self._priorities[group][taken]
             if self._budget.scope == "global":
-                priority = priority / saved
+                priority = priority / saved  # loss per FLOP, byte, ...
             if priority < lowest:
                 best, lowest = group, priority
         return best
@@ -137,21 +151,25 @@ class _Walk:
         self._taken[group] += by
 
     def _refine(self):
-        """Takes one step, or takes it back, in groups where that comes nearer."""
-        walked = self._taken.copy()
+        """Takes one step, or takes it back, in groups where that comes nearer.
+
+        The walk ends with the first step beyond the budget, which may be a large one.
+        A small step of another group back can then be better.
+        """
+        walked = self._taken.copy()  # no group may move further than one step from it
         while True:
             missed = abs(self._costs.total(self._lengths) - self._target)
-            if missed <= 0.1 * TOLERANCE * self._whole:
+            if missed <= 0.1 * TOLERANCE * self._whole:  # near enough
                 return
             found = []
             for group, steps in enumerate(self._steps):
                 for by in (1, -1):
                     taken = self._taken[group] + by
                     if 0 <= taken <= len(steps) and abs(taken - walked[group]) <= 1:
-                        self._move(group, by)
+                        self._move(group, by)  # on trial
                         total = self._costs.total(self._lengths)
                         found.append((abs(total - self._target), group, by))
                         self._move(group, -by)
-            if not found or min(found)[0] >= missed:
+            if not found or min(found)[0] >= missed:  # each move has to come nearer
                 return
             self._move(*min(found)[1:])

@@ -14,22 +14,36 @@ SCOPES = ("layer", "global")
 class PruningBudget:
     """How much of a model is to be removed, and where.
 
-    Attributes:
-        ratio: Float in [0, 1), the share of a quantity to remove; or a dict: layer
+    `prune`, `plan_pruning` and `measure_frontier` take a budget wherever they take a
+    ratio, `prune_until` takes one as `budget`. Their keywords of the same names are a
+    shorthand: `prune(model, x, 0.5, of="flops")` makes this object.
+
+    Args:
+        ratio: Float in [0, 1), the share of a quantity to remove. Or a dict: layer
             name or shell-style pattern -> the share of the units of these layers. The
-            first pattern that matches counts, layers that match none stay whole.
+            first pattern that matches counts, layers that match none are not pruned.
         of: String, the quantity: `"units"` (those that can be removed), `"params"`,
             `"flops"`, or `"bytes"` (of the weights), of the whole model.
         scope: `"layer"`: every layer loses the same share of its units. `"global"`:
-            units leave where least is lost for what they cost.
-        layers: `None` for all layers, or layer names or patterns: only these (and the
-            layers tied to them) lose units.
-        ignore: `None`, or layer names or patterns: these lose none.
-        round_to: Integer: of each group a multiple of it stays, or all of it.
-        min_units: Integer: at least so many units of each group stay.
+            those units are removed, of any layer, by which least is lost for what
+            they cost.
+        layers: `None` for all layers, or a layer name, a shell-style pattern, or a
+            list of them: only these (and the layers tied to them) lose units.
+        ignore: `None`, or names or patterns of layers that lose no units.
+        round_to: Integer. The number of units kept in each group is a multiple of
+            it, or all of them.
+        min_units: Integer, the minimum number of units kept in each group.
 
     Raises:
-        ValueError: If one of these is not of that form.
+        ValueError: If an argument is not of that form.
+
+    Example:
+
+    ```python
+    budget = keras_shapley_prune.PruningBudget(0.5, of="flops", ignore="conv2d")
+    pruned = keras_shapley_prune.prune(model, images, budget)
+    plan = keras_shapley_prune.plan_pruning(model, ranking, budget)
+    ```
     """
 
     ratio: float | Mapping = 0.5
@@ -42,6 +56,7 @@ class PruningBudget:
 
     def __post_init__(self):
         if isinstance(self.ratio, Mapping):
+            # Shares of single layers say all; a total could only contradict them.
             if (self.of, self.scope) != ("units", "layer"):
                 raise ValueError(
                     "Argument `ratio` can be a dict only with of='units' and "
@@ -69,9 +84,12 @@ class PruningBudget:
     def select_groups(self, channel_map):
         """Returns the groups that may lose units, a tuple of `ChannelGroup`.
 
+        Args:
+            channel_map: The `ChannelMap` of the model.
+
         Raises:
-            ValueError: If a pattern matches no layer that can lose units, or no
-                group is left.
+            ValueError: If a pattern matches no layer that can lose units, or all
+                groups are excluded.
         """
         groups = channel_map.select_groups(self.layers)
         if isinstance(self.ratio, Mapping):
@@ -96,13 +114,13 @@ class PruningBudget:
         """
         if not isinstance(self.ratio, Mapping):
             return self.ratio
-        for pattern, ratio in self.ratio.items():
+        for pattern, ratio in self.ratio.items():  # in the order they were written
             if group.matches(pattern):
                 return ratio
         return 0.0
 
     def sizes(self, group):
-        """Returns how many units of a group may stay, from all of them downwards.
+        """Returns how many units of a group may be kept, from all of them downwards.
 
         Args:
             group: A `ChannelGroup`.
@@ -111,13 +129,44 @@ class PruningBudget:
             Integer array. Large groups lose a 256th of their units at a time.
         """
         size, step = group.num_units, self.round_to
-        least = -(-self.min_units // step) * step
+        least = -(-self.min_units // step) * step  # rounded up to a multiple
         if least >= size:
             return np.array([size])
         if step == 1:
+            # Steps of one unit would make the walk over wide layers slow.
             fine = np.arange(size, least, -max(1, size // 256))
             return np.append(fine, least)
         return np.append(size, np.arange((size - 1) // step * step, least - 1, -step))
+
+
+def to_budget(function, ratio, keywords):
+    """Returns the `PruningBudget` that a public function was asked for.
+
+    Args:
+        function: String, the name of the function, for its errors.
+        ratio: What it takes as a ratio: a number, a dict, or a `PruningBudget`.
+        keywords: Dict of the budget's other fields, which the function was given.
+
+    Raises:
+        TypeError: If there is no such field, as Python raises it for the function.
+        ValueError: If a field is not of its form, or differs from its default beside
+            a `PruningBudget`, which says all of them.
+    """
+    fields = dataclasses.fields(PruningBudget)
+    defaults = {field.name: field.default for field in fields}
+    for name in keywords:
+        if name not in defaults or name == "ratio":
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
+    if not isinstance(ratio, PruningBudget):
+        return PruningBudget(ratio, **keywords)
+    changed = {k: value for k, value in keywords.items() if value != defaults[k]}
+    if changed:
+        received = ", ".join(f"{name}={value!r}" for name, value in changed.items())
+        raise ValueError(
+            f"Arguments of `{function}` should not say again what a `PruningBudget` "
+            f"says. Received: {received} beside {ratio!r}"
+        )
+    return ratio
 
 
 def check_ratio(ratio):

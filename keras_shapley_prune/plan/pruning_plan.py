@@ -1,4 +1,4 @@
-"""The plan: how many units of each group stay, and what that will cost."""
+"""The plan: how many units of each group are kept, and what that will cost."""
 
 import json
 
@@ -11,15 +11,19 @@ from keras_shapley_prune.trace.tracer import trace_channels
 
 
 class PruningPlan:
-    """What `prune` is about to do: which units of each group stay.
+    """What `prune` is about to do: which units of each group are kept.
 
     Args:
         channel_map: The `ChannelMap` of the model.
-        kept: Dict: group name -> integer, how many of its units stay. A group that
-            is not in it stays whole.
-        orders: Dict: group name -> integer array, positions in the group, first to
-            leave first.
+        kept: Dict: group name -> integer, how many of its units are kept. A group
+            that is not in it loses none.
+        orders: Dict: group name -> integer array, positions in the group, in order of
+            removal.
         budget: The `PruningBudget` it was made for, or `None`.
+
+    Raises:
+        ValueError: If a group is not the model's, or is to keep another number of
+            units than it has, or none.
 
     Attributes:
         channel_map: The `ChannelMap` of the model.
@@ -55,15 +59,16 @@ class PruningPlan:
             _check_group(name, size, num_kept, order)
             self.units[name] = size, int(num_kept)
             self._orders[name] = order.astype(int)
+            # The order is kept too, so that `resize` can move the cut.
             self.keep[groups[name].units[order[: size - num_kept]]] = False
         self.costs = {of: self._count(of) for of in QUANTITIES}
 
     def resize(self, kept):
-        """Returns another plan, in which other numbers of units stay.
+        """Returns another plan, in which other numbers of units are kept.
 
         Args:
-            kept: Dict: group name -> integer, how many units stay. The others stay
-                as planned.
+            kept: Dict: group name -> integer, how many units are kept. The other
+                groups are as planned.
 
         Raises:
             ValueError: If a group is not in the plan, or has not that many units.
@@ -151,7 +156,7 @@ class PruningPlan:
         """
         groups = load_json(path, "PruningPlan")["groups"]
         return cls(
-            trace_channels(model),
+            trace_channels(model),  # "predicted" is not read: the plan may be edited
             {name: group["num_kept"] for name, group in groups.items()},
             {name: group["first_to_leave_first"] for name, group in groups.items()},
         )

@@ -1,11 +1,11 @@
-"""Which units leave: from a ranking and a budget to a plan."""
+"""Which units are removed: from a ranking and a budget to a plan."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 from keras_shapley_prune.plan.allocation import allocate
-from keras_shapley_prune.plan.budget import PruningBudget
+from keras_shapley_prune.plan.budget import PruningBudget, to_budget
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -13,20 +13,22 @@ DEEPEST = 0.95  # how far a ranking looks where a budget may take any share of a
 
 
 def plan_pruning(model, ranking, ratio=0.5, channel_map=None, **budget):
-    """Decides which units of a model leave.
+    """Decides which units of a model are removed.
 
     Args:
         model: A built Sequential or functional `keras.Model`.
-        ranking: A `Ranking` of it. One ranking serves many plans.
-        ratio: See `prune`.
+        ranking: A `Ranking` of it. One ranking serves many plans. A group that is not
+            in it loses no units.
+        ratio: The share to remove, or a `PruningBudget`, see `prune`.
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
-        **budget: `of`, `scope`, `layers`, `ignore`, `round_to` and `min_units`, see
-            `prune`. A group that is not in `ranking` stays whole.
+        **budget: `of`, `scope`, `layers`, `ignore`, `round_to` and `min_units`, a
+            shorthand for the fields of a `PruningBudget`.
 
     Returns:
         A `PruningPlan`: print it, save it, change it, and give it to `apply_plan`.
 
     Raises:
+        TypeError: If `budget` holds another keyword.
         ValueError: If an argument is not of that form, `ranking` is of another model,
             or the budget cannot be met.
 
@@ -40,8 +42,8 @@ def plan_pruning(model, ranking, ratio=0.5, channel_map=None, **budget):
     pruned = keras_shapley_prune.apply_plan(model, plan, images)
     ```
     """
-    channel_map = channel_map or trace_channels(model)
-    return make_plan(channel_map, ranking, PruningBudget(ratio, **budget))
+    budget = to_budget("plan_pruning", ratio, budget)
+    return make_plan(channel_map or trace_channels(model), ranking, budget)
 
 
 def make_plan(channel_map, ranking, budget, strict=True):
@@ -51,12 +53,13 @@ def make_plan(channel_map, ranking, budget, strict=True):
         channel_map: The `ChannelMap` of the model.
         ranking: A `Ranking`.
         budget: A `PruningBudget`.
-        strict: Boolean. If not, as much leaves as can where the budget cannot be met.
+        strict: Boolean. If not, as much is removed as possible where the budget
+            cannot be met.
 
     Raises:
         ValueError: See `plan_pruning`.
     """
-    _check_ranking(channel_map, ranking)
+    check_ranking(ranking, channel_map)
     ranked = [group for group in channel_map.groups if group.name in ranking]
     orders = {group.name: ranking[group.name].order for group in ranked}
     comparable = getattr(ranking, "comparable", True)
@@ -77,6 +80,7 @@ def ratios_to_rank(channel_map, budget):
         a dict: group name -> float.
     """
     ratio = budget.ratio
+    # Only a plain share of each group is known before the ranking.
     plain = PruningBudget(ratio, layers=budget.layers, ignore=budget.ignore)
     if budget == plain and not isinstance(ratio, Mapping):
         return ratio
@@ -88,22 +92,28 @@ def ratios_to_rank(channel_map, budget):
 
 
 def _losses(scores, comparable):
-    """Returns what the loss of each unit costs, in the order of leaving.
+    """Returns what the loss of each unit costs, in the order of removal.
 
-    Where that is known, what is lost when the unit leaves after those before it, else
-    its value. Where values of different groups do not compare, in shares of the group's
-    mean. Units leave together with those before them: none costs less than one that has
-    left earlier.
+    What is lost when the unit is removed after those before it, if that is known,
+    else the unit's value; as a share of the group's mean where values of different
+    groups do not compare.
     """
     known = getattr(scores, "removal_costs", None)
     values = scores.values if known is None else known
     values = np.maximum(values[scores.order], 0.0)
     if not comparable:
         values = values / max(np.nanmean(values), np.finfo(float).tiny)
+    # A unit is removed only together with those before it: its cost is at least theirs.
     return np.maximum.accumulate(np.nan_to_num(values, nan=np.inf))
 
 
-def _check_ranking(channel_map, ranking):
+def check_ranking(ranking, channel_map):
+    """Raises a `ValueError` unless a ranking scores groups of a model.
+
+    Args:
+        ranking: A `Ranking`, or a dict: group name -> `GroupScores`.
+        channel_map: The `ChannelMap` of the model.
+    """
     sizes = {group.name: group.num_units for group in channel_map.groups}
     for name, scores in ranking.items():
         if sizes.get(name) != len(scores.values):

@@ -75,14 +75,17 @@ def mimic(
     _unfreeze(student)  # the model that is returned keeps its flags
     imitation = Imitation(graph, record_graph(student))
     arrays = _read_arrays(dataset, graph, batch_size)
-    trained = _copy(pruned)
+    trained = _copy(pruned)  # gets the best weights so far
     if len(arrays[0]) < MIN_EXAMPLES or not imitation.variables:
         return trained
     generator = np.random.default_rng(seed)
+    # A tenth of the examples is held out, and never trained on.
     order = generator.permutation(len(arrays[0]))
     parts = np.split(order, [max(1, len(order) // 10)])
     held_out, rest = ([array[part] for array in arrays] for part in parts)
     imitation.measure_variances(_slices(rest, batch_size))
+    # To beat is the network as it came, before its last layers get the original's
+    # weights back: that alone can make it worse.
     lowest = imitation.error(_slices(held_out, batch_size))
     imitation.restore_heads()
     batches = _draw_batches(rest, batch_size, generator)
@@ -120,6 +123,7 @@ def _train(imitation, batches, num_steps, learning_rate):
 
 def _copy(model):
     channel_map = trace_channels(model)
+    # Removing nothing copies layers whose configs hold functions, as cloning cannot.
     return remove_channels(model, np.ones(channel_map.num_units, bool), channel_map)
 
 
@@ -147,6 +151,7 @@ def _draw_batches(arrays, batch_size, generator):
     num_examples, drawn = len(arrays[0]), np.array([], int)
     batch_size = min(batch_size, num_examples)
     while True:
+        # What is left of a shuffling is used before the next: all are seen as often.
         if len(drawn) < batch_size:
             drawn = np.append(drawn, generator.permutation(num_examples))
         batch, drawn = drawn[:batch_size], drawn[batch_size:]

@@ -31,9 +31,10 @@ def repair_channels(
 ):
     """Returns a smaller copy of `model` that is repaired on calibration data.
 
-    Like `remove_channels`, and then, from the input to the output, each layer that
-    reads what has changed is adjusted in closed form on the pruned and already
-    repaired network. The data needs no labels. Only `"mimic"` trains.
+    `prune` without its first half: from the input to the output, each layer that reads
+    what has changed is adjusted in closed form on the pruned and already repaired
+    network; then units are removed as by `remove_channels`, and the result is checked
+    as by `verify_removal`. The data needs no labels. Only `"mimic"` trains.
 
     - `"least_squares"`: each layer is refitted to return what the original's layer
       returns: by ridge regression towards its old kernel, with a bias (its own, or
@@ -49,9 +50,10 @@ def repair_channels(
 
     Args:
         model: A built Sequential or functional `keras.Model`. It is not changed.
-        keep: Boolean array, shape `(num_units,)`, the units that stay.
+        keep: Boolean array, shape `(num_units,)`, the units to keep.
         dataset: Calibration data, what `model.predict` takes: arrays, batches of `x`
-            or of `(x, y)`; labels are not read. 50 to 200 examples do.
+            or of `(x, y)`; labels are not read. 50 to 200 examples are
+            enough.
         repair: String, one of these, or `None`.
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
         batch_size: Integer, where the data comes as arrays.
@@ -76,21 +78,58 @@ def repair_channels(
     check_method(repair)
     channel_map = channel_map or trace_channels(model)
     keep = channel_map.check_keep(keep)
-    whole, whole_map, batches = model, channel_map, []
-    if repair is not None or verify:
-        structure = channel_map.graph.input_structure
-        data = CalibrationData(dataset, structure, batch_size, needs_labels=False)
-        num_read = 1 if repair is None else None
-        batches = [inputs for inputs, _, _ in itertools.islice(data, num_read)]
-    if repair is not None:
-        method = "least_squares" if repair == "mimic" else repair
-        repairer = Repairer(model, channel_map, batches, keep, method)
-        repairer.advance(len(channel_map.graph.calls))
-        whole, whole_map = repairer.model, repairer.channel_map
+    batches = read_batches(dataset, channel_map.graph, repair, verify, batch_size)
+    whole, whole_map = repair_layers(model, keep, batches, repair, channel_map)
     repaired = remove_channels(whole, keep, whole_map)
     if verify:
-        first = [tensor[:batch_size] for tensor in batches[0]]
-        verify_removal(repaired, whole, keep, whole_map, first)
-    if repair != "mimic":
-        return repaired
-    return mimic(repaired, model, [(inputs,) for inputs in batches])
+        verify_removal(whole, repaired, keep, batches, whole_map, batch_size)
+    return mimic(repaired, model, batches) if repair == "mimic" else repaired
+
+
+def read_batches(dataset, graph, repair, verify=True, batch_size=32):
+    """Reads the calibration data once, as far as repair and its check need it.
+
+    Args:
+        dataset: See `repair_channels`.
+        graph: The recorded `Graph` of the model.
+        repair: See `repair_channels`.
+        verify: See `repair_channels`.
+        batch_size: See `repair_channels`.
+
+    Returns:
+        List of batches `(inputs,)`, each a flat list of tensors. It is data as
+        `verify_removal` and `mimic` take it.
+    """
+    if repair is None and not verify:
+        return []
+    data = CalibrationData(dataset, graph.input_structure, batch_size, False)
+    num_read = 1 if repair is None else None  # the check reads the first batch only
+    return [(inputs,) for inputs, _, _ in itertools.islice(data, num_read)]
+
+
+def repair_layers(model, keep, batches, repair="least_squares", channel_map=None):
+    """Repairs a copy of a model that still has its full size.
+
+    The copy computes what is wanted of the smaller model as soon as its removed units
+    are masked or cut out.
+
+    Args:
+        model: See `repair_channels`.
+        keep: See `repair_channels`.
+        batches: What `read_batches` returned.
+        repair: See `repair_channels`. Of `"mimic"`, only the first part is done: the
+            training needs the network that has been cut.
+        channel_map: The `ChannelMap` of `model`, if it has been traced already.
+
+    Returns:
+        Tuple of the copy and its `ChannelMap`; of `model` itself if nothing is
+        repaired.
+    """
+    channel_map = channel_map or trace_channels(model)
+    if repair is None:
+        return model, channel_map
+    method = "least_squares" if repair == "mimic" else repair
+    inputs = [batch for (batch,) in batches]
+    repairer = Repairer(model, channel_map, inputs, keep, method)
+    repairer.advance(len(channel_map.graph.calls))
+    return repairer.model, repairer.channel_map

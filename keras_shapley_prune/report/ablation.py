@@ -1,4 +1,4 @@
-"""Ablation: what a network achieves as the units of one group leave, one by one."""
+"""Ablation: what a network achieves as the units of one group are masked."""
 
 import dataclasses
 
@@ -33,11 +33,10 @@ class AblationCurve:
 def measure_ablation(
     model, ranking, dataset, metric="loss", layers=None, num_points=9, channel_map=None
 ):
-    """Measures a model as the units of each group leave in the order of a ranking.
+    """Measures a model as the units of each group are masked, in order of a ranking.
 
-    Nothing is cut and nothing repaired: the units are masked, in one group at a time.
-    The lower the curve stays (of a loss), the better the ranking knows which units the
-    network can do without.
+    Nothing is cut and nothing repaired, and one group is masked at a time. The flatter
+    the curve, the better the ranking knows which units the network can do without.
 
     Args:
         model: A compiled Sequential or functional `keras.Model`. It is not changed.
@@ -78,11 +77,13 @@ def measure_ablation(
             f"{[g.name for g in channel_map.select_groups(layers)]}. "
             f"Received: a ranking of {list(ranking)}"
         )
+    # One network for all curves: it is traced once, and only its mask changes.
     network = MaskedNetwork(model, channel_map)
     network.select(np.ones(channel_map.num_units, bool))
     whole, curves = measure(network), []
     for group in groups:
         order = group.units[ranking[group.name].order]
+        # A small group has fewer sizes than points: each is measured once.
         counts = np.linspace(0, len(order) - 1, num_points).round().astype(int)
         counts, values = np.unique(counts), [whole]
         for count in counts[1:]:

@@ -72,7 +72,7 @@ def pick_colors(count):
     Returns:
         List of strings such as `"#8fc7e8"`.
     """
-    golden = 0.618034
+    golden = 0.618034  # spreads hues evenly, however many there are
     colors = []
     for index in range(count):
         value = 0.91 - 0.07 * (index // 8 % 3)

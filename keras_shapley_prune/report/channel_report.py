@@ -77,6 +77,7 @@ def channel_report(model, channel_map=None):
                 reasons = locked.setdefault(name, {})
                 reason = channel_map.locks[unit]
                 reasons[reason] = reasons.get(reason, 0) + 1
+    # Layers that cannot be cut but have no units of their own are locked too.
     for name, reason in channel_map.lock_reasons().items():
         locked.setdefault(name, {reason: 0})
     return ChannelReport(model.name, channel_map, locked)

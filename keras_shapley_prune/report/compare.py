@@ -1,10 +1,11 @@
-"""What pruning changed, what it left alone and why."""
+"""What pruning changed, what it did not touch, and why."""
 
 import numpy as np
 
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.plan.activation_memory import count_peak_bytes
 from keras_shapley_prune.plan.flops import count_flops
+from keras_shapley_prune.plan.selection import check_ranking
 from keras_shapley_prune.rank.progress import check_verbose
 from keras_shapley_prune.report.comparison import Comparison, GroupComparison
 from keras_shapley_prune.report.measurements import (
@@ -28,7 +29,8 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
             metrics that `original` is compiled with are measured on it; if it is not
             compiled, the accuracy.
         ranking: The `Ranking` by which units were removed, or `None`. Its scores are
-            then in the report, with the cut: that the first units of its order left.
+            then in the report, with the cut: the first units of its order are taken
+            to be the removed ones.
         measure: `None` for everything that the data permits, or nothing if there is
             no data. Or a list of what to measure: `"file_size"` (of the `.keras` file,
             without the optimizer), `"activations"` (see `count_activation_bytes`),
@@ -55,7 +57,7 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
     measure = _check_measure(measure, data)
     maps = trace_channels(original), trace_channels(pruned)
     units = _count_units(*maps)
-    _check_ranking(ranking, maps[0])
+    check_ranking(ranking or {}, maps[0])
     models, graph = (original, pruned), maps[0].graph
     measured = {}
     if data is not None:
@@ -77,7 +79,7 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
         groups=_compare_groups(*maps, units, ranking or {}),
         name=original.name,
         method=getattr(ranking, "method", None),
-        **measured,
+        measured=measured,
     )
     if verbose != 0:
         print(comparison)
@@ -109,12 +111,12 @@ def _count_units(channel_map, pruned_map):
 
 def _compare_groups(channel_map, pruned_map, units, ranking):
     """Returns a `GroupComparison` for each group of the original."""
-    left = {group.name: group for group in pruned_map.groups}
+    kept = {group.name: group for group in pruned_map.groups}
     compared = []
     for group in channel_map.groups:
-        after = _count_left(channel_map, group, units)
-        if after is None:  # the layers that produce it produce others too
-            after = left[group.name].num_units if group.name in left else 0
+        after = _count_kept(channel_map, group, units)
+        if after is None:  # then only a group of the same name can tell
+            after = kept[group.name].num_units if group.name in kept else 0
         compared.append(
             GroupComparison(
                 name=group.name,
@@ -127,14 +129,15 @@ def _compare_groups(channel_map, pruned_map, units, ranking):
     return tuple(compared)
 
 
-def _count_left(channel_map, group, units):
-    """Counts the units that are left of a group, by a layer that produces no other.
+def _count_kept(channel_map, group, units):
+    """Counts the units that were kept of a group, by a layer that produces no other.
 
-    That layer may have several channels of each unit.
+    That layer may have several channels of each unit. `None` if there is none.
     """
     for (operation, letter), (before, after) in zip(
         channel_map.produced, units.values(), strict=True
     ):
+        # If all that the layer can lose is of this group, so is all that it has lost.
         ids = channel_map.layer_ids[operation][letter]
         inside = np.isin(ids, group.units)
         others = set(ids[~inside].tolist()) - channel_map.locks.keys()
@@ -163,13 +166,3 @@ def _check_measure(measure, data):
             f"Received: data=None, measure={measure!r}"
         )
     return names
-
-
-def _check_ranking(ranking, channel_map):
-    sizes = {group.name: group.num_units for group in channel_map.groups}
-    for name, scores in (ranking or {}).items():
-        if sizes.get(name) != len(scores.values):
-            raise ValueError(
-                "Argument `ranking` should score the groups of the original model: "
-                f"{sizes}. Received: {len(scores.values)} values for {name!r}"
-            )

@@ -19,7 +19,7 @@ class GroupComparison:
         units: Tuple of integers, before and after.
         producers: Tuple of the names of the layers that compute the units.
         consumers: Tuple of the names of the layers that read them.
-        scores: The `GroupScores` by which units left, or `None`.
+        scores: The `GroupScores` by which units were removed, or `None`.
     """
 
     name: str
@@ -30,7 +30,7 @@ class GroupComparison:
 
     @property
     def num_removed(self):
-        """Integer: with scores, the first so many of their order left."""
+        """Integer, how many were removed: the first ones of the order of `scores`."""
         return self.units[0] - self.units[1]
 
 
@@ -51,13 +51,8 @@ class Comparison:
         groups: Tuple of `GroupComparison`.
         name: String, the name of the original model.
         method: String, how the units were ranked, or `None`.
-        file_size: Tuple `(before, after)`, bytes of the `.keras` file without the
-            optimizer. This and all that follows is `None` or empty if not measured.
-        activations: Tuple `(before, after)`, bytes of activations that one example
-            needs at the peak, see `count_activation_bytes`.
-        latency: Dict: batch size -> `(before, after)`, median seconds.
-        metrics: Dict: name of a metric, or of the loss -> `(before, after)`.
-        environment: Dict: what the latency was measured with.
+        measured: Dict of what was measured. Its entries can be read as attributes:
+            `file_size`, `activations`, `latency`, `metrics` and `environment`.
 
     Example:
 
@@ -75,11 +70,38 @@ class Comparison:
     groups: tuple = ()
     name: str = "model"
     method: str | None = None
-    file_size: tuple | None = None
-    activations: tuple | None = None
-    latency: dict = dataclasses.field(default_factory=dict)
-    metrics: dict = dataclasses.field(default_factory=dict)
-    environment: dict = dataclasses.field(default_factory=dict)
+    measured: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def file_size(self):
+        """Tuple `(before, after)`, bytes of the `.keras` file without the optimizer.
+
+        `None` if it was not measured.
+        """
+        return self.measured.get("file_size")
+
+    @property
+    def activations(self):
+        """Tuple `(before, after)`, bytes of activations one example needs at the peak.
+
+        `None` if they were not counted, see `count_activation_bytes`.
+        """
+        return self.measured.get("activations")
+
+    @property
+    def latency(self):
+        """Dict: batch size -> `(before, after)`, median seconds; empty if unknown."""
+        return self.measured.get("latency", {})
+
+    @property
+    def metrics(self):
+        """Dict: name of a metric, or of the loss -> `(before, after)`; may be empty."""
+        return self.measured.get("metrics", {})
+
+    @property
+    def environment(self):
+        """Dict: what the latency was measured with; may be empty."""
+        return self.measured.get("environment", {})
 
     @property
     def quantities(self):
@@ -132,6 +154,8 @@ class Comparison:
         """
         content = {"format": format_of("Comparison")}
         content |= {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        del content["measured"]  # the file is flat
+        content |= {name: getattr(self, name) for name in _MEASURED}
         content["groups"] = [_group_to_dict(group) for group in self.groups]
         with open(os.fspath(path), "w", encoding="utf-8") as file:
             json.dump(content, file, indent=1)
@@ -158,7 +182,12 @@ class Comparison:
         for name in ("units", "latency", "metrics"):
             content[name] = {key: tuple(pair) for key, pair in content[name].items()}
         content["latency"] = {int(n): pair for n, pair in content["latency"].items()}
-        return cls(**content)
+        measured = {name: content.pop(name) for name in _MEASURED}
+        measured = {name: value for name, value in measured.items() if value}
+        return cls(**content, measured=measured)
+
+
+_MEASURED = ("file_size", "activations", "latency", "metrics", "environment")
 
 
 def _group_to_dict(group):

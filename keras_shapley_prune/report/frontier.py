@@ -2,13 +2,13 @@
 
 import dataclasses
 
-from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.evaluation import check_labels, resolve_metric
-from keras_shapley_prune.plan.budget import check_ratio
+from keras_shapley_prune.plan.budget import check_ratio, to_budget
 from keras_shapley_prune.plan.flops import count_flops
-from keras_shapley_prune.plan.selection import plan_pruning
-from keras_shapley_prune.repair.repair_channels import repair_channels
+from keras_shapley_prune.plan.selection import make_plan
+from keras_shapley_prune.pruning import carry_out
+from keras_shapley_prune.repair.repair_channels import check_method
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
@@ -17,7 +17,7 @@ class FrontierPoint:
     """A pruned model: how large it is, and what it achieves.
 
     Attributes:
-        ratio: Float, what was asked to leave; 0 for the original model.
+        ratio: Float, the share that was to be removed; 0 for the original model.
         parameters: Integer.
         flops: Integer, or `None` if a spatial size is not known.
         value: Float, the metric.
@@ -50,20 +50,22 @@ def measure_frontier(
         model: A built Sequential or functional `keras.Model`. It is not changed.
         ranking: A `Ranking` of it.
         dataset: Calibration data, what repair is fitted on, see `prune`.
-        ratios: Sequence of floats in [0, 1).
+        ratios: Sequence of floats in [0, 1), or of `PruningBudget`s whose ratios are
+            floats.
         validation_data: Labelled data to measure on. `None` for `dataset`: the result
             is then measured on the very examples that it is fitted to.
         metric: String, an entry of what `model.evaluate(..., return_dict=True)`
             returns, or a callable `fn(model)` that returns a number.
         repair: See `prune`.
-        **budget: `of`, `scope`, `layers`, `ignore`, `round_to` and `min_units`, see
-            `prune`.
+        **budget: `of`, `scope`, `layers`, `ignore`, `round_to` and `min_units`, a
+            shorthand for the fields of `PruningBudget`s.
 
     Returns:
         List of `FrontierPoint`, the original model first, then one for each ratio,
         for `plot_frontier` and `Ranking.to_tensorboard`.
 
     Raises:
+        TypeError: If `budget` holds another keyword.
         ValueError: If an argument is not of that form, the model cannot be measured,
             or the budget cannot be met.
 
@@ -77,8 +79,10 @@ def measure_frontier(
     keras_shapley_prune.plot_frontier(points)
     ```
     """
-    for ratio in ratios:
-        check_ratio(ratio)
+    budgets = [to_budget("measure_frontier", ratio, budget) for ratio in ratios]
+    for one in budgets:  # a dict of ratios is no place on a curve
+        check_ratio(one.ratio)
+    check_method(repair)
     dataset = make_repeatable(dataset)
     held_out = dataset if validation_data is None else make_repeatable(validation_data)
     measure = resolve_metric(metric, model, held_out)
@@ -86,15 +90,15 @@ def measure_frontier(
     channel_map = trace_channels(model)
     if not callable(metric):
         check_labels(held_out, channel_map.graph)
-    plans = [plan_pruning(model, ranking, r, channel_map, **budget) for r in ratios]
+    # A budget out of reach is known before any network is pruned.
+    plans = [make_plan(channel_map, ranking, one) for one in budgets]
 
     def to_point(ratio, network):
         size = network.count_params()
         return FrontierPoint(ratio, size, count_flops(network), measure(network), name)
 
     points = [to_point(0.0, model)]
-    for ratio, plan in zip(ratios, plans, strict=True):
-        pruned = repair_channels(model, plan.keep, dataset, repair, channel_map)
-        compile_with(pruned, copy_compile_config(model))
-        points.append(to_point(float(ratio), pruned))
+    for plan in plans:
+        pruned = carry_out(model, plan, dataset, repair)
+        points.append(to_point(float(plan.budget.ratio), pruned))
     return points

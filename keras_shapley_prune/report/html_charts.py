@@ -10,7 +10,7 @@ LEFT, RIGHT, TOP, BOTTOM = 54, 8, 18, 22
 
 
 def draw_bar(before, after, largest, label):
-    """Returns a bar as SVG: what was there, and over it what is left.
+    """Returns a bar as SVG: what was there, and over it what was kept.
 
     Args:
         before: Number.
@@ -28,7 +28,7 @@ def draw_bar(before, after, largest, label):
 
 
 def draw_scores(group):
-    """Returns the scores of a group as SVG, in the order in which its units left.
+    """Returns the scores of a group as SVG, in the order of removal.
 
     Args:
         group: A `GroupComparison` with scores.
@@ -48,8 +48,8 @@ def draw_scores(group):
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share
 
     parts = [_draw_ticks(low, high, logarithmic, to_y)]
-    leaves = np.arange(len(order)) < cut
-    for kind, chosen in (("removed", leaves), ("kept", ~leaves)):
+    removed = np.arange(len(order)) < cut
+    for kind, chosen in (("removed", removed), ("kept", ~removed)):
         chosen = chosen & np.isfinite(values)
         bars = chosen & sampled
         tops = to_y(np.minimum(values + errors, high)[bars])
@@ -65,8 +65,8 @@ def draw_scores(group):
     known = values[np.isfinite(values)]
     span = f", from {known.min():.3g} to {known.max():.3g}" if len(known) else ""
     label = (
-        f"{group.name}: scores of {len(order)} units in the order of leaving{span}; "
-        f"{cut} left, {len(order) - cut} stayed"
+        f"{group.name}: scores of {len(order)} units in the order of removal{span}; "
+        f"{cut} removed, {len(order) - cut} kept"
     )
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
@@ -80,6 +80,7 @@ def _find_limits(values, errors):
     if not len(finite):
         return 0.0, 1.0, False
     low, high = finite.min(), finite.max()
+    # Error bars do not count here: one that reaches zero would forbid a logarithm.
     if low > 0 and high / low > 5:
         return low / 1.25, high * 1.25, True
     known = np.isfinite(values)
@@ -104,10 +105,10 @@ def _draw_cut(cut, count):
     baseline = HEIGHT - 7
     words = ""
     if cut:
-        words += f'<text class="removed" x="{LEFT}" y="{baseline}">{cut} left</text>'
+        words += f'<text class="removed" x="{LEFT}" y="{baseline}">{cut} removed</text>'
     words += (
         f'<text class="kept" x="{WIDTH - RIGHT}" y="{baseline}" text-anchor="end">'
-        f"{count - cut} stayed</text>"
+        f"{count - cut} kept</text>"
     )
     if not cut:
         return words

@@ -100,10 +100,10 @@ def _render_layers(comparison):
     rows += [_render_row(comparison, name, "", "") for name in others]
     return (
         "<section><h2>Layers</h2><table>"
-        '<caption class="soft">Units before and after, and why a layer had to stay '
-        "as it was</caption>"
+        '<caption class="soft">Units before and after, and why a layer is '
+        "locked</caption>"
         '<thead><tr><th scope="col">layer</th><th scope="col">'
-        "what is left</th>"
+        "what was kept</th>"
         '<th scope="col" class="number">units</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></section>\n"
     )
@@ -123,13 +123,13 @@ def _render_row(comparison, name, bar, numbers):
 def _render_groups(comparison):
     if not comparison.groups:
         return ""
-    intro = "Units that leave together with all layers that carry them."
+    intro = "Units that are removed together, in all layers that carry them."
     if any(group.scores is not None for group in comparison.groups):
         method = html.escape(str(comparison.method))
         intro += (
-            f" Scores, with standard errors: {method}. Units stand in the order in "
-            "which they left; pale ones were not sampled, their score is what the loss "
-            "of each alone costs."
+            f" Scores, with standard errors: {method}. Units stand in the order of "
+            "removal; pale ones were not sampled, their score is what the loss of each "
+            "alone costs."
         )
     cards = "".join(map(_render_group, comparison.groups))
     return (

@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.layer_types.masked_calls import Mask
-from keras_shapley_prune.trace.graph import run_calls
 
 
 class MaskedNetwork(keras.Model):
@@ -48,7 +47,4 @@ class MaskedNetwork(keras.Model):
             found = channel_map.sites_at(call).items()
             return {place: Mask(tf.gather(keep, ids % size)) for place, ids in found}
 
-        values = dict(zip(graph.inputs, keras.tree.flatten(inputs), strict=True))
-        run_calls(graph.calls, values, find_masks)
-        outputs = [values[tensor] for tensor in graph.outputs]
-        return keras.tree.pack_sequence_as(graph.output_structure, outputs)
+        return graph.run(inputs, find_masks)

@@ -1,12 +1,11 @@
 """Pictures of rankings and of what pruning costs, drawn by matplotlib."""
 
-import keras
 import numpy as np
 
 from keras_shapley_prune.plan.budget import check_ratio
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
-from keras_shapley_prune.report.ablation import measure_ablation
-from keras_shapley_prune.report.frontier import FrontierPoint, measure_frontier
+from keras_shapley_prune.report.ablation import AblationCurve
+from keras_shapley_prune.report.frontier import FrontierPoint
 
 REMOVED, KEPT = "#c44e52", "#4c72b0"
 
@@ -14,16 +13,16 @@ REMOVED, KEPT = "#c44e52", "#4c72b0"
 def plot_ranking(ranking, groups=None, cut=None, ax=None):
     """Draws the score of every unit, with its standard error, and the cut.
 
-    The units of a group stand in the order in which they leave, group after group.
-    Units that were not sampled have no error bar and are pale. The axis of the scores
-    is logarithmic if all of them are above zero.
+    The units of a group are drawn in the order in which they are removed, group after
+    group. Units that were not sampled have no error bar and are pale. The axis of the
+    scores is logarithmic if all of them are above zero.
 
     Args:
         ranking: A `Ranking`.
         groups: `None` for all groups, or a group name, or a list of them.
-        cut: What leaves: a float in [0, 1), the share of each group; a `PruningPlan`;
-            a dict: group name -> number of units that leave; or `None`, to draw no
-            cut.
+        cut: What is removed: a float in [0, 1), the share of each group; a
+            `PruningPlan`; a dict: group name -> number of units; or `None`, to draw
+            no cut.
         ax: `matplotlib.axes.Axes` to draw on, or `None` for new ones.
 
     Returns:
@@ -51,6 +50,7 @@ def plot_ranking(ranking, groups=None, cut=None, ax=None):
     ax = _get_axes(ax)
     start, centers = 0, []
     for name in names:
+        # One entry of the legend for all groups.
         _draw_group(ax, ranking[name], start, counts[name], labelled=start == 0)
         size = len(ranking[name].values)
         if counts[name] is not None:
@@ -58,34 +58,26 @@ def plot_ranking(ranking, groups=None, cut=None, ax=None):
                 start + counts[name] - 0.5, color="0.4", linestyle="--", linewidth=1
             )
         centers.append(start + (size - 1) / 2)
-        start += size + max(2, size // 20)
+        start += size + max(2, size // 20)  # a gap between groups
     values = np.concatenate([ranking[name].values for name in names])
-    if np.nanmin(values) > 0:
+    if np.nanmin(values) > 0:  # values of units often span decades
         ax.set_yscale("log")
     if len(names) > 1:
         ax.set_xticks(centers, names, rotation=20, ha="right")
     else:
         ax.set_title(names[0])
-        ax.set_xlabel("units, first to leave first")
+        ax.set_xlabel("units, in order of removal")
     ax.set_ylabel("score")
     if cut is not None:
         ax.legend(fontsize="small", frameon=False, loc="upper left")
     return _finish(ax)
 
 
-def plot_ablation(
-    model, ranking=None, dataset=None, metric="loss", layers=None, num_points=9, ax=None
-):
-    """Draws a metric as the units of each group leave, in the order of a ranking.
+def plot_ablation(curves, ax=None):
+    """Draws a metric as the units of each group are masked, in order of a ranking.
 
     Args:
-        model: What `measure_ablation` returned; then the next arguments are not read.
-            Or a compiled `keras.Model`, to be measured now.
-        ranking: See `measure_ablation`.
-        dataset: See `measure_ablation`.
-        metric: See `measure_ablation`.
-        layers: See `measure_ablation`.
-        num_points: See `measure_ablation`.
+        curves: List of `AblationCurve`, what `measure_ablation` returned.
         ax: `matplotlib.axes.Axes` to draw on, or `None` for new ones.
 
     Returns:
@@ -93,17 +85,17 @@ def plot_ablation(
 
     Raises:
         ImportError: If matplotlib is not installed.
-        ValueError: See `measure_ablation`.
+        ValueError: If `curves` is not of that form.
 
     Example:
 
     ```python
-    keras_shapley_prune.plot_ablation(model, ranking, (x, y), "accuracy")
+    curves = keras_shapley_prune.measure_ablation(model, ranking, (x, y), "accuracy")
+    keras_shapley_prune.plot_ablation(curves)
     ```
     """
-    ax, curves = _get_axes(ax), model
-    if isinstance(model, keras.Model):
-        curves = measure_ablation(model, ranking, dataset, metric, layers, num_points)
+    _check_list("curves", curves, AblationCurve, "measure_ablation")
+    ax = _get_axes(ax)
     for curve in curves:
         shares = np.array(curve.num_removed) / curve.num_units
         ax.plot(shares, curve.values, marker="o", markersize=3, label=curve.group)
@@ -115,28 +107,14 @@ def plot_ablation(
     return _finish(ax)
 
 
-def plot_frontier(
-    points,
-    ranking=None,
-    dataset=None,
-    ratios=(0.25, 0.5, 0.75),
-    *,
-    cost="flops",
-    ax=None,
-    **options,
-):
+def plot_frontier(points, *, cost="flops", ax=None):
     """Draws a metric against what the pruned models cost.
 
     Args:
-        points: What `measure_frontier` returned, or a dict: label -> such a list, to
-            compare several; then the next arguments are not read. Or a `keras.Model`,
-            to be pruned and measured now.
-        ranking: See `measure_frontier`.
-        dataset: See `measure_frontier`.
-        ratios: See `measure_frontier`.
+        points: List of `FrontierPoint`, what `measure_frontier` returned. Or a dict:
+            label -> such a list, to compare several.
         cost: `"flops"` or `"parameters"`, the horizontal axis.
         ax: `matplotlib.axes.Axes` to draw on, or `None` for new ones.
-        **options: See `measure_frontier`.
 
     Returns:
         The `Axes`, a line for each list of points.
@@ -157,12 +135,12 @@ def plot_frontier(
             "Argument `cost` should be 'flops' or 'parameters'. "
             f"Received: cost={cost!r}"
         )
-    ax = _get_axes(ax)
-    if isinstance(points, keras.Model):
-        points = measure_frontier(points, ranking, dataset, ratios, **options)
     lines = points if isinstance(points, dict) else {None: points}
+    for line in lines.values():
+        _check_list("points", line, FrontierPoint, "measure_frontier")
+        _check_known(line, cost)
+    ax = _get_axes(ax)
     for label, line in lines.items():
-        _check_points(line, cost)
         line = sorted(line, key=lambda point: getattr(point, cost))
         costs = [getattr(point, cost) for point in line]
         ax.plot(costs, [point.value for point in line], marker="o", label=label)
@@ -180,8 +158,8 @@ def _draw_group(ax, scores, start, count, labelled):
     order = scores.order
     values, errors = scores.values[order], scores.standard_errors[order]
     positions, sampled = start + np.arange(len(order)), np.isfinite(errors)
-    leaves = np.arange(len(order)) < (count or 0)
-    kinds = ((leaves, REMOVED, "removed"), (~leaves, KEPT, "kept"))
+    removed = np.arange(len(order)) < (count or 0)
+    kinds = ((removed, REMOVED, "removed"), (~removed, KEPT, "kept"))
     for chosen, color, label in kinds:
         known = chosen & sampled
         ax.errorbar(
@@ -201,7 +179,7 @@ def _draw_group(ax, scores, start, count, labelled):
 
 
 def _count_removed(ranking, names, cut):
-    """Returns a dict: group name -> how many units leave, `None` for no cut."""
+    """Returns a dict: group name -> how many units are removed, `None` for no cut."""
     if cut is None:
         return dict.fromkeys(names)
     if isinstance(cut, PruningPlan):
@@ -219,12 +197,21 @@ def _count_removed(ranking, names, cut):
     return {name: int(cut * size + 0.5) for name, size in sizes.items()}
 
 
-def _check_points(points, cost):
-    whole = bool(points) and all(isinstance(p, FrontierPoint) for p in points)
-    if not whole or any(getattr(point, cost) is None for point in points):
+def _check_list(name, values, kind, maker):
+    """Raises a `ValueError` unless an argument is a list of what is drawn."""
+    is_list = isinstance(values, (list, tuple)) and len(values) > 0
+    if not is_list or not all(isinstance(value, kind) for value in values):
         raise ValueError(
-            "Argument `points` should be a list of `FrontierPoint` of known "
-            f"{cost}, such as `measure_frontier` returns. Received: {points!r}"
+            f"Argument `{name}` should be a list of `{kind.__name__}`, such as "
+            f"`{maker}` returns. Received: {name}={values!r}"
+        )
+
+
+def _check_known(points, cost):
+    if any(getattr(point, cost) is None for point in points):
+        raise ValueError(
+            f"Argument `points` should be of models of known {cost}. "
+            f"Received: points={points!r}"
         )
 
 

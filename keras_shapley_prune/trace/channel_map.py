@@ -50,11 +50,6 @@ class ChannelMap:
             f"the others in {len(self.groups)} groups>"
         )
 
-    @property
-    def producers(self):
-        """Tuple of the operations that produce units, in running order."""
-        return tuple(dict.fromkeys(operation for operation, _ in self.produced))
-
     def count_produced(self):
         """Returns a dict: name of what produces units -> their number."""
         counts = {}
@@ -73,6 +68,7 @@ class ChannelMap:
         Returns:
             Dict: input position, or `INSIDE` -> unit of each channel, for `sites`.
         """
+        # By index, not by identity: the calls of a masked copy are other objects.
         places = (INSIDE, *range(len(call.inputs)))
         found = {place: self.sites.get((call.index, place)) for place in places}
         return {place: ids for place, ids in found.items() if ids is not None}
@@ -90,7 +86,7 @@ class ChannelMap:
             Tuple of `ChannelGroup`.
 
         Raises:
-            ValueError: If a pattern selects nothing, or no group is left.
+            ValueError: If a pattern selects nothing, or the model has no groups.
         """
         if layers is None:
             selected = self.groups
@@ -133,6 +129,7 @@ class ChannelMap:
             List of the keys of `produced`: operations of the original model, and the
             letters under which they have the units.
         """
+        # A layer may have units of several kinds, such as heads and outputs.
         keys = [key for name in group.producers for key in self._produced_by_name[name]]
         unit = group.units[0]  # all have the same producers
         return [key for key in keys if unit in self.layer_ids[key[0]][key[1]]]
@@ -177,6 +174,8 @@ class ChannelMap:
 
         Layers with weights that cannot be pruned themselves are in it too.
         """
+        # Operations without weights are not listed: the layers before them are locked
+        # for their reason. Nor are layers within a layer: the graph does not call them.
         reasons = {
             self.graph.name_of(operation): reason
             for operation, reason in self.obstacles.items()
@@ -185,7 +184,7 @@ class ChannelMap:
         for operation, letter in self.produced:
             ids = self.layer_ids[operation][letter].tolist()
             locked = [self.locks[unit] for unit in ids if unit in self.locks]
-            if locked:
+            if locked:  # the first unit's reason stands for all
                 reasons[self.graph.name_of(operation)] = locked[0]
         return reasons
 
@@ -206,7 +205,8 @@ class ChannelMap:
             `keep` as a boolean array.
 
         Raises:
-            ValueError: If shape or type differ, a locked unit goes, or a whole group.
+            ValueError: If shape or type differ, or a locked unit or all units of a
+                group are removed.
         """
         keep = np.asarray(keep)
         if keep.shape != (self.num_units,) or keep.dtype != bool:

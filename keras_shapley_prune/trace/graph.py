@@ -56,9 +56,19 @@ def functional_view(model):
             "`keras_shapley_prune.to_functional(model)` may make one. "
             f"Received: {kind} model named {model.name!r} (of type {type(model)})"
         )
-    if isinstance(model, keras.Sequential):
-        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-    return keras.Model(model.input, model.output, name=model.name)
+    outputs = model.outputs[0] if isinstance(model, keras.Sequential) else model.output
+    return keras.Model(input_structure(model), outputs, name=model.name)
+
+
+def input_structure(model):
+    """Returns the symbolic inputs of a model, structured as it takes them.
+
+    A `keras.Sequential` that has not been called yet has no `input`.
+
+    Args:
+        model: A built `keras.Sequential` or functional `keras.Model`.
+    """
+    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -134,6 +144,49 @@ class Graph:
     output_structure: object
     nested: tuple = ()
 
+    def feed(self, inputs):
+        """Returns what `run_calls` starts from, a dict: symbolic input -> value.
+
+        Args:
+            inputs: The values, flat or structured as the model takes them.
+        """
+        return dict(zip(self.inputs, keras.tree.flatten(inputs), strict=True))
+
+    def collect(self, values):
+        """Returns the outputs, structured as the model returns them.
+
+        Args:
+            values: Dict: symbolic tensor -> value, that of every output in it.
+        """
+        outputs = [values[tensor] for tensor in self.outputs]
+        return keras.tree.pack_sequence_as(self.output_structure, outputs)
+
+    def run(self, inputs, find_masks=no_masks):
+        """Runs all calls, and returns what the model returns.
+
+        Args:
+            inputs: See `feed`.
+            find_masks: See `run_calls`.
+        """
+        values = self.feed(inputs)
+        run_calls(self.calls, values, find_masks)
+        return self.collect(values)
+
+    @functools.cached_property
+    def producers(self):
+        """Dict: tensor -> the call that returns it. Inputs are not in it."""
+        return {tensor: call for call in self.calls for tensor in call.outputs}
+
+    @functools.cached_property
+    def last_uses(self):
+        """Dict: tensor -> index of the last call that reads it.
+
+        Outputs of the model are used for good: their index is the number of calls.
+        What nothing reads is not in it.
+        """
+        uses = {tensor: call.index for call in self.calls for tensor in call.inputs}
+        return uses | dict.fromkeys(self.outputs, len(self.calls))
+
     def consumers(self):
         """Returns a dict: tensor -> list of the calls that read it."""
         return self._consumers
@@ -193,6 +246,7 @@ def runs_its_graph(operation):
     """Returns whether an operation is a model that computes what its graph says."""
     if not isinstance(operation, keras.Model) or not getattr(operation, "inputs", ()):
         return False
+    # A subclass of a functional model may do anything else in a `call` of its own.
     plain = keras.Sequential, type(functional_view(operation))
     return any(type(operation).call is kind.call for kind in plain)
 
@@ -216,11 +270,10 @@ def find_ancestors(graph, tensors, start=0):
         tensors: Sequence of its symbolic tensors.
         start: Integer, the index of the first call that may be among them.
     """
-    producer = {t: call for call in graph.calls[start:] for t in call.outputs}
-    found, pending = set(), list(tensors)
+    found, pending = set(), list(tensors)  # a search from the end to the start
     while pending:
-        call = producer.get(pending.pop())
-        if call is not None and call not in found:
+        call = graph.producers.get(pending.pop())
+        if call is not None and call.index >= start and call not in found:
             found.add(call)
             pending.extend(call.inputs)
     return tuple(sorted(found, key=lambda call: call.index))
@@ -229,12 +282,12 @@ def find_ancestors(graph, tensors, start=0):
 def new_inputs(structure, widths=None):
     """Returns fresh `keras.Input`s shaped, typed and named like others.
 
-    Optional ones (`keras.Input(optional=True)`) stay so.
+    Optional ones (`keras.Input(optional=True)`) are optional again.
 
     Args:
         structure: The (nested) symbolic inputs.
         widths: List of one integer an input, the length of its last axis, or `None`
-            where that stays.
+            for the same length.
     """
     flat = keras.tree.flatten(structure)
     fresh = [
@@ -256,7 +309,7 @@ def _is_optional(symbolic):
 
 def fill_in(structure, values):
     """Returns a structure with values, in order, in the place of symbolic tensors."""
-    remaining = iter(values)
+    remaining = iter(values)  # `map_structure` visits leaves in the order of `flatten`
     return keras.tree.map_structure(
         lambda leaf: next(remaining) if is_symbolic(leaf) else leaf, structure
     )

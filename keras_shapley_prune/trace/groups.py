@@ -1,4 +1,4 @@
-"""Units that leave together, and the groups that units form."""
+"""Units that are removed together, and the groups that units form."""
 
 import dataclasses
 import fnmatch
@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse
 
 from keras_shapley_prune.layer_types.unit_ids import FIXED
+from keras_shapley_prune.trace.unique_names import UniqueNames
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,10 +51,13 @@ def number_units(num_units, ties):
         num_units: Integer.
         ties: List of integer arrays, shape `(2, any)`, pairs of units.
     """
+    # Tied units are the connected components of a graph: ties are transitive, as
+    # where several residual blocks add to one stream.
     pairs = np.concatenate([np.zeros((2, 0), int), *ties], axis=1)
     shape = num_units, num_units
     links = scipy.sparse.coo_array((np.ones(pairs.shape[1]), pairs), shape)
     _, parts = scipy.sparse.csgraph.connected_components(links, directed=False)
+    # SciPy promises no order of the components: they are numbered by their first unit.
     _, first, part_of = np.unique(parts, return_index=True, return_inverse=True)
     return np.unique(first[part_of], return_inverse=True)[1]
 
@@ -62,7 +66,7 @@ def group_units(num_units, produced, read, carried, locks):
     """Gathers the units that have the same producers into groups.
 
     Units that are carried by different tensors, such as the parts of a split, are in
-    different groups: of each group one stays, so of each tensor a channel stays.
+    different groups. One unit of each group is kept, and so one channel of each tensor.
 
     Args:
         num_units: Integer.
@@ -75,25 +79,21 @@ def group_units(num_units, produced, read, carried, locks):
     Returns:
         Tuple of `ChannelGroup`.
     """
-    producers = [()] * num_units
+    producers = [()] * num_units  # of each unit: its (layer name, part)s, in order
     for name, part, ids in produced:
         for unit in np.unique(ids).tolist():
             producers[unit] += ((name, part),)
-    members = {}
+    members = {}  # in order of the first unit, so from the input to the output
     carriers = _compare_carriers(num_units, carried)
     for unit, labels in enumerate(producers):
         if unit not in locks:
             members.setdefault((labels, carriers[unit]), []).append(unit)
     readers = _find_readers(num_units, members.values(), read)
-    groups, taken = [], set()
+    groups, names = [], UniqueNames("#")
     for ((labels, _), units), consumers in zip(members.items(), readers, strict=True):
-        first = "/".join(word for word in labels[0] if word)
-        name, suffix = first, 2
-        while name in taken:
-            name, suffix = f"{first}#{suffix}", suffix + 1
-        taken.add(name)
-        names = tuple(dict.fromkeys(layer for layer, _ in labels))
-        groups.append(ChannelGroup(name, np.array(units), names, consumers))
+        name = names.take("/".join(word for word in labels[0] if word))
+        makers = tuple(dict.fromkeys(layer for layer, _ in labels))
+        groups.append(ChannelGroup(name, np.array(units), makers, consumers))
     return tuple(groups)
 
 
@@ -103,8 +103,12 @@ def _compare_carriers(num_units, carried):
     That is, for those that are in the same tensors, at equally many positions.
     """
     numbers, used = np.zeros(num_units, int), 1
+    # Refines a partition tensor by tensor: units stay together only if this one
+    # carries them equally often too. Numbers are fresh, so those it does not carry
+    # stay apart from those it does.
     for ids in carried:
         units, times = np.unique(ids[ids != FIXED], return_counts=True)
+        # (old number, times) as one integer.
         kinds = numbers[units] * (times.max(initial=0) + 1) + times
         numbers[units] = used + np.unique(kinds, return_inverse=True)[1]
         used += len(units)

@@ -64,6 +64,7 @@ class _Recorder:
     def record(self, stand_in, *args, **kwargs):
         """Records a call of an operation or of a nested model; returns its outputs."""
         operation = stand_in.operation
+        # The call will be run again as it is recorded here, see `run_calls`.
         if "training" in kwargs and not takes_training(operation):
             kwargs = {name: v for name, v in kwargs.items() if name != "training"}
         if _can_be_inlined(operation, args, kwargs):
@@ -71,6 +72,7 @@ class _Recorder:
         return self._append(operation, operation.name, args, kwargs)
 
     def _append(self, operation, name, args, kwargs):
+        """Records one call of an operation; returns its symbolic outputs."""
         returned = self.stand_in(operation)(*args, **kwargs)
         inputs = [x for x in keras.tree.flatten((args, kwargs)) if is_symbolic(x)]
         self.calls.append(
@@ -87,15 +89,22 @@ class _Recorder:
         return returned
 
     def _inline(self, model, inputs, training):
-        """Records the calls within a nested model."""
+        """Records the calls within a nested model.
+
+        The model is recorded once, by itself; each of its calls copies that recording,
+        with other tensors and with its own name before those of the layers.
+        """
         if model not in self._graphs:
             self._graphs[model] = record_graph(model)
-        graph, values = self._graphs[model], {}
-        for tensor, inner in zip(keras.tree.flatten(inputs), graph.inputs, strict=True):
-            values[inner] = self._cast(tensor, inner.dtype, f"{model.name}/cast")
-        place = len(self.nested)
+        graph = self._graphs[model]
+        values = {
+            inner: self._cast(tensor, inner.dtype, f"{model.name}/cast")
+            for inner, tensor in graph.feed(inputs).items()
+        }
+        place = len(self.nested)  # before those of the models within this one
         for call in graph.calls:
-            args, kwargs = call.fill_in([values[tensor] for tensor in call.inputs])
+            args, kwargs = call.fill_in(call.read(values))
+            # As in Keras, what the outer call says wins over the inner default.
             if training is not None and takes_training(call.operation):
                 kwargs = {**kwargs, "training": training}
             name = f"{model.name}/{call.name}"
@@ -110,8 +119,7 @@ class _Recorder:
             )
             for nested in (outermost, *graph.nested)
         ]
-        outputs = [values[tensor] for tensor in graph.outputs]
-        return keras.tree.pack_sequence_as(graph.output_structure, outputs)
+        return graph.collect(values)
 
     def _cast(self, tensor, dtype, name):
         """Records the cast with which a model takes inputs of another type."""
@@ -137,7 +145,10 @@ class _StandIn(keras.Operation):
 
 
 def _can_be_inlined(operation, args, kwargs):
-    """Returns whether a call does what the graph of a nested model says."""
+    """Returns whether a call does what the graph of a nested model says.
+
+    Other arguments, such as a mask of time steps, are not in that graph.
+    """
     others = [value for name, value in kwargs.items() if name != "training"]
     given = [leaf for leaf in keras.tree.flatten(others) if leaf is not None]
     return runs_its_graph(operation) and len(args) == 1 and not given

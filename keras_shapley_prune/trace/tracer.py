@@ -69,7 +69,8 @@ class ChannelTracer:
         if obstacle is not None:
             reason = f"{obstacle} ({self.quote(call)})"
             self.lock_all(call, reason)
-            # It may be shared with a call that could be pruned by itself.
+            # It may be shared with a call that could be pruned by itself, before or
+            # after this one: what that has produced is locked, what it will is too.
             for operation in with_layers(call.operation):
                 self._obstacles.setdefault(operation, obstacle)
                 for ids in self._layer_ids.get(operation, {}).values():
@@ -78,6 +79,7 @@ class ChannelTracer:
         spec = find_spec(call.operation)
         ids_in = self.ids(call.inputs[0])
         known = self._layer_ids.get(call.operation)
+        # A second call with the same weights reads the same channels of its input.
         if known is not None and (spec.weights or spec.size):
             self._tie_shared("layer", call.operation, known["i"], ids_in)
         flown = spec.flow(call, self)
@@ -88,6 +90,7 @@ class ChannelTracer:
             if mixing is not None:
                 self.lock(ids, f"activation {mixing} may mix channels")
             self._ids[tensor] = np.asarray(ids)
+        # The axes of the weights are those of the first call: others are tied to it.
         if known is None:
             ids = {"i": ids_in, "o": self._ids[call.outputs[0]]}
             ids |= self._named.get(call.operation, {})
@@ -169,6 +172,7 @@ class ChannelTracer:
             self.lock([*ids, *others], f"{reason} of another number")
             return
         pairs = np.stack([ids, others])
+        # A channel that is no unit, such as one of the image, is always there.
         fixed = (pairs == FIXED).any(axis=0)
         self.lock(pairs[:, fixed].ravel(), f"{reason} that cannot be removed")
         self._ties.append(pairs[:, ~fixed])
@@ -195,8 +199,8 @@ class ChannelTracer:
     def _close_nested_models(self):
         """Lets a nested model have one input and one output of one size.
 
-        In all its calls it reads the same channels, and what nobody reads of what it
-        returns stays: no value could be had for that.
+        In all its calls it reads the same channels. Outputs that no layer uses are
+        locked: nothing says what their channels are worth.
         """
         first_calls, readers = {}, self._graph.consumers()
         for call in self._graph.nested:
@@ -211,13 +215,17 @@ class ChannelTracer:
                     self.lock(self.ids(tensor), f"unused output of `{name}`")
 
     def finish(self):
-        """Returns the `ChannelMap`, its units numbered without gaps."""
+        """Returns the `ChannelMap`, its units numbered without gaps.
+
+        All ids so far are of units as they were produced; a tie is a pair of them. Only
+        now is it known which are one unit, and everything is renumbered.
+        """
         for tensor in self._graph.outputs:
             for unit in self.ids(tensor)[self.ids(tensor) != FIXED]:
                 self._locks[int(unit)] = "model output"  # whatever else locks it
         self._close_nested_models()
         compact = number_units(self._num_units, self._ties)
-        numbering = np.append(compact, FIXED)
+        numbering = np.append(compact, FIXED)  # FIXED is -1: the last entry is its own
 
         def renumber(ids):
             return numbering[ids]
@@ -232,7 +240,7 @@ class ChannelTracer:
             for (operation, letter), part in self._parts.items()
         ]
         carried = {tensor: renumber(ids) for tensor, ids in self._ids.items()}
-        locks = {}
+        locks = {}  # of tied units, the reason that was given first
         for unit, reason in self._locks.items():
             locks.setdefault(int(renumber(unit)), reason)
         num_units = int(compact.max(initial=FIXED)) + 1
@@ -247,6 +255,7 @@ class ChannelTracer:
                 for operation, letters in self._layer_ids.items()
             },
             sites=sites,
+            # Also marked where nothing but fixed channels is read, which is no site.
             passing=frozenset(self._passing.intersection(sites)),
             produced=dict(self._parts),
             obstacles=self._obstacles,

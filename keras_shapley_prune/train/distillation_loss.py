@@ -50,10 +50,12 @@ class DistillationLoss(keras.losses.Loss):
             logs = [ops.log_softmax(logits) for logits in (teacher, student)]
             divergence = ops.sum(ops.exp(logs[0]) * (logs[0] - logs[1]), axis=-1)
         else:
+            # Each class is a choice of its own, between yes and no.
             likely = ops.sigmoid(teacher)
             yes = ops.log_sigmoid(teacher) - ops.log_sigmoid(student)
             no = ops.log_sigmoid(-teacher) - ops.log_sigmoid(-student)
             divergence = ops.mean(likely * yes + (1 - likely) * no, axis=-1)
+        # Softened gradients are smaller by this factor (Hinton et al., section 2).
         return divergence * temperature**2
 
     def _soften(self, outputs):
@@ -61,7 +63,7 @@ class DistillationLoss(keras.losses.Loss):
         if self.outputs == "softmax":
             outputs = _log(outputs)
         elif self.outputs == "sigmoid":
-            outputs = _log(outputs) - _log(1 - outputs)
+            outputs = _log(outputs) - _log(1 - outputs)  # the inverse of the sigmoid
         return outputs / self.temperature
 
 

@@ -17,7 +17,7 @@ class Distiller(keras.Model):
     losses are added in full.
 
     `fit`, `evaluate`, callbacks and data are Keras's. The student is trained in place
-    and stays the plain model that it is: save that, not the distiller. The teacher is
+    and is a plain model as before: save that, not the distiller. The teacher is
     run as in inference and does not change, frozen or not.
 
     If the student is compiled, so is the distiller: with its loss and metrics, and
@@ -59,9 +59,10 @@ class Distiller(keras.Model):
         self._factors = _loss_weights(student)
         self._distillation = keras.metrics.Mean(name="distillation")
         self.output_names = output_names(student)
-        self.built = True
+        self.built = True  # the student is
         config = copy_compile_config(student)
         if config is not None:
+            # The very optimizer, with its state, where the copy has a new one.
             self.compile(**{**config, "optimizer": student.optimizer})
 
     def call(self, inputs, training=None):

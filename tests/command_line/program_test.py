@@ -151,7 +151,7 @@ def test_ranking_of_some_layers(folder, capsys):
     arguments = ["prune", "model.keras", "--ranking", "ranking.json", "--dry-run"]
     assert main(arguments) == 0
     printed = capsys.readouterr()
-    assert "left whole: hidden\n" in printed.err and "hidden" not in printed.out
+    assert "not pruned: hidden\n" in printed.err and "hidden" not in printed.out
     assert main([*arguments, "--layers", "conv"]) == 0
     assert not capsys.readouterr().err
 

@@ -93,9 +93,10 @@ def test_every_name_is_the_path_of_one_layer(builder):
     model = models.build(builder)
     channel_map = trace_channels(model)
     by_path = _layers_by_path(model)
-    names = [channel_map.graph.name_of(op) for op in channel_map.producers]
+    operations = list(dict.fromkeys(operation for operation, _ in channel_map.produced))
+    names = [channel_map.graph.name_of(operation) for operation in operations]
     assert len(set(names)) == len(names)
-    for name, operation in zip(names, channel_map.producers, strict=True):
+    for name, operation in zip(names, operations, strict=True):
         assert by_path[name] is operation
     group_names = [group.name for group in channel_map.groups]
     assert len(set(group_names)) == len(group_names)

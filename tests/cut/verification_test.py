@@ -7,6 +7,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+import keras_shapley_prune
+from keras_shapley_prune import pruning
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.cut.verification import verify_removal
 from keras_shapley_prune.layer_types import registry
@@ -48,29 +50,28 @@ def test_every_graph_passes(builder):
     keep = models.random_keep(channel_map, 0.5)
     inputs = models.inputs_of(model)
     pruned = remove_channels(model, keep, channel_map)
-    flat = [tf.convert_to_tensor(x) for x in keras.tree.flatten(inputs)]
-    verify_removal(pruned, model, keep, channel_map, flat)
+    verify_removal(model, pruned, keep, [(inputs,)], channel_map)
 
 
 def _cut(model):
     channel_map = trace_channels(model)
     keep = models.random_keep(channel_map, 0.5)
-    inputs = [tf.constant(models.images(model, 4))]
-    return remove_channels(model, keep, channel_map), keep, channel_map, inputs
+    inputs = models.images(model, 4)
+    return remove_channels(model, keep, channel_map), keep, inputs, channel_map
 
 
 def test_a_small_difference_is_found():
     model = models.build(models.chain)
     pruned, *rest = _cut(model)
-    verify_removal(pruned, model, *rest)
+    verify_removal(model, pruned, *rest)
     bias = pruned.layers[-1].bias
-    largest = np.abs(model(rest[-1][0])).max()
+    largest = np.abs(model(rest[1])).max()
     bias[0].assign(bias[0] + 5e-3 * largest)
     with pytest.raises(RuntimeError, match="that differ by up to"):
-        verify_removal(pruned, model, *rest)
+        verify_removal(model, pruned, *rest)
     bias.assign(bias * np.nan)
     with pytest.raises(RuntimeError):
-        verify_removal(pruned, model, *rest)
+        verify_removal(model, pruned, *rest)
 
 
 def test_another_shape_is_found():
@@ -78,14 +79,14 @@ def test_another_shape_is_found():
     pruned, *rest = _cut(model)
     wider = keras.Sequential([pruned, layers.Dense(7)])
     with pytest.raises(RuntimeError, match=r"\(4, 7\) instead of"):
-        verify_removal(wider, model, *rest)
+        verify_removal(model, wider, *rest)
 
 
 def test_what_is_not_finite_in_both_is_right():
     model = models.build(models.chain)
     model.layers[-1].bias.assign(model.layers[-1].bias * np.nan)
     pruned, *rest = _cut(model)
-    verify_removal(pruned, model, *rest)
+    verify_removal(model, pruned, *rest)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -100,11 +101,11 @@ def test_half_precision_rounds_more(policy):
     ]
     model = keras.Sequential([keras.Input((9, 9, 3)), *steps])
     pruned, *rest = _cut(model)
-    verify_removal(pruned, model, *rest)
+    verify_removal(model, pruned, *rest)
     bias = pruned.layers[-1].bias
     bias.assign(bias + 10.0)
     with pytest.raises(RuntimeError):
-        verify_removal(pruned, model, *rest)
+        verify_removal(model, pruned, *rest)
 
 
 def test_without_repair_one_batch_is_read():
@@ -122,3 +123,28 @@ def test_without_repair_one_batch_is_read():
     assert read == [0]
     repair_channels(model, keep, None, repair=None, verify=False)
     assert read == [0]
+
+
+def test_in_the_public_form():
+    """Traced by itself, data as `predict` takes it, and no more of it than needed."""
+    model = models.build(models.chain)
+    pruned, keep, x, _ = _cut(model)
+    keras_shapley_prune.verify_removal(model, pruned, keep, x)
+    batches = [x, "is not read"]
+    keras_shapley_prune.verify_removal(model, pruned, keep, batches, batch_size=2)
+    with pytest.raises(ValueError, match="Argument `dataset`"):
+        keras_shapley_prune.verify_removal(model, pruned, keep, x[..., :1, :])
+    with pytest.raises(ValueError, match="Argument `keep`"):
+        keras_shapley_prune.verify_removal(model, pruned, keep[1:], x)
+
+
+def test_prune_checks_what_it_has_repaired(monkeypatch):
+    checked = []
+    monkeypatch.setattr(pruning, "verify_removal", lambda *args: checked.append(args))
+    model = models.build(models.chain)
+    x = models.images(model, 16)
+    pruned = prune(model, x, 0.5, ranker="l1_norm", verbose=0)
+    ((whole, cut, *_),) = checked
+    assert whole is not model and cut is pruned
+    prune(model, x, 0.5, ranker="l1_norm", verify=False, verbose=0)
+    assert len(checked) == 1

@@ -6,7 +6,7 @@ import models
 import numpy as np
 import pytest
 
-from keras_shapley_prune.plan.budget import PruningBudget, check_ratio
+from keras_shapley_prune.plan.budget import PruningBudget, check_ratio, to_budget
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
@@ -100,3 +100,24 @@ def test_bad_ratios(ratio):
     with pytest.raises(ValueError, match=re.escape("should be a float in [0, 1)")) as e:
         PruningBudget(ratio)
     assert f"Received: ratio={ratio!r}" in str(e.value)
+
+
+def test_a_budget_is_taken_as_it_is():
+    budget = PruningBudget(0.5, of="flops", min_units=2)
+    assert to_budget("prune", budget, {"of": "units", "layers": None}) is budget
+    found = to_budget("prune", 0.5, {"of": "flops", "min_units": 2})
+    assert found == budget
+
+
+def test_a_typo_names_the_function_that_was_called():
+    for name in ("scop", "ratio"):
+        with pytest.raises(TypeError) as info:
+            to_budget("prune_until", 0.5, {"of": "flops", name: 1})
+        expected = f"prune_until() got an unexpected keyword argument {name!r}"
+        assert str(info.value) == expected
+
+
+def test_a_budget_is_not_contradicted():
+    with pytest.raises(ValueError, match="`prune` should not say again") as info:
+        to_budget("prune", PruningBudget(0.5), {"of": "flops", "round_to": 1})
+    assert "Received: of='flops' beside PruningBudget(ratio=0.5" in str(info.value)

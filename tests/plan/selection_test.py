@@ -186,3 +186,21 @@ def test_global_budgets_go_by_what_leaving_costs_after_the_others():
     groups["conv1"] = dataclasses.replace(groups["conv1"], removal_costs=costs)
     known = Ranking(groups, "known", 1)
     assert make_plan(channel_map, known, budget).units["conv1"] == (8, 5)
+
+
+def test_a_budget_in_the_place_of_a_ratio():
+    model = models.build(models.chain)
+    ranking = _scores(trace_channels(model))
+    budget = PruningBudget(0.4, "params", ignore="dense1")
+    plan = plan_pruning(model, ranking, budget)
+    assert plan.budget is budget
+    np.testing.assert_array_equal(
+        plan.keep, plan_pruning(model, ranking, 0.4, of="params", ignore="dense1").keep
+    )
+
+
+def test_a_typo_names_the_function():
+    model = models.build(models.chain)
+    ranking = _scores(trace_channels(model))
+    with pytest.raises(TypeError, match=r"^plan_pruning\(\) got .* argument 'scop'"):
+        plan_pruning(model, ranking, 0.5, scop="global")

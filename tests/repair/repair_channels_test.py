@@ -6,7 +6,11 @@ import tensorflow as tf
 from keras import layers
 
 from keras_shapley_prune.cut.surgery import remove_channels
-from keras_shapley_prune.repair.repair_channels import repair_channels
+from keras_shapley_prune.repair.repair_channels import (
+    read_batches,
+    repair_channels,
+    repair_layers,
+)
 from keras_shapley_prune.trace.tracer import trace_channels
 
 SOME = [models.chain, models.residual, models.nested, models.two_ends]
@@ -375,3 +379,35 @@ def test_the_returned_model_can_be_saved_and_trained(tmp_path):
     assert models.relative_difference(models.outputs_of(loaded, x), expected) < 1e-6
     repaired.compile("adam", "sparse_categorical_crossentropy")
     assert np.isfinite(repaired.evaluate(x, y, verbose=0))
+
+
+@pytest.mark.parametrize("builder", SOME)
+def test_layers_are_repaired_at_full_size_and_then_cut(builder):
+    model, keep, inputs = halve(builder)
+    channel_map = trace_channels(model)
+    batches = read_batches([(inputs,)], channel_map.graph, "least_squares")
+    whole, whole_map = repair_layers(model, keep, batches, channel_map=channel_map)
+    assert whole is not model
+    assert whole.count_params() >= model.count_params()  # biases may have been added
+    cut = remove_channels(whole, keep, whole_map)
+    assert_same_weights(cut, repair_channels(model, keep, [(inputs,)]))
+
+
+def test_without_repair_the_model_is_cut_as_it_is():
+    model, keep, _ = halve(models.chain)
+    channel_map = trace_channels(model)
+    same, its_map = repair_layers(model, keep, [], None, channel_map)
+    assert same is model and its_map is channel_map
+
+
+def test_data_is_read_as_far_as_it_is_needed():
+    model, _, inputs = halve(models.chain, num_examples=24)
+    graph = trace_channels(model).graph
+
+    def sizes(repair, verify):
+        batches = read_batches(inputs, graph, repair, verify, batch_size=10)
+        return [len(first) for ((first,),) in batches]
+
+    assert sizes("mean", False) == sizes("mimic", True) == [10, 10, 4]
+    assert sizes(None, True) == [10]
+    assert sizes(None, False) == []

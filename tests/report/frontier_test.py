@@ -6,6 +6,7 @@ import pytest
 
 from keras_shapley_prune import (
     BaselineRanker,
+    PruningBudget,
     apply_plan,
     count_flops,
     measure_frontier,
@@ -61,3 +62,33 @@ def test_labels_are_needed(setting):
     model, ranking, data = setting
     with pytest.raises(ValueError, match="should hold labels"):
         measure_frontier(model, ranking, data[0])
+
+
+def test_budgets_in_the_place_of_ratios(setting):
+    model, ranking, data = setting
+    options = {"repair": None, "metric": lambda model: 1}
+    budgets = [
+        PruningBudget(0.5, of="flops", scope="global"),
+        PruningBudget(0.5, layers="conv"),
+    ]
+    _, first, second = measure_frontier(model, ranking, data, budgets, **options)
+    _, expected = measure_frontier(
+        model, ranking, data, [0.5], of="flops", scope="global", **options
+    )
+    assert first == expected
+    assert second.ratio == 0.5
+    assert second.flops != first.flops
+    with pytest.raises(ValueError, match=r"ratio=\{'conv': 0\.5\}"):
+        measure_frontier(model, ranking, data, [PruningBudget({"conv": 0.5})])
+
+
+def test_a_typo_names_the_function(setting):
+    message = r"^measure_frontier\(\) got .* argument 'scop'"
+    with pytest.raises(TypeError, match=message):
+        measure_frontier(*setting, scop="global")
+
+
+def test_wrong_repairs_are_refused_before_anything_is_measured(setting):
+    model, ranking, data = setting
+    with pytest.raises(ValueError, match="`repair` should be"):
+        measure_frontier(model, ranking, data, metric=pytest.fail, repair="all")

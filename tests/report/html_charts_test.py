@@ -47,7 +47,7 @@ def test_bar():
     ElementTree.fromstring(draw_bar(0, 0, 0, "nothing"))
 
 
-def test_units_stand_in_the_order_of_leaving_at_their_scores():
+def test_units_stand_in_the_order_of_removal_at_their_scores():
     svg = draw_scores(group([3.0, 1.0, 2.0, 4.0], after=2))
     removed, kept = points(svg, "dot", "removed"), points(svg, "dot", "kept")
     assert (len(removed), len(kept)) == (2, 2)
@@ -58,7 +58,7 @@ def test_units_stand_in_the_order_of_leaving_at_their_scores():
     np.testing.assert_allclose(np.diff(heights), np.diff(heights)[0], atol=0.2)
     ((cut, _),) = points(svg, "cut")
     assert removed[-1][0] < cut < kept[0][0]
-    assert "2 left" in svg and "2 stayed" in svg
+    assert "2 removed" in svg and "2 kept" in svg
     assert len(points(svg, "error")) == 4
 
 
@@ -93,7 +93,7 @@ def test_everything_is_inside(values):
 
 def test_nothing_left():
     svg = draw_scores(group([1.0, 2.0], after=2))
-    assert not points(svg, "cut") and "2 stayed" in svg
+    assert not points(svg, "cut") and "2 kept" in svg
 
 
 def test_all_unknown():

@@ -101,7 +101,7 @@ def test_what_a_phone_shows(browser, write):
     for shown in ("conv: 4 → 2", "locked", "model output", "axis=1", "Shapley values"):
         assert shown in text
     assert "a <fast> one" in text
-    assert "2 left" in browser.run("document.querySelector('svg.chart').textContent")
+    assert "2 removed" in browser.run("document.querySelector('svg.chart').textContent")
     assert browser.requests == [f"file://{path}"]
     assert browser.errors == []
 

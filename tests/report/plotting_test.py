@@ -104,18 +104,28 @@ def test_ablation_curves():
     assert ax.get_ylabel() == "accuracy"
 
 
-def test_ablation_and_frontier_of_a_model():
+def test_what_is_measured_can_be_drawn():
     model, data = models.classifier(), models.labelled_images(16)
     ranking = BaselineRanker("l1_norm").rank(model)
-    ax = plot_ablation(model, ranking, data, "accuracy", "conv", 3)
-    (curve,) = measure_ablation(model, ranking, data, "accuracy", "conv", 3)
-    np.testing.assert_allclose(ax.lines[0].get_ydata(), curve.values)
-    ax = plot_frontier(model, ranking, data, [0.5], metric="loss", repair=None)
+    curves = measure_ablation(model, ranking, data, "accuracy", "conv", 3)
+    ax = plot_ablation(curves)
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), curves[0].values)
     points = measure_frontier(model, ranking, data, [0.5], metric="loss", repair=None)
+    ax = plot_frontier(points)
     np.testing.assert_allclose(
         ax.lines[0].get_ydata(), [points[1].value, points[0].value], rtol=1e-5
     )
     assert ax.get_ylabel() == "loss"
+
+
+@pytest.mark.parametrize("draw", [plot_ablation, plot_frontier])
+def test_plots_take_data_only(draw):
+    """Once a model was taken too, with arguments that lists made meaningless."""
+    for wrong in (models.classifier(), [], [1], None):
+        with pytest.raises(ValueError, match=r"should be a list of `.*returns"):
+            draw(wrong)
+    with pytest.raises(TypeError):
+        draw(models.classifier(), None, models.labelled_images(4))
 
 
 def test_frontier_points():

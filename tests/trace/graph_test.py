@@ -2,6 +2,7 @@
 
 import keras
 import models
+import nested_models
 import numpy as np
 import pytest
 from keras import layers
@@ -93,3 +94,49 @@ def test_another_backend_is_refused(monkeypatch):
     assert "'jax'" in str(info.value)
     with pytest.raises(RuntimeError, match="KERAS_BACKEND=tensorflow"):
         record_graph(model)
+
+
+def test_a_whole_graph_runs_like_the_model():
+    for builder in (models.residual, models.branches, nested_models.in_the_middle):
+        model = models.build(builder)
+        inputs = models.inputs_of(model)
+        returned = record_graph(model).run(inputs)
+        keras.tree.assert_same_structure(returned, model.output)
+        for ours, theirs in zip(
+            keras.tree.flatten(returned), models.outputs_of(model, inputs), strict=True
+        ):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_structures_are_fed_and_collected():
+    inputs = {"b": keras.Input((3,), name="b"), "a": keras.Input((3,), name="a")}
+    total = layers.Add()([inputs["a"], inputs["b"]])
+    recorded = record_graph(keras.Model(inputs, {"sum": total, "same": inputs["b"]}))
+    fed = recorded.feed({"a": 1, "b": 2})
+    assert {tensor.name: value for tensor, value in fed.items()} == {"a": 1, "b": 2}
+    values = {"a": np.ones((1, 3)), "b": np.full((1, 3), 2.0)}
+    returned = recorded.run(values)
+    np.testing.assert_array_equal(returned["sum"], np.full((1, 3), 3.0))
+    np.testing.assert_array_equal(returned["same"], values["b"])
+
+
+def test_producers_and_last_uses():
+    recorded = record_graph(models.build(models.branches))
+    (image,) = recorded.inputs
+    assert image not in recorded.producers
+    for call in recorded.calls:
+        for tensor in call.outputs:
+            assert recorded.producers[tensor] is call
+    readers = [call.index for call in recorded.consumers()[image]]
+    assert len(readers) > 1
+    assert recorded.last_uses[image] == max(readers)
+    assert recorded.last_uses[recorded.outputs[0]] == len(recorded.calls)
+
+
+def test_the_inputs_of_a_model_as_it_takes_them():
+    sequential = models.build(models.chain)
+    (tensor,) = sequential.inputs
+    assert graph.input_structure(sequential) is tensor
+    inputs = {"b": keras.Input((3,), name="b"), "a": keras.Input((3,), name="a")}
+    functional = keras.Model(inputs, layers.Add()(list(inputs.values())))
+    assert graph.input_structure(functional) is functional.input

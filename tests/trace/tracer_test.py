@@ -326,10 +326,9 @@ def test_only_the_channels_that_are_locked_are_locked():
 
 def test_flatten_and_reshape_follow_each_channel():
     channel_map = _trace(models.chain)
-    (dense1,) = [op for op in channel_map.producers if op.name == "dense1"]
-    (conv2,) = [op for op in channel_map.producers if op.name == "conv2"]
-    ids = channel_map.layer_ids[dense1]["i"]
-    np.testing.assert_array_equal(ids, np.tile(channel_map.layer_ids[conv2]["o"], 4))
+    letters = {op.name: ids for op, ids in channel_map.layer_ids.items()}
+    expected = np.tile(letters["conv2"]["o"], 4)
+    np.testing.assert_array_equal(letters["dense1"]["i"], expected)
 
 
 def test_scalars_for_inputs_do_not_stop_the_trace():

@@ -5,6 +5,7 @@ import re
 import keras
 import numpy as np
 
+from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.graph import fill_in, is_symbolic, takes_training
 
 TOLERANCE = 1e-4  # of the largest output
@@ -43,7 +44,8 @@ def find_difference(layer, form, args, kwargs):
             received = form(structure, training=False)
         except Exception as error:
             return f"cannot be run: {first_line(error)}"
-        return _compare(expected, received)
+        difference = describe_difference(expected, received, TOLERANCE)
+        return difference and f"returns {difference}"
     return failure
 
 
@@ -60,21 +62,6 @@ def _draw(tensor, length, generator):
     if keras.backend.is_float_dtype(tensor.dtype):
         return generator.normal(size=shape).astype("float32")
     return generator.integers(0, 2, shape).astype(tensor.dtype)
-
-
-def _compare(expected, received):
-    """Returns how outputs differ by more than rounding, or `None`."""
-    expected, received = map(keras.tree.flatten, (expected, received))
-    for pair in zip(expected, received, strict=True):
-        before, after = (
-            keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float64"))
-            for tensor in pair
-        )
-        largest = np.abs(before[np.isfinite(before)]).max(initial=1e-30)
-        if not np.allclose(before, after, 0, TOLERANCE * largest, equal_nan=True):
-            off = np.abs(before - after).max()
-            return f"returns up to {largest:.3g}, off by up to {off:.3g}"
-    return None
 
 
 def first_line(error):

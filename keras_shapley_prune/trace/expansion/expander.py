@@ -28,7 +28,7 @@ class Expander:
     """Makes functional models of layers that are made of layers.
 
     Attributes:
-        left_whole: Dict: layer -> why it stays as it is.
+        left_whole: Dict: layer -> why it is not replaced.
     """
 
     def __init__(self):
@@ -64,7 +64,7 @@ class Expander:
             kwargs: Dict, the same by name, without `training`.
 
         Raises:
-            LeftWholeError: If it stays as it is.
+            LeftWholeError: If it cannot be replaced.
         """
         own = [*layer._trainable_variables, *layer._non_trainable_variables]
         if own:
@@ -119,7 +119,7 @@ class Expander:
         if layer not in self._forms:
             self._forms[layer] = called, self.trace(layer, args, kwargs)
         first, form = self._forms[layer]
-        if first != called:  # it stays whole in the calls that are passed already too
+        if first != called:  # then none of its calls is replaced, the first neither
             self._refused[layer] = "is called in different ways"
             raise _StartAgain
         return form

@@ -14,16 +14,16 @@ from keras_shapley_prune.trace.graph import functional_view, runs_its_graph
 def to_functional(model, inputs=None):
     """Returns a functional model that computes what a subclassed model computes.
 
-    What a subclassed model does stands in its code, and so it is with a layer that is
-    made of layers: there is no graph to prune. So `call` is run once on symbolic
-    tensors, and the layers and `keras.ops` that it calls become a functional model.
-    A layer that is made of layers becomes one that is nested in the result under its
-    name, at any depth.
+    A subclassed model, or a layer that calls other layers, is defined by its `call`
+    method, so it has no graph to prune. Here `call` is run once on symbolic tensors,
+    and the layers and `keras.ops` that it calls become a functional model. A layer that
+    calls other layers becomes a functional model too, nested in the result under the
+    layer's name, at any depth.
 
     Nothing is copied: the layers, and so the weights, are those of `model`. Pruning
     the result changes neither.
 
-    Left as it is, with one warning that says why, is a layer
+    A layer is not replaced, and one warning says why, if it is one
 
     - with weights of its own, which only its code knows (see `register_layer`),
     - that does other things in training than in inference (but for the layers it
@@ -35,7 +35,7 @@ def to_functional(model, inputs=None):
         model: A built `keras.Model`: subclassed, or functional or Sequential with
             layers in it that are made of layers.
         inputs: Of a subclassed model, the (nested) `keras.Input`s to call it with, as
-            its first argument. May be left out if it takes one float tensor.
+            its first argument. Not needed if it takes one float tensor.
 
     Returns:
         A functional `keras.Model`, compiled like `model` if that is compiled.

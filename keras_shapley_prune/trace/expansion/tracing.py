@@ -8,7 +8,7 @@ from keras_shapley_prune.trace.graph import fill_in, is_symbolic, new_inputs
 
 
 class LeftWholeError(Exception):
-    """Why a layer stays as it is."""
+    """Why a layer cannot be replaced by a functional model."""
 
 
 def run_call(layer, args, kwargs):

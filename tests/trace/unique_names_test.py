@@ -1,4 +1,4 @@
-"""Tests of telling operations of one name apart."""
+"""Tests of names that no other has."""
 
 import keras
 import models
@@ -6,8 +6,8 @@ import nested_models
 import numpy as np
 from keras import layers
 
-from keras_shapley_prune.cut.namesakes import part_namesakes
 from keras_shapley_prune.trace.recording import record_graph
+from keras_shapley_prune.trace.unique_names import UniqueNames, part_namesakes
 
 
 def _parted(builder):
@@ -67,3 +67,14 @@ def test_a_layer_that_is_shared_has_one_twin():
     assert len(operations) == 2
     assert operations[0] is operations[1]
     assert np.unique([c.operation.name for c in parted]).size < len(parted)
+
+
+def test_each_name_is_given_once():
+    names = UniqueNames()
+    assert [names.take("a") for _ in range(3)] == ["a", "a_2", "a_3"]
+    assert names.take("a", "b") == "b"
+    assert names.take("a", "b") == "b_2"
+    assert names.take("a_4") == "a_4"
+    assert names.take("a") == "a_5"
+    names = UniqueNames("#", first=1)
+    assert [names.take("a") for _ in range(2)] == ["a", "a#1"]
