@@ -22,6 +22,7 @@ from keras_shapley_prune.cut.masking import ChannelMask, mask_channels
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.deploy.litert import export_litert
 from keras_shapley_prune.deploy.tf_keras_copy import to_tf_keras
+from keras_shapley_prune.layer_types.layer_type import LayerType
 from keras_shapley_prune.layer_types.registry import register_layer
 from keras_shapley_prune.plan.activation_memory import count_activation_bytes
 from keras_shapley_prune.plan.flops import count_flops, measure_latency
@@ -65,6 +66,7 @@ __all__ = [
     "FrontierPoint",
     "GroupComparison",
     "GroupScores",
+    "LayerType",
     "PruningPlan",
     "Ranking",
     "RankingPlan",

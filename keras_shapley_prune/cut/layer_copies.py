@@ -5,7 +5,11 @@ import warnings
 import keras
 import numpy as np
 
-from keras_shapley_prune.layer_types.registry import find_letters, find_spec
+from keras_shapley_prune.layer_types.registry import find_layer_type, find_letters
+from keras_shapley_prune.layer_types.stock.recreation import (
+    finalize_weights,
+    recreate_layer,
+)
 
 
 def check_copies(graph):
@@ -49,23 +53,13 @@ def copy_operation(operation, kept_at):
 def _copy_layer(operation, kept_at):
     config = _config_of(operation)
     _resize(operation, config, kept_at)
-    if isinstance(operation, keras.layers.Lambda):
-        # Its from_config refuses functions, and unpacks these two by itself.
-        config["arguments"] = operation.arguments
-        config["output_shape"] = operation._output_shape
-        return type(operation)(**config)
-    return type(operation).from_config(config)
+    return recreate_layer(operation, config)
 
 
 def _resize(operation, config, kept_at):
     """Changes the sizes in a config to those that stay."""
-    if not kept_at:
-        return
-    size = find_spec(operation).size
-    if callable(size):
-        size(config, kept_at)
-    elif size:
-        config[size] = int(np.count_nonzero(kept_at["o"]))
+    if kept_at:  # else it is locked, or nothing is to be removed
+        find_layer_type(operation).resize(config, kept_at)
 
 
 def _config_of(layer):
@@ -94,12 +88,12 @@ def copy_weights(operation, copied, kept_at):
     """
     if not kept_at or all(mask.all() for mask in kept_at.values()):
         copied.set_weights(operation.get_weights())
-        _finalize(copied)
+        finalize_weights(copied)
         return
     for weight, target in zip(operation.weights, copied.weights, strict=True):
         value = keras.ops.convert_to_numpy(weight)
         target.assign(cut_weight(operation, weight, value, kept_at))
-    _finalize(copied)
+    finalize_weights(copied)
 
 
 def cut_weight(operation, weight, value, kept_at):
@@ -121,9 +115,3 @@ def cut_weight(operation, weight, value, kept_at):
         if letter != "." and axis >= 0:
             value = np.compress(kept_at[letter], value, axis=axis)
     return value
-
-
-def _finalize(layer):
-    """Lets a preprocessing layer compute with the weights it has now."""
-    if isinstance(layer, keras.layers.Normalization) and layer.weights:
-        layer.finalize_state()

@@ -7,12 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.layer_types.linear_forms import LinearForm, to_rows
-from keras_shapley_prune.layer_types.patches import (
-    find_same_padding,
-    pad_or_crop,
-    spread,
-    take_patches,
-)
 
 
 class ConvolutionForm(LinearForm):
@@ -42,7 +36,7 @@ class ConvolutionForm(LinearForm):
         operation = self.operation
         sizes, strides = operation.kernel_size, operation.strides
         inputs = tf.pad(tf.cast(inputs, tf.float32), self._margins(inputs))
-        patches = take_patches(inputs, sizes, strides, operation.dilation_rate)
+        patches = _take_patches(inputs, sizes, strides, operation.dilation_rate)
         return to_rows(patches)
 
     def _margins(self, inputs):
@@ -57,7 +51,7 @@ class ConvolutionForm(LinearForm):
             windows = zip(
                 lengths, operation.kernel_size, operation.strides, rates, strict=True
             )
-            margins = [find_same_padding(*window) for window in windows]
+            margins = [_find_same_padding(*window) for window in windows]
         return [(0, 0), *margins, (0, 0)]
 
     def apply_kernel(self, inputs):
@@ -135,13 +129,13 @@ class TransposedForm(LinearForm):
         outputs = operation.compute_output_shape(shape)[1:-1]
         margins = []
         for axis, stride in enumerate(operation.strides, start=1):
-            inputs = spread(inputs, axis, stride)
+            inputs = _spread(inputs, axis, stride)
             reach = (sizes[axis - 1] - 1) * rates[axis - 1] + 1
             before = reach - 1 - self._crop(axis - 1, shape[axis], outputs[axis - 1])
             after = outputs[axis - 1] + reach - 1 - before - inputs.shape[axis]
             margins.append((before, after))
-        inputs = pad_or_crop(inputs, margins)
-        patches = take_patches(inputs, sizes, (1,) * len(sizes), rates)
+        inputs = _pad_or_crop(inputs, margins)
+        patches = _take_patches(inputs, sizes, (1,) * len(sizes), rates)
         return to_rows(patches)
 
     def _crop(self, axis, length, output):
@@ -172,3 +166,56 @@ class TransposedForm(LinearForm):
         *taps, outputs, channels = self._kernel.shape
         kernel = matrix.reshape(*taps, channels, outputs).swapaxes(-1, -2)
         return np.flip(kernel, tuple(range(len(taps))))
+
+
+def _find_same_padding(length, size, stride, rate):
+    """Returns what padding="same" adds before and after an axis."""
+    reach = (size - 1) * rate + 1
+    total = max((math.ceil(length / stride) - 1) * stride + reach - length, 0)
+    return total // 2, total - total // 2
+
+
+def _take_patches(inputs, sizes, strides, rates):
+    """Returns the patches of every position, `(batch, ..., taps * channels)`."""
+    spatial = inputs.shape[1:-1]
+    counts = [
+        (length - (size - 1) * rate - 1) // stride + 1
+        for length, size, stride, rate in zip(
+            spatial, sizes, strides, rates, strict=True
+        )
+    ]
+    patches = []
+    for tap in np.ndindex(*sizes):
+        start = [t * rate for t, rate in zip(tap, rates, strict=True)]
+        window = tuple(
+            slice(first, first + (count - 1) * stride + 1, stride)
+            for first, count, stride in zip(start, counts, strides, strict=True)
+        )
+        patches.append(inputs[(slice(None), *window)])
+    return tf.concat(patches, axis=-1)
+
+
+def _spread(inputs, axis, stride):
+    """Puts `stride - 1` zeros between neighbours of an axis."""
+    if stride == 1:
+        return inputs
+    length = inputs.shape[axis]
+    spread = tf.expand_dims(inputs, axis + 1)
+    margins = [(0, 0)] * len(spread.shape)
+    margins[axis + 1] = (0, stride - 1)
+    shape = [-1, *inputs.shape[1:]]
+    shape[axis] = length * stride
+    spread = tf.reshape(tf.pad(spread, margins), shape)
+    ends = [slice(None)] * len(shape)
+    ends[axis] = slice(0, (length - 1) * stride + 1)
+    return spread[tuple(ends)]
+
+
+def _pad_or_crop(inputs, margins):
+    """Pads each spatial axis; a negative margin crops."""
+    for axis, (before, after) in enumerate(margins, start=1):
+        window = [slice(None)] * len(inputs.shape)
+        window[axis] = slice(max(-before, 0), inputs.shape[axis] - max(-after, 0))
+        inputs = inputs[tuple(window)]
+    padding = [(max(before, 0), max(after, 0)) for before, after in margins]
+    return tf.pad(inputs, [(0, 0), *padding, (0, 0)])

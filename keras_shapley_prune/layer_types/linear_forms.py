@@ -26,6 +26,11 @@ class LinearForm:
         self.channel_of = self._find_channels()
 
     @property
+    def has_bias(self):
+        """Boolean. A layer within may add the bias for it."""
+        return self._bias is not None
+
+    @property
     def bias(self):
         """Float array, shape `(num_outputs,)`, or `None`."""
         return None if self._bias is None else keras.ops.convert_to_numpy(self._bias)
@@ -181,9 +186,3 @@ def to_rows(tensor):
     """Returns a tensor as `(batch, positions, channels)`, float32."""
     tensor = tf.cast(tensor, tf.float32)
     return tf.reshape(tensor, [-1, math.prod(tensor.shape[1:-1]), tensor.shape[-1]])
-
-
-def has_bias(operation):
-    """Returns whether a layer adds a bias, which a layer within it may do for it."""
-    own = getattr(operation, "bias", None) is not None
-    return own or getattr(operation, "use_bias", False)

@@ -7,15 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.layer_types.einsum_axes import find_einsum_axes
-from keras_shapley_prune.layer_types.registry import find_letters, find_spec
+from keras_shapley_prune.layer_types.registry import find_nearest_type
 from keras_shapley_prune.trace.recording import record_graph
-
-TRANSPOSED = (
-    keras.layers.Conv1DTranspose,
-    keras.layers.Conv2DTranspose,
-    keras.layers.Conv3DTranspose,
-)
 
 
 def count_flops(model):
@@ -68,21 +61,14 @@ def count_products(call):
         call: A recorded `Call`.
 
     Returns:
-        List of tuples: the letters of the axes (see `LayerSpec`, `None` if they are
-        not known), their lengths, and how many times each entry is used, `None`
-        where a size is not known. Empty for a model that is called as a layer.
+        List of tuples, see `LayerType.products`. Empty for a model that is called as
+        a layer.
     """
     if isinstance(call.operation, keras.Model):
         return []
-    spec = find_spec(call.operation)
-    if spec is not None and spec.products is not None:
-        return spec.products(call)
-    weights = getattr(call.operation, "weights", ())
-    kernels = [weight for weight in weights if weight.name.endswith("kernel")]
-    return [
-        (find_letters(call.operation, w), w.shape, _count_positions(call))
-        for w in kernels
-    ]
+    # What is not registered is not pruned, but it computes: it counts as what it is a
+    # subclass of, or as a layer of which nothing but the names of its weights is known.
+    return find_nearest_type(call.operation).products(call)
 
 
 def estimate_cost(call):
@@ -101,19 +87,6 @@ def estimate_cost(call):
     if flops is None or any(None in shape for shape in shapes):
         return None
     return flops + 20 * sum(math.prod(shape) for shape in shapes)
-
-
-def _count_positions(call):
-    """How many times the kernel of a call is applied to one example."""
-    operation = call.operation
-    # A transposed convolution applies its kernel once for each input position.
-    tensor = call.inputs[0] if isinstance(operation, TRANSPOSED) else call.outputs[0]
-    positions = tensor.shape[1:-1]
-    if isinstance(operation, keras.layers.EinsumDense):
-        axes = find_einsum_axes(operation)
-        sizes = dict(zip(axes.inputs, call.inputs[0].shape, strict=True))
-        positions = [sizes[a] for a in axes.inputs[1:] if a not in axes.kernel]
-    return None if None in positions else math.prod(positions)
 
 
 def measure_latency(models, inputs, num_runs=30, max_seconds=None):

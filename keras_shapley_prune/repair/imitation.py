@@ -7,7 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.layer_types.bias_folding import find_normalization
-from keras_shapley_prune.layer_types.registry import find_linear_form
+from keras_shapley_prune.layer_types.registry import (
+    find_linear_form,
+    find_nearest_type,
+)
 from keras_shapley_prune.trace.graph import find_ancestors, run_calls
 
 
@@ -111,8 +114,7 @@ def _last_kernels(graph):
         call = producers.get(pending.pop())
         if call is None:
             continue
-        names = [weight.name for weight in getattr(call.operation, "weights", ())]
-        if any("kernel" in name for name in names):
+        if find_nearest_type(call.operation).kernels(call.operation):
             found[call] = None
         else:
             pending.extend(call.inputs)

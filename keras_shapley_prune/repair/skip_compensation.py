@@ -1,12 +1,14 @@
 """What a repaired layer should return: the original's output, and more."""
 
-import keras
 import tensorflow as tf
 
 from keras_shapley_prune.layer_types.bias_folding import ends_linear, find_normalization
 from keras_shapley_prune.layer_types.masked_calls import no_masks
-from keras_shapley_prune.layer_types.registry import find_linear_form
-from keras_shapley_prune.repair.depthwise import is_depthwise
+from keras_shapley_prune.layer_types.registry import (
+    find_depthwise_form,
+    find_layer_type,
+    find_linear_form,
+)
 from keras_shapley_prune.trace.graph import find_ancestors, run_calls
 
 
@@ -76,10 +78,10 @@ class SkipCompensation:
 
 
 def _is_fitted(operation):
-    return find_linear_form(operation) is not None or is_depthwise(operation)
+    return bool(find_linear_form(operation) or find_depthwise_form(operation))
 
 
 def _is_addition(call):
-    kind = type(call.operation)
-    raw = kind.__name__ == "Add" and kind.__module__.startswith("keras.src.ops.")
-    return len(call.inputs) > 1 and (kind is keras.layers.Add or raw)
+    layer_type = find_layer_type(call.operation)
+    adds = layer_type is not None and layer_type.sums_inputs
+    return len(call.inputs) > 1 and adds  # not a constant

@@ -12,19 +12,19 @@ from keras.src import ops as source_of_ops
 from keras_shapley_prune.cut.masking import mask_channels
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.layer_types import registry as layer_registry
-from keras_shapley_prune.layer_types.registry import find_spec, register_layer
+from keras_shapley_prune.layer_types.registry import find_layer_type, register_layer
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
 @pytest.fixture
 def registry(monkeypatch):
     """Lets a test register layers; the registry is as before afterwards."""
-    monkeypatch.setattr(layer_registry, "SPECS", dict(layer_registry.SPECS))
+    monkeypatch.setattr(layer_registry, "LAYER_TYPES", dict(layer_registry.LAYER_TYPES))
 
 
 def test_the_names_of_raw_operations_are_classes_of_keras():
     modules = [m for _, m in inspect.getmembers(source_of_ops, inspect.ismodule)]
-    for name in layer_registry.OPERATION_SPECS:
+    for name in layer_registry.OPERATION_TYPES:
         found = [getattr(m, name) for m in modules if hasattr(m, name)]
         assert any(issubclass(c, keras.Operation) for c in found), name
 
@@ -48,7 +48,7 @@ def test_a_subclass_of_a_known_layer_is_not_known():
         def call(self, inputs):
             return super().call(inputs[..., ::-1])
 
-    assert find_spec(Backwards(3)) is None
+    assert find_layer_type(Backwards(3)) is None
 
 
 def test_a_users_operation_with_a_known_name_is_not_known():
@@ -56,7 +56,7 @@ def test_a_users_operation_with_a_known_name_is_not_known():
         def call(self, x):
             return x[..., ::-1]
 
-    assert find_spec(Relu()) is None
+    assert find_layer_type(Relu()) is None
 
 
 def test_unknown_weights_lock_a_known_layer():
@@ -179,7 +179,7 @@ def test_a_shared_layer_with_one_unfit_call_is_locked_everywhere(registry):
     ],
 )
 def test_register_layer_refuses(registry, arguments, words):
-    before = dict(layer_registry.SPECS)
+    before = dict(layer_registry.LAYER_TYPES)
     with pytest.raises(ValueError, match=words):
         register_layer(**arguments)
-    assert before == layer_registry.SPECS
+    assert before == layer_registry.LAYER_TYPES

@@ -1,0 +1,67 @@
+"""Layer types that a few words declare: a flow, the axes of weights, a size."""
+
+import warnings
+
+from keras_shapley_prune.layer_types.flows import keep
+from keras_shapley_prune.layer_types.layer_type import LayerType
+from keras_shapley_prune.layer_types.unit_ids import count_kept
+
+
+class DeclaredType(LayerType):
+    """A layer type that is data: the short form of `register_layer`, and most layers.
+
+    Args:
+        flow: Callable `fn(call, channels)`, see `LayerType.flow`.
+        size: String, the config entry with the number of output channels, or `None`.
+        weights: Dict, see `LayerType.weights`.
+        unfit: Callable `fn(call)`, see `LayerType.unfit`.
+        parent: The `LayerType` of what the layer is a subclass of, or `None`. Where
+            its kernels are applied, and what it returns, is taken from there.
+    """
+
+    def __init__(self, flow, size=None, weights=None, unfit=None, parent=None):
+        self._flow, self._size, self._unfit = flow, size, unfit
+        self._weights = dict(weights or {})
+        self._parent = parent or LayerType()
+
+    def flow(self, call, channels):
+        return self._flow(call, channels)
+
+    def weights(self, operation):
+        return self._weights
+
+    def resize(self, config, kept):
+        if self._size is not None:
+            config[self._size] = count_kept(kept["o"])
+
+    @property
+    def has_size(self):
+        return self._size is not None or type(self).resize is not DeclaredType.resize
+
+    def unfit(self, call):
+        return None if self._unfit is None else self._unfit(call)
+
+    def is_elementwise(self, operation):
+        declared = type(self).weights is DeclaredType.weights
+        return declared and self._flow is keep and not self._weights
+
+    def positions(self, call):
+        return self._parent.positions(call)
+
+    def output_activation(self, operation):
+        return self._parent.output_activation(operation)
+
+    def linear_form(self, operation):
+        """Returns `None`: words do not tell what a layer computes.
+
+        It is said aloud, once a class, as repair leaves the layer as it is.
+        """
+        if self.depthwise_form(operation) is None and self.kernels(operation):
+            kind = type(operation).__name__
+            warnings.warn(
+                f"{kind} is registered without what it computes: repair does not "
+                "refit it, and each of its kernels counts as FLOPs once for each "
+                "position of its output. Give `register_layer` a `LayerType` with a "
+                "`linear_form`, or a layer that computes the same as `like`",
+                stacklevel=2,
+            )
