@@ -16,13 +16,16 @@ class ConvolutionForm(LinearForm):
     With groups, the matrix has a block for each.
     """
 
-    def _find_channels(self):
-        *taps, channels, _ = self._kernel.shape
+    def find_channels(self):
+        *taps, channels, _ = self.kernel_weight.shape
         return np.tile(np.arange(channels * self.operation.groups), math.prod(taps))
 
     @property
     def blocks(self):
-        groups, (*_, channels, filters) = self.operation.groups, self._kernel.shape
+        groups, (*_, channels, filters) = (
+            self.operation.groups,
+            self.kernel_weight.shape,
+        )
         group_of = np.arange(filters) // (filters // groups)
         return [
             (
@@ -60,37 +63,37 @@ class ConvolutionForm(LinearForm):
             inputs, padding = tf.pad(inputs, self._margins(inputs)), "valid"
         return keras.ops.conv(
             inputs,
-            self._float_kernel(),
+            self.float_kernel(),
             strides=operation.strides,
             padding=padding,
             dilation_rate=operation.dilation_rate,
             data_format=operation.data_format,
         )
 
-    def _to_matrix(self, kernel):
+    def to_matrix(self, kernel):
         blocks = self.blocks
         if len(blocks) == 1:
-            return super()._to_matrix(kernel)
-        flat = super()._to_matrix(kernel)
+            return super().to_matrix(kernel)
+        flat = super().to_matrix(kernel)
         matrix = np.zeros((len(self.channel_of), flat.shape[1]), flat.dtype)
         for columns, outputs in blocks:
             matrix[np.ix_(columns, outputs)] = flat[:, outputs]
         return matrix
 
-    def _from_matrix(self, matrix):
+    def from_matrix(self, matrix):
         flat = np.concatenate([matrix[np.ix_(*block)] for block in self.blocks], axis=1)
-        return super()._from_matrix(flat)
+        return super().from_matrix(flat)
 
 
 class SeparableForm(LinearForm):
     """A separable convolution: the pointwise kernel, on the depthwise outputs."""
 
-    def _find_channels(self):
+    def find_channels(self):
         *_, channels, multiplier = self.operation.depthwise_kernel.shape
         return np.repeat(np.arange(channels), multiplier)
 
     @property
-    def _kernel(self):
+    def kernel_weight(self):
         return self.operation.pointwise_kernel
 
     def rows(self, inputs):
@@ -110,15 +113,15 @@ class SeparableForm(LinearForm):
 
     def apply_kernel(self, inputs):
         return keras.ops.conv(
-            self._depthwise(inputs), self._float_kernel(), padding="valid"
+            self._depthwise(inputs), self.float_kernel(), padding="valid"
         )
 
 
 class TransposedForm(LinearForm):
     """A transposed convolution: a convolution of the input with zeros in between."""
 
-    def _find_channels(self):
-        *taps, _, channels = self._kernel.shape
+    def find_channels(self):
+        *taps, _, channels = self.kernel_weight.shape
         return np.tile(np.arange(channels), math.prod(taps))
 
     def rows(self, inputs):
@@ -150,7 +153,7 @@ class TransposedForm(LinearForm):
         operation = self.operation
         return keras.ops.conv_transpose(
             inputs,
-            self._float_kernel(),
+            self.float_kernel(),
             strides=operation.strides,
             padding=operation.padding,
             output_padding=operation.output_padding,
@@ -158,12 +161,12 @@ class TransposedForm(LinearForm):
             dilation_rate=operation.dilation_rate,
         )
 
-    def _to_matrix(self, kernel):
+    def to_matrix(self, kernel):
         taps = tuple(range(kernel.ndim - 2))
-        return super()._to_matrix(np.flip(kernel, taps).swapaxes(-1, -2))
+        return super().to_matrix(np.flip(kernel, taps).swapaxes(-1, -2))
 
-    def _from_matrix(self, matrix):
-        *taps, outputs, channels = self._kernel.shape
+    def from_matrix(self, matrix):
+        *taps, outputs, channels = self.kernel_weight.shape
         kernel = matrix.reshape(*taps, channels, outputs).swapaxes(-1, -2)
         return np.flip(kernel, tuple(range(len(taps))))
 

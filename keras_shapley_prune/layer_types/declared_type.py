@@ -2,7 +2,7 @@
 
 import warnings
 
-from keras_shapley_prune.layer_types.flows import keep
+from keras_shapley_prune.layer_types.flows import expand, keep
 from keras_shapley_prune.layer_types.layer_type import LayerType
 from keras_shapley_prune.layer_types.unit_ids import count_kept
 
@@ -44,6 +44,11 @@ class DeclaredType(LayerType):
     def is_elementwise(self, operation):
         declared = type(self).weights is DeclaredType.weights
         return declared and self._flow is keep and not self._weights
+
+    def _is_kernel(self, weight, letters):
+        # Where channels expand, what has but one axis is a scale or a bias.
+        depthwise = self._flow is expand and "i" in letters and len(letters) > 1
+        return depthwise or super()._is_kernel(weight, letters)
 
     def positions(self, call):
         return self._parent.positions(call)

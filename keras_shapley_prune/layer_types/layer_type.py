@@ -143,12 +143,11 @@ class LayerType:
             List of pairs `(weight, letters)`; `None` for letters that are not known.
         """
         weights = getattr(operation, "weights", ())
-        return [
-            (weight, letters)
-            for weight in weights
-            for letters in [self.axes_of(operation, weight)]
-            if weight.name.endswith("kernel") or {"i", "o"} <= set(letters or "")
-        ]
+        pairs = [(weight, self.axes_of(operation, weight)) for weight in weights]
+        return [pair for pair in pairs if self._is_kernel(pair[0], pair[1] or "")]
+
+    def _is_kernel(self, weight, letters):
+        return weight.name.endswith("kernel") or {"i", "o"} <= set(letters)
 
     def positions(self, call):
         """Returns how many times each kernel is applied to one example.

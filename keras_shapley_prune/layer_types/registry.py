@@ -84,6 +84,11 @@ def register_layer(
         layer_type = _find_known(like)
     elif isinstance(flow, LayerType):
         _check_alone("flow", flow, size=size, weights=weights, unfit=unfit)
+        if type(flow).flow is LayerType.flow:
+            raise ValueError(
+                "Argument `flow` should be an instance of a `LayerType` subclass that "
+                f"overrides its method `flow`. Received: flow={flow!r}"
+            )
         layer_type = flow
     else:
         _check_short_form(flow, size, weights, unfit)

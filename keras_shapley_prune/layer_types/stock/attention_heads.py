@@ -89,17 +89,17 @@ class AttentionForm(LinearForm):
         self._heads = heads
         super().__init__(heads.layer)
 
-    def _find_channels(self):
-        num_heads, value_dim, _ = self._kernel.shape
+    def find_channels(self):
+        num_heads, value_dim, _ = self.kernel_weight.shape
         num_units = self._heads.num_units
         return np.repeat(np.arange(num_units), num_heads * value_dim // num_units)
 
     @property
-    def _kernel(self):
+    def kernel_weight(self):
         return self.operation._output_dense.kernel
 
     @property
-    def _bias(self):
+    def bias_weight(self):
         return self.operation._output_dense.bias
 
     def read(self, call, inputs, masks):
@@ -119,12 +119,8 @@ class AttentionForm(LinearForm):
         return to_rows(inputs)
 
     def apply_kernel(self, inputs):
-        kernel = tf.reshape(self._float_kernel(), [len(self.channel_of), -1])
+        kernel = tf.reshape(self.float_kernel(), [len(self.channel_of), -1])
         return tf.matmul(inputs, kernel)
 
     def count_positions(self, inputs):
         return math.prod(inputs.shape[1:-1])
-
-    def activate(self, outputs):
-        """Returns what the layer returns: there is no activation."""
-        return keras.ops.cast(outputs, self.operation.compute_dtype)
