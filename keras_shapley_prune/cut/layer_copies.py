@@ -1,4 +1,4 @@
-"""Copies of single layers and raw operations, with as many channels as stay."""
+"""Copies of single layers and raw operations, with the channels that are kept."""
 
 import warnings
 
@@ -26,12 +26,12 @@ def check_copies(graph):
 
 
 def copy_operation(operation, kept_at):
-    """Re-creates a layer or raw operation, with as many channels as stay.
+    """Re-creates a layer or raw operation, with the channels that are kept.
 
     Args:
         operation: The layer or raw operation.
-        kept_at: Dict: letter of a weight axis -> boolean array, which positions stay.
-            Empty if all do.
+        kept_at: Dict: letter of a weight axis -> boolean array, which positions are
+            kept. Empty if all are.
     """
     if not isinstance(operation, keras.Layer):
         try:
@@ -57,7 +57,7 @@ def _copy_layer(operation, kept_at):
 
 
 def _resize(operation, config, kept_at):
-    """Changes the sizes in a config to those that stay."""
+    """Changes the sizes in a config to what is kept."""
     if kept_at:  # else it is locked, or nothing is to be removed
         find_layer_type(operation).resize(config, kept_at)
 
@@ -71,6 +71,7 @@ def _config_of(layer):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The object being serialized")
         config = layer.get_config()
+    # A layer keeps the function itself as an attribute of the entry's name.
     for name in config:
         value = getattr(layer, name, None)
         if callable(value) and not isinstance(value, keras.Layer):
@@ -106,11 +107,13 @@ def cut_weight(operation, weight, value, kept_at):
         kept_at: As it was given to `copy_operation`.
 
     Returns:
-        An array, `value` itself if nothing leaves.
+        An array, `value` itself if nothing is removed.
     """
     if not kept_at or all(mask.all() for mask in kept_at.values()):
         return value
     letters = find_letters(operation, weight)
+    # Letters are aligned to the right, as the taps of a kernel stand before its
+    # channels, in one, two or three dimensions.
     for axis, letter in enumerate(letters, start=value.ndim - len(letters)):
         if letter != "." and axis >= 0:
             value = np.compress(kept_at[letter], value, axis=axis)

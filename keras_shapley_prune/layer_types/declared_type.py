@@ -23,6 +23,7 @@ class DeclaredType(LayerType):
         self._flow, self._size, self._unfit = flow, size, unfit
         self._weights = dict(weights or {})
         self._parent = parent or LayerType()
+        self._has_warned = False
 
     def flow(self, call, channels):
         return self._flow(call, channels)
@@ -57,16 +58,19 @@ class DeclaredType(LayerType):
         return self._parent.output_activation(operation)
 
     def linear_form(self, operation):
-        """Returns `None`: words do not tell what a layer computes.
+        """Returns `None`: these words do not tell what a layer computes.
 
-        It is said aloud, once a class, as repair leaves the layer as it is.
+        If it has kernels, a warning says once that repair does not refit them.
         """
-        if self.depthwise_form(operation) is None and self.kernels(operation):
-            kind = type(operation).__name__
+        if self._has_warned or self.depthwise_form(operation) is not None:
+            return
+        if self.kernels(operation):
+            self._has_warned = True
             warnings.warn(
-                f"{kind} is registered without what it computes: repair does not "
-                "refit it, and each of its kernels counts as FLOPs once for each "
-                "position of its output. Give `register_layer` a `LayerType` with a "
-                "`linear_form`, or a layer that computes the same as `like`",
-                stacklevel=2,
+                f"{type(operation).__name__} is registered without what it computes: "
+                "repair does not refit it, and its FLOPs are those of its kernels, "
+                "each used once for each position of the output. To change that, give "
+                "`register_layer` a `LayerType` with a `linear_form`, or by `like=` a "
+                "layer that computes the same",
+                stacklevel=3,
             )

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 class LayerType:
     """What pruning knows of one type of layer: a method for each question.
 
-    Only `flow` has no default. A subclass overrides what is true of its layers, and
-    an instance of it goes to `register_layer`. Every step of pruning asks these
-    methods, and no step asks for the class of a layer: a layer of yours can be
-    masked, cut, counted and repaired just as Keras's own.
+    A subclass overrides `flow`, and whatever else is not as by default. An instance
+    of it goes to `register_layer`. The steps of pruning ask these methods and never
+    for the class of a layer: so yours is masked, cut, counted and repaired as Keras's.
 
     Attributes:
         sums_inputs: Boolean, whether it returns the sum of what it reads. Then a
@@ -47,10 +46,10 @@ class LayerType:
 
         Args:
             call: The recorded `Call`.
-            channels: The `ChannelTracer` at work. Its methods tell the ids of what is
-                read (`ids`), make new units (`produce`), and mark where units are
-                read (`consume`, `observe`, `enclose`), stand or fall together
-                (`tie`), or cannot be removed (`lock`).
+            channels: The `ChannelTracer` at work. It tells the ids of what is read
+                (`ids`), makes new units (`produce`), and notes where units are read
+                (`consume`, `observe`, `enclose`), go together (`tie`), or cannot be
+                removed (`lock`).
 
         Returns:
             Integer array of unit ids, or a list of them, one an output.
@@ -64,11 +63,10 @@ class LayerType:
             operation: The built layer.
 
         Returns:
-            Dict: weight name -> one letter an axis, aligned to the right. `"i"` is
-            the input's channels, `"o"` the output's, `"."` an axis that is kept as
-            it is, any other one that `letters` or the flow has named. Where a name
-            does not tell the axes, as in a layer made of layers: pairs
-            `(weight, letters)`.
+            Dict: weight name -> one letter an axis, aligned to the right: `"i"` the
+            input's channels, `"o"` the output's, `"."` an axis that is kept whole, or
+            one that `letters` or the flow names. Where names do not tell the weights
+            apart, as in a layer made of layers: pairs `(weight, letters)`.
         """
         return {}
 
@@ -77,8 +75,7 @@ class LayerType:
 
         Args:
             call: The recorded `Call`.
-            ids: Dict of the letters that are known: `"i"`, `"o"`, and those that the
-                flow has named.
+            ids: Dict of `"i"`, `"o"`, and the letters that the flow has named.
 
         Returns:
             Dict: letter -> integer array.
@@ -198,16 +195,16 @@ class LayerType:
             position: Integer, which of its inputs.
 
         Returns:
-            Float array, shape `(channels, columns)`, or `None` if the input itself
-            is what should be as in the original.
+            Float array, shape `(channels, columns)`. `None` if the input itself is
+            what should be as in the original.
         """
 
     def normalizes_channels(self, call):
         """Returns whether a call normalizes each channel by moving statistics.
 
-        Then a constant that is added to what it reads can be taken off its mean. The
-        layer needs the attributes `moving_mean`, `moving_variance`, `epsilon`,
-        `scale` and `gamma`, as a `BatchNormalization` has them.
+        Then a constant that is added to what it reads is taken off its mean. The layer
+        needs `moving_mean`, `moving_variance`, `epsilon`, `scale` and `gamma`, as a
+        `BatchNormalization` has them.
 
         Args:
             call: The recorded `Call`.
@@ -215,9 +212,9 @@ class LayerType:
         return False
 
     def is_elementwise(self, operation):
-        """Returns whether it has no weights and each channel goes its own way.
+        """Returns whether it can be another layer's activation.
 
-        Such a layer can be the activation of another.
+        It can if it has no weights and computes each channel of that channel alone.
 
         Args:
             operation: The layer or raw operation.

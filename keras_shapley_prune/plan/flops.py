@@ -51,6 +51,7 @@ def count_call_flops(call):
     products = count_products(call)
     if any(uses is None for _, _, uses in products):
         return None
+    # Each entry is one multiplication and one addition.
     return sum(2 * math.prod(shape) * uses for _, shape, uses in products)
 
 
@@ -82,6 +83,7 @@ def estimate_cost(call):
     Returns:
         Integer, or `None` if a size is not known.
     """
+    # Most layers have no FLOPs by `count_flops`, and yet take time: that of memory.
     flops = count_call_flops(call)
     shapes = [tensor.shape[1:] for tensor in call.outputs]
     if flops is None or any(None in shape for shape in shapes):
@@ -92,8 +94,8 @@ def estimate_cost(call):
 def measure_latency(models, inputs, num_runs=30, max_seconds=None):
     """Measures the time of one inference of several models, taking turns.
 
-    Each model is a `tf.function`, traced and run twice before anything is timed. Since
-    the models take turns, a machine that other programs use slows all of them.
+    Each model is a `tf.function`, which is traced and run twice before anything is
+    timed. Since the models take turns, other programs on the machine slow all of them.
 
     Args:
         models: List of `keras.Model`.
@@ -117,6 +119,7 @@ def measure_latency(models, inputs, num_runs=30, max_seconds=None):
     for step in steps:  # trace, and warm up
         step(inputs)
         step(inputs)
+    # One run of each model after the other: what slows the machine slows them alike.
     seconds = []
     while len(seconds) < num_runs:
         if (
@@ -130,6 +133,7 @@ def measure_latency(models, inputs, num_runs=30, max_seconds=None):
 
 
 def _time(step, inputs):
+    # Reading the outputs as arrays waits until they have been computed.
     start = time.perf_counter()
     keras.tree.map_structure(lambda tensor: tensor.numpy(), step(inputs))
     return time.perf_counter() - start
