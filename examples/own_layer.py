@@ -136,8 +136,8 @@ the right: `"i"` for the channels that the layer reads, `"o"` for those that it 
 channels it returns; where Keras infers their number from the input, there is none.
 
 That is enough to cut a layer. It does not say what the layer computes: so its kernels
-count as FLOPs once for each position of its output, and repair does not refit it. A
-warning says so for the second layer here.
+count as FLOPs once for each position of its output, and repair does not refit it. For
+the second layer, which has a kernel, a warning says so.
 """
 
 

@@ -1,7 +1,5 @@
 """Layer types that a few words declare: a flow, the axes of weights, a size."""
 
-import warnings
-
 from keras_shapley_prune.layer_types.flows import expand, keep
 from keras_shapley_prune.layer_types.layer_type import LayerType
 from keras_shapley_prune.layer_types.unit_ids import count_kept
@@ -23,7 +21,6 @@ class DeclaredType(LayerType):
         self._flow, self._size, self._unfit = flow, size, unfit
         self._weights = dict(weights or {})
         self._parent = parent or LayerType()
-        self._has_warned = False
 
     def flow(self, call, channels):
         return self._flow(call, channels)
@@ -46,31 +43,18 @@ class DeclaredType(LayerType):
         declared = type(self).weights is DeclaredType.weights
         return declared and self._flow is keep and not self._weights
 
-    def _is_kernel(self, weight, letters):
+    @property
+    def has_kernels(self):
+        """Boolean, whether some of the declared weights are kernels."""
+        return any(self._is_kernel(*pair) for pair in self._weights.items())
+
+    def _is_kernel(self, name, letters):
         # Where channels expand, what has but one axis is a scale or a bias.
         depthwise = self._flow is expand and "i" in letters and len(letters) > 1
-        return depthwise or super()._is_kernel(weight, letters)
+        return depthwise or super()._is_kernel(name, letters)
 
     def positions(self, call):
         return self._parent.positions(call)
 
     def output_activation(self, operation):
         return self._parent.output_activation(operation)
-
-    def linear_form(self, operation):
-        """Returns `None`: these words do not tell what a layer computes.
-
-        If it has kernels, a warning says once that repair does not refit them.
-        """
-        if self._has_warned or self.depthwise_form(operation) is not None:
-            return
-        if self.kernels(operation):
-            self._has_warned = True
-            warnings.warn(
-                f"{type(operation).__name__} is registered without what it computes: "
-                "repair does not refit it, and its FLOPs are those of its kernels, "
-                "each used once for each position of the output. To change that, give "
-                "`register_layer` a `LayerType` with a `linear_form`, or by `like=` a "
-                "layer that computes the same",
-                stacklevel=3,
-            )

@@ -31,8 +31,8 @@ class LayerType:
 
         def masked(self, operation, masks, inputs):
             there = masks[0].along(inputs) * keras.ops.ones_like(inputs)
-            count = keras.ops.sum(there, axis=-1, keepdims=True)
-            return inputs - keras.ops.sum(inputs, axis=-1, keepdims=True) / count
+            count = keras.ops.maximum(keras.ops.sum(there, -1, keepdims=True), 1)
+            return inputs - keras.ops.sum(inputs, -1, keepdims=True) / count
 
 
     keras_shapley_prune.register_layer(Centre, CentreType())
@@ -53,6 +53,9 @@ class LayerType:
 
         Returns:
             Integer array of unit ids, or a list of them, one an output.
+
+        Raises:
+            NotImplementedError: If a subclass does not override it.
         """
         raise NotImplementedError
 
@@ -141,10 +144,10 @@ class LayerType:
         """
         weights = getattr(operation, "weights", ())
         pairs = [(weight, self.axes_of(operation, weight)) for weight in weights]
-        return [pair for pair in pairs if self._is_kernel(pair[0], pair[1] or "")]
+        return [pair for pair in pairs if self._is_kernel(pair[0].name, pair[1] or "")]
 
-    def _is_kernel(self, weight, letters):
-        return weight.name.endswith("kernel") or {"i", "o"} <= set(letters)
+    def _is_kernel(self, name, letters):
+        return name.endswith("kernel") or {"i", "o"} <= set(letters)
 
     def positions(self, call):
         """Returns how many times each kernel is applied to one example.

@@ -1,5 +1,6 @@
 """The registry: which `LayerType` a layer or raw operation has."""
 
+import warnings
 from collections.abc import Mapping
 
 import keras
@@ -24,10 +25,11 @@ def register_layer(
 
     - `register_layer(cls, flow=..., weights=...)`, the short form, is enough to mask a
       layer and to cut it. It does not say what the layer computes, so `repair` does
-      not refit it, and a warning says so. As its FLOPs are counted all weights with
-      an axis of input and one of output channels (or whose name ends in `"kernel"`),
-      once for each position of the output; in a subclass of a layer that is known,
-      for each position where that one applies its kernel.
+      not refit it; if it has kernels, a warning says so. Its FLOPs are those of the
+      kernels, each used once for each position of the output (in a subclass of a
+      known layer, for each position where that one applies its own). Kernels are
+      weights with an axis of input and one of output channels, those with more than
+      one axis where `flow="expand"`, and those whose name ends in `"kernel"`.
     - `register_layer(cls, like=other)`: the layer computes what another one does.
     - `register_layer(cls, MyType())`, an instance of a subclass of `LayerType`, says
       everything, masked forms, repair and FLOPs too.
@@ -95,6 +97,8 @@ def register_layer(
         known = [LAYER_TYPES[c] for c in layer_class.__mro__ if c in LAYER_TYPES]
         flow = FLOWS[flow] if isinstance(flow, str) else flow
         layer_type = DeclaredType(flow, size, weights, unfit, *known[:1])
+        if layer_type.has_kernels:
+            _warn_of_kernels(layer_class)
     LAYER_TYPES[layer_class] = layer_type
 
 
@@ -188,6 +192,17 @@ def _check_class(name, value):
             f"Argument `{name}` should be a subclass of `keras.Layer`. "
             f"Received: {name}={value!r}"
         )
+
+
+def _warn_of_kernels(layer_class):
+    """Says what the short form leaves open: what a layer with kernels computes."""
+    warnings.warn(
+        f"{layer_class.__name__} is registered without what it computes: repair will "
+        "not refit it, and its FLOPs are those of its kernels, each used once for each "
+        "position of the output. To change that, give `register_layer` a `LayerType` "
+        "with a `linear_form`, or by `like=` a layer that computes the same",
+        stacklevel=3,
+    )
 
 
 def _find_known(like):
