@@ -1,6 +1,6 @@
 """Layer types that a few words declare: a flow, the axes of weights, a size."""
 
-from keras_shapley_prune.layer_types.flows import expand, keep
+from keras_shapley_prune.layer_types.flows import expand, keep, mix
 from keras_shapley_prune.layer_types.layer_type import LayerType
 from keras_shapley_prune.layer_types.unit_ids import count_kept
 
@@ -40,13 +40,18 @@ class DeclaredType(LayerType):
         return None if self._unfit is None else self._unfit(call)
 
     def is_elementwise(self, operation):
+        # A subclass that says more of its weights has some.
         declared = type(self).weights is DeclaredType.weights
         return declared and self._flow is keep and not self._weights
 
     @property
-    def has_kernels(self):
-        """Boolean, whether some of the declared weights are kernels."""
-        return any(self._is_kernel(*pair) for pair in self._weights.items())
+    def is_vague(self):
+        """Boolean, whether it leaves open what repair and FLOPs depend on.
+
+        It does where it mixes channels, or has kernels.
+        """
+        kernels = [self._is_kernel(*pair) for pair in self._weights.items()]
+        return self._flow is mix or any(kernels)
 
     def _is_kernel(self, name, letters):
         # Where channels expand, what has but one axis is a scale or a bias.

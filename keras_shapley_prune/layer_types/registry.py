@@ -25,11 +25,11 @@ def register_layer(
 
     - `register_layer(cls, flow=..., weights=...)`, the short form, is enough to mask a
       layer and to cut it. It does not say what the layer computes, so `repair` does
-      not refit it; if it has kernels, a warning says so. Its FLOPs are those of the
-      kernels, each used once for each position of the output (in a subclass of a
-      known layer, for each position where that one applies its own). Kernels are
-      weights with an axis of input and one of output channels, those with more than
-      one axis where `flow="expand"`, and those whose name ends in `"kernel"`.
+      not refit it; a warning says so if it mixes channels or has kernels. Its FLOPs
+      are those of the kernels, each used once for each position of the output (in a
+      subclass of a known layer, for each position where that one applies its own).
+      Kernels are weights with an axis of input and one of output channels, those with
+      more than one axis where `flow="expand"`, and those whose name ends in "kernel".
     - `register_layer(cls, like=other)`: the layer computes what another one does.
     - `register_layer(cls, MyType())`, an instance of a subclass of `LayerType`, says
       everything, masked forms, repair and FLOPs too.
@@ -97,8 +97,8 @@ def register_layer(
         known = [LAYER_TYPES[c] for c in layer_class.__mro__ if c in LAYER_TYPES]
         flow = FLOWS[flow] if isinstance(flow, str) else flow
         layer_type = DeclaredType(flow, size, weights, unfit, *known[:1])
-        if layer_type.has_kernels:
-            _warn_of_kernels(layer_class)
+        if layer_type.is_vague:
+            _warn_of_vagueness(layer_class)
     LAYER_TYPES[layer_class] = layer_type
 
 
@@ -194,8 +194,8 @@ def _check_class(name, value):
         )
 
 
-def _warn_of_kernels(layer_class):
-    """Says what the short form leaves open: what a layer with kernels computes."""
+def _warn_of_vagueness(layer_class):
+    """Says that the short form leaves open what a layer computes."""
     warnings.warn(
         f"{layer_class.__name__} is registered without what it computes: repair will "
         "not refit it, and its FLOPs are those of its kernels, each used once for each "

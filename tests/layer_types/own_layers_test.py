@@ -274,6 +274,50 @@ def test_a_layer_that_keeps_channels_apart_is_scaled(monkeypatch, kind):
     )
 
 
+def _subclass(parent):
+    """Returns a subclass that is registered as what computes the same."""
+    name = f"Own{parent.__name__}"
+    child = type(name, (parent,), {"__doc__": "Computes what its parent does."})
+    register_layer(child, like=parent)
+    return keras.saving.register_keras_serializable("own_layers_test")(child)
+
+
+def _attend_to_itself(layer):
+    return lambda x: layer(x, x)
+
+
+@pytest.mark.parametrize(
+    ("parent", "build"),
+    [
+        (layers.LSTM, lambda kind: kind(5, return_sequences=True)),
+        (layers.GRU, lambda kind: layers.Bidirectional(kind(5, return_sequences=True))),
+        (layers.MultiHeadAttention, lambda kind: _attend_to_itself(kind(4, 3))),
+        (layers.GroupNormalization, lambda kind: kind(2)),
+        (layers.Conv1D, lambda kind: kind(8, 3, groups=2)),
+        (layers.Conv1DTranspose, lambda kind: kind(5, 3, strides=2)),
+        (layers.SeparableConv1D, lambda kind: kind(5, 3)),
+        (layers.EinsumDense, lambda kind: kind("abc,cd->abd", (STEPS, 5))),
+        (layers.Normalization, lambda kind: kind()),
+    ],
+)
+def test_a_subclass_is_like_its_parent(parent, build):
+    models_of = []
+    for kind in (_subclass(parent), parent):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((STEPS, 4))
+        x = layers.Dense(WIDTH, activation="tanh", name="a")(inputs)
+        outputs = layers.Dense(3, name="last")(build(kind)(x))
+        models_of.append(models.randomize(keras.Model(inputs, outputs)))
+    ours, theirs = models_of
+    models.check_masks(ours)
+    assert count_flops(ours) == count_flops(theirs)
+    inputs = np.random.default_rng(1).normal(size=(32, STEPS, 4))
+    keep = models.random_keep(trace_channels(ours), 0.4)
+    repaired = [repair_channels(model, keep, inputs) for model in models_of]
+    for found, expected in zip(*(m.get_weights() for m in repaired), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def _with_skip():
     keras.utils.set_random_seed(0)
     inputs = keras.Input((STEPS, 4))

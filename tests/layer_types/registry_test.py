@@ -225,7 +225,9 @@ def test_an_expanding_layer_of_several_axes_counts(registry):
 def test_what_the_short_form_does_not_say_is_said_aloud(registry):
     with pytest.warns(UserWarning, match="Thin is registered without what") as found:
         register_layer(Thin, flow="mix", weights={"pairs": "io"})
-    assert found[0].filename == __file__
+    assert found[0].filename == __file__  # the user's line, not one of ours
+    with pytest.warns(UserWarning, match="Thin is registered without what"):
+        register_layer(Thin, flow="mix")  # it mixes, whatever its weights are
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         register_layer(ChannelScale, flow="keep", weights={"scale": "i"})
