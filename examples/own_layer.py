@@ -6,8 +6,8 @@ Accelerator: None
 ## Introduction
 
 The pruner removes a channel only where it knows what every layer does with it. A layer
-of your own locks the channels that it reads and those that it returns: they stay, and
-the report says why. One call of `register_layer` opens them.
+of your own locks the channels that it reads and those that it returns: they are kept,
+and the report says why. One call of `register_layer` opens them.
 
     python examples/own_layer.py
 """
@@ -23,14 +23,16 @@ from keras import layers
 from sklearn.datasets import load_digits
 
 import keras_shapley_prune
-from keras_shapley_prune import prune, register_layer, trace_channels
+from keras_shapley_prune import LayerType, prune, register_layer, trace_channels
+from keras_shapley_prune.layer_types.convolution_forms import ConvolutionForm
 
 """
-## Three layers
+## Four layers
 
 The first scales each channel: what happens to one channel concerns no other. The second
 is a convolution whose kernel is normalized in each call: it mixes all channels that it
-reads into new ones. The third is a subclass of a layer of Keras.
+reads into new ones. The others are subclasses of layers of Keras: one computes what its
+parent does, one something else.
 """
 
 
@@ -72,6 +74,11 @@ class UnitConvolution(layers.Layer):
 
 
 @keras.saving.register_keras_serializable("own_layer")
+class Blur(layers.DepthwiseConv2D):
+    """A `DepthwiseConv2D` by another name."""
+
+
+@keras.saving.register_keras_serializable("own_layer")
 class LoudConv2D(layers.Conv2D):
     """A `Conv2D` whose output counts double."""
 
@@ -101,6 +108,7 @@ def train(data, epochs):
             layers.Conv2D(32, 3, padding="same", name="stem"),
             ChannelScale(name="scale"),
             layers.ReLU(),
+            Blur(3, padding="same", name="blur"),
             UnitConvolution(48, name="unit"),
             layers.ReLU(),
             LoudConv2D(48, 3, activation="relu", name="loud"),
@@ -120,19 +128,20 @@ def print_locks(model):
 
 
 """
-## Registering them
+## Registering them: the short form
 
 `flow` is what happens to the channels. `weights` names the axes of each weight, from
 the right: `"i"` for the channels that the layer reads, `"o"` for those that it returns,
 `"."` for any other axis. `size` is the entry of the layer's config that counts the
 channels it returns; where Keras infers their number from the input, there is none.
 
-Layers are matched by their very class. A subclass may compute something else than its
-parent, so it is registered by itself: here it does with channels what a `Conv2D` does.
+That is enough to cut a layer. It does not say what the layer computes: so its kernels
+count as FLOPs once for each position of its output, and repair does not refit it. For
+the second layer, which has a kernel, a warning says so.
 """
 
 
-def register():
+def register_short_forms():
     register_layer(ChannelScale, flow="keep", weights={"scale": "i"})
     register_layer(
         UnitConvolution,
@@ -140,12 +149,59 @@ def register():
         size="filters",
         weights={"direction": "..io", "length": "o"},
     )
-    register_layer(
-        LoudConv2D,
-        flow="mix",
-        size="filters",
-        weights={"kernel": "..io", "bias": "o"},
-    )
+
+
+"""
+## Like another layer
+
+Layers are matched by their very class. A subclass may compute something else than its
+parent, so it is registered by itself. Where it computes the same, all that is known of
+the parent holds.
+"""
+
+
+def register_like_another():
+    register_layer(Blur, like=layers.DepthwiseConv2D)
+
+
+"""
+## Everything there is to say
+
+A `LayerType` has a method for each question that a step of pruning asks. The third
+layer is a convolution, and then a function of its own on each number: with a
+`linear_form`, repair refits its kernel as it does a `Conv2D`'s. `LayerType` lists the
+other methods.
+"""
+
+
+class LoudForm(ConvolutionForm):
+    """A convolution whose activation is doubled."""
+
+    def activate(self, outputs):
+        return 2 * super().activate(outputs)
+
+
+class LoudType(LayerType):
+    """What pruning knows of a `LoudConv2D`."""
+
+    def flow(self, call, channels):
+        channels.consume(call, 0)  # it mixes what it reads
+        return channels.produce(call)  # into channels of its own
+
+    def weights(self, operation):
+        return {"kernel": "..io", "bias": "o"}
+
+    def resize(self, config, kept):
+        config["filters"] = int(kept["o"].sum())
+
+    def linear_form(self, operation):
+        return LoudForm(operation)
+
+
+def register():
+    register_short_forms()
+    register_like_another()
+    register_layer(LoudConv2D, LoudType())
 
 
 """
@@ -165,16 +221,46 @@ class Centre(layers.Layer):
         return inputs - keras.ops.mean(inputs, axis=-1, keepdims=True)
 
 
+def build_centred():
+    inputs = keras.Input((8, 8, 1))
+    x = Centre()(layers.Conv2D(16, 3, activation="relu", name="conv")(inputs))
+    return keras.Model(inputs, layers.Dense(10)(layers.Flatten()(x)))
+
+
 def prune_wrongly(images):
     register_layer(Centre, flow="keep")
-    inputs = keras.Input((8, 8, 1))
-    x = Centre()(layers.Conv2D(16, 3, activation="relu")(inputs))
-    model = keras.Model(inputs, layers.Dense(10)(layers.Flatten()(x)))
     try:
-        prune(model, images, verbose=0)
+        prune(build_centred(), images, verbose=0)
     except RuntimeError as error:
         return str(error)
     raise AssertionError("Expected an error")
+
+
+"""
+## A masked form
+
+The channels still pass it one by one, but what happens to one depends on which others
+there are: that is what `observe` says. While a channel is only masked, its zeros must
+not count in the mean, as they will not in the smaller network: that is the masked form.
+"""
+
+
+class CentreType(LayerType):
+    """What pruning knows of `Centre`."""
+
+    def flow(self, call, channels):
+        channels.observe(call, 0)
+        return channels.ids(call.inputs[0])
+
+    def masked(self, operation, masks, inputs):
+        there = masks[0].along(inputs) * keras.ops.ones_like(inputs)
+        count = keras.ops.maximum(keras.ops.sum(there, axis=-1, keepdims=True), 1)
+        return inputs - keras.ops.sum(inputs, axis=-1, keepdims=True) / count
+
+
+def prune_rightly(images):
+    register_layer(Centre, CentreType())
+    return prune(build_centred(), images, verbose=0).get_layer("conv").filters
 
 
 def main(argv=None):
@@ -198,6 +284,7 @@ def main(argv=None):
         accuracy = network.evaluate(test_images, test_labels, verbose=0)[1]
         print(f"{name}: accuracy {accuracy:.1%}")
     print(f"\nA wrong declaration: {prune_wrongly(data[0][:32])}")
+    print(f"\nWith a masked form: {prune_rightly(data[0][:32])} of 16 filters are kept")
 
 
 if __name__ == "__main__":

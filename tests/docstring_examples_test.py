@@ -47,7 +47,7 @@ def example_of(name):
 def names(tmp_path, monkeypatch):
     """What the examples take as given."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(registry, "SPECS", dict(registry.SPECS))
+    monkeypatch.setattr(registry, "LAYER_TYPES", dict(registry.LAYER_TYPES))
     model = keras.Sequential(
         [
             keras.Input((6, 6, 1), name="image"),

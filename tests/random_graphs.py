@@ -9,7 +9,7 @@ from keras import layers, ops
 
 from keras_shapley_prune.layer_types import registry
 
-_REGISTERED = {layer_class.__name__ for layer_class in registry.SPECS}
+_REGISTERED = {layer_class.__name__ for layer_class in registry.LAYER_TYPES}
 _WIDTH = 8  # channels that the uses of the registry are made for
 _KINDS = ("use", "use", "use", "add", "concatenate", "shared", "nested", "locked")
 

@@ -1,11 +1,15 @@
-"""Copies of single layers and raw operations, with as many channels as stay."""
+"""Copies of single layers and raw operations, with the channels that are kept."""
 
 import warnings
 
 import keras
 import numpy as np
 
-from keras_shapley_prune.layer_types.registry import find_letters, find_spec
+from keras_shapley_prune.layer_types.registry import find_layer_type, find_letters
+from keras_shapley_prune.layer_types.stock.recreation import (
+    finalize_weights,
+    recreate_layer,
+)
 
 
 def check_copies(graph):
@@ -22,12 +26,12 @@ def check_copies(graph):
 
 
 def copy_operation(operation, kept_at):
-    """Re-creates a layer or raw operation, with as many channels as stay.
+    """Re-creates a layer or raw operation, with the channels that are kept.
 
     Args:
         operation: The layer or raw operation.
-        kept_at: Dict: letter of a weight axis -> boolean array, which positions stay.
-            Empty if all do.
+        kept_at: Dict: letter of a weight axis -> boolean array, which positions are
+            kept. Empty if all are.
     """
     if not isinstance(operation, keras.Layer):
         try:
@@ -49,23 +53,13 @@ def copy_operation(operation, kept_at):
 def _copy_layer(operation, kept_at):
     config = _config_of(operation)
     _resize(operation, config, kept_at)
-    if isinstance(operation, keras.layers.Lambda):
-        # Its from_config refuses functions, and unpacks these two by itself.
-        config["arguments"] = operation.arguments
-        config["output_shape"] = operation._output_shape
-        return type(operation)(**config)
-    return type(operation).from_config(config)
+    return recreate_layer(operation, config)
 
 
 def _resize(operation, config, kept_at):
-    """Changes the sizes in a config to those that stay."""
-    if not kept_at:
-        return
-    size = find_spec(operation).size
-    if callable(size):
-        size(config, kept_at)
-    elif size:
-        config[size] = int(np.count_nonzero(kept_at["o"]))
+    """Changes the sizes in a config to what is kept."""
+    if kept_at:  # else it is locked, or nothing is to be removed
+        find_layer_type(operation).resize(config, kept_at)
 
 
 def _config_of(layer):
@@ -77,6 +71,7 @@ def _config_of(layer):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The object being serialized")
         config = layer.get_config()
+    # A layer keeps the function itself as an attribute of the entry's name.
     for name in config:
         value = getattr(layer, name, None)
         if callable(value) and not isinstance(value, keras.Layer):
@@ -94,12 +89,12 @@ def copy_weights(operation, copied, kept_at):
     """
     if not kept_at or all(mask.all() for mask in kept_at.values()):
         copied.set_weights(operation.get_weights())
-        _finalize(copied)
+        finalize_weights(copied)
         return
     for weight, target in zip(operation.weights, copied.weights, strict=True):
         value = keras.ops.convert_to_numpy(weight)
         target.assign(cut_weight(operation, weight, value, kept_at))
-    _finalize(copied)
+    finalize_weights(copied)
 
 
 def cut_weight(operation, weight, value, kept_at):
@@ -112,18 +107,14 @@ def cut_weight(operation, weight, value, kept_at):
         kept_at: As it was given to `copy_operation`.
 
     Returns:
-        An array, `value` itself if nothing leaves.
+        An array, `value` itself if nothing is removed.
     """
     if not kept_at or all(mask.all() for mask in kept_at.values()):
         return value
     letters = find_letters(operation, weight)
+    # Letters are aligned to the right, as the taps of a kernel stand before its
+    # channels, in one, two or three dimensions.
     for axis, letter in enumerate(letters, start=value.ndim - len(letters)):
         if letter != "." and axis >= 0:
             value = np.compress(kept_at[letter], value, axis=axis)
     return value
-
-
-def _finalize(layer):
-    """Lets a preprocessing layer compute with the weights it has now."""
-    if isinstance(layer, keras.layers.Normalization) and layer.weights:
-        layer.finalize_state()

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.layer_types.masked_calls import Mask
-from keras_shapley_prune.layer_types.registry import find_spec
+from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import INSIDE, kept
 from keras_shapley_prune.trace.graph import new_inputs
 from keras_shapley_prune.trace.tracer import trace_channels
@@ -92,8 +92,8 @@ class MaskedCall(keras.layers.Layer):
 
     def call(self, *args, **kwargs):
         masks = {int(place): Mask(mask) for place, mask in self.masks.items()}
-        masked = find_spec(self.operation).masked
-        return masked(self.operation, masks, *args, **kwargs, **self.options)
+        layer_type = find_layer_type(self.operation)
+        return layer_type.masked(self.operation, masks, *args, **kwargs, **self.options)
 
     def compute_output_spec(self, *args, **kwargs):
         return self.operation.compute_output_spec(*args, **kwargs, **self.options)
@@ -160,7 +160,7 @@ def mask_channels(model, keep, channel_map=None):
             if position != INSIDE:
                 read[position] = insert_mask(call, read[position], masks[position])
         args, kwargs = call.fill_in(read)
-        if masks and find_spec(operation).masked is not None:
+        if masks and find_layer_type(operation).has_masked_form:
             sizes = {position: len(mask) for position, mask in masks.items()}
             name = names.take(f"{operation.name}_masked")
             # Constants go into the layer's config, tensors are read in the call.

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_shapley_prune.cut.layer_copies import copy_operation, copy_weights
-from keras_shapley_prune.layer_types.registry import find_spec
+from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import FIXED, kept
 from keras_shapley_prune.trace.graph import (
     functional_view,
@@ -125,8 +125,9 @@ class _Copier:
         # Such as the bounds of a slice of channels: they are not in the config.
         original = self._originals.get(copied)
         kept_at = self._kept_at(original)
-        if kept_at and find_spec(original).arguments is not None:
-            args, kwargs = find_spec(original).arguments(args, kwargs, kept_at)
+        if kept_at:
+            layer_type = find_layer_type(original)
+            args, kwargs = layer_type.resize_call(args, kwargs, kept_at)
         return copied(*args, **kwargs)
 
     def _kept_at(self, operation):

@@ -2,7 +2,11 @@
 
 import keras
 
-from keras_shapley_prune.layer_types.linear_forms import has_bias
+from keras_shapley_prune.layer_types.registry import (
+    find_depthwise_form,
+    find_layer_type,
+    find_linear_form,
+)
 
 
 def find_normalization(graph, call):
@@ -26,10 +30,18 @@ def find_normalization(graph, call):
 
 def normalizes_channels(call):
     """Returns whether a call is one of a BatchNormalization over the channels."""
-    operation = call.operation
-    if type(operation) is not keras.layers.BatchNormalization:
-        return False
-    return operation.axis in (-1, len(call.inputs[0].shape) - 1)
+    layer_type = find_layer_type(call.operation)
+    return layer_type is not None and layer_type.normalizes_channels(call)
+
+
+def has_bias(operation):
+    """Returns whether a linear layer adds a bias, which a layer within may do for it.
+
+    Args:
+        operation: A layer that has a `LinearForm` or a `DepthwiseForm`.
+    """
+    form = find_linear_form(operation) or find_depthwise_form(operation)
+    return form is not None and form.has_bias
 
 
 def ends_linear(operation):

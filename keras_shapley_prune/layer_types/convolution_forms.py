@@ -7,12 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.layer_types.linear_forms import LinearForm, to_rows
-from keras_shapley_prune.layer_types.patches import (
-    find_same_padding,
-    pad_or_crop,
-    spread,
-    take_patches,
-)
 
 
 class ConvolutionForm(LinearForm):
@@ -22,13 +16,16 @@ class ConvolutionForm(LinearForm):
     With groups, the matrix has a block for each.
     """
 
-    def _find_channels(self):
-        *taps, channels, _ = self._kernel.shape
+    def find_channels(self):
+        *taps, channels, _ = self.kernel_weight.shape
         return np.tile(np.arange(channels * self.operation.groups), math.prod(taps))
 
     @property
     def blocks(self):
-        groups, (*_, channels, filters) = self.operation.groups, self._kernel.shape
+        groups, (*_, channels, filters) = (
+            self.operation.groups,
+            self.kernel_weight.shape,
+        )
         group_of = np.arange(filters) // (filters // groups)
         return [
             (
@@ -42,7 +39,7 @@ class ConvolutionForm(LinearForm):
         operation = self.operation
         sizes, strides = operation.kernel_size, operation.strides
         inputs = tf.pad(tf.cast(inputs, tf.float32), self._margins(inputs))
-        patches = take_patches(inputs, sizes, strides, operation.dilation_rate)
+        patches = _take_patches(inputs, sizes, strides, operation.dilation_rate)
         return to_rows(patches)
 
     def _margins(self, inputs):
@@ -57,7 +54,7 @@ class ConvolutionForm(LinearForm):
             windows = zip(
                 lengths, operation.kernel_size, operation.strides, rates, strict=True
             )
-            margins = [find_same_padding(*window) for window in windows]
+            margins = [_find_same_padding(*window) for window in windows]
         return [(0, 0), *margins, (0, 0)]
 
     def apply_kernel(self, inputs):
@@ -66,37 +63,37 @@ class ConvolutionForm(LinearForm):
             inputs, padding = tf.pad(inputs, self._margins(inputs)), "valid"
         return keras.ops.conv(
             inputs,
-            self._float_kernel(),
+            self.float_kernel(),
             strides=operation.strides,
             padding=padding,
             dilation_rate=operation.dilation_rate,
             data_format=operation.data_format,
         )
 
-    def _to_matrix(self, kernel):
+    def to_matrix(self, kernel):
         blocks = self.blocks
         if len(blocks) == 1:
-            return super()._to_matrix(kernel)
-        flat = super()._to_matrix(kernel)
+            return super().to_matrix(kernel)
+        flat = super().to_matrix(kernel)
         matrix = np.zeros((len(self.channel_of), flat.shape[1]), flat.dtype)
         for columns, outputs in blocks:
             matrix[np.ix_(columns, outputs)] = flat[:, outputs]
         return matrix
 
-    def _from_matrix(self, matrix):
+    def from_matrix(self, matrix):
         flat = np.concatenate([matrix[np.ix_(*block)] for block in self.blocks], axis=1)
-        return super()._from_matrix(flat)
+        return super().from_matrix(flat)
 
 
 class SeparableForm(LinearForm):
     """A separable convolution: the pointwise kernel, on the depthwise outputs."""
 
-    def _find_channels(self):
+    def find_channels(self):
         *_, channels, multiplier = self.operation.depthwise_kernel.shape
         return np.repeat(np.arange(channels), multiplier)
 
     @property
-    def _kernel(self):
+    def kernel_weight(self):
         return self.operation.pointwise_kernel
 
     def rows(self, inputs):
@@ -116,15 +113,15 @@ class SeparableForm(LinearForm):
 
     def apply_kernel(self, inputs):
         return keras.ops.conv(
-            self._depthwise(inputs), self._float_kernel(), padding="valid"
+            self._depthwise(inputs), self.float_kernel(), padding="valid"
         )
 
 
 class TransposedForm(LinearForm):
     """A transposed convolution: a convolution of the input with zeros in between."""
 
-    def _find_channels(self):
-        *taps, _, channels = self._kernel.shape
+    def find_channels(self):
+        *taps, _, channels = self.kernel_weight.shape
         return np.tile(np.arange(channels), math.prod(taps))
 
     def rows(self, inputs):
@@ -135,13 +132,13 @@ class TransposedForm(LinearForm):
         outputs = operation.compute_output_shape(shape)[1:-1]
         margins = []
         for axis, stride in enumerate(operation.strides, start=1):
-            inputs = spread(inputs, axis, stride)
+            inputs = _spread(inputs, axis, stride)
             reach = (sizes[axis - 1] - 1) * rates[axis - 1] + 1
             before = reach - 1 - self._crop(axis - 1, shape[axis], outputs[axis - 1])
             after = outputs[axis - 1] + reach - 1 - before - inputs.shape[axis]
             margins.append((before, after))
-        inputs = pad_or_crop(inputs, margins)
-        patches = take_patches(inputs, sizes, (1,) * len(sizes), rates)
+        inputs = _pad_or_crop(inputs, margins)
+        patches = _take_patches(inputs, sizes, (1,) * len(sizes), rates)
         return to_rows(patches)
 
     def _crop(self, axis, length, output):
@@ -156,7 +153,7 @@ class TransposedForm(LinearForm):
         operation = self.operation
         return keras.ops.conv_transpose(
             inputs,
-            self._float_kernel(),
+            self.float_kernel(),
             strides=operation.strides,
             padding=operation.padding,
             output_padding=operation.output_padding,
@@ -164,11 +161,64 @@ class TransposedForm(LinearForm):
             dilation_rate=operation.dilation_rate,
         )
 
-    def _to_matrix(self, kernel):
+    def to_matrix(self, kernel):
         taps = tuple(range(kernel.ndim - 2))
-        return super()._to_matrix(np.flip(kernel, taps).swapaxes(-1, -2))
+        return super().to_matrix(np.flip(kernel, taps).swapaxes(-1, -2))
 
-    def _from_matrix(self, matrix):
-        *taps, outputs, channels = self._kernel.shape
+    def from_matrix(self, matrix):
+        *taps, outputs, channels = self.kernel_weight.shape
         kernel = matrix.reshape(*taps, channels, outputs).swapaxes(-1, -2)
         return np.flip(kernel, tuple(range(len(taps))))
+
+
+def _find_same_padding(length, size, stride, rate):
+    """Returns what padding="same" adds before and after an axis."""
+    reach = (size - 1) * rate + 1
+    total = max((math.ceil(length / stride) - 1) * stride + reach - length, 0)
+    return total // 2, total - total // 2
+
+
+def _take_patches(inputs, sizes, strides, rates):
+    """Returns the patches of every position, `(batch, ..., taps * channels)`."""
+    spatial = inputs.shape[1:-1]
+    counts = [
+        (length - (size - 1) * rate - 1) // stride + 1
+        for length, size, stride, rate in zip(
+            spatial, sizes, strides, rates, strict=True
+        )
+    ]
+    patches = []
+    for tap in np.ndindex(*sizes):
+        start = [t * rate for t, rate in zip(tap, rates, strict=True)]
+        window = tuple(
+            slice(first, first + (count - 1) * stride + 1, stride)
+            for first, count, stride in zip(start, counts, strides, strict=True)
+        )
+        patches.append(inputs[(slice(None), *window)])
+    return tf.concat(patches, axis=-1)
+
+
+def _spread(inputs, axis, stride):
+    """Puts `stride - 1` zeros between neighbours of an axis."""
+    if stride == 1:
+        return inputs
+    length = inputs.shape[axis]
+    spread = tf.expand_dims(inputs, axis + 1)
+    margins = [(0, 0)] * len(spread.shape)
+    margins[axis + 1] = (0, stride - 1)
+    shape = [-1, *inputs.shape[1:]]
+    shape[axis] = length * stride
+    spread = tf.reshape(tf.pad(spread, margins), shape)
+    ends = [slice(None)] * len(shape)
+    ends[axis] = slice(0, (length - 1) * stride + 1)
+    return spread[tuple(ends)]
+
+
+def _pad_or_crop(inputs, margins):
+    """Pads each spatial axis; a negative margin crops."""
+    for axis, (before, after) in enumerate(margins, start=1):
+        window = [slice(None)] * len(inputs.shape)
+        window[axis] = slice(max(-before, 0), inputs.shape[axis] - max(-after, 0))
+        inputs = inputs[tuple(window)]
+    padding = [(max(before, 0), max(after, 0)) for before, after in margins]
+    return tf.pad(inputs, [(0, 0), *padding, (0, 0)])

@@ -44,7 +44,7 @@ class EinsumAxes:
         }
 
     def letters_of(self, axes):
-        """Returns axes as the letters of a `LayerSpec`.
+        """Returns axes as the letters of a `LayerType`.
 
         Args:
             axes: String, a letter an axis.

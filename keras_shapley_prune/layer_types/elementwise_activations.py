@@ -2,8 +2,7 @@
 
 import keras
 
-from keras_shapley_prune.layer_types.flows import keep
-from keras_shapley_prune.layer_types.registry import find_spec
+from keras_shapley_prune.layer_types.registry import find_layer_type
 
 ELEMENTWISE_NAMES = """celu elu exponential gelu hard_shrink hard_sigmoid hard_silu
     hard_tanh leaky_relu linear log_sigmoid mish relu relu6 selu sigmoid silu
@@ -26,7 +25,7 @@ def find_mixing_activation(operation):
     if activation is None or activation in ELEMENTWISE:
         return None
     if isinstance(activation, keras.Layer):
-        spec = find_spec(activation)
-        if spec is not None and spec.flow is keep and not spec.weights:
+        layer_type = find_layer_type(activation)
+        if layer_type is not None and layer_type.is_elementwise(activation):
             return find_mixing_activation(activation)
     return getattr(activation, "__name__", str(activation))

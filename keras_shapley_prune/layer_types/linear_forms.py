@@ -12,6 +12,22 @@ from keras_shapley_prune.layer_types.einsum_axes import find_einsum_axes
 class LinearForm:
     """A layer that is linear up to its activation, seen as a matrix.
 
+    The form of a layer of yours overrides `find_channels`, `rows` and `apply_kernel`;
+    `kernel_weight` and `bias_weight` if the weights have other names; `to_matrix` and
+    `from_matrix` if the kernel is not the matrix with its first axes spread out. So a
+    layer that multiplies with `matrix` and adds `offset`, at each position, has
+
+    ```python
+    class MatrixForm(DenseForm):
+        @property
+        def kernel_weight(self):
+            return self.operation.matrix
+
+        @property
+        def bias_weight(self):
+            return self.operation.offset
+    ```
+
     Attributes:
         operation: The layer.
         channel_of: Integer array, shape `(num_columns,)`: which channel of the input
@@ -23,12 +39,18 @@ class LinearForm:
 
     def __init__(self, operation):
         self.operation = operation
-        self.channel_of = self._find_channels()
+        self.channel_of = self.find_channels()
+
+    @property
+    def has_bias(self):
+        """Boolean. A layer within may add the bias for it."""
+        return self.bias_weight is not None
 
     @property
     def bias(self):
         """Float array, shape `(num_outputs,)`, or `None`."""
-        return None if self._bias is None else keras.ops.convert_to_numpy(self._bias)
+        bias = self.bias_weight
+        return None if bias is None else keras.ops.convert_to_numpy(bias)
 
     @property
     def blocks(self):
@@ -41,15 +63,15 @@ class LinearForm:
     @property
     def matrix(self):
         """Float array, shape `(num_columns, num_outputs)`."""
-        return self._to_matrix(keras.ops.convert_to_numpy(self._kernel))
+        return self.to_matrix(keras.ops.convert_to_numpy(self.kernel_weight))
 
     def assign(self, matrix):
         """Sets the kernel."""
-        self._kernel.assign(self._from_matrix(np.asarray(matrix, "float32")))
+        self.kernel_weight.assign(self.from_matrix(np.asarray(matrix, "float32")))
 
     def assign_bias(self, bias):
         """Sets the bias."""
-        self._bias.assign(bias)
+        self.bias_weight.assign(bias)
 
     def read(self, call, inputs, masks):
         """Returns what `rows` and `apply` take.
@@ -89,9 +111,9 @@ class LinearForm:
             before its activation.
         """
         outputs = self.apply_kernel(tf.cast(inputs, tf.float32))
-        return (
-            outputs if self._bias is None else outputs + tf.cast(self._bias, "float32")
-        )
+        if not self.has_bias:
+            return outputs
+        return outputs + tf.cast(self.bias_weight, tf.float32)
 
     def apply_kernel(self, inputs):
         """Returns `rows(inputs) @ matrix` the fast way, for float32 inputs."""
@@ -99,7 +121,7 @@ class LinearForm:
 
     def activate(self, outputs):
         """Returns what the layer returns, given what it has before its activation."""
-        activation = self.operation.activation
+        activation = getattr(self.operation, "activation", None)
         outputs = outputs if activation is None else activation(outputs)
         return keras.ops.cast(outputs, self.operation.compute_dtype)
 
@@ -109,34 +131,43 @@ class LinearForm:
         return math.prod(shape[1:-1])
 
     @property
-    def _kernel(self):
+    def kernel_weight(self):
+        """The weight that holds the kernel."""
         return self.operation.kernel
 
     @property
-    def _bias(self):
+    def bias_weight(self):
+        """The weight that holds the bias, or `None`."""
         return getattr(self.operation, "bias", None)
 
-    def _float_kernel(self):
-        return tf.cast(self._kernel, tf.float32)
+    def find_channels(self):
+        """Returns `channel_of`."""
+        raise NotImplementedError
 
-    def _to_matrix(self, kernel):
+    def float_kernel(self):
+        """Returns the kernel as a float32 tensor, whatever its own type is."""
+        return tf.cast(self.kernel_weight, tf.float32)
+
+    def to_matrix(self, kernel):
+        """Returns the matrix of a kernel, an array."""
         return kernel.reshape(-1, kernel.shape[-1])
 
-    def _from_matrix(self, matrix):
-        return matrix.reshape(self._kernel.shape)
+    def from_matrix(self, matrix):
+        """Returns the kernel of a matrix, the inverse of `to_matrix`."""
+        return matrix.reshape(self.kernel_weight.shape)
 
 
 class DenseForm(LinearForm):
     """`Dense`: one row for each position of the axes in between."""
 
-    def _find_channels(self):
-        return np.arange(self._kernel.shape[0])
+    def find_channels(self):
+        return np.arange(self.kernel_weight.shape[0])
 
     def rows(self, inputs):
         return to_rows(inputs)
 
     def apply_kernel(self, inputs):
-        return tf.matmul(inputs, self._float_kernel())
+        return tf.matmul(inputs, self.float_kernel())
 
 
 class EinsumForm(LinearForm):
@@ -146,8 +177,8 @@ class EinsumForm(LinearForm):
         self._axes = find_einsum_axes(operation)
         super().__init__(operation)
 
-    def _find_channels(self):
-        axes, shape = self._axes, self._kernel.shape
+    def find_channels(self):
+        axes, shape = self._axes, self.kernel_weight.shape
         sizes = [shape[axes.kernel.index(letter)] for letter in axes.contracted]
         channels = np.indices(sizes)[axes.contracted.index(axes.inputs[-1])]
         return channels.ravel()
@@ -161,19 +192,19 @@ class EinsumForm(LinearForm):
         return tf.reshape(inputs, [-1, math.prod(positions), columns])
 
     def apply_kernel(self, inputs):
-        return tf.einsum(self._axes.equation, inputs, self._float_kernel())
+        return tf.einsum(self._axes.equation, inputs, self.float_kernel())
 
     def _order(self):
         """Returns where the kernel has the contracted axes, and then the output's."""
         letters = self._axes.contracted + self._axes.outputs[-1]
         return [self._axes.kernel.index(letter) for letter in letters]
 
-    def _to_matrix(self, kernel):
-        return super()._to_matrix(kernel.transpose(self._order()))
+    def to_matrix(self, kernel):
+        return super().to_matrix(kernel.transpose(self._order()))
 
-    def _from_matrix(self, matrix):
+    def from_matrix(self, matrix):
         order = self._order()
-        shape = [self._kernel.shape[axis] for axis in order]
+        shape = [self.kernel_weight.shape[axis] for axis in order]
         return matrix.reshape(shape).transpose(np.argsort(order))
 
 
@@ -181,9 +212,3 @@ def to_rows(tensor):
     """Returns a tensor as `(batch, positions, channels)`, float32."""
     tensor = tf.cast(tensor, tf.float32)
     return tf.reshape(tensor, [-1, math.prod(tensor.shape[1:-1]), tensor.shape[-1]])
-
-
-def has_bias(operation):
-    """Returns whether a layer adds a bias, which a layer within it may do for it."""
-    own = getattr(operation, "bias", None) is not None
-    return own or getattr(operation, "use_bias", False)

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_shapley_prune.layer_types.registry import find_spec
+from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import kept
 
 
@@ -81,7 +81,7 @@ def run_masked(call, inputs, masks):
 
     This is the one place that decides what a mask does to an operation: what it reads
     is multiplied, and an operation whose computation depends on which channels there
-    are has a masked form (see `LayerSpec`).
+    are has a masked form (see `LayerType.masked`).
 
     Args:
         call: A `Call`.
@@ -92,9 +92,9 @@ def run_masked(call, inputs, masks):
         Flat list of what the operation returns.
     """
     args, kwargs = call.fill_in(mask_inputs(inputs, masks))
-    masked = find_spec(call.operation).masked if masks else None
-    if masked is None:
+    if masks:
+        layer_type = find_layer_type(call.operation)
+        outputs = layer_type.masked(call.operation, masks, *args, **kwargs)
+    else:  # also what is not registered, which has no masks
         outputs = call.operation(*args, **kwargs)
-    else:
-        outputs = masked(call.operation, masks, *args, **kwargs)
     return keras.tree.flatten(outputs)

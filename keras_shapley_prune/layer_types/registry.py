@@ -1,90 +1,61 @@
-"""The registry: what pruning knows of each layer type."""
+"""The registry: which `LayerType` a layer or raw operation has."""
 
-import dataclasses
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Mapping
 
 import keras
 
+from keras_shapley_prune.layer_types.declared_type import DeclaredType
 from keras_shapley_prune.layer_types.flows import FLOWS
+from keras_shapley_prune.layer_types.layer_type import LayerType
 
 GATES = "g"  # the letter of the gates of hidden units
 
-
-@dataclasses.dataclass(frozen=True)
-class LayerSpec:
-    """How channels pass one type of operation.
-
-    Attributes:
-        flow: Callable `fn(call, channels)` that returns the unit ids of the output's
-            last axis, or a list of such arrays, one an output. `channels` is the
-            `ChannelTracer` at work.
-        size: The config entry that counts the output channels (a string), or a
-            callable `fn(config, kept)` that changes the config in place, where
-            `kept` is a dict: letter -> boolean array, or `None`.
-        arguments: Callable `fn(args, kwargs, kept)` that returns what the smaller
-            operation is to be called with, or `None` if that does not depend on the
-            number of channels.
-        weights: Dict: weight name -> one letter an axis, aligned to the right.
-            `"i"` is the input's channels, `"o"` the output's, `"."` an axis that is
-            left alone. Where a name does not tell the axes, as in a layer made of
-            layers: callable `fn(operation)` that returns such a dict, or pairs
-            `(weight, letters)`.
-        letters: Callable `fn(call, ids)` that returns a dict of other letters ->
-            unit ids, such as `GATES`. `ids` is the dict of `"i"` and `"o"`, and of
-            those that the flow has named.
-        unfit: Callable `fn(call)` that returns why this very call cannot be pruned
-            exactly (a string), or `None` if it can.
-        linear_form: Callable `fn(operation)` that returns the `LinearForm` of a layer
-            that is linear up to its activation, or `None`.
-        projection: Callable `fn(call, position)` that returns what an input is
-            multiplied with where there is no linear form for it, a float array of
-            shape `(channels, columns)`. `None` if it is not.
-        masked: Callable `fn(operation, masks, *args, **kwargs)` that returns what the
-            operation computes of its arguments without some channels; `masks` is a
-            dict: input position, or `INSIDE` -> `Mask`, and what is read has been
-            multiplied by its mask already. `None` if that is enough.
-        products: Callable `fn(call)` that returns what is multiplied for one example,
-            a list of `(letters, shape, how many times)`. `None` if that is every
-            kernel, once for each position of the output.
-    """
-
-    flow: Callable
-    size: str | Callable | None = None
-    arguments: Callable | None = None
-    weights: Mapping[str, str] | Callable = dataclasses.field(default_factory=dict)
-    letters: Callable = lambda call, ids: {}
-    unfit: Callable = lambda call: None
-    linear_form: Callable = lambda operation: None
-    projection: Callable | None = None
-    masked: Callable | None = None
-    products: Callable | None = None
+LAYER_TYPES = {}  # layer class -> LayerType
+OPERATION_TYPES = {}  # name of a raw `keras.ops` operation -> LayerType
+_UNKNOWN = LayerType()
 
 
-SPECS = {}  # layer class -> LayerSpec
-OPERATION_SPECS = {}  # name of a raw `keras.ops` operation -> LayerSpec
+def register_layer(
+    layer_class, flow=None, size=None, weights=None, unfit=None, *, like=None
+):
+    """Tells the pruner what it has to know of a layer type.
 
+    There are three ways to say it:
 
-def register_layer(layer_class, flow, size=None, weights=None, unfit=None):
-    """Tells the pruner how channels pass a layer type.
+    - `register_layer(cls, flow=..., weights=...)`, the short form, is enough to mask a
+      layer and to cut it. It does not say what the layer computes, so `repair` does
+      not refit it; a warning says so if it mixes channels or has kernels. Its FLOPs
+      are those of the kernels, each used once for each position of the output (in a
+      subclass of a known layer, for each position where that one applies its own).
+      Kernels are weights with an axis of input and one of output channels, those with
+      more than one axis where `flow="expand"`, and those whose name ends in "kernel".
+    - `register_layer(cls, like=other)`: the layer computes what another one does.
+    - `register_layer(cls, MyType())`, an instance of a subclass of `LayerType`, says
+      everything, masked forms, repair and FLOPs too.
 
     Only the very class is matched, never its subclasses: a subclass may compute
     something else.
 
     Args:
         layer_class: A `keras.Layer` class.
-        flow: String, one of `"mix"` (every output channel reads all input channels),
-            `"keep"` (channel for channel), `"expand"` (`depth_multiplier` outputs an
-            input), `"join"`, `"concatenate"`, `"reshape"`, or a callable
-            `fn(call, channels)` that returns the unit ids of the output's last axis.
+        flow: A `LayerType`, which says everything, or for the short form a string:
+            `"mix"` (every output channel reads all input channels), `"keep"` (channel
+            for channel), `"expand"` (`depth_multiplier` outputs an input), `"join"`,
+            `"concatenate"`, `"reshape"`, or a callable `fn(call, channels)`, see
+            `LayerType.flow`.
         size: String, the config entry with the number of output channels, such as
             `"filters"`. `None` if Keras infers it from the input.
         weights: Dict: weight name -> one letter an axis, aligned to the right:
             `"i"` input channels, `"o"` output channels, `"."` neither.
         unfit: Callable `fn(call)` that returns a reason (a string) where a call of
             this type cannot be pruned exactly, else `None`.
+        like: A `keras.Layer` class that is registered. What is known of it holds for
+            `layer_class` too.
 
     Raises:
-        ValueError: If an argument is not of that form.
+        ValueError: If an argument is not of that form, or if two of the three ways
+            are used at once.
 
     Example:
 
@@ -97,57 +68,79 @@ def register_layer(layer_class, flow, size=None, weights=None, unfit=None):
         def call(self, inputs):
             return inputs * self.scale
 
+
+    @keras.saving.register_keras_serializable()
+    class NamedFilter(keras.layers.DepthwiseConv2D):
+        "Computes what its parent computes."
+
+
     keras_shapley_prune.register_layer(
         ChannelScale, flow="keep", weights={"scale": "i"}
     )
+    keras_shapley_prune.register_layer(NamedFilter, like=keras.layers.DepthwiseConv2D)
     ```
     """
-    if not (isinstance(layer_class, type) and issubclass(layer_class, keras.Layer)):
-        raise ValueError(
-            "Argument `layer_class` should be a subclass of `keras.Layer`. "
-            f"Received: layer_class={layer_class!r}"
-        )
-    if not callable(flow) and flow not in FLOWS:
-        raise ValueError(
-            f"Argument `flow` should be a callable or one of {sorted(FLOWS)}. "
-            f"Received: flow={flow!r}"
-        )
-    for name, axes in (weights or {}).items():
-        if not isinstance(axes, str) or set(axes) - set(".io"):
+    _check_class("layer_class", layer_class)
+    if like is not None:
+        _check_alone("like", like, flow=flow, size=size, weights=weights, unfit=unfit)
+        layer_type = _find_known(like)
+    elif isinstance(flow, LayerType):
+        _check_alone("flow", flow, size=size, weights=weights, unfit=unfit)
+        if type(flow).flow is LayerType.flow:
             raise ValueError(
-                "Argument `weights` should map names to strings of the letters "
-                f"'.', 'i' and 'o'. Received: {name!r}: {axes!r}"
+                "Argument `flow` should be an instance of a `LayerType` subclass that "
+                f"overrides its method `flow`. Received: flow={flow!r}"
             )
-    spec = LayerSpec(flow=FLOWS.get(flow, flow), size=size, weights=weights or {})
-    if unfit is not None:
-        spec = dataclasses.replace(spec, unfit=unfit)
-    SPECS[layer_class] = spec
+        layer_type = flow
+    else:
+        _check_short_form(flow, size, weights, unfit)
+        known = [LAYER_TYPES[c] for c in layer_class.__mro__ if c in LAYER_TYPES]
+        flow = FLOWS[flow] if isinstance(flow, str) else flow
+        layer_type = DeclaredType(flow, size, weights, unfit, *known[:1])
+        if layer_type.is_vague:
+            _warn_of_vagueness(layer_class)
+    LAYER_TYPES[layer_class] = layer_type
 
 
-def find_spec(operation):
-    """Returns the `LayerSpec` of a layer or raw operation, or `None`."""
+def find_layer_type(operation):
+    """Returns the `LayerType` of a layer or raw operation, or `None`."""
     kind = type(operation)
-    if kind.__module__.startswith("keras.src.ops."):
-        return OPERATION_SPECS.get(kind.__name__)
-    return SPECS.get(kind)
+    if _is_raw(kind):
+        return OPERATION_TYPES.get(kind.__name__)
+    return LAYER_TYPES.get(kind)
+
+
+def find_nearest_type(operation):
+    """Returns the `LayerType` of an operation, or of what it is a subclass of.
+
+    For questions that do not decide what is removed: an unknown layer is locked, but
+    its FLOPs count.
+
+    Args:
+        operation: The layer or raw operation.
+
+    Returns:
+        A `LayerType`, one that knows nothing if there is no other.
+    """
+    for kind in type(operation).__mro__:
+        found = OPERATION_TYPES.get(kind.__name__) if _is_raw(kind) else None
+        if found is not None or kind in LAYER_TYPES:
+            return found or LAYER_TYPES[kind]
+    return _UNKNOWN
 
 
 def find_letters(operation, weight):
     """Returns the letters of a weight's axes, or `None` if it is not known."""
-    spec = find_spec(operation)
-    weights = {} if spec is None else spec.weights
-    found = weights(operation) if callable(weights) else weights
-    if isinstance(found, Mapping):
-        return found.get(weight.name)
-    return next((letters for known, letters in found if known is weight), None)
+    layer_type = find_layer_type(operation)
+    return None if layer_type is None else layer_type.axes_of(operation, weight)
 
 
 def find_obstacle(call):
     """Returns why a call cannot be pruned exactly, or `None` if it can."""
     operation = call.operation
-    spec = find_spec(operation)
+    layer_type = find_layer_type(operation)
     kind = type(operation).__name__
-    if spec is None:
+    if layer_type is None:
         return f"{kind} is not a registered layer"
     if _data_format(operation) == "channels_first":
         return _describe_channels_first(kind)
@@ -155,16 +148,29 @@ def find_obstacle(call):
     unknown = {v.name for v in weights if find_letters(operation, v) is None}
     if unknown:
         return f"{kind} has unknown weights {sorted(unknown)}"
-    unfit = spec.unfit(call)
+    unfit = layer_type.unfit(call)
     return unfit and f"{kind} {unfit}"
 
 
 def find_linear_form(operation):
     """Returns the `LinearForm` of a layer that mixes channels, or `None`."""
-    spec = find_spec(operation)
-    if spec is None or _data_format(operation) == "channels_first":
+    layer_type = find_layer_type(operation)
+    if layer_type is None or _data_format(operation) == "channels_first":
         return None
-    return spec.linear_form(operation)
+    return layer_type.linear_form(operation)
+
+
+def find_depthwise_form(operation):
+    """Returns the `DepthwiseForm` of a layer that keeps channels apart, or `None`."""
+    layer_type = find_layer_type(operation)
+    if layer_type is None or _data_format(operation) == "channels_first":
+        return None
+    return layer_type.depthwise_form(operation)
+
+
+def _is_raw(kind):
+    """Whether a class is one of Keras's own raw operations, not a user's."""
+    return kind.__module__.startswith("keras.src.ops.")
 
 
 def _describe_channels_first(kind):
@@ -178,3 +184,78 @@ def _data_format(operation):
     """Returns the data format; raw operations may leave it to Keras's setting."""
     data_format = getattr(operation, "data_format", "channels_last")
     return data_format or keras.config.image_data_format()
+
+
+def _check_class(name, value):
+    if not (isinstance(value, type) and issubclass(value, keras.Layer)):
+        raise ValueError(
+            f"Argument `{name}` should be a subclass of `keras.Layer`. "
+            f"Received: {name}={value!r}"
+        )
+
+
+def _warn_of_vagueness(layer_class):
+    """Says that the short form leaves open what a layer computes."""
+    warnings.warn(
+        f"{layer_class.__name__} is registered without what it computes: repair will "
+        "not refit it, and its FLOPs are those of its kernels, each used once for each "
+        "position of the output. To change that, give `register_layer` a `LayerType` "
+        "with a `linear_form`, or by `like=` a layer that computes the same",
+        stacklevel=3,
+    )
+
+
+def _find_known(like):
+    """Returns the `LayerType` of a class that a new one is to be like."""
+    _check_class("like", like)
+    if like not in LAYER_TYPES:
+        raise ValueError(
+            "Argument `like` should be a layer class that is registered. "
+            f"Received: like={like!r}"
+        )
+    return LAYER_TYPES[like]
+
+
+def _check_alone(name, value, **others):
+    """Raises an error if what says everything is given with a part of it."""
+    given = ", ".join(f"{k}={v!r}" for k, v in others.items() if v is not None)
+    if given:
+        raise ValueError(
+            f"Argument `{name}`, where it says everything, should be given without "
+            f"{', '.join(f'`{k}`' for k in others)}. "
+            f"Received: {name}={value!r}, {given}"
+        )
+
+
+def _check_short_form(flow, size, weights, unfit):
+    if not callable(flow) and not (isinstance(flow, str) and flow in FLOWS):
+        raise ValueError(
+            "Argument `flow` should be an instance of a `LayerType` subclass, a "
+            f"callable or one of {sorted(FLOWS)}. Received: flow={flow!r}"
+        )
+    if isinstance(flow, type):
+        raise ValueError(
+            "Argument `flow` should be an instance of a `LayerType` subclass, not the "
+            f"class. Received: flow={flow!r}"
+        )
+    if size is not None and not isinstance(size, str):
+        raise ValueError(
+            "Argument `size` should be the name of an entry of the layer's config. "
+            f"Received: size={size!r}"
+        )
+    if unfit is not None and not callable(unfit):
+        raise ValueError(
+            "Argument `unfit` should be a callable `fn(call)`. "
+            f"Received: unfit={unfit!r}"
+        )
+    if not isinstance(weights or {}, Mapping):
+        raise ValueError(
+            "Argument `weights` should be a dict: weight name -> letters of its axes. "
+            f"Received: weights={weights!r}"
+        )
+    for name, axes in (weights or {}).items():
+        if not isinstance(axes, str) or set(axes) - set(".io"):
+            raise ValueError(
+                "Argument `weights` should map names to strings of the letters "
+                f"'.', 'i' and 'o'. Received: {name!r}: {axes!r}"
+            )

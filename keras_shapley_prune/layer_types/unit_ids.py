@@ -29,6 +29,11 @@ def kept(keep, ids):
     return np.append(keep, True)[ids]
 
 
+def count_kept(mask):
+    """Returns how many positions of a boolean array are kept, an `int` as in JSON."""
+    return int(np.count_nonzero(mask))
+
+
 def no_units(tensor):
     """Ids of no unit, one for each channel (none where their number is unknown)."""
     return np.full((tensor.shape[-1] or 0) if tensor.shape else 0, FIXED)

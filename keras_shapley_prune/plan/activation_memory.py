@@ -11,12 +11,12 @@ def count_activation_bytes(model):
     """Counts the bytes of activations that one example's inference needs at its peak.
 
     The calls of the graph run one after the other, in the order in which they were
-    recorded. While a call runs, alive are: what it reads, what it returns, and what
-    has been computed before and a later call (or the caller of the model) still
-    reads. The peak is the largest sum of their sizes. Every tensor counts by itself:
-    nothing is computed in place, a `Flatten` counts like a copy. Weights and what a
-    kernel needs inside are not counted, so it is a figure to compare networks by, not
-    what the process will allocate.
+    recorded. While a call runs, these tensors are alive: what it reads, what it
+    returns, and what has been computed before if a later call (or the caller of the
+    model) still reads it. The peak is the largest sum of their sizes. Every tensor
+    counts by itself: nothing is computed in place, and a `Flatten` counts like a copy.
+    Weights, and what a kernel needs inside, are not counted. So it is a figure to
+    compare networks by, not what the process will allocate.
 
     Args:
         model: A built Sequential or functional `keras.Model`.
@@ -50,11 +50,13 @@ def count_peak_bytes(graph):
         sizes.update({tensor: _count_bytes(tensor) for tensor in call.outputs})
     if None in sizes.values():
         return None
+    # Inputs are alive from the start, though the first to read one may come late.
     alive = set(graph.inputs)
     peak = sum(sizes[tensor] for tensor in alive)
     for call in graph.calls:
         alive.update(call.outputs)
         peak = max(peak, sum(sizes[tensor] for tensor in alive))
+        # An output that nothing reads takes memory while its call runs, then no more.
         alive = {t for t in alive if graph.last_uses.get(t, -1) > call.index}
     return peak
 

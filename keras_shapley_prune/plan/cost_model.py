@@ -14,11 +14,13 @@ QUANTITIES = ("units", "params", "flops", "bytes")
 
 
 class CostModel:
-    """A quantity of a model as an exact function of the units that stay.
+    """A quantity of a model as an exact function of the units that are kept.
 
     Every weight, and every application of a kernel, counts as many entries as the
-    product of its axes, and an axis is as long as there are units left on it. So the
-    cost is a sum of products of axis lengths.
+    product of the lengths of its axes, and an axis is as long as there are units kept
+    on it. So the cost is a sum of products, cost = Σ_t f_t Π_a n_a, where n_a is the
+    length of axis a and f_t the factor of term t: how many times the entries are used,
+    and the lengths of those of its axes that no unit is on.
 
     Args:
         channel_map: The `ChannelMap` of the model.
@@ -36,6 +38,8 @@ class CostModel:
                 f"Argument `of` should be one of {QUANTITIES}. Received: of={of!r}"
             )
         num_units = channel_map.num_units
+        # Weights that read and write the same channels share an axis. The first one has
+        # length 1, whatever is removed: it fills up terms of fewer axes than others.
         self._axes, self._places = [np.array([FIXED])], {(FIXED,): 0}
         self._terms = []  # (factor, axes of the product)
         if of == "units":
@@ -45,6 +49,8 @@ class CostModel:
             self._add_flops(channel_map)
         else:
             self._add_weights(channel_map, count_bytes=of == "bytes")
+        # carried[axis, unit]: how many positions of the axis the unit is at, so that
+        # the lengths are a matrix product with the units that are kept.
         rows = np.repeat(np.arange(len(self._axes)), [len(ids) for ids in self._axes])
         columns = np.concatenate(self._axes) % (num_units + 1)  # FIXED is the last
         entries = np.ones(len(rows)), (rows, columns)
@@ -58,7 +64,7 @@ class CostModel:
             row[: len(axes)] = axes
 
     def lengths(self, keep):
-        """Returns how long each axis is when the units `keep` stay.
+        """Returns how long each axis is if only the units `keep` are kept.
 
         Args:
             keep: Boolean array, shape `(num_units,)`.
@@ -90,6 +96,9 @@ class CostModel:
         Returns:
             Float array of that shape.
         """
+        # The derivative of each product is the product of the other lengths. It is not
+        # the product divided by the length, as a length may be 0; an axis that stands
+        # twice in a term (a kernel from a stream to itself) gets both parts.
         found, prices = lengths[self._products], np.zeros(len(lengths))
         for column in range(found.shape[1]):
             others = np.delete(found, column, axis=1).prod(axis=1)
@@ -98,7 +107,7 @@ class CostModel:
         return prices
 
     def count(self, keep):
-        """Returns the cost when the units `keep` stay, an integer."""
+        """Returns the cost if only the units `keep` are kept, an integer."""
         return self.total(self.lengths(keep))
 
     def _add(self, factor, axes):
@@ -112,6 +121,7 @@ class CostModel:
         return self._places[key]
 
     def _add_weights(self, channel_map, count_bytes):
+        # A layer that is called twice has its weights once.
         for operation in dict.fromkeys(c.operation for c in channel_map.graph.calls):
             for weight in getattr(operation, "weights", ()):
                 size = tf.as_dtype(weight.dtype).size if count_bytes else 1
@@ -139,9 +149,11 @@ class CostModel:
 def _axes_of(channel_map, operation, letters, shape, factor):
     """Returns the factor and the unit ids of the axes of what has a shape."""
     letters_of = channel_map.layer_ids.get(operation)
+    # What is locked has all its channels, whatever is removed elsewhere.
     if letters_of is None or operation in channel_map.obstacles:
         return factor * math.prod(shape), []
     axes = []
+    # Letters are aligned to the right: a kernel's leading axes, its taps, have none.
     for axis, size in enumerate(shape, start=len(letters) - len(shape)):
         letter = letters[axis] if axis >= 0 else "."
         if letter == ".":

@@ -7,15 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.layer_types.einsum_axes import find_einsum_axes
-from keras_shapley_prune.layer_types.registry import find_letters, find_spec
+from keras_shapley_prune.layer_types.registry import find_nearest_type
 from keras_shapley_prune.trace.recording import record_graph
-
-TRANSPOSED = (
-    keras.layers.Conv1DTranspose,
-    keras.layers.Conv2DTranspose,
-    keras.layers.Conv3DTranspose,
-)
 
 
 def count_flops(model):
@@ -58,6 +51,7 @@ def count_call_flops(call):
     products = count_products(call)
     if any(uses is None for _, _, uses in products):
         return None
+    # Each entry is one multiplication and one addition.
     return sum(2 * math.prod(shape) * uses for _, shape, uses in products)
 
 
@@ -68,21 +62,14 @@ def count_products(call):
         call: A recorded `Call`.
 
     Returns:
-        List of tuples: the letters of the axes (see `LayerSpec`, `None` if they are
-        not known), their lengths, and how many times each entry is used, `None`
-        where a size is not known. Empty for a model that is called as a layer.
+        List of tuples, see `LayerType.products`. Empty for a model that is called as
+        a layer.
     """
     if isinstance(call.operation, keras.Model):
         return []
-    spec = find_spec(call.operation)
-    if spec is not None and spec.products is not None:
-        return spec.products(call)
-    weights = getattr(call.operation, "weights", ())
-    kernels = [weight for weight in weights if weight.name.endswith("kernel")]
-    return [
-        (find_letters(call.operation, w), w.shape, _count_positions(call))
-        for w in kernels
-    ]
+    # What is not registered is not pruned, but it computes: it counts as what it is a
+    # subclass of, or as a layer of which nothing but the names of its weights is known.
+    return find_nearest_type(call.operation).products(call)
 
 
 def estimate_cost(call):
@@ -96,6 +83,7 @@ def estimate_cost(call):
     Returns:
         Integer, or `None` if a size is not known.
     """
+    # Most layers have no FLOPs by `count_flops`, and yet take time: that of memory.
     flops = count_call_flops(call)
     shapes = [tensor.shape[1:] for tensor in call.outputs]
     if flops is None or any(None in shape for shape in shapes):
@@ -103,24 +91,11 @@ def estimate_cost(call):
     return flops + 20 * sum(math.prod(shape) for shape in shapes)
 
 
-def _count_positions(call):
-    """How many times the kernel of a call is applied to one example."""
-    operation = call.operation
-    # A transposed convolution applies its kernel once for each input position.
-    tensor = call.inputs[0] if isinstance(operation, TRANSPOSED) else call.outputs[0]
-    positions = tensor.shape[1:-1]
-    if isinstance(operation, keras.layers.EinsumDense):
-        axes = find_einsum_axes(operation)
-        sizes = dict(zip(axes.inputs, call.inputs[0].shape, strict=True))
-        positions = [sizes[a] for a in axes.inputs[1:] if a not in axes.kernel]
-    return None if None in positions else math.prod(positions)
-
-
 def measure_latency(models, inputs, num_runs=30, max_seconds=None):
     """Measures the time of one inference of several models, taking turns.
 
-    Each model is a `tf.function`, traced and run twice before anything is timed. Since
-    the models take turns, a machine that other programs use slows all of them.
+    Each model is a `tf.function`, which is traced and run twice before anything is
+    timed. Since the models take turns, other programs on the machine slow all of them.
 
     Args:
         models: List of `keras.Model`.
@@ -144,6 +119,7 @@ def measure_latency(models, inputs, num_runs=30, max_seconds=None):
     for step in steps:  # trace, and warm up
         step(inputs)
         step(inputs)
+    # One run of each model after the other: what slows the machine slows them alike.
     seconds = []
     while len(seconds) < num_runs:
         if (
@@ -157,6 +133,7 @@ def measure_latency(models, inputs, num_runs=30, max_seconds=None):
 
 
 def _time(step, inputs):
+    # Reading the outputs as arrays waits until they have been computed.
     start = time.perf_counter()
     keras.tree.map_structure(lambda tensor: tensor.numpy(), step(inputs))
     return time.perf_counter() - start

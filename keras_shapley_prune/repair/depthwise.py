@@ -1,30 +1,23 @@
 """Repair of layers that keep channels apart: a scale and a bias for each."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.layer_types.convolution_forms import ConvolutionForm
-from keras_shapley_prune.layer_types.linear_forms import has_bias
+from keras_shapley_prune.layer_types.registry import find_depthwise_form
 from keras_shapley_prune.repair.gram import CONSTANT
 from keras_shapley_prune.repair.ridge import RIDGE
 
-GROUPED = keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D
-DEPTHWISE = keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D
-
 
 def is_depthwise(operation):
-    """Returns whether a layer is a depthwise convolution with the channels last.
+    """Returns whether a layer has a `DepthwiseForm`.
 
-    A convolution with as many groups as channels is one too.
+    A convolution with as many groups as channels has one too.
     """
-    kind = type(operation)
-    alone = kind in GROUPED and operation.groups > 1 and operation.kernel.shape[-2] == 1
-    return (alone or kind in DEPTHWISE) and operation.data_format == "channels_last"
+    return find_depthwise_form(operation) is not None
 
 
 def apply_depthwise(operation, inputs, bias=False):
-    """Returns what a depthwise convolution returns before its activation.
+    """Returns what a depthwise layer returns before its activation.
 
     Args:
         operation: The layer.
@@ -34,21 +27,9 @@ def apply_depthwise(operation, inputs, bias=False):
     Returns:
         Float32 tensor, shape `(batch, ..., channels * depth_multiplier)`.
     """
+    form = find_depthwise_form(operation)
     inputs = tf.cast(inputs, tf.float32)
-    if type(operation) in GROUPED:
-        outputs = ConvolutionForm(operation).apply_kernel(inputs)
-    else:
-        outputs = keras.ops.depthwise_conv(
-            inputs,
-            tf.cast(operation.kernel, tf.float32),
-            strides=operation.strides,
-            padding=operation.padding,
-            dilation_rate=operation.dilation_rate,
-            data_format=operation.data_format,
-        )
-    if bias and has_bias(operation):
-        return outputs + tf.cast(operation.bias, tf.float32)
-    return outputs
+    return form.apply(inputs) if bias else form.apply_kernel(inputs)
 
 
 def depthwise_pairs(repairer, calls):
@@ -67,9 +48,11 @@ def depthwise_pairs(repairer, calls):
 
 
 def fit_scales(operation, pairs, can_shift):
-    """Scales each channel of a depthwise convolution so that it fits its target.
+    """Scales each output channel of a depthwise layer so that it fits its target.
 
-    Least squares, held to a scale of 1.
+    The scale is that of ridge regression towards 1: with x the layer's output without
+    bias, y its target, both centered if a bias can go with the scale, and r a small
+    share of the mean of x², it is (xy + r) / (xx + r).
 
     Args:
         operation: The layer. Its kernel is changed.
@@ -89,11 +72,11 @@ def fit_scales(operation, pairs, can_shift):
     mean_x, mean_y, xx, xy = sums / count
     if not can_shift:
         mean_x, mean_y = np.zeros_like(mean_x), np.zeros_like(mean_y)
+    # A channel that does not vary says nothing of its scale: with sums of 0 it keeps 1.
     constant = xx - mean_x**2 <= CONSTANT * xx
     xx = np.where(constant, 0, xx - mean_x**2)
     xy = np.where(constant, 0, xy - mean_x * mean_y)
     strength = max(RIDGE * xx.mean(), np.finfo(float).tiny)
     scale = (xy + strength) / (xx + strength)
-    kernel = keras.ops.convert_to_numpy(operation.kernel)
-    operation.kernel.assign(kernel * scale.reshape(kernel.shape[-2:]))
+    find_depthwise_form(operation).scale(scale)
     return mean_y - scale * mean_x

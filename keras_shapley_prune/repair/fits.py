@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_shapley_prune.layer_types.linear_forms import to_rows
 from keras_shapley_prune.layer_types.masked_calls import mask_inputs
-from keras_shapley_prune.layer_types.registry import find_linear_form, find_spec
+from keras_shapley_prune.layer_types.registry import find_layer_type, find_linear_form
 from keras_shapley_prune.layer_types.unit_ids import INSIDE
 from keras_shapley_prune.repair.depthwise import apply_depthwise
 from keras_shapley_prune.repair.gram import Gram
@@ -105,12 +105,12 @@ def collect_at(repairer, call, position, max_columns):
         _check_finite((rest + held_out).xx, [call])
         return rest + held_out, form.matrix, form.channel_of, form.blocks
     channels = np.arange(call.inputs[position].shape[-1])
-    projection = find_spec(call.operation).projection
+    projected = find_layer_type(call.operation).projection(call, position)
     if form is not None:
         by_channel = form.matrix[np.argsort(form.channel_of, kind="stable")]
         weights = by_channel.reshape(len(channels), -1)
-    elif projection is not None:
-        weights = projection(call, position)
+    elif projected is not None:
+        weights = projected
     else:
         weights = np.eye(len(channels))
     if weights.shape[1] > len(channels):  # fewer columns will have the same moments

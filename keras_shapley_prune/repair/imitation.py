@@ -7,12 +7,19 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.layer_types.bias_folding import find_normalization
-from keras_shapley_prune.layer_types.registry import find_linear_form
+from keras_shapley_prune.layer_types.registry import (
+    find_linear_form,
+    find_nearest_type,
+)
 from keras_shapley_prune.trace.graph import find_ancestors, run_calls
 
 
 class Imitation:
     """What a student should share with the original, and how far it is from that.
+
+    Compared are the features that the last layers with a kernel read, before they are
+    pooled: as means of squared differences, each by the variance of the feature in the
+    original.
 
     Args:
         graph: The recorded `Graph` of the original.
@@ -25,14 +32,19 @@ class Imitation:
     def __init__(self, graph, student):
         twins = _pair_tensors(graph, student)
         targets = {}
+        # Features are what the last layers with a kernel read: they say more than the
+        # outputs, a few numbers an example, and so does a tensor before it is pooled.
         for call in _last_kernels(graph):
             read = [_before_pooling(graph, tensor) for tensor in call.inputs]
             read = [tensor for tensor in read if tensor not in graph.inputs]
             returned = (find_normalization(graph, call) or call).outputs
+            # Where they have lost channels they cannot be matched one by one: then what
+            # such a layer returns, and at last the outputs, which nothing removes.
             choices = read, returned, graph.outputs
             targets |= dict.fromkeys(next(c for c in choices if _can_match(c, twins)))
         sides = (graph, list(targets)), (student, [twins[t] for t in targets])
         self._sides = [(*side, _before_activations(*side)) for side in sides]
+        # Layers after the features learn nothing from them: they keep their weights.
         leading = find_ancestors(*sides[1])
         trained = dict.fromkeys(call.operation for call in leading)
         variables = [v for o in trained for v in getattr(o, "trainable_variables", ())]
@@ -63,7 +75,9 @@ class Imitation:
 
         mean, square = np.moveaxis(_average(moments, batches), -1, 0)
         variance = square - mean**2
-        constant = variance <= 1e-6 * square  # says nothing
+        # A target that does not vary says nothing, and its rounding errors, divided by
+        # nearly nothing, would say much.
+        constant = variance <= 1e-6 * square
         self._weights = np.where(constant, 0, 1 / np.where(constant, 1, variance))
         self._weights = tf.constant(self._weights, tf.float32)
         self._compiled_loss = tf.function(self.loss, reduce_retracing=True)
@@ -89,6 +103,8 @@ def _run(graph, tensors, stand_ins, inputs):
 
 def _before_activations(graph, tensors):
     """Returns the `stand_ins` of layers to be compared before their activation."""
+    # A target that a layer returns is compared before its activation: where a ReLU or
+    # a softmax is flat it would pass no gradient. Not if others read the activation.
     stand_ins = {}
     for call in _last_kernels(graph):
         form = find_linear_form(call.operation)
@@ -111,8 +127,7 @@ def _last_kernels(graph):
         call = producers.get(pending.pop())
         if call is None:
             continue
-        names = [weight.name for weight in getattr(call.operation, "weights", ())]
-        if any("kernel" in name for name in names):
+        if find_nearest_type(call.operation).kernels(call.operation):
             found[call] = None
         else:
             pending.extend(call.inputs)

@@ -6,9 +6,9 @@ import tensorflow as tf
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.layer_types.bias_folding import (
     find_normalization,
+    has_bias,
     normalizes_channels,
 )
-from keras_shapley_prune.layer_types.linear_forms import has_bias
 from keras_shapley_prune.layer_types.masked_calls import masks_at
 from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.layer_types.unit_ids import kept

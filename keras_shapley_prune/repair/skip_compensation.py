@@ -1,12 +1,14 @@
 """What a repaired layer should return: the original's output, and more."""
 
-import keras
 import tensorflow as tf
 
 from keras_shapley_prune.layer_types.bias_folding import ends_linear, find_normalization
 from keras_shapley_prune.layer_types.masked_calls import no_masks
-from keras_shapley_prune.layer_types.registry import find_linear_form
-from keras_shapley_prune.repair.depthwise import is_depthwise
+from keras_shapley_prune.layer_types.registry import (
+    find_depthwise_form,
+    find_layer_type,
+    find_linear_form,
+)
 from keras_shapley_prune.trace.graph import find_ancestors, run_calls
 
 
@@ -15,6 +17,9 @@ class SkipCompensation:
 
     In a residual block the last convolution can make up for what the skip connection
     lost: then the sum, and not only the convolution's output, is as in the original.
+    With s and s' what the other inputs sum up to in the original and the pruned model,
+    the convolution's target is its old output plus s - s', and divided by the factor of
+    the BatchNormalization that stands in between.
 
     Args:
         graph: The recorded `Graph` of the original.
@@ -26,6 +31,7 @@ class SkipCompensation:
     def __init__(self, graph, other_graph, call, find_masks=no_masks):
         self._find_masks = no_masks, find_masks
         self._pairs, self._missing, self._normalization = [], [], None
+        # Behind an activation a difference can not be made up for by a sum before it.
         if not ends_linear(call.operation):
             return
         normalization = find_normalization(graph, call)
@@ -34,6 +40,7 @@ class SkipCompensation:
         if tensor in graph.outputs or len(readers) != 1 or not _is_addition(readers[0]):
             return
         (addition,) = readers
+        # What is broadcast has fewer values than the sum that it changes.
         if [t.shape for t in addition.inputs] != [tensor.shape] * len(addition.inputs):
             return
         twin = other_graph.calls[addition.index]
@@ -43,6 +50,8 @@ class SkipCompensation:
             if pair[0] is not tensor
         ]
         self._normalization = normalization and normalization.operation
+        # The other side may have been run only in part when the layer is repaired: what
+        # is missing of it is run then, in both networks.
         others = [[pair[side] for pair in self._pairs] for side in (0, 1)]
         self._missing = [
             find_ancestors(g, tensors, call.index)
@@ -76,10 +85,10 @@ class SkipCompensation:
 
 
 def _is_fitted(operation):
-    return find_linear_form(operation) is not None or is_depthwise(operation)
+    return bool(find_linear_form(operation) or find_depthwise_form(operation))
 
 
 def _is_addition(call):
-    kind = type(call.operation)
-    raw = kind.__name__ == "Add" and kind.__module__.startswith("keras.src.ops.")
-    return len(call.inputs) > 1 and (kind is keras.layers.Add or raw)
+    layer_type = find_layer_type(call.operation)
+    adds = layer_type is not None and layer_type.sums_inputs
+    return len(call.inputs) > 1 and adds  # not a constant

@@ -6,7 +6,7 @@ from keras_shapley_prune.layer_types import stock  # noqa: F401 (fills the regis
 from keras_shapley_prune.layer_types.elementwise_activations import (
     find_mixing_activation,
 )
-from keras_shapley_prune.layer_types.registry import find_obstacle, find_spec
+from keras_shapley_prune.layer_types.registry import find_layer_type, find_obstacle
 from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, no_units
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.graph import with_layers
@@ -76,13 +76,14 @@ class ChannelTracer:
                 for ids in self._layer_ids.get(operation, {}).values():
                     self.lock(ids, reason)
             return
-        spec = find_spec(call.operation)
+        layer_type = find_layer_type(call.operation)
         ids_in = self.ids(call.inputs[0])
         known = self._layer_ids.get(call.operation)
+        has_size = layer_type.weights(call.operation) or layer_type.has_size
         # A second call with the same weights reads the same channels of its input.
-        if known is not None and (spec.weights or spec.size):
+        if known is not None and has_size:
             self._tie_shared("layer", call.operation, known["i"], ids_in)
-        flown = spec.flow(call, self)
+        flown = layer_type.flow(call, self)
         alike = not isinstance(flown, list)
         ids_out = [flown] * len(call.outputs) if alike else flown
         mixing = find_mixing_activation(call.operation)
@@ -94,7 +95,7 @@ class ChannelTracer:
         if known is None:
             ids = {"i": ids_in, "o": self._ids[call.outputs[0]]}
             ids |= self._named.get(call.operation, {})
-            self._layer_ids[call.operation] = ids | spec.letters(call, ids)
+            self._layer_ids[call.operation] = ids | layer_type.letters(call, ids)
 
     def ids(self, tensor):
         """Returns the unit ids at the last axis of a symbolic tensor."""

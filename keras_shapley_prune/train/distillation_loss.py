@@ -3,6 +3,7 @@
 import keras
 
 from keras_shapley_prune.inputs.losses import output_names, per_output
+from keras_shapley_prune.layer_types.registry import find_nearest_type
 
 OUTPUTS = ("logits", "softmax", "binary_logits", "sigmoid", "values")
 _TINY = 1e-30  # probabilities below are taken as this
@@ -144,7 +145,5 @@ def _of_loss(loss):
 
 def _of_activation(tensor):
     operation = tensor._keras_history.operation
-    name = type(operation).__name__.lower()
-    function = getattr(operation, "activation", None)
-    name = getattr(function, "__name__", name)
+    name = find_nearest_type(operation).output_activation(operation)
     return name if name in ("softmax", "sigmoid") else None

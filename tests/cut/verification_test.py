@@ -27,7 +27,7 @@ class Neighbours(layers.Layer):
 
 @pytest.fixture
 def wrongly_registered(monkeypatch):
-    monkeypatch.setattr(registry, "SPECS", dict(registry.SPECS))
+    monkeypatch.setattr(registry, "LAYER_TYPES", dict(registry.LAYER_TYPES))
     registry.register_layer(Neighbours, flow="keep")
     keras.utils.set_random_seed(0)
     steps = [layers.Conv2D(8, 3), Neighbours(), layers.Flatten(), layers.Dense(3)]

@@ -57,7 +57,7 @@ def test_serve_savedmodel(tmp_path, capsys):
 
 
 def test_own_layer(monkeypatch, capsys):
-    monkeypatch.setattr(registry, "SPECS", dict(registry.SPECS))
+    monkeypatch.setattr(registry, "LAYER_TYPES", dict(registry.LAYER_TYPES))
     load("own_layer").main(["--epochs=1"])
     printed = capsys.readouterr().out
     for text in (printed, kept_output("own_layer")):

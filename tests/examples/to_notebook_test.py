@@ -74,7 +74,7 @@ def test_notebook_is_the_same_each_time(converter):
 
 
 def test_notebook_runs(converter, monkeypatch):
-    monkeypatch.setattr(registry, "SPECS", dict(registry.SPECS))
+    monkeypatch.setattr(registry, "LAYER_TYPES", dict(registry.LAYER_TYPES))
     *cells, last = [
         cell.source
         for cell in converter.build_notebook(source_of("own_layer")).cells

@@ -1,6 +1,7 @@
 """Tests of the registry of layer types."""
 
 import inspect
+import warnings
 
 import keras
 import models
@@ -12,19 +13,28 @@ from keras.src import ops as source_of_ops
 from keras_shapley_prune.cut.masking import mask_channels
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.layer_types import registry as layer_registry
-from keras_shapley_prune.layer_types.registry import find_spec, register_layer
+from keras_shapley_prune.layer_types.layer_type import LayerType
+from keras_shapley_prune.layer_types.registry import (
+    find_layer_type,
+    find_linear_form,
+    register_layer,
+)
+from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.trace.tracer import trace_channels
+
+# Of some layers here it is not said what they compute.
+pytestmark = pytest.mark.filterwarnings("ignore:.* is registered without what it")
 
 
 @pytest.fixture
 def registry(monkeypatch):
     """Lets a test register layers; the registry is as before afterwards."""
-    monkeypatch.setattr(layer_registry, "SPECS", dict(layer_registry.SPECS))
+    monkeypatch.setattr(layer_registry, "LAYER_TYPES", dict(layer_registry.LAYER_TYPES))
 
 
 def test_the_names_of_raw_operations_are_classes_of_keras():
     modules = [m for _, m in inspect.getmembers(source_of_ops, inspect.ismodule)]
-    for name in layer_registry.OPERATION_SPECS:
+    for name in layer_registry.OPERATION_TYPES:
         found = [getattr(m, name) for m in modules if hasattr(m, name)]
         assert any(issubclass(c, keras.Operation) for c in found), name
 
@@ -48,7 +58,7 @@ def test_a_subclass_of_a_known_layer_is_not_known():
         def call(self, inputs):
             return super().call(inputs[..., ::-1])
 
-    assert find_spec(Backwards(3)) is None
+    assert find_layer_type(Backwards(3)) is None
 
 
 def test_a_users_operation_with_a_known_name_is_not_known():
@@ -56,7 +66,7 @@ def test_a_users_operation_with_a_known_name_is_not_known():
         def call(self, x):
             return x[..., ::-1]
 
-    assert find_spec(Relu()) is None
+    assert find_layer_type(Relu()) is None
 
 
 def test_unknown_weights_lock_a_known_layer():
@@ -166,20 +176,109 @@ def test_a_shared_layer_with_one_unfit_call_is_locked_everywhere(registry):
     assert "ChannelScale is the second" in reasons["second"]
 
 
+class Thin(layers.Layer):
+    """A layer of the user's that has one factor for each pair of channels."""
+
+    def build(self, shape):
+        self.pairs = self.add_weight(shape=(shape[-1], 5), name="pairs")
+
+    def call(self, inputs):
+        return keras.ops.matmul(inputs, self.pairs)
+
+
+class Upwards(layers.Conv1DTranspose):
+    """A subclass of a layer that applies its kernel at the input's positions."""
+
+
+def _alone(layer, shape=(6, 4)):
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, layer(inputs))
+
+
+def test_the_short_form_counts_kernels_whatever_their_names(registry):
+    model = _alone(Thin())
+    assert count_flops(model) == 0  # it is not known that it multiplies
+    register_layer(Thin, flow="mix", weights={"pairs": "io"})
+    assert count_flops(model) == 2 * 4 * 5 * 6
+
+
+def test_a_subclass_counts_where_its_parent_applies_the_kernel(registry):
+    model = _alone(Upwards(5, 3, strides=2))
+    expected = count_flops(_alone(layers.Conv1DTranspose(5, 3, strides=2)))
+    assert count_flops(model) == expected == 2 * 3 * 4 * 5 * 6
+    register_layer(Upwards, "mix", "filters", {"kernel": "oi", "bias": "o"})
+    assert count_flops(model) == expected
+
+
+def test_an_expanding_layer_of_several_axes_counts(registry):
+    class Taps(layers.DepthwiseConv1D):
+        def build(self, shape):
+            self.taps = self.add_weight(shape=(3, shape[-1], 1), name="taps")
+
+    register_layer(Taps, flow="expand", weights={"taps": ".i.", "kernel": "i."})
+    layer = Taps(3)
+    layer.build((None, 6, 4))
+    kernels = find_layer_type(layer).kernels(layer)
+    assert [(weight.name, letters) for weight, letters in kernels] == [("taps", ".i.")]
+
+
+def test_what_the_short_form_does_not_say_is_said_aloud(registry):
+    with pytest.warns(UserWarning, match="Thin is registered without what") as found:
+        register_layer(Thin, flow="mix", weights={"pairs": "io"})
+    assert found[0].filename == __file__  # the user's line, not one of ours
+    with pytest.warns(UserWarning, match="Thin is registered without what"):
+        register_layer(Thin, flow="mix")  # it mixes, whatever its weights are
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        register_layer(ChannelScale, flow="keep", weights={"scale": "i"})
+        register_layer(Upwards, like=layers.Conv1DTranspose)
+
+
+def test_what_is_like_another_layer_has_its_type(registry):
+    register_layer(Upwards, like=layers.Conv1DTranspose)
+    layer = _alone(Upwards(5, 3)).layers[-1]
+    assert find_layer_type(layer) is layer_registry.LAYER_TYPES[layers.Conv1DTranspose]
+    assert find_linear_form(layer) is not None
+
+
+class KeepType(LayerType):
+    def flow(self, call, channels):
+        return channels.ids(call.inputs[0])
+
+
+DENSE = {"layer_class": layers.Dense}
+TYPE = KeepType()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ({"layer_class": "Dense", "flow": "mix"}, "`layer_class`.*'Dense'"),
         ({"layer_class": int, "flow": "mix"}, "`layer_class`.*int"),
-        ({"layer_class": layers.Dense, "flow": "mixed"}, "`flow`.*'mix'.*'mixed'"),
+        (DENSE | {"flow": "mixed"}, "`flow`.*'mix'.*'mixed'"),
+        (DENSE, "`flow`.*Received: flow=None"),
+        (DENSE | {"flow": 3}, "`flow`.*Received: flow=3"),
+        (DENSE | {"flow": KeepType}, "not the class. Received: flow=.*KeepType"),
+        (DENSE | {"flow": LayerType()}, "overrides its method `flow`.*LayerType"),
         (
-            {"layer_class": layers.Dense, "flow": "mix", "weights": {"kernel": "xy"}},
+            DENSE | {"flow": "mix", "weights": {"kernel": "xy"}},
             "`weights`.*'kernel': 'xy'",
         ),
+        (DENSE | {"flow": "mix", "weights": ["kernel"]}, r"`weights`.*\['kernel'\]"),
+        (DENSE | {"flow": "mix", "size": 5}, "`size`.*size=5"),
+        (DENSE | {"flow": "mix", "unfit": "never"}, "`unfit`.*unfit='never'"),
+        (DENSE | {"flow": TYPE, "size": "units"}, "`flow`.*KeepType.*size='units'"),
+        (
+            DENSE | {"flow": "mix", "like": layers.Conv1D},
+            "`like`.*Conv1D.*, flow='mix'",
+        ),
+        (DENSE | {"flow": TYPE, "like": layers.Conv1D}, "`like`.*flow=.*KeepType"),
+        (DENSE | {"like": "Conv1D"}, "`like` should be a subclass.*like='Conv1D'"),
+        (DENSE | {"like": layers.ConvLSTM1D}, "`like`.*registered.*ConvLSTM1D"),
     ],
 )
 def test_register_layer_refuses(registry, arguments, words):
-    before = dict(layer_registry.SPECS)
+    before = dict(layer_registry.LAYER_TYPES)
     with pytest.raises(ValueError, match=words):
         register_layer(**arguments)
-    assert before == layer_registry.SPECS
+    assert before == layer_registry.LAYER_TYPES

@@ -44,29 +44,20 @@ def remove(call, channels):
     return channels.ids(call.inputs[0])
 
 
-def permute(call, channels):
-    """Swaps axes; the channels stay the last one."""
-    operation, rank = call.operation, len(call.inputs[0].shape)
-    last = _permuted(operation, rank)[-1] % rank
-    if last != rank - 1:
-        return channels.lock_all(
-            call, f"{channels.quote(call)} puts the channels on another axis"
-        )
-    return channels.ids(call.inputs[0])
+def permute(order):
+    """Returns the flow of what swaps axes; the channels have to stay the last one.
 
+    Args:
+        order: Callable `fn(operation, rank)` that returns which axis of the input each
+            axis of the output is.
+    """
 
-def _permuted(operation, rank):
-    """Returns which axis of the input each axis of the output is."""
-    order = np.arange(rank)
-    kind = type(operation).__name__
-    if kind == "Permute":
-        return [0, *operation.dims]
-    if kind == "Transpose":
-        return order[::-1] if operation.axes is None else np.array(operation.axes)
-    if kind == "Swapaxes":
-        pair = [operation.axis1, operation.axis2]
-        order[pair] = order[pair[::-1]]
-        return order
-    # The axes of an array whose lengths are their numbers show where they go.
-    numbered = np.broadcast_to(0, range(rank))
-    return np.moveaxis(numbered, operation.source, operation.destination).shape
+    def flow(call, channels):
+        operation, rank = call.operation, len(call.inputs[0].shape)
+        if order(operation, rank)[-1] % rank != rank - 1:
+            return channels.lock_all(
+                call, f"{channels.quote(call)} puts the channels on another axis"
+            )
+        return channels.ids(call.inputs[0])
+
+    return flow

@@ -1,16 +1,16 @@
 """What pruning knows of Keras's own layers: the only files that name layer types.
 
-One file a family, one line a type. Importing them fills the registry of
+One file a family of layers, with its `LayerType` subclasses; where nothing but data
+tells the types apart, one line a type. Importing them fills the registry of
 `registry.py`.
 """
 
 from keras_shapley_prune.layer_types.stock import (
+    applications,
     attention,
-    convnext,
     convolutions,
     dense,
     elementwise,
-    inception_resnet,
     joins,
     normalizations,
     raw_elementwise,
@@ -21,12 +21,11 @@ from keras_shapley_prune.layer_types.stock import (
 )
 
 __all__ = [
+    "applications",
     "attention",
-    "convnext",
     "convolutions",
     "dense",
     "elementwise",
-    "inception_resnet",
     "joins",
     "normalizations",
     "raw_elementwise",

@@ -8,67 +8,94 @@ from keras_shapley_prune.layer_types.convolution_forms import (
     SeparableForm,
     TransposedForm,
 )
+from keras_shapley_prune.layer_types.declared_type import DeclaredType
+from keras_shapley_prune.layer_types.depthwise_forms import (
+    DepthwiseForm,
+    GroupedDepthwiseForm,
+)
 from keras_shapley_prune.layer_types.flows import (
     expand,
     leaves_whole_groups,
     mix,
     mix_groups,
 )
-from keras_shapley_prune.layer_types.registry import SPECS, LayerSpec
-from keras_shapley_prune.layer_types.unit_ids import FIXED
+from keras_shapley_prune.layer_types.layer_type import count_positions
+from keras_shapley_prune.layer_types.registry import LAYER_TYPES
+from keras_shapley_prune.layer_types.unit_ids import FIXED, count_kept
 
 
-def _one_group(call, ids):
-    """Letter "c": the kernel's input axis, the channels of one group.
+class ConvolutionType(DeclaredType):
+    """A convolution, in groups or not.
 
-    All of them stay where groups leave whole.
+    The kernel's input axis, letter "c", has the channels of one group.
     """
-    inputs = ids["i"][: len(ids["i"]) // call.operation.groups]
-    if leaves_whole_groups(call, ids["i"]):
-        inputs = np.full(len(inputs), FIXED)
-    return {"c": inputs}
+
+    def letters(self, call, ids):
+        inputs = ids["i"][: len(ids["i"]) // call.operation.groups]
+        # Where whole groups are removed, those that are kept keep all of it.
+        if leaves_whole_groups(call, ids["i"]):
+            inputs = np.full(len(inputs), FIXED)
+        return {"c": inputs}
+
+    def resize(self, config, kept):
+        config["filters"] = count_kept(kept["o"])
+        config["groups"] = count_kept(kept["i"]) // count_kept(kept["c"])
+
+    def linear_form(self, operation):
+        return None if _is_depthwise(operation) else ConvolutionForm(operation)
+
+    def depthwise_form(self, operation):
+        return GroupedDepthwiseForm(operation) if _is_depthwise(operation) else None
 
 
-def _resize_groups(config, kept):
-    config["filters"] = int(np.count_nonzero(kept["o"]))
-    config["groups"] = int(np.count_nonzero(kept["i"]) // np.count_nonzero(kept["c"]))
+def _is_depthwise(operation):
+    """Returns whether each group has one channel: that is depthwise."""
+    return operation.groups > 1 and operation.kernel.shape[-2] == 1
 
 
-def _multiply(call, ids):
-    """Letter "m": the input's channels, `depth_multiplier` times each."""
-    return {"m": np.repeat(ids["i"], call.operation.depth_multiplier)}
+class TransposedType(DeclaredType):
+    """A transposed convolution: each input position is multiplied with the kernel."""
+
+    def positions(self, call):
+        return count_positions(call.inputs[0].shape[1:-1])
+
+    def linear_form(self, operation):
+        return TransposedForm(operation)
 
 
-def _find_form(operation):
-    """Returns no form where each group has one channel: that is depthwise."""
-    alone = operation.groups > 1 and operation.kernel.shape[-2] == 1
-    return None if alone else ConvolutionForm(operation)
+class DepthwiseType(DeclaredType):
+    """A depthwise convolution."""
+
+    def depthwise_form(self, operation):
+        return DepthwiseForm(operation)
 
 
-for name in "Conv1D Conv2D Conv3D".split():
-    SPECS[getattr(layers, name)] = LayerSpec(
-        mix_groups,
-        size=_resize_groups,
-        weights={"kernel": "co", "bias": "o"},
-        letters=_one_group,
-        linear_form=_find_form,
+class SeparableType(DeclaredType):
+    """A depthwise convolution and a pointwise one in one layer.
+
+    Between them, letter "m", are the input's channels, `depth_multiplier` times each.
+    """
+
+    def letters(self, call, ids):
+        return {"m": np.repeat(ids["i"], call.operation.depth_multiplier)}
+
+    def linear_form(self, operation):
+        return SeparableForm(operation)
+
+
+for rank in (1, 2, 3):
+    LAYER_TYPES[getattr(layers, f"Conv{rank}D")] = ConvolutionType(
+        mix_groups, weights={"kernel": "co", "bias": "o"}
     )
-for name in "Conv1DTranspose Conv2DTranspose Conv3DTranspose".split():
-    SPECS[getattr(layers, name)] = LayerSpec(
-        mix,
-        size="filters",
-        weights={"kernel": "oi", "bias": "o"},
-        linear_form=TransposedForm,
+    LAYER_TYPES[getattr(layers, f"Conv{rank}DTranspose")] = TransposedType(
+        mix, size="filters", weights={"kernel": "oi", "bias": "o"}
     )
-for name in "DepthwiseConv1D DepthwiseConv2D".split():
-    SPECS[getattr(layers, name)] = LayerSpec(
+for rank in (1, 2):
+    LAYER_TYPES[getattr(layers, f"DepthwiseConv{rank}D")] = DepthwiseType(
         expand, weights={"kernel": "i.", "bias": "o"}
     )
-for name in "SeparableConv1D SeparableConv2D".split():
-    SPECS[getattr(layers, name)] = LayerSpec(
+    LAYER_TYPES[getattr(layers, f"SeparableConv{rank}D")] = SeparableType(
         mix,
         size="filters",
         weights={"depthwise_kernel": "i.", "pointwise_kernel": "mo", "bias": "o"},
-        letters=_multiply,
-        linear_form=SeparableForm,
     )

@@ -4,9 +4,38 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_shapley_prune.layer_types.declared_type import DeclaredType
 from keras_shapley_prune.layer_types.flows import keep
-from keras_shapley_prune.layer_types.registry import SPECS, LayerSpec
+from keras_shapley_prune.layer_types.registry import LAYER_TYPES
 from keras_shapley_prune.layer_types.unit_ids import FIXED
+
+
+class PReLUType(DeclaredType):
+    """A `PReLU`. Letter "a": the last axis of `alpha`."""
+
+    def letters(self, call, ids):
+        # Of length 1 if the channels share it.
+        shared = call.operation.alpha.shape[-1] != len(ids["i"])
+        return {"a": np.array([FIXED]) if shared else ids["i"]}
+
+
+class RescalingType(DeclaredType):
+    """A `Rescaling` by numbers, or by one for each channel."""
+
+    def unfit(self, call):
+        operation, width = call.operation, call.inputs[0].shape[-1]
+        if keras.config.image_data_format() == "channels_first":
+            width = 1  # an array is for the first axis then
+        for value in (operation.scale, operation.offset):
+            if np.ndim(value) > 1 or np.size(value) not in (1, width):
+                return "has an array of constants that are not one a channel"
+        return None
+
+    def resize(self, config, kept):
+        for name in ("scale", "offset"):
+            value = keras.saving.deserialize_keras_object(config[name])
+            if np.size(value) > 1:
+                config[name] = np.asarray(value)[kept["i"]].tolist()
 
 
 def _noise_of_channels(call):
@@ -14,37 +43,11 @@ def _noise_of_channels(call):
     return None if shape is None or shape[-1] in (None, 1) else "has a noise_shape"
 
 
-def _alpha_axis(call, ids):
-    """Letter "a": the last axis of `alpha`, of length 1 if the channels share it."""
-    shared = call.operation.alpha.shape[-1] != len(ids["i"])
-    return {"a": np.array([FIXED]) if shared else ids["i"]}
-
-
-def _constants_of_other_axes(call):
-    """Constants have to be numbers, or one for each channel."""
-    operation, width = call.operation, call.inputs[0].shape[-1]
-    if keras.config.image_data_format() == "channels_first":
-        width = 1  # an array is for the first axis then
-    for value in (operation.scale, operation.offset):
-        if np.ndim(value) > 1 or np.size(value) not in (1, width):
-            return "has an array of constants that are not one a channel"
-    return None
-
-
-def _cut_constants(config, kept):
-    for name in ("scale", "offset"):
-        value = keras.saving.deserialize_keras_object(config[name])
-        if np.size(value) > 1:
-            config[name] = np.asarray(value)[kept["i"]].tolist()
-
-
-SPECS[layers.PReLU] = LayerSpec(keep, weights={"alpha": "a"}, letters=_alpha_axis)
-SPECS[layers.Rescaling] = LayerSpec(
-    keep, size=_cut_constants, unfit=_constants_of_other_axes
-)
+LAYER_TYPES[layers.PReLU] = PReLUType(keep, weights={"alpha": "a"})
+LAYER_TYPES[layers.Rescaling] = RescalingType(keep)
 for name in "Dropout AlphaDropout".split():
-    SPECS[getattr(layers, name)] = LayerSpec(keep, unfit=_noise_of_channels)
+    LAYER_TYPES[getattr(layers, name)] = DeclaredType(keep, unfit=_noise_of_channels)
 for name in """Activation ReLU LeakyReLU ELU Identity SpatialDropout1D SpatialDropout2D
         SpatialDropout3D GaussianDropout GaussianNoise ActivityRegularization
         RepeatVector""".split():
-    SPECS[getattr(layers, name)] = LayerSpec(keep)
+    LAYER_TYPES[getattr(layers, name)] = DeclaredType(keep)

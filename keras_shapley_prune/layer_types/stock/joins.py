@@ -3,26 +3,45 @@
 import numpy as np
 from keras import layers
 
+from keras_shapley_prune.layer_types.declared_type import DeclaredType
 from keras_shapley_prune.layer_types.flows import concatenate, join, permute, reshape
-from keras_shapley_prune.layer_types.registry import SPECS, LayerSpec
+from keras_shapley_prune.layer_types.registry import LAYER_TYPES
 from keras_shapley_prune.layer_types.stock.constants import lock
+from keras_shapley_prune.layer_types.unit_ids import count_kept
 
 
-def resize_target(name):
-    """Returns the `size` of a reshape whose target is that entry of its config."""
+class SumType(DeclaredType):
+    """An addition."""
 
-    def size(config, kept):
-        *leading, last = np.ravel(config[name]).tolist()
-        resized = int(np.count_nonzero(kept["o"]))
-        config[name] = (*leading, last if last == -1 else resized)
-
-    return size
+    sums_inputs = True
 
 
-for name in "Add Subtract Multiply Average Maximum Minimum".split():
-    SPECS[getattr(layers, name)] = LayerSpec(join)
-SPECS[layers.Concatenate] = LayerSpec(concatenate)
-SPECS[layers.Flatten] = LayerSpec(reshape)
-SPECS[layers.Reshape] = LayerSpec(reshape, size=resize_target("target_shape"))
-SPECS[layers.Permute] = LayerSpec(permute)
-SPECS[layers.Dot] = lock("sums over the channels of two tensors")
+class TargetType(DeclaredType):
+    """A reshaping to a target shape that stands in its config.
+
+    Args:
+        flow: As of a `DeclaredType`.
+        target: String, the name of the config entry.
+        **options: As of a `DeclaredType`.
+    """
+
+    def __init__(self, flow, target, **options):
+        super().__init__(flow, **options)
+        self._target = target
+
+    def resize(self, config, kept):
+        *leading, last = np.ravel(config[self._target]).tolist()
+        # A length of -1 is what is left over, whatever that is.
+        config[self._target] = (*leading, last if last == -1 else count_kept(kept["o"]))
+
+
+for name in "Subtract Multiply Average Maximum Minimum".split():
+    LAYER_TYPES[getattr(layers, name)] = DeclaredType(join)
+LAYER_TYPES |= {
+    layers.Add: SumType(join),
+    layers.Concatenate: DeclaredType(concatenate),
+    layers.Flatten: DeclaredType(reshape),
+    layers.Reshape: TargetType(reshape, "target_shape"),
+    layers.Permute: DeclaredType(permute(lambda layer, rank: [0, *layer.dims])),
+    layers.Dot: lock("sums over the channels of two tensors"),
+}

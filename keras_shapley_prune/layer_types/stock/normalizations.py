@@ -7,8 +7,116 @@ are there, as the smaller layer will.
 import numpy as np
 from keras import layers, ops
 
+from keras_shapley_prune.layer_types.declared_type import DeclaredType
 from keras_shapley_prune.layer_types.flows import keep, normalize
-from keras_shapley_prune.layer_types.registry import SPECS, LayerSpec
+from keras_shapley_prune.layer_types.registry import LAYER_TYPES
+from keras_shapley_prune.layer_types.unit_ids import count_kept
+
+
+class BatchNormalizationType(DeclaredType):
+    """A `BatchNormalization`: moving statistics of each channel."""
+
+    def unfit(self, call):
+        return _axis_not_last(call)
+
+    def normalizes_channels(self, call):
+        return _axis_not_last(call) is None
+
+
+class LayerNormalizationType(DeclaredType):
+    """A `LayerNormalization`: statistics of each example, over the channels."""
+
+    def unfit(self, call):
+        return _axes_without_last(call)
+
+    def masked(self, operation, masks, inputs):
+        inputs = _to_float32(operation, inputs)
+        axes = _axes_of(operation)
+        mean, variance = _moments(inputs, masks[0].along(inputs), axes)
+        outputs = inputs if operation.rms_scaling else inputs - mean
+        outputs = outputs * ops.rsqrt(variance + operation.epsilon)
+        return ops.cast(_scale(operation, outputs), operation.compute_dtype)
+
+
+class RMSNormalizationType(DeclaredType):
+    """An `RMSNormalization`: the root mean square of each example's channels."""
+
+    def unfit(self, call):
+        return _axes_without_last(call)
+
+    def masked(self, operation, masks, inputs):
+        inputs = _to_float32(operation, inputs)
+        axes = _axes_of(operation)
+        there = masks[0].along(inputs) * ops.ones_like(inputs)
+        count = ops.maximum(ops.sum(there, axes, keepdims=True), 1.0)
+        square = ops.sum(inputs * inputs * there, axes, keepdims=True) / count
+        outputs = inputs * ops.rsqrt(square + operation.epsilon)
+        outputs = outputs * ops.cast(operation.scale, inputs.dtype)
+        return ops.cast(outputs, operation.compute_dtype)
+
+
+class GroupNormalizationType(DeclaredType):
+    """A `GroupNormalization`: statistics of each example, over groups of channels."""
+
+    def flow(self, call, channels):
+        """Every group loses the same positions, or whole groups are removed."""
+        ids, groups = channels.ids(call.inputs[0]), call.operation.groups
+        by_group = ids.reshape(groups, -1)
+        reason = f"{channels.quote(call)} groups it with channels"
+        if _shrinks_each_group(len(ids), groups):
+            for others in by_group[1:]:
+                channels.tie(by_group[0], others, reason)
+            return normalize(call, channels)
+        for others in by_group.T[1:]:
+            channels.tie(by_group[:, 0], others, reason)
+        return keep(call, channels)
+
+    def resize(self, config, kept):
+        num_channels, groups = len(kept["i"]), config["groups"]
+        if not _shrinks_each_group(num_channels, groups):
+            config["groups"] = count_kept(kept["i"]) // (num_channels // groups)
+
+    def unfit(self, call):
+        return _axis_not_last(call)
+
+    def masked(self, operation, masks, inputs):
+        inputs = _to_float32(operation, inputs)
+        groups = operation.groups, inputs.shape[-1] // operation.groups
+
+        def split(tensor):
+            shape = ops.shape(tensor)
+            return ops.reshape(tensor, (*shape[:-1], *groups))
+
+        mask = split(masks[0].along(inputs))
+        split_inputs = split(inputs)
+        rank = len(split_inputs.shape)
+        axes = [*range(1, rank - 2), rank - 1]
+        mean, variance = _moments(split_inputs, mask, axes)
+        outputs = (split_inputs - mean) * ops.rsqrt(variance + operation.epsilon)
+        outputs = _scale(operation, ops.reshape(outputs, ops.shape(inputs)))
+        return ops.cast(outputs, operation.compute_dtype)
+
+
+class NormalizationType(DeclaredType):
+    """A preprocessing `Normalization`: statistics that `adapt` found, or constants."""
+
+    def weights(self, operation):
+        letter = "i" if _tells_channels_apart(operation) else "."
+        letters = {"mean": letter, "variance": letter, "count": ""}
+        return [(weight, letters.get(weight.name)) for weight in operation.weights]
+
+    def resize(self, config, kept):
+        for name in ("mean", "variance"):
+            value = np.array(config[name])
+            if value.ndim and value.shape[-1] == len(kept["i"]):
+                config[name] = np.compress(kept["i"], value, axis=-1).tolist()
+
+    def unfit(self, call):
+        operation = call.operation
+        given = operation.input_mean is not None and np.ndim(operation.input_mean)
+        if given and not _tells_channels_apart(operation):
+            return "has an array of constants that are not one a channel"
+        return None
 
 
 def _axis_not_last(call):
@@ -19,6 +127,10 @@ def _axis_not_last(call):
 def _axes_without_last(call):
     axes, rank = np.atleast_1d(call.operation.axis), len(call.inputs[0].shape)
     return None if rank - 1 in axes % rank else f"normalizes axis {axes.tolist()}"
+
+
+def _axes_of(layer):
+    return [int(axis) for axis in np.atleast_1d(layer.axis)]
 
 
 def _moments(inputs, mask, axes):
@@ -37,46 +149,6 @@ def _to_float32(layer, inputs):
     return ops.cast(inputs, "float32") if "16" in str(dtype) else inputs
 
 
-def _normalize_layer(layer, masks, inputs):
-    """The masked form of `LayerNormalization`."""
-    inputs = _to_float32(layer, inputs)
-    axes = [int(axis) for axis in np.atleast_1d(layer.axis)]
-    mean, variance = _moments(inputs, masks[0].along(inputs), axes)
-    outputs = inputs if layer.rms_scaling else inputs - mean
-    outputs = outputs * ops.rsqrt(variance + layer.epsilon)
-    return ops.cast(_scale(layer, outputs), layer.compute_dtype)
-
-
-def _normalize_root_mean_square(layer, masks, inputs):
-    """The masked form of `RMSNormalization`."""
-    inputs = _to_float32(layer, inputs)
-    axes = [int(axis) for axis in np.atleast_1d(layer.axis)]
-    there = masks[0].along(inputs) * ops.ones_like(inputs)
-    count = ops.maximum(ops.sum(there, axes, keepdims=True), 1.0)
-    square = ops.sum(inputs * inputs * there, axes, keepdims=True) / count
-    outputs = inputs * ops.rsqrt(square + layer.epsilon)
-    return ops.cast(outputs * ops.cast(layer.scale, inputs.dtype), layer.compute_dtype)
-
-
-def _normalize_groups(layer, masks, inputs):
-    """The masked form of `GroupNormalization`."""
-    inputs = _to_float32(layer, inputs)
-    groups = layer.groups, inputs.shape[-1] // layer.groups
-
-    def split(tensor):
-        shape = ops.shape(tensor)
-        return ops.reshape(tensor, (*shape[:-1], *groups))
-
-    mask = split(masks[0].along(inputs))
-    split_inputs = split(inputs)
-    rank = len(split_inputs.shape)
-    axes = [*range(1, rank - 2), rank - 1]
-    mean, variance = _moments(split_inputs, mask, axes)
-    outputs = (split_inputs - mean) * ops.rsqrt(variance + layer.epsilon)
-    outputs = _scale(layer, ops.reshape(outputs, ops.shape(inputs)))
-    return ops.cast(outputs, layer.compute_dtype)
-
-
 def _scale(layer, outputs):
     if layer.gamma is not None:
         outputs = outputs * ops.cast(layer.gamma, outputs.dtype)
@@ -85,34 +157,13 @@ def _scale(layer, outputs):
     return outputs
 
 
-def _normalizes_within_groups(num_channels, groups):
-    """Whether the groups stay and shrink; else whole groups leave.
+def _shrinks_each_group(num_channels, groups):
+    """Returns whether all groups are kept and shrink; else whole groups are removed.
 
-    Both are exact, and there are as many units to choose from as channels in a group,
-    or as groups.
+    Both are exact. There are as many units to choose from as channels in a group, or
+    as groups: the larger number is taken.
     """
     return num_channels // groups >= groups
-
-
-def _group(call, channels):
-    """Every group loses the same positions, or whole groups leave."""
-    ids, groups = channels.ids(call.inputs[0]), call.operation.groups
-    by_group = ids.reshape(groups, -1)
-    reason = f"{channels.quote(call)} groups it with channels"
-    if _normalizes_within_groups(len(ids), groups):
-        for others in by_group[1:]:
-            channels.tie(by_group[0], others, reason)
-        return normalize(call, channels)
-    for others in by_group.T[1:]:
-        channels.tie(by_group[:, 0], others, reason)
-    return keep(call, channels)
-
-
-def _count_groups(config, kept):
-    num_channels, groups = len(kept["i"]), config["groups"]
-    if not _normalizes_within_groups(num_channels, groups):
-        size = num_channels // groups
-        config["groups"] = int(np.count_nonzero(kept["i"])) // size
 
 
 def _tells_channels_apart(operation):
@@ -121,57 +172,18 @@ def _tells_channels_apart(operation):
     return rank - 1 in np.array(operation.axis, int) % rank
 
 
-def _constants_of_other_axes(call):
-    operation = call.operation
-    given = operation.input_mean is not None and np.ndim(operation.input_mean)
-    if given and not _tells_channels_apart(operation):
-        return "has an array of constants that are not one a channel"
-    return None
-
-
-def _name_statistics_axes(operation):
-    letter = "i" if _tells_channels_apart(operation) else "."
-    letters = {"mean": letter, "variance": letter, "count": ""}
-    return [(weight, letters.get(weight.name)) for weight in operation.weights]
-
-
-def _cut_statistics(config, kept):
-    for name in ("mean", "variance"):
-        value = np.array(config[name])
-        if value.ndim and value.shape[-1] == len(kept["i"]):
-            config[name] = np.compress(kept["i"], value, axis=-1).tolist()
-
-
-SPECS[layers.BatchNormalization] = LayerSpec(
-    keep,
-    weights=dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), "i"),
-    unfit=_axis_not_last,
-)
-SPECS[layers.LayerNormalization] = LayerSpec(
-    normalize,
-    weights={"gamma": "i", "beta": "i"},
-    unfit=_axes_without_last,
-    masked=_normalize_layer,
-)
-SPECS[layers.GroupNormalization] = LayerSpec(
-    _group,
-    size=_count_groups,
-    weights={"gamma": "i", "beta": "i"},
-    unfit=_axis_not_last,
-    masked=_normalize_groups,
-)
-# Its norm is that of what it reads, whether a channel is zero or not there.
-SPECS[layers.UnitNormalization] = LayerSpec(normalize, unfit=_axes_without_last)
+_AFFINE = {"gamma": "i", "beta": "i"}
+LAYER_TYPES |= {
+    layers.BatchNormalization: BatchNormalizationType(
+        keep, weights=_AFFINE | {"moving_mean": "i", "moving_variance": "i"}
+    ),
+    layers.LayerNormalization: LayerNormalizationType(normalize, weights=_AFFINE),
+    layers.GroupNormalization: GroupNormalizationType(normalize, weights=_AFFINE),
+    # Its norm is that of what it reads, whether a channel is zero or not there.
+    layers.UnitNormalization: DeclaredType(normalize, unfit=_axes_without_last),
+    layers.Normalization: NormalizationType(keep),
+}
 if hasattr(layers, "RMSNormalization"):  # since Keras 3.9
-    SPECS[layers.RMSNormalization] = LayerSpec(
-        normalize,
-        weights={"scale": "i"},
-        unfit=_axes_without_last,
-        masked=_normalize_root_mean_square,
+    LAYER_TYPES[layers.RMSNormalization] = RMSNormalizationType(
+        normalize, weights={"scale": "i"}
     )
-SPECS[layers.Normalization] = LayerSpec(
-    keep,
-    size=_cut_statistics,
-    weights=_name_statistics_axes,
-    unfit=_constants_of_other_axes,
-)

@@ -3,9 +3,18 @@
 What they make of zero does not matter: a removed unit is masked where it is read.
 """
 
+from keras_shapley_prune.layer_types.declared_type import DeclaredType
 from keras_shapley_prune.layer_types.flows import join, join_halves, keep
-from keras_shapley_prune.layer_types.registry import OPERATION_SPECS, LayerSpec
+from keras_shapley_prune.layer_types.registry import OPERATION_TYPES
 from keras_shapley_prune.layer_types.stock.constants import forbid_arrays
+from keras_shapley_prune.layer_types.stock.joins import SumType
+
+
+class SigmoidType(DeclaredType):
+    """A sigmoid, which as the last operation makes probabilities."""
+
+    def output_activation(self, operation):
+        return "sigmoid"
 
 
 def _condition_only(call):
@@ -18,20 +27,22 @@ for name in """Absolute Angle Arccos Arccosh Arcsin Arcsinh Arctan Arctanh Bitwi
         Elu Erf Erfc Erfinv Exp Exp2 Expm1 Fabs Floor Gelu HardShrink HardSigmoid
         HardSilu HardTanh I0 Imag Isfinite Isinf Isnan Isneginf Isposinf Isreal
         LeakyRelu Log Log10 Log1p Log2 LogSigmoid LogicalNot Negative OnesLike Rad2deg
-        Real Reciprocal Relu Relu6 Round Rsqrt SaturateCast Selu Sigmoid Sign Signbit
-        Silu Sin Sinc Sinh SoftShrink Softplus Softsign SparsePlus SparseSigmoid Sqrt
+        Real Reciprocal Relu Relu6 Round Rsqrt SaturateCast Selu Sign Signbit Silu
+        Sin Sinc Sinh SoftShrink Softplus Softsign SparsePlus SparseSigmoid Sqrt
         Square Squareplus StopGradient Tan Tanh TanhShrink Trunc ZerosLike""".split():
-    OPERATION_SPECS[name] = LayerSpec(keep)
+    OPERATION_TYPES[name] = DeclaredType(keep)
 for name, constants in {
     "Clip": ("x_min", "x_max"),
     "NanToNum": ("nan", "posinf", "neginf"),
     "Threshold": ("threshold", "default_value"),
 }.items():
-    OPERATION_SPECS[name] = LayerSpec(keep, unfit=forbid_arrays(*constants))
-for name in """Add Arctan2 Divide DivideNoNan Equal FloorDivide Fmax Fmin Fmod Greater
+    OPERATION_TYPES[name] = DeclaredType(keep, unfit=forbid_arrays(*constants))
+for name in """Arctan2 Divide DivideNoNan Equal FloorDivide Fmax Fmin Fmod Greater
         GreaterEqual Heaviside Hypot Isclose Less LessEqual Logaddexp Logaddexp2
         LogicalAnd LogicalOr LogicalXor Maximum Minimum Mod Multiply Nextafter NotEqual
         Power Subtract TrueDivide""".split():
-    OPERATION_SPECS[name] = LayerSpec(join)
-OPERATION_SPECS["Where"] = LayerSpec(join, unfit=_condition_only)
-OPERATION_SPECS["Glu"] = LayerSpec(join_halves)
+    OPERATION_TYPES[name] = DeclaredType(join)
+OPERATION_TYPES["Sigmoid"] = SigmoidType(keep)
+OPERATION_TYPES["Add"] = SumType(join)
+OPERATION_TYPES["Where"] = DeclaredType(join, unfit=_condition_only)
+OPERATION_TYPES["Glu"] = DeclaredType(join_halves)

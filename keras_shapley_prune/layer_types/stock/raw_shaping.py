@@ -3,9 +3,35 @@
 import numpy as np
 
 from keras_shapley_prune.layer_types import flows
-from keras_shapley_prune.layer_types.registry import OPERATION_SPECS, LayerSpec
+from keras_shapley_prune.layer_types.declared_type import DeclaredType
+from keras_shapley_prune.layer_types.registry import OPERATION_TYPES
 from keras_shapley_prune.layer_types.stock.constants import forbid_array_arguments, lock
-from keras_shapley_prune.layer_types.stock.joins import resize_target
+from keras_shapley_prune.layer_types.stock.joins import TargetType
+from keras_shapley_prune.layer_types.unit_ids import count_kept
+
+
+class SubscriptType(DeclaredType):
+    """A subscript: what it is called with tells the channels by number."""
+
+    def resize_call(self, args, kwargs, kept):
+        return flows.narrow_slice(args, kwargs, kept)
+
+
+class SplitType(DeclaredType):
+    """A split. Letters "0", "1" and so on: the channels of each output."""
+
+    def letters(self, call, ids):
+        operation, rank = call.operation, len(call.inputs[0].shape)
+        if operation.axis % rank != rank - 1:
+            return {}
+        widths = [tensor.shape[-1] for tensor in call.outputs]
+        parts = np.split(ids["i"], np.cumsum(widths)[:-1])
+        return {str(number): part for number, part in enumerate(parts)}
+
+    def resize(self, config, kept):
+        widths = [count_kept(kept[n]) for n in sorted(set(kept) - set("io"), key=int)]
+        if widths:
+            config["indices_or_sections"] = np.cumsum(widths)[:-1].tolist()
 
 
 def _without_config(call):
@@ -17,24 +43,29 @@ def _without_config(call):
     return None
 
 
-def _parts(call, ids):
-    """Letters "0", "1" and so on: the channels of each output of a split."""
-    operation, rank = call.operation, len(call.inputs[0].shape)
-    if operation.axis % rank != rank - 1:
-        return {}
-    widths = [tensor.shape[-1] for tensor in call.outputs]
-    parts = np.split(ids["i"], np.cumsum(widths)[:-1])
-    return {str(number): part for number, part in enumerate(parts)}
+def _array_or_tensor_of_weights(call):
+    """An average has to be of its first input only, all of it alike."""
+    if len(call.inputs) > 1:
+        return "has tensors of weights"
+    return forbid_array_arguments(call)
 
 
-def _resize_parts(config, kept):
-    widths = [np.count_nonzero(kept[n]) for n in sorted(set(kept) - set("io"), key=int)]
-    if widths:
-        config["indices_or_sections"] = np.cumsum(widths)[:-1].tolist()
+def _transposed(operation, rank):
+    order = range(rank)[::-1] if operation.axes is None else operation.axes
+    return list(order)
 
 
-def _several_tensors(call):
-    return "has tensors of weights" if len(call.inputs) > 1 else None
+def _swapped(operation, rank):
+    order = np.arange(rank)
+    pair = [operation.axis1, operation.axis2]
+    order[pair] = order[pair[::-1]]
+    return order
+
+
+def _moved(operation, rank):
+    # The axes of an array whose lengths are their numbers show where they go.
+    numbered = np.broadcast_to(0, range(rank))
+    return np.moveaxis(numbered, operation.source, operation.destination).shape
 
 
 for name in """All Amax Amin Any Argmax Argmin Argsort ArraySplit CountNonzero Cumprod
@@ -42,40 +73,33 @@ for name in """All Amax Amin Any Argmax Argmin Argsort ArraySplit CountNonzero C
         Nancumprod Nancumsum Nanmax Nanmean Nanmedian Nanmin Nanpercentile Nanprod
         Nanquantile Nanstd Nansum Nanvar Norm Percentile Prod Ptp Quantile Roll Sort
         Std Sum Trapezoid Unstack Var""".split():
-    OPERATION_SPECS[name] = LayerSpec(flows.along)
-OPERATION_SPECS["Average"] = LayerSpec(
-    flows.along, unfit=lambda c: _several_tensors(c) or forbid_array_arguments(c)
-)
-for name in "Moveaxis Swapaxes Transpose".split():
-    OPERATION_SPECS[name] = LayerSpec(flows.permute)
+    OPERATION_TYPES[name] = DeclaredType(flows.along)
 for name in "AveragePool CropImages GaussianBlur MaxPool PadImages Resize".split():
-    OPERATION_SPECS[name] = LayerSpec(flows.keep)
-OPERATION_SPECS |= {
-    "BroadcastTo": LayerSpec(
-        flows.broadcast, size=resize_target("shape"), unfit=_without_config
-    ),
-    "Concatenate": LayerSpec(flows.concatenate),
-    "DepthToSpace": LayerSpec(flows.depth_to_space),
-    "ExpandDims": LayerSpec(flows.insert),
-    "ExtractPatches": LayerSpec(flows.extract_patches),
-    "GetItem": LayerSpec(flows.slice_channels, arguments=flows.narrow_slice),
-    "Pad": LayerSpec(flows.pad),
-    "Repeat": LayerSpec(flows.repeat),
-    "Reshape": LayerSpec(
-        flows.reshape, size=resize_target("newshape"), unfit=_without_config
-    ),
-    "SpaceToDepth": LayerSpec(flows.space_to_depth),
-    "Split": LayerSpec(
-        flows.split, size=_resize_parts, letters=_parts, unfit=_without_config
-    ),
-    "Squeeze": LayerSpec(flows.remove),
-    "Stack": LayerSpec(flows.stack),
-    "Take": LayerSpec(flows.take),
-    "Tile": LayerSpec(flows.tile),
+    OPERATION_TYPES[name] = DeclaredType(flows.keep)
+OPERATION_TYPES |= {
+    "Average": DeclaredType(flows.along, unfit=_array_or_tensor_of_weights),
+    "BroadcastTo": TargetType(flows.broadcast, "shape", unfit=_without_config),
+    "Concatenate": DeclaredType(flows.concatenate),
+    "DepthToSpace": DeclaredType(flows.depth_to_space),
+    "ExpandDims": DeclaredType(flows.insert),
+    "ExtractPatches": DeclaredType(flows.extract_patches),
+    "GetItem": SubscriptType(flows.slice_channels),
+    "Moveaxis": DeclaredType(flows.permute(_moved)),
+    "Pad": DeclaredType(flows.pad),
+    "Repeat": DeclaredType(flows.repeat),
+    "Reshape": TargetType(flows.reshape, "newshape", unfit=_without_config),
+    "SpaceToDepth": DeclaredType(flows.space_to_depth),
+    "Split": SplitType(flows.split, unfit=_without_config),
+    "Squeeze": DeclaredType(flows.remove),
+    "Stack": DeclaredType(flows.stack),
+    "Swapaxes": DeclaredType(flows.permute(_swapped)),
+    "Take": DeclaredType(flows.take),
+    "Tile": DeclaredType(flows.tile),
+    "Transpose": DeclaredType(flows.permute(_transposed)),
 }
 for name in "Dot Einsum Inner Kron Matmul Outer Tensordot Vdot".split():
-    OPERATION_SPECS[name] = lock("mixes the channels of two tensors")
+    OPERATION_TYPES[name] = lock("mixes the channels of two tensors")
 for name in "Conv ConvTranspose DepthwiseConv SeparableConv".split():
-    OPERATION_SPECS[name] = lock("has a kernel that is not the weight of a layer")
-OPERATION_SPECS["BatchNorm"] = lock("has statistics that are not those of a layer")
-OPERATION_SPECS["Ravel"] = lock("flattens all examples into one")
+    OPERATION_TYPES[name] = lock("has a kernel that is not the weight of a layer")
+OPERATION_TYPES["BatchNorm"] = lock("has statistics that are not those of a layer")
+OPERATION_TYPES["Ravel"] = lock("flattens all examples into one")

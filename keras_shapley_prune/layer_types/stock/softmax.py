@@ -5,30 +5,31 @@ import numpy as np
 from keras import layers
 
 from keras_shapley_prune.layer_types.flows import keep, normalize
-from keras_shapley_prune.layer_types.registry import OPERATION_SPECS, SPECS, LayerSpec
+from keras_shapley_prune.layer_types.layer_type import LayerType
+from keras_shapley_prune.layer_types.registry import LAYER_TYPES, OPERATION_TYPES
 
 
-def _axes(operation, rank):
-    return np.atleast_1d(range(rank) if operation.axis is None else operation.axis)
+class SoftmaxType(LayerType):
+    """A softmax, as a layer or as a raw operation."""
+
+    def flow(self, call, channels):
+        rank, axis = len(call.inputs[0].shape), call.operation.axis
+        axes = np.atleast_1d(range(rank) if axis is None else axis) % rank
+        return (normalize if rank - 1 in axes else keep)(call, channels)
+
+    def unfit(self, call):
+        return "is given a mask" if len(call.inputs) > 1 else None
+
+    def masked(self, operation, masks, inputs, mask=None):
+        """A channel that is not there has no share in the sum."""
+        # Finite, as there may be no channel at all.
+        half = keras.backend.standardize_dtype(inputs.dtype) == "float16"
+        never = -3e4 if half else -1e9
+        there = masks[0].along(inputs)
+        return operation(inputs + (1 - there) * keras.ops.cast(never, inputs.dtype))
+
+    def output_activation(self, operation):
+        return "softmax"
 
 
-def _flow(call, channels):
-    rank = len(call.inputs[0].shape)
-    over_channels = rank - 1 in _axes(call.operation, rank) % rank
-    return normalize(call, channels) if over_channels else keep(call, channels)
-
-
-def _mask_logits(operation, masks, inputs, mask=None):
-    """The masked form: a channel that is not there has no share in the sum."""
-    # Finite, as there may be no channel at all.
-    never = -3e4 if keras.backend.standardize_dtype(inputs.dtype) == "float16" else -1e9
-    there = masks[0].along(inputs)
-    return operation(inputs + (1 - there) * keras.ops.cast(never, inputs.dtype))
-
-
-def _unfit(call):
-    return "is given a mask" if len(call.inputs) > 1 else None
-
-
-SPECS[layers.Softmax] = LayerSpec(_flow, unfit=_unfit, masked=_mask_logits)
-OPERATION_SPECS["Softmax"] = LayerSpec(_flow, unfit=_unfit, masked=_mask_logits)
+LAYER_TYPES[layers.Softmax] = OPERATION_TYPES["Softmax"] = SoftmaxType()

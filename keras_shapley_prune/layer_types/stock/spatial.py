@@ -6,8 +6,9 @@ channel. Those that mix or change colours are for images, and lock.
 
 from keras import layers
 
+from keras_shapley_prune.layer_types.declared_type import DeclaredType
 from keras_shapley_prune.layer_types.flows import keep
-from keras_shapley_prune.layer_types.registry import SPECS, LayerSpec
+from keras_shapley_prune.layer_types.registry import LAYER_TYPES
 
 for name in """MaxPooling AveragePooling GlobalMaxPooling GlobalAveragePooling
         AdaptiveMaxPooling AdaptiveAveragePooling ZeroPadding Cropping
@@ -15,8 +16,8 @@ for name in """MaxPooling AveragePooling GlobalMaxPooling GlobalAveragePooling
     for rank in (1, 2, 3):
         layer_class = getattr(layers, f"{name}{rank}D", None)
         if layer_class is not None:  # adaptive pooling is newer than Keras 3.12
-            SPECS[layer_class] = LayerSpec(keep)
+            LAYER_TYPES[layer_class] = DeclaredType(keep)
 for name in """CenterCrop Resizing RandomCrop RandomFlip RandomPerspective
         RandomRotation RandomTranslation RandomZoom""".split():
     if hasattr(layers, name):
-        SPECS[getattr(layers, name)] = LayerSpec(keep)
+        LAYER_TYPES[getattr(layers, name)] = DeclaredType(keep)

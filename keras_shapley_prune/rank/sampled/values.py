@@ -1,9 +1,9 @@
 """What a coalition is worth: one value an example, the higher the better."""
 
-import keras
 import tensorflow as tf
 
 from keras_shapley_prune.inputs.losses import resolve_loss
+from keras_shapley_prune.layer_types.registry import find_nearest_type
 from keras_shapley_prune.trace.recording import record_graph
 
 
@@ -98,9 +98,7 @@ class CallableValue:
 
 
 def _activation_name(operation):
-    if isinstance(operation, keras.layers.Softmax):
-        return "softmax"
-    return getattr(getattr(operation, "activation", None), "__name__", None)
+    return find_nearest_type(operation).output_activation(operation)
 
 
 _EPSILON = 1e-7

@@ -1,9 +1,9 @@
 """The walk that puts functional models in the place of layers made of layers."""
 
 import keras
-from keras.src.ops.numpy import Reshape
 
-from keras_shapley_prune.layer_types.registry import find_spec
+from keras_shapley_prune.layer_types.registry import find_layer_type
+from keras_shapley_prune.layer_types.stock.recreation import free_unknown_length
 from keras_shapley_prune.trace.expansion.equivalence import find_difference
 from keras_shapley_prune.trace.expansion.tracing import (
     LeftWholeError,
@@ -89,8 +89,7 @@ class Expander:
 
     def _call(self, operation, *args, **kwargs):
         """Calls an operation, or what has taken its place."""
-        if type(operation) is Reshape:
-            operation = _with_unknown_length(operation)
+        operation = free_unknown_length(operation)
         nested = runs_its_graph(operation)
         if all(map(_is_known, with_layers(operation) if nested else [operation])):
             return operation(*args, **kwargs)
@@ -131,12 +130,4 @@ def _is_known(operation):
     It is Keras's own, or registered.
     """
     own = type(operation).__module__.startswith("keras.src.")
-    return own or find_spec(operation) is not None
-
-
-def _with_unknown_length(operation):
-    """Returns a reshaping with -1 for a length that is not known when it is traced."""
-    shape = operation.newshape
-    if list(shape).count(None) != 1 or -1 in shape:
-        return operation
-    return Reshape([-1 if length is None else length for length in shape])
+    return own or find_layer_type(operation) is not None

@@ -1,8 +1,9 @@
 """One call of a layer as a functional model."""
 
 import keras
-from keras.layers import Identity, InputLayer
+from keras.layers import InputLayer
 
+from keras_shapley_prune.layer_types.stock.recreation import pass_on, tell_apart
 from keras_shapley_prune.trace.expansion.equivalence import first_line
 from keras_shapley_prune.trace.graph import fill_in, is_symbolic, new_inputs
 
@@ -34,8 +35,7 @@ def run_call(layer, args, kwargs):
 def describe_calls(model):
     """Returns what a model calls: its layers, and raw operations by their kind."""
     called = [o for o in model.operations if not isinstance(o, InputLayer)]
-    by_kind = [not isinstance(o, keras.Layer) or type(o) is Identity for o in called]
-    return [type(o) if kind else o for o, kind in zip(called, by_kind, strict=True)]
+    return [o if tell_apart(o) else type(o) for o in called]
 
 
 def _cast(tensor, layer):
@@ -49,4 +49,4 @@ def _cast(tensor, layer):
 def _behind_a_layer(output, inputs):
     """Returns an output that is not an input: of such a model Keras makes a cycle."""
     passed = any(output is tensor for tensor in inputs)
-    return Identity()(output) if passed else output
+    return pass_on(output) if passed else output

@@ -15,7 +15,7 @@ from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.tracer import trace_channels
 
-REGISTERED = {layer_class.__name__ for layer_class in registry.SPECS}
+REGISTERED = {layer_class.__name__ for layer_class in registry.LAYER_TYPES}
 
 
 def _list(table):
@@ -46,11 +46,13 @@ def _names_of_operations(model):
 
 
 def test_every_entry_has_a_use():
-    stock = {c.__name__ for c in registry.SPECS if c.__module__.startswith("keras.")}
+    stock = {
+        c.__name__ for c in registry.LAYER_TYPES if c.__module__.startswith("keras.")
+    }
     assert not stock - {*builders.LAYERS, "Dot"}
     uses = {*builders.OPERATIONS, *builders.LOCKED}
-    assert not set(registry.OPERATION_SPECS) - uses
-    assert not set(builders.OPERATIONS) - set(registry.OPERATION_SPECS)
+    assert not set(registry.OPERATION_TYPES) - uses
+    assert not set(builders.OPERATIONS) - set(registry.OPERATION_TYPES)
 
 
 @pytest.mark.parametrize(

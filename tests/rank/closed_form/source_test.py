@@ -107,8 +107,9 @@ def test_the_costs_of_several_readers_add_up():
     _assert_close(_rank(model, x, num_draws=60)["units"], exact)
 
 
+@pytest.mark.filterwarnings("ignore:Mixing is registered without")
 def test_a_layer_without_a_linear_form_should_read_what_it_did(monkeypatch):
-    monkeypatch.setattr(registry, "SPECS", dict(registry.SPECS))
+    monkeypatch.setattr(registry, "LAYER_TYPES", dict(registry.LAYER_TYPES))
     register_layer(Mixing, "mix", "units", {"kernel": "io", "bias": "o"})
     model, x = _hidden(Mixing(3, name="reader"))
     assert find_linear_form(model.get_layer("reader")) is None

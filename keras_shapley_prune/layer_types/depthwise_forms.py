@@ -1,0 +1,69 @@
+"""Linear layers that keep channels apart: each output channel reads one input's."""
+
+import keras
+import tensorflow as tf
+
+from keras_shapley_prune.layer_types.convolution_forms import ConvolutionForm
+
+
+class DepthwiseForm:
+    """A depthwise convolution, linear up to its activation.
+
+    Repair gives each of its output channels a scale, and a bias if it has one.
+    Another kind of layer overrides `apply_kernel` and `scale`.
+
+    Args:
+        operation: The layer, with a `bias` (`None` if it adds none).
+    """
+
+    def __init__(self, operation):
+        self.operation = operation
+
+    @property
+    def has_bias(self):
+        """Boolean."""
+        return getattr(self.operation, "bias", None) is not None
+
+    def apply(self, inputs):
+        """Returns what the layer returns before its activation.
+
+        Args:
+            inputs: Tensor, shape `(batch, ..., channels)`.
+
+        Returns:
+            Float32 tensor, shape `(batch, ..., channels * depth_multiplier)`.
+        """
+        outputs = self.apply_kernel(tf.cast(inputs, tf.float32))
+        if not self.has_bias:
+            return outputs
+        return outputs + tf.cast(self.operation.bias, tf.float32)
+
+    def apply_kernel(self, inputs):
+        """Returns the same without the bias, for float32 inputs."""
+        operation = self.operation
+        return keras.ops.depthwise_conv(
+            inputs,
+            tf.cast(operation.kernel, tf.float32),
+            strides=operation.strides,
+            padding=operation.padding,
+            dilation_rate=operation.dilation_rate,
+            data_format=operation.data_format,
+        )
+
+    def scale(self, factors):
+        """Multiplies each output channel before its bias.
+
+        Args:
+            factors: Float array, shape `(channels * depth_multiplier,)`.
+        """
+        kernel = keras.ops.convert_to_numpy(self.operation.kernel)
+        # The last two axes are the input's channels and the outputs of each: one in
+        # front of the other, they are the output's channels.
+        self.operation.kernel.assign(kernel * factors.reshape(kernel.shape[-2:]))
+
+
+class GroupedDepthwiseForm(DepthwiseForm):
+    """A convolution with as many groups as channels: depthwise by another name."""
+
+    def apply_kernel(self, inputs):
+        return ConvolutionForm(self.operation).apply_kernel(inputs)
