@@ -26,3 +26,13 @@ def fresh_session():
 
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def models_are_not_changed():
+    """The models that tests share are as they were when each test ends."""
+    yield
+    import model_cache  # not above, as it imports Keras
+
+    changed = model_cache.forget_changed()
+    assert not changed, f"changed by this test, which needs `models.fresh`: {changed}"

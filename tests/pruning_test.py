@@ -111,7 +111,7 @@ def test_it_prunes_better_than_the_reverse(trained):
 
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_the_argument_is_not_changed(builder):
-    model = models.build(builder)
+    model = models.fresh(builder)
     for layer in model.layers[1::3]:
         layer.trainable = False
     model.compile("adam", "mse", run_eagerly=True)

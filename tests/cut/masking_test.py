@@ -41,7 +41,11 @@ def test_masked_equals_pruned(builder, fraction, seed):
 
 @pytest.mark.parametrize(
     "name",
-    ["MobileNetV2", "ResNet50V2", "DenseNet121", "EfficientNetB0", "ConvNeXtTiny"],
+    ["MobileNetV2"]
+    + [
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in ("ResNet50V2", "DenseNet121", "EfficientNetB0", "ConvNeXtTiny")
+    ],
 )
 def test_masked_equals_pruned_on_applications(name):
     model = getattr(keras.applications, name)(

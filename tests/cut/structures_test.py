@@ -285,7 +285,7 @@ def test_policies_of_single_layers(tmp_path):
 @pytest.mark.parametrize("ending", ["keras", "h5"])
 @pytest.mark.parametrize("builder", [models.chain, constrained, lists])
 def test_loaded_models(builder, ending, compiled, tmp_path):
-    model = models.build(builder)
+    model = models.fresh(builder)
     model.compile("adam", keras.losses.MeanSquaredError())  # h5 knows no "mse"
     model.save(tmp_path / f"model.{ending}")
     path = tmp_path / f"model.{ending}"
@@ -299,7 +299,7 @@ def test_loaded_models(builder, ending, compiled, tmp_path):
 
 
 def test_constraints_act_on_what_stays(tmp_path):
-    model = models.build(constrained)
+    model = models.fresh(constrained)
     model.compile("sgd", "mse")
     pruned = _check(model, tmp_path)
     assert len(pruned.losses) == len(model.losses) == 3

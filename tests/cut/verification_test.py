@@ -82,7 +82,7 @@ def test_another_shape_is_found():
 
 
 def test_what_is_not_finite_in_both_is_right():
-    model = models.build(models.chain)
+    model = models.fresh(models.chain)
     model.layers[-1].bias.assign(model.layers[-1].bias * np.nan)
     pruned, *rest = _cut(model)
     verify_removal(pruned, model, *rest)
