@@ -18,6 +18,13 @@ hypothesis.settings.load_profile("some")
 # Models are full of cycles: the default thresholds would spend the time on looking.
 gc.set_threshold(200_000, 20, 100)
 
+LONGEST = ("random_graphs_test.py", "readme_test.py", "pruning_until_test.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest tests first: at the end, one process would wait for the other."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
 
 @pytest.fixture(autouse=True)
 def fresh_session():
