@@ -75,7 +75,15 @@ CONVERTED = [
 ]
 
 
-@pytest.mark.parametrize("builder", CONVERTED)
+@pytest.mark.parametrize(
+    "builder",
+    [
+        builder
+        if builder in CONVERTED
+        else pytest.param(builder, marks=pytest.mark.slow)
+        for builder in models.BUILDERS
+    ],
+)
 def test_float_is_equal_to_keras(builder, tmp_path):
     model = models.build(builder)
     inputs = models.inputs_of(model, 2)
