@@ -18,6 +18,13 @@ hypothesis.settings.load_profile("some")
 # Models are full of cycles: the default thresholds would spend the time on looking.
 gc.set_threshold(200_000, 20, 100)
 
+LONGEST = ("random_graphs_test.py", "readme_test.py", "pruning_until_test.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest tests first: at the end, one process would wait for the other."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
 
 @pytest.fixture(autouse=True)
 def fresh_session():
@@ -26,3 +33,13 @@ def fresh_session():
 
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def models_are_not_changed():
+    """The models that tests share are as they were when each test ends."""
+    yield
+    import model_cache  # not above, as it imports Keras
+
+    changed = model_cache.forget_changed()
+    assert not changed, f"changed by this test, which needs `models.fresh`: {changed}"

@@ -1,6 +1,7 @@
 """Builders of small models: one for each way in which channels can travel."""
 
 import keras
+import model_cache
 import numpy as np
 import tensorflow as tf
 from keras import layers
@@ -323,9 +324,24 @@ def randomize(model, seed=0):
 
 
 def build(builder, seed=0):
-    """Returns a model of `BUILDERS` with random weights."""
+    """Returns a model of `BUILDERS` with random weights; the same one each time.
+
+    The package promises not to change a model, so one is enough for all tests of a
+    process, and `conftest.py` checks after each test that it is as it was. A test that
+    changes a model itself, or builds upon it, asks for a `fresh` one.
+    """
+    return model_cache.get(_key(builder, seed), lambda: fresh(builder, seed), seed)
+
+
+def fresh(builder, seed=0):
+    """Returns a model of `BUILDERS` with random weights, for this caller alone."""
     keras.utils.set_random_seed(seed)
     return randomize(builder(), seed)
+
+
+def _key(builder, seed):
+    policy = keras.config.dtype_policy().name, keras.config.floatx()
+    return builder, seed, *policy, keras.config.image_data_format()
 
 
 def images(model, num_examples=4, seed=0):

@@ -1,5 +1,7 @@
 """Tests of pruning within an allowed drop."""
 
+import sys
+
 import keras
 import models
 import numpy as np
@@ -27,6 +29,12 @@ def trained():
     model.fit(x, y, epochs=12, verbose=0)
     assert model.evaluate(x, y, verbose=0)[1] > 0.95
     return model
+
+
+@pytest.fixture
+def few_trials(monkeypatch):
+    """For what does not depend on how finely the share is searched for."""
+    monkeypatch.setattr(sys.modules[prune_until.__module__], "_TRIALS", 3)
 
 
 def _data(count, seed):
@@ -62,7 +70,7 @@ def test_as_much_as_possible_within_the_drop(trained, scope, max_drop):
     assert pruned.compiled
 
 
-def test_more_is_removed_where_more_may_be_lost(trained):
+def test_more_is_removed_where_more_may_be_lost(trained, few_trials):
     data = _data(60, seed=1)
     sizes = [
         count_flops(_by_norm(trained, data, drop, metric="loss")) for drop in (0.0, 1.0)
@@ -78,7 +86,7 @@ def test_it_prints_its_trials(trained, capsys):
     assert "within" in printed or "below" in printed
 
 
-def test_ranked_once(trained, monkeypatch):
+def test_ranked_once(trained, few_trials, monkeypatch):
     ranked = []
     ranker = keras_shapley_prune.BaselineRanker("l1_norm")
 
@@ -118,7 +126,7 @@ def test_nothing_can_be_removed(trained):
     assert same.compiled
 
 
-def test_other_forms_of_data(trained):
+def test_other_forms_of_data(trained, few_trials):
     import tensorflow as tf
 
     x, y = _data(64, seed=1)
@@ -145,7 +153,7 @@ def test_bad_metrics(trained):
         prune_until(plain, data, verbose=0)
 
 
-def test_labels_are_needed_to_measure(trained):
+def test_labels_are_needed_to_measure(trained, few_trials):
     x, y = _data(16, seed=1)
     with pytest.raises(ValueError, match="should hold labels"):
         prune_until(trained, x, verbose=0)

@@ -21,9 +21,9 @@ def small():
     return keras.Model(inputs, x, name="small")
 
 
-def halve(builder=small, layers=None):
+def halve(builder=small, layers=None, build=models.build):
     """Returns `(model, pruned)`: half the units removed, nothing repaired."""
-    model = models.build(builder)
+    model = build(builder)
     channel_map = trace_channels(model)
     keep = np.ones(channel_map.num_units, bool)
     for group in channel_map.select_groups(layers):

@@ -23,7 +23,7 @@ def double_precision():
 
 def trained(optimizer, builder=models.residual, num_steps=4):
     """Returns a model after some steps, and a batch."""
-    model = models.build(builder)
+    model = models.fresh(builder)
     model.compile(optimizer, "mse", run_eagerly=True)
     x = models.inputs_of(model, 8)
     y = 0.5 + keras.ops.convert_to_numpy(model(x))
@@ -160,7 +160,7 @@ def test_half_precision():
 
 
 def test_frozen_layers_have_no_slots():
-    model = models.build(models.residual)
+    model = models.fresh(models.residual)
     model.get_layer("stem").trainable = False
     model.compile("adam", "mse", run_eagerly=True)
     x = models.inputs_of(model, 8)

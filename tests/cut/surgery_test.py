@@ -113,7 +113,7 @@ def test_weights_are_the_kept_slices():
 
 @pytest.mark.parametrize("builder", [models.chain, models.residual])
 def test_trainable_flags_are_carried_over(builder):
-    model = models.build(builder)
+    model = models.fresh(builder)
     for layer in model.layers[1::2]:
         layer.trainable = False
     pruned, *_ = _halve(model)
@@ -126,7 +126,7 @@ def test_trainable_flags_are_carried_over(builder):
 
 @pytest.mark.parametrize("builder", [models.chain, models.residual])
 def test_a_frozen_model_stays_frozen(builder):
-    model = models.build(builder)
+    model = models.fresh(builder)
     model.trainable = False
     pruned, *_ = _halve(model)
     assert not pruned.trainable_weights
@@ -134,7 +134,7 @@ def test_a_frozen_model_stays_frozen(builder):
 
 
 def test_trainable_flags_inside_a_nested_model_are_carried_over():
-    model = models.build(models.nested)
+    model = models.fresh(models.nested)
     model.get_layer("inner").get_layer("inner_norm").trainable = False
     pruned, *_ = _halve(model)
     inner = pruned.get_layer("inner")

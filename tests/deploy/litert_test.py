@@ -64,7 +64,26 @@ def by_name(model, inputs):
     return dict(zip([t.name for t in model.inputs], flat, strict=True))
 
 
-@pytest.mark.parametrize("builder", models.BUILDERS)
+# Structured ends, a nested model, loops, attention, and what has no kernel of its own.
+CONVERTED = [
+    models.two_ends,
+    models.nested,
+    models.recurrent,
+    models.attentive,
+    models.autoencoder,
+    models.locked,
+]
+
+
+@pytest.mark.parametrize(
+    "builder",
+    [
+        builder
+        if builder in CONVERTED
+        else pytest.param(builder, marks=pytest.mark.slow)
+        for builder in models.BUILDERS
+    ],
+)
 def test_float_is_equal_to_keras(builder, tmp_path):
     model = models.build(builder)
     inputs = models.inputs_of(model, 2)

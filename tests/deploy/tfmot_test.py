@@ -3,7 +3,7 @@
 Each test is a process of its own: tfmot changes the environment when it is imported.
 It wants absl-py 1.4, so it is not among the packages of the tests; with it:
 
-    python -m pip install ".[test,tfmot]" && python -m pytest tests/tfmot_test.py
+    python -m pip install ".[test,tfmot]" && python -m pytest tests/deploy/tfmot_test.py
 """
 
 import importlib.util

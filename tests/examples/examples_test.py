@@ -1,4 +1,7 @@
-"""The shorter examples, on few epochs; `quickstart_test.py` runs the quickstart."""
+"""The shorter examples, on few epochs; `quickstart_test.py` runs the quickstart.
+
+Most run nightly (`slow`): by default one tutorial, `own_layer`, and the quickstart.
+"""
 
 import json
 import re
@@ -23,6 +26,7 @@ def kept_output(name):
     return (EXAMPLES / f"{name}.txt").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_int8_microcontroller(tmp_path, capsys):
     for package in ("ai_edge_litert.interpreter", "litert_quantizer"):
         pytest.importorskip(package, reason='needs pip install ".[litert]"')
@@ -42,6 +46,7 @@ def test_int8_microcontroller(tmp_path, capsys):
     assert bytes(int(x, 16) for x in re.findall(r"0x(\w\w)", source)) == content
 
 
+@pytest.mark.slow
 def test_serve_savedmodel(tmp_path, capsys):
     example = load("serve_savedmodel")
     example.main(["--epochs=1", f"--output={tmp_path}"])
@@ -71,6 +76,7 @@ def test_own_layer(monkeypatch, capsys):
         assert "A wrong declaration: Expected the pruned model to compute" in after
 
 
+@pytest.mark.slow
 def test_iterative_pruning(capsys):
     load("iterative_pruning").main(
         ["--epochs=1", "--fit-epochs=1", "--rounds=2", "--target=0.25"]
@@ -87,6 +93,7 @@ def test_iterative_pruning(capsys):
         assert target < float(first) < 100
 
 
+@pytest.mark.slow
 def test_hundred_images(capsys):
     load("hundred_images").main(["--epochs=1", "--images=16", "--ratios", "0.5"])
     for text in (capsys.readouterr().out, kept_output("hundred_images")):
@@ -94,6 +101,7 @@ def test_hundred_images(capsys):
         assert "The same class on 98%" in text
 
 
+@pytest.mark.slow
 def test_flops_budget(capsys):
     load("flops_budget").main(["--epochs=1", "--ratio=0.7"])
     for text in (capsys.readouterr().out, kept_output("flops_budget")):

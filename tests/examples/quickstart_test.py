@@ -76,6 +76,7 @@ def test_digits(quickstart, tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_any_set_of_tensorflow_datasets(quickstart, tfds, tmp_path):
     make_builder(tfds, "TinyGray", (8, 8, 1), ["train", "test"])
     output = tmp_path / "output"

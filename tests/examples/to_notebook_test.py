@@ -73,6 +73,7 @@ def test_notebook_is_the_same_each_time(converter):
     assert converter.build_notebook(source) == converter.build_notebook(source)
 
 
+@pytest.mark.slow
 def test_notebook_runs(converter, monkeypatch):
     monkeypatch.setattr(registry, "LAYER_TYPES", dict(registry.LAYER_TYPES))
     *cells, last = [

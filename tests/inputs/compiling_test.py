@@ -182,7 +182,7 @@ def test_everything_else():
     ],
 )
 def test_several_outputs(loss, loss_weights, metrics):
-    model = models.build(models.two_ends)
+    model = models.fresh(models.two_ends)
     model.compile(
         "adam", loss, loss_weights=loss_weights, metrics=metrics, run_eagerly=True
     )

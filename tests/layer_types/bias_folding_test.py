@@ -95,10 +95,11 @@ def test_a_convolution_that_is_called_twice(use_bias):
     norms = layers.BatchNormalization(), layers.BatchNormalization()
     x = norms[1](conv(norms[0](conv(inputs))))
     graph = record_graph(keras.Model(inputs, x))
-    for call in graph.calls:
-        if call.operation is conv:
-            assert find_normalization(graph, call) is not None
-            assert not can_take_bias(graph, call)
+    calls = [call for call in graph.calls if call.operation is conv]
+    assert len(calls) == 2
+    for call, norm in zip(calls, norms, strict=True):
+        assert find_normalization(graph, call).operation is norm
+        assert not can_take_bias(graph, call)
 
 
 def test_a_normalization_that_is_called_twice():

@@ -15,7 +15,7 @@ NUM_EXAMPLES = 12
 
 @pytest.fixture(scope="module")
 def chain():
-    model = models.build(models.chain)
+    model = models.fresh(models.chain)
     model.compile("sgd", "sparse_categorical_crossentropy")
     data = models.images(model, NUM_EXAMPLES), np.arange(NUM_EXAMPLES) % 4
     return model, data

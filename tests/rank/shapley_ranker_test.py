@@ -200,7 +200,7 @@ def test_integer_images_without_a_channel_axis():
 
 
 def test_several_inputs_and_outputs():
-    model = models.build(models.two_ends)
+    model = models.fresh(models.two_ends)
     model.compile("sgd", ["sparse_categorical_crossentropy", "mae"])
     x = models.inputs_of(model, 12)
     y = (np.arange(12) % 3, np.ones((12, 1), "float32"))

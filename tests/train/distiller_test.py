@@ -10,13 +10,21 @@ from keras_shapley_prune import Distiller, apply_plan, plan_pruning
 from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
 
 
+@pytest.fixture(scope="module")
+def trained_weights():
+    """The weights of a trained network."""
+    model = models.classifier()
+    model.optimizer.learning_rate = 0.02
+    model.fit(*models.labelled_images(256), epochs=15, verbose=0)
+    return model.get_weights()
+
+
 @pytest.fixture
-def pair():
+def pair(trained_weights):
     """A trained network and a smaller one, which is not repaired."""
     model = models.classifier()
-    x, y = models.labelled_images(256)
-    model.optimizer.learning_rate = 0.02
-    model.fit(x, y, epochs=15, verbose=0)
+    model.set_weights(trained_weights)
+    x, _ = models.labelled_images(256)
     ranking = BaselineRanker("l1_norm").rank(model, x[:16], verbose=0)
     plan = plan_pruning(model, ranking, 0.5)
     pruned = apply_plan(model, plan, repair=None, verify=False)

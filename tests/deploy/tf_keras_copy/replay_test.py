@@ -50,13 +50,22 @@ def test_equal(builder):
     check(models.build(builder))
 
 
-@pytest.mark.parametrize("builder", COPYABLE)
+def test_layers_keep_their_names():
+    model = models.build(models.chain)
+    names = [[x.name for x in m.layers[-10:]] for m in (to_tf_keras(model), model)]
+    assert names[0] == names[1]
+
+
+@pytest.mark.parametrize(
+    "builder", [models.branches, models.depthwise, models.nested, models.recurrent]
+)
 def test_pruned_to_odd_sizes(builder):
     model = models.build(builder)
     keep = models.random_keep(trace_channels(model), 0.4)
     check(remove_channels(model, keep))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["MobileNetV2", "MobileNetV3Small"])
 def test_keras_applications(name):
     shape = (32, 32, 3)
@@ -174,7 +183,7 @@ def test_shared_layers_are_shared():
 
 
 def test_a_model_that_is_called_twice_is_inlined():
-    inner = models.build(models.chain)
+    inner = models.fresh(models.chain)
     inputs = keras.Input((12, 12, 3), name="image")
     outputs = {"one": inner(inputs), "two": inner(2 * inputs, training=False)}
     copied = check(keras.Model(inputs, outputs, name="outer"))

@@ -123,7 +123,7 @@ def test_other_precisions(policy, make):
     "ranker", [None, ShapleyRanker(), BaselineRanker("l1_norm"), BaselineRanker("apoz")]
 )
 def test_a_normalized_network_is_pruned_end_to_end(ranker):
-    model = models.build(models.normalized)
+    model = models.fresh(models.normalized)
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     data = models.images(model, 16), np.arange(16) % 4
     pruned = prune(model, data, 0.5, ranker=ranker, verbose=0)  # which verifies

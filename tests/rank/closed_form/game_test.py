@@ -102,9 +102,13 @@ def test_leaving_for_good_is_leaving_first(unit_of):
 
 
 def test_all_may_leave():
-    game = Problem(ONE_EACH).game()
+    problem = Problem(ONE_EACH)
+    game = problem.game()
     game.leave([4, 1])
+    left = [problem.cost([4, 1, unit]) - problem.cost([4, 1]) for unit in (0, 2, 3)]
+    np.testing.assert_allclose(game.leave_one_out(np.array([0, 2, 3])), left)
     game.leave([0, 2, 3])
+    np.testing.assert_array_equal(game.leave_one_out(np.arange(5)), np.zeros(5))
 
 
 @pytest.mark.parametrize("unit_of", [ONE_EACH, SEVERAL_EACH, SOME_STAY])

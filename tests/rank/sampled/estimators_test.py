@@ -19,7 +19,7 @@ NUM_EXAMPLES = 96
 
 @pytest.fixture(scope="module")
 def problem():
-    model = models.build(models.residual)
+    model = models.fresh(models.residual)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("sgd", loss)
     data = models.images(model, NUM_EXAMPLES), np.arange(NUM_EXAMPLES) % 4

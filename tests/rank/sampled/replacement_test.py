@@ -153,7 +153,7 @@ def _rank(model, x, estimator="permutation", replacement="mean", **arguments):
 
 
 def _problem(case):
-    model = models.build(CASES[case])
+    model = models.fresh(CASES[case])
     return model, models.images(model, 12)
 
 
@@ -185,7 +185,7 @@ WITHOUT_A_PLACE = {
 
 @pytest.mark.parametrize("case", WITHOUT_A_PLACE)
 def test_without_a_place_for_a_bias_zero_is_read(case):
-    model = models.build(WITHOUT_A_PLACE[case])
+    model = models.fresh(WITHOUT_A_PLACE[case])
     x = models.images(model, 8)
     mean, zero = (_rank(model, x, replacement=name) for name in ("mean", "zero"))
     np.testing.assert_array_equal(mean.values, zero.values)
@@ -234,7 +234,7 @@ def test_shifts_of_larger_models_are_what_all_units_contribute(builder):
 
 
 def test_means_cost_nothing_where_units_never_vary():
-    model = models.build(CASES["same"])
+    model = models.fresh(CASES["same"])
     units = model.get_layer("units")
     units.set_weights([np.zeros(units.kernel.shape), np.full(NUM_UNITS, 0.7)])
     reader = model.get_layer("reader")
