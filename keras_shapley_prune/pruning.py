@@ -6,7 +6,7 @@ from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_conf
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.plan.selection import make_plan, ratios_to_rank
-from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
+from keras_shapley_prune.rank.resolve_ranker import resolve_ranker
 from keras_shapley_prune.repair.repair_channels import check_method, repair_channels
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -63,8 +63,9 @@ def prune(
         round_to: Integer: of each group a multiple of it stays, or all of it. Many
             processors are fastest with multiples of 8.
         min_units: Integer: at least so many units of each group stay.
-        ranker: An object with the method `rank` of `ShapleyRanker`. Defaults to
-            `ShapleyRanker(value="reconstruction", stages=32)`, with `horizon=0.25` for
+        ranker: A `ShapleyRanker`, a `BaselineRanker`, or another object with their
+            method `rank`; or the criterion of a `BaselineRanker`, such as `"l1_norm"`.
+            `None` for `ShapleyRanker()`, whose game has `horizon=0.25` for
             `scope="global"`.
         repair: String, how what stays is repaired: `"least_squares"`, `"mimic"`
             (then trains for some minutes), `"mean"`, `"batchnorm"`, or `None`. See
@@ -172,9 +173,7 @@ def rank_for(model, dataset, budget, ranker, channel_map, verbose):
     Returns:
         A `Ranking`.
     """
-    if ranker is None:
-        horizon = 0.25 if budget.scope == "global" else 1.0
-        ranker = ShapleyRanker(value="reconstruction", stages=32, horizon=horizon)
+    ranker = resolve_ranker(ranker, budget.scope)
     groups = budget.select_groups(channel_map)
     return ranker.rank(
         model,

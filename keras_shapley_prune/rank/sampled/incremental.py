@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.plan.flops import estimate_cost
+from keras_shapley_prune.rank.estimators.walks import OUT, left_after
 from keras_shapley_prune.rank.sampled.game import repeat_batch
-from keras_shapley_prune.rank.sampled.walks import OUT, left_after
 
 _FOLD = 4  # times the steps at once that a whole suffix takes
 _FREE_WALKS = 64  # where nothing follows the layer
