@@ -23,7 +23,7 @@ class CalibrationData:
         if isinstance(inputs, dict):
             self._by_key = {key: inputs[key] for key in sorted(inputs)}
         self._needs_labels = needs_labels
-        self._batches, self.num_batches = _open(dataset, batch_size)
+        self._batches = _open(dataset, batch_size)
 
     def __iter__(self):
         """Yields `(flat list of inputs, y, sample_weight)` as tensors."""
@@ -92,22 +92,20 @@ def make_repeatable(dataset):
 
 
 def _open(dataset, batch_size):
-    """Returns a function that iterates the raw batches, and their number or None."""
+    """Returns a function that iterates the raw batches."""
     if isinstance(dataset, tf.data.Dataset):
-        count = int(dataset.cardinality())
-        if count == tf.data.INFINITE_CARDINALITY:
+        if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
             raise _infinite("tf.data.Dataset")
-        return lambda: iter(dataset), count if count >= 0 else None
+        return lambda: iter(dataset)
     if isinstance(dataset, keras.utils.PyDataset):
         count = dataset.num_batches
         if count is None:
             raise _infinite("keras.utils.PyDataset")
-        return lambda: (dataset[i] for i in range(count)), count
+        return lambda: (dataset[i] for i in range(count))
     if isinstance(dataset, (tuple, dict)) or hasattr(dataset, "__array__"):
         return _open_arrays(dataset, batch_size)
     if hasattr(dataset, "__iter__"):
-        count = len(dataset) if hasattr(dataset, "__len__") else None
-        return lambda: iter(dataset), count
+        return lambda: iter(dataset)
     raise ValueError(
         "Argument `dataset` should be a `tf.data.Dataset`, a "
         "`keras.utils.PyDataset`, a tuple of arrays `(x, y)` or "
@@ -136,7 +134,7 @@ def _open_arrays(arrays, batch_size):
                 lambda a, part=part: None if a is None else a[part], arrays
             )
 
-    return slices, len(starts)
+    return slices
 
 
 def _infinite(kind):

@@ -71,6 +71,8 @@ def play_stages(source, staging, start_leg, num_removed, on_round=None):
     legs = count_legs(staging, num_units, num_removed)
     for stage, count in enumerate(legs):
         if stage:
+            # Samples of earlier stages are of larger coalitions: they say something
+            # about this stage's game, but less.
             table.decay(staging.decay)
         to_find = min(count, num_removed - int(np.sum(~active)))
         leg = start_leg(len(legs) - stage, to_find)
@@ -81,6 +83,7 @@ def play_stages(source, staging, start_leg, num_removed, on_round=None):
                 on_round(cost)
             if leg.is_over(cost, table, active):
                 break
+        # Units that were removed keep the values of the stage they were removed in.
         reduced = reduce_table(table, staging.reduce)
         values[active], errors[active] = (array[active] for array in reduced)
         stage_of[active] = stage
@@ -98,6 +101,7 @@ def play_stages(source, staging, start_leg, num_removed, on_round=None):
     values[never] = source.costs_alone(never)
     stage_of[never] += 1  # they come after all that have been sampled
     scores = GroupScores(values, errors, evaluations, stage_of)
+    # The order of removal: stage by stage as played, then the rest by its values.
     last = scores.order[len(scores.order) - int(active.sum()) :]
     return dataclasses.replace(
         scores,

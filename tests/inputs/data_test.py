@@ -34,24 +34,6 @@ def test_every_form_gives_the_same_batches(form, weighted):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize(
-    ("form", "expected"),
-    [
-        ("arrays", 3),
-        ("tf.data", 3),
-        ("PyDataset", 3),
-        ("PyDataset with num_batches", 3),
-        ("list of batches", 3),
-        ("generator", None),
-        ("tf.data of unknown length", None),
-    ],
-)
-def test_num_batches(form, expected):
-    inputs = models.classifier(compiled=False).inputs
-    data = CalibrationData(FORMS[form](make_arrays()), inputs, BATCH_SIZE)
-    assert data.num_batches == expected
-
-
 @pytest.mark.parametrize("form", ["arrays", "tf.data", "PyDataset", "list of batches"])
 def test_data_can_be_read_twice(form):
     data = CalibrationData(
