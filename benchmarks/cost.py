@@ -65,7 +65,7 @@ def measure_seconds(problem):
     for num_images in NUM_IMAGES:
         x, _ = problem.calibration(num_images, 0)
         start = time.perf_counter()
-        ranker = ksp.ShapleyRanker(value="reconstruction", stages=32)
+        ranker = ksp.ShapleyRanker()
         ranking = ranker.rank(
             problem.model, x, layers=problem.layers, channel_map=channel_map, verbose=0
         )

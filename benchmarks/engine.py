@@ -30,8 +30,12 @@ from keras import layers
 import keras_shapley_prune as ksp
 from keras_shapley_prune.inputs.losses import resolve_loss
 from keras_shapley_prune.rank import group_loop, progress
-from keras_shapley_prune.rank.sampled.estimators import PermutationEstimator
-from keras_shapley_prune.rank.sampled.game import Game
+from keras_shapley_prune.rank.estimators import (
+    Gradient,
+    Permutation,
+    SharedPermutation,
+)
+from keras_shapley_prune.rank.sampled.game import OutputGame
 from keras_shapley_prune.rank.sampled.incremental import plan_incremental
 from keras_shapley_prune.rank.sampled.suffix import Suffix
 from keras_shapley_prune.rank.sampled.values import LossValue
@@ -99,7 +103,7 @@ def time_steps(name, model):
             return value(labels, outputs, None, ())
 
         steps = min(STEPS, group.num_units)
-        estimator = PermutationEstimator(window=steps / group.num_units)
+        estimator = Permutation(window=steps / group.num_units)
         active = np.ones(group.num_units, bool)
         ranks = estimator.draw([0, 0, 0, 0, 0], BATCH, active)
         count = estimator.num_evaluations(group.num_units)
@@ -108,7 +112,7 @@ def time_steps(name, model):
         for kind, walk in (("step", None), ("incremental", plan_incremental(suffix))):
             if kind == "incremental" and walk is None:
                 continue
-            game = Game(0, suffix, value, estimator, BATCH, walk)
+            game = OutputGame(suffix, value, estimator, BATCH, walk)
             start = time.perf_counter()
             game.estimate(ranks, cut, labels, ())
             traces[kind] = time.perf_counter() - start
@@ -142,13 +146,12 @@ def rank_vgg(num_examples=200, longest=300):
     model = vgg16_bn()
     data = random_data(model, num_examples)
     rankers = {
-        "reconstruction, 32 stages": {"value": "reconstruction", "stages": 32},
-        "gradient, 1 draw": {"estimator": "gradient"},
-        "gradient, 8 draws": {"estimator": "gradient", "num_draws": 8},
-        "permutation, 1 walk": {},
+        "reconstruction, 32 stages": ksp.ShapleyRanker(),
+        "gradient, 1 draw": ksp.ShapleyRanker("loss", "gradient"),
+        "gradient, 8 draws": ksp.ShapleyRanker("loss", Gradient(num_draws=8)),
+        "permutation, 1 walk": ksp.ShapleyRanker("loss"),
     }
-    for name, arguments in rankers.items():
-        chosen = ksp.ShapleyRanker(**arguments)
+    for name, chosen in rankers.items():
         plan = chosen.plan(model, data)
         seconds, measured = plan.seconds, plan.seconds < longest
         if measured:
@@ -156,7 +159,7 @@ def rank_vgg(num_examples=200, longest=300):
             chosen.rank(model, data, verbose=0)
             seconds = time.perf_counter() - start
         yield name, plan.evaluations, plan.seconds, seconds, measured
-    papers = ksp.ShapleyRanker("shared_permutation", num_draws=5)
+    papers = ksp.ShapleyRanker("loss", SharedPermutation(num_draws=5))
     plan = papers.plan(model, random_data(model, 1000))
     yield (
         "paper's: 5 shared, 1,000 images",
@@ -177,12 +180,14 @@ def check_estimate(args, num_examples=64):
             super().add(seconds)
             marks.append((time.perf_counter(), self._done / self._planned))
             if len(marks) == 1 or marks[-2][1] < 0.1 <= marks[-1][1]:
-                self.guess = marks[-1][0], self.seconds_left
-                args.guess = self.guess
+                spent, share = marks[-1][0] - self._start, marks[-1][1]
+                args.guess = marks[-1][0], spent * (1 - share) / share
 
     original, group_loop.Progress = group_loop.Progress, Watched
     try:
-        ksp.ShapleyRanker().rank(model, random_data(model, num_examples), verbose=0)
+        ksp.ShapleyRanker("loss").rank(
+            model, random_data(model, num_examples), verbose=0
+        )
     finally:
         group_loop.Progress = original
     moment, guess = args.guess

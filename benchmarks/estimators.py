@@ -35,14 +35,21 @@ import tensorflow as tf
 from keras import layers
 
 import keras_shapley_prune
+from keras_shapley_prune import estimators
 from keras_shapley_prune.inputs.losses import resolve_loss
-from keras_shapley_prune.rank.sampled.exact import all_coalitions, shapley_weights
+from keras_shapley_prune.rank.estimators.exact import all_coalitions, shapley_weights
 from keras_shapley_prune.rank.sampled.suffix import Suffix
 from keras_shapley_prune.trace.forward_pass import ForwardPass
 from keras_shapley_prune.trace.tracer import trace_channels
 
 NUM_EXAMPLES = 200
 COSTS = (0.05, 0.25, 1, 5)
+ESTIMATORS = {
+    "permutation": estimators.Permutation,
+    "shared_permutation": estimators.SharedPermutation,
+    "gradient": estimators.Gradient,
+    "corrected_gradient": estimators.CorrectedGradient,
+}
 
 
 def small_network(shape, train, path):
@@ -98,9 +105,8 @@ def score(estimate, truth):
 
 def rank(model, data, group, estimator, num_draws, seed):
     """Returns the scores of one group."""
-    ranker = keras_shapley_prune.ShapleyRanker(
-        estimator, num_draws, batch_size=100, seed=seed
-    )
+    drawn = ESTIMATORS[estimator](num_draws=num_draws)
+    ranker = keras_shapley_prune.ShapleyRanker("loss", drawn, batch_size=100, seed=seed)
     return ranker.rank(model, data, layers=group.name, verbose=0)[group.name]
 
 

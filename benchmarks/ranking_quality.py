@@ -28,6 +28,7 @@ import networks
 import numpy as np
 
 import keras_shapley_prune as ksp
+from keras_shapley_prune import estimators, games
 
 RATIOS = (0.25, 0.5, 0.75)
 REPAIRS = (None, "mean", "least_squares")
@@ -38,18 +39,21 @@ BASELINES = """random l1_norm l2_norm bn_gamma geometric_median mean_activation 
     reconstruction""".split()
 DEFAULT = "Shapley, reconstruction, staged"
 SHAPLEY = {
-    "Shapley, loss": {},
-    "Shapley, loss, mean + 2 std": {"reduction": "mean+2std"},
-    "Shapley, loss, means": {"replacement": "mean"},
-    "Shapley, loss, means, staged": {"replacement": "mean", "stages": 8},
-    "Shapley, KL, gradients": {"value": "kl", "estimator": "gradient", "num_draws": 4},
-    "Shapley, reconstruction": {"value": "reconstruction"},
-    DEFAULT: {"value": "reconstruction", "stages": 32},
-    DEFAULT + ", sequential": {
-        "value": "reconstruction",
-        "stages": 32,
-        "sequential": True,
+    "Shapley, loss": {"game": "loss"},
+    "Shapley, loss, mean + 2 std": {"game": games.Loss(reduction="mean+2std")},
+    "Shapley, loss, means": {"game": games.Loss(replacement="mean")},
+    "Shapley, loss, means, staged": {
+        "game": games.Loss(replacement="mean"),
+        "estimator": estimators.Permutation(window=0.5),
+        "stages": 8,
     },
+    "Shapley, KL, gradients": {"game": "kl", "estimator": estimators.Gradient(4)},
+    "Shapley, reconstruction": {
+        "game": games.Reconstruction(candidates=None),
+        "stages": 1,
+    },
+    DEFAULT: {},
+    DEFAULT + ", sequential": {"sequential": True},
 }
 BY_RATIO = ("staged", "reconstruction")  # depend on how much is to be removed
 

@@ -30,6 +30,7 @@ from keras_shapley_prune import (
     ShapleyRanker,
     apply_plan,
     count_flops,
+    games,
     plan_pruning,
 )
 
@@ -93,7 +94,7 @@ floor under every group.
 
 
 def make_plans(model, images, ratio):
-    ranker = ShapleyRanker(value="reconstruction", stages=32, horizon=0.25)
+    ranker = ShapleyRanker(games.Reconstruction(horizon=0.25))
     ranking = ranker.rank(model, images, verbose=0)
     return {
         name: plan_pruning(model, ranking, ratio, of="flops", **budget)

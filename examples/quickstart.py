@@ -251,7 +251,7 @@ def main(argv=None):
 
     # `rank` is the first step of `prune`; with the same seed and data it gives the same
     # values again. `compare` shows what has changed, and writes a page about it.
-    ranker = keras_shapley_prune.ShapleyRanker(value="reconstruction", stages=32)
+    ranker = keras_shapley_prune.ShapleyRanker()
     ranking = ranker.rank(model, calibration, ratio=args.ratio, verbose=0)
     print(ranking)
     comparison = keras_shapley_prune.compare(model, pruned, test, ranking)

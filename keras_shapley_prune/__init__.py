@@ -32,10 +32,12 @@ from keras_shapley_prune.plan.pruning_plan import PruningPlan
 from keras_shapley_prune.plan.selection import plan_pruning
 from keras_shapley_prune.pruning import apply_plan, prune
 from keras_shapley_prune.pruning_until import prune_until
+from keras_shapley_prune.rank import estimators, games
 from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
 from keras_shapley_prune.rank.ranking import GroupScores, Ranking
 from keras_shapley_prune.rank.ranking_plan import RankingPlan
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
+from keras_shapley_prune.rank.stopping import StopWhen
 from keras_shapley_prune.repair.repair_channels import repair_channels
 from keras_shapley_prune.report.ablation import AblationCurve, measure_ablation
 from keras_shapley_prune.report.channel_plot import plot_channels
@@ -74,12 +76,15 @@ __all__ = [
     "Ranking",
     "RankingPlan",
     "ShapleyRanker",
+    "StopWhen",
     "apply_plan",
     "channel_report",
     "compare",
     "count_activation_bytes",
     "count_flops",
+    "estimators",
     "export_litert",
+    "games",
     "mask_channels",
     "measure_ablation",
     "measure_frontier",

@@ -8,8 +8,7 @@ from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_conf
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.plan.budget import to_budget
 from keras_shapley_prune.plan.selection import make_plan, ratios_to_rank
-from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
-from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
+from keras_shapley_prune.rank.resolve_ranker import resolve_ranker
 from keras_shapley_prune.repair.mimic import mimic
 from keras_shapley_prune.repair.repair_channels import (
     check_method,
@@ -74,10 +73,10 @@ def prune(
         round_to: Integer. The number of units kept in each group is a multiple of
             it, or all of them. Many processors are fastest with multiples of 8.
         min_units: Integer, the minimum number of units kept in each group.
-        ranker: What ranks the units: an object with the method `rank` of
-            `ShapleyRanker`, or a string, the method of a `BaselineRanker`. Defaults
-            to `ShapleyRanker(value="reconstruction", stages=32)`, with `horizon=0.25`
-            for `scope="global"`.
+        ranker: A `ShapleyRanker`, a `BaselineRanker`, or another object with their
+            method `rank`; or the criterion of a `BaselineRanker`, such as `"l1_norm"`.
+            `None` for `ShapleyRanker()`, whose game has `horizon=0.25` for
+            `scope="global"`.
         repair: String, how the kept units are repaired: `"least_squares"`, `"mimic"`
             (which then trains for some minutes), `"mean"`, `"batchnorm"`, or `None`.
             See `repair_channels`.
@@ -228,13 +227,7 @@ def rank_for(model, dataset, budget, ranker, channel_map, verbose):
     Returns:
         A `Ranking`.
     """
-    if isinstance(ranker, str):
-        ranker = BaselineRanker(ranker)
-    if ranker is None:
-        # A global budget may take nearly all of any group, so all of it is ranked; a
-        # short horizon then keeps the search for candidates near the next units.
-        horizon = 0.25 if budget.scope == "global" else 1.0
-        ranker = ShapleyRanker(value="reconstruction", stages=32, horizon=horizon)
+    ranker = resolve_ranker(ranker, budget.scope)
     groups = budget.select_groups(channel_map)
     return ranker.rank(
         model,

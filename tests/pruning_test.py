@@ -14,7 +14,7 @@ from keras import layers
 from odd_losses import OddMetric, SizedMetric, odd_loss, odd_metric
 
 import keras_shapley_prune
-from keras_shapley_prune import ShapleyRanker, prune, trace_channels
+from keras_shapley_prune import ShapleyRanker, estimators, games, prune, trace_channels
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.rank.ranking import GroupScores, Ranking
@@ -41,7 +41,7 @@ def test_the_steps_one_by_one_give_the_same_model(trained):
     data = models.labelled_images(16)
     pruned = prune(trained, data, 0.5, verbose=0)
     channel_map = keras_shapley_prune.trace_channels(trained)
-    ranker = ShapleyRanker(value="reconstruction", stages=32)
+    ranker = ShapleyRanker()
     ranking = ranker.rank(trained, data, verbose=0)
     keep = keras_shapley_prune.plan_pruning(trained, ranking, 0.5, channel_map).keep
     by_hand = keras_shapley_prune.repair_channels(trained, keep, data)
@@ -51,7 +51,7 @@ def test_the_steps_one_by_one_give_the_same_model(trained):
 
 def test_without_repair_the_pruned_model_is_the_masked_one(trained):
     data = models.labelled_images(16)
-    ranker = ShapleyRanker()
+    ranker = ShapleyRanker("loss")
     pruned = prune(trained, data, 0.5, ranker=ranker, repair=None, verbose=0)
     ranking = ranker.rank(trained, data, verbose=0)
     keep = keras_shapley_prune.plan_pruning(trained, ranking, 0.5).keep
@@ -104,7 +104,10 @@ def test_it_prunes_better_than_the_reverse(trained):
         prune(trained, data, 0.25, ranker=ranker, verbose=0).evaluate(
             *held_out, verbose=0
         )[0]
-        for ranker in (ShapleyRanker(num_draws=4), Reversed())
+        for ranker in (
+            ShapleyRanker("loss", estimators.Permutation(num_draws=4)),
+            Reversed(),
+        )
     ]
     assert losses[0] < losses[1]
 
@@ -198,7 +201,12 @@ def test_the_rankers_loss_is_used():
         calls.append(1)
         return odd_loss(labels, predictions)
 
-    prune(model, models.labelled_images(8), ranker=ShapleyRanker(loss=own), verbose=0)
+    prune(
+        model,
+        models.labelled_images(8),
+        ranker=ShapleyRanker(games.Loss(own)),
+        verbose=0,
+    )
     assert calls
 
 
@@ -255,7 +263,7 @@ def test_bad_models(make, words):
 @pytest.mark.parametrize("case", datasets.BAD_DATA)
 def test_bad_data(trained, case):
     make, words = datasets.BAD_DATA[case]
-    _refused(trained, words, make(), ranker=ShapleyRanker())
+    _refused(trained, words, make(), ranker=ShapleyRanker("loss"))
 
 
 def test_images_that_are_not_finite(trained):
@@ -280,7 +288,7 @@ def test_endless_data_is_refused_before_any_is_read(trained, dataset, monkeypatc
 def test_an_uncompiled_model_without_a_loss():
     model = models.classifier(compiled=False)
     words = "compiled with a loss, or the arg"
-    message = _refused(model, words, Exploding(), ranker=ShapleyRanker())
+    message = _refused(model, words, Exploding(), ranker=ShapleyRanker("loss"))
     assert "'classifier', which is not compiled" in message
 
 
@@ -289,7 +297,7 @@ def test_a_loss_that_is_not_finite(trained):
     weights = np.ones(16)
     weights[9] = np.nan
     batches = tf.data.Dataset.from_tensor_slices((x, y, weights)).batch(8)
-    ranker = ShapleyRanker()
+    ranker = ShapleyRanker("loss")
     message = _refused(trained, "Expected a finite loss", batches, ranker=ranker)
     assert "group 'conv', batch 1" in message
 
@@ -336,9 +344,18 @@ def test_bad_verbose(trained):
     assert "verbose='loud'" in message
 
 
-def test_unknown_loss(trained):
-    ranker = ShapleyRanker(loss="mean_sqared")
-    _refused(trained, "mean_sqared", Exploding(), ranker=ranker)
+def test_unknown_ranker(trained):
+    message = _refused(trained, "Argument `ranker`", Exploding(), ranker="l1")
+    assert "'l1_norm'" in message and "ranker='l1'" in message
+
+
+def test_a_string_is_a_baseline(trained):
+    x = models.images(trained, 16)
+    by_name = prune(trained, x, ranker="l1_norm", verbose=0)
+    ranker = keras_shapley_prune.BaselineRanker("l1_norm")
+    by_ranker = prune(trained, x, ranker=ranker, verbose=0)
+    for ours, theirs in zip(by_name.weights, by_ranker.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_metric_that_cannot_be_made_anew_is_named_before_the_work():
@@ -357,7 +374,7 @@ def test_nothing_is_written(trained, tmp_path, monkeypatch):
 def test_labels_that_do_not_fit_the_outputs():
     model = models.build(models.two_ends)
     x = models.inputs_of(model, 4)
-    ranker = ShapleyRanker(loss="mse")
+    ranker = ShapleyRanker(games.Loss("mse"))
     message = _refused(model, "Argument `y`", (x, np.zeros(4)), ranker=ranker)
     assert "['classes', 'size']" in message
     assert "1 entries" in message

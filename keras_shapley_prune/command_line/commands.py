@@ -13,8 +13,7 @@ from keras_shapley_prune.command_line.staged_files import StagedFiles, check_tar
 from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.plan.selection import DEEPEST
 from keras_shapley_prune.pruning import rank_for
-from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
-from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
+from keras_shapley_prune.rank.resolve_ranker import resolve_ranker
 from keras_shapley_prune.rank.weight_scores import WEIGHT_SCORES
 from keras_shapley_prune.report.channel_report import channel_report
 from keras_shapley_prune.report.compare import compare
@@ -93,13 +92,7 @@ def make_ranking(model, examples, budget, options, channel_map=None):
 
 def make_ranker(options, budget):
     """Returns the ranker that `--ranker` names: by default that of `prune`."""
-    name = options.ranker or "shapley"
-    if name != "shapley":
-        return BaselineRanker(name, seed=options.seed)
-    horizon = 0.25 if budget.scope == "global" else 1.0
-    return ShapleyRanker(
-        value="reconstruction", stages=32, horizon=horizon, seed=options.seed
-    )
+    return resolve_ranker(options.ranker, budget.scope, options.seed)
 
 
 def require_data(options, needed=False):

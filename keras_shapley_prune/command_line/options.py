@@ -5,7 +5,7 @@ import fractions
 
 from keras_shapley_prune.plan.budget import SCOPES
 from keras_shapley_prune.plan.cost_model import QUANTITIES
-from keras_shapley_prune.rank.baseline_ranker import BASELINE_NAMES
+from keras_shapley_prune.rank.resolve_ranker import RANKER_NAMES
 
 _DATA = """examples: a folder of class folders, an .npz file with the arrays x and y, or
 tfds:NAME[:SPLIT], a set of TensorFlow Datasets (split train by default). Images are
@@ -70,9 +70,9 @@ def add_ranker_options(parser):
     """
     parser.add_argument(
         "--ranker",
-        choices=("shapley", *BASELINE_NAMES),
-        help="by what filters are ranked (default shapley, of the reconstruction "
-        "game); those of gradients and of the loss need labels",
+        choices=RANKER_NAMES,
+        help="how filters are ranked (default shapley: Shapley values of the "
+        "reconstruction game); the criteria of gradients and of the loss need labels",
     )
 
 

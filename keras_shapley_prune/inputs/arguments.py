@@ -1,11 +1,20 @@
-"""Checks of the arguments of rankers."""
+"""Checks of arguments: what was expected, and what was received."""
 
 import numpy as np
 
 
 def check_integer(name, value, least):
-    """Raises a `ValueError` unless an argument is an integer of at least `least`."""
-    if not isinstance(value, (int, np.integer)) or value < least:
+    """Raises a `ValueError` unless an argument is an integer of at least `least`.
+
+    `True` is an instance of `int` in Python, but no integer here.
+
+    Args:
+        name: String, the argument.
+        value: What was given for it.
+        least: Integer.
+    """
+    number = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not number or value < least:
         raise ValueError(
             f"Argument `{name}` should be an integer, at least {least}. "
             f"Received: {name}={value!r}"
@@ -14,8 +23,7 @@ def check_integer(name, value, least):
 
 def check_share(name, value, above_zero=False):
     """Raises a `ValueError` unless an argument is a number in [0, 1] (or (0, 1])."""
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not number or not 0 <= value <= 1 or (above_zero and value == 0):
+    if not _is_number(value) or not 0 <= value <= 1 or (above_zero and value == 0):
         interval = "(0, 1]" if above_zero else "[0, 1]"
         raise ValueError(
             f"Argument `{name}` should be a float in {interval}. "
@@ -24,9 +32,16 @@ def check_share(name, value, above_zero=False):
 
 
 def check_at_least(name, value, least, excluded=False):
-    """Raises a `ValueError` unless an argument is a number of at least `least`."""
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not number or value < least or (excluded and value == least):
+    """Raises a `ValueError` unless an argument is a number of at least `least`.
+
+    Args:
+        name: String, the argument.
+        value: What was given for it.
+        least: Number.
+        excluded: Boolean, whether `least` itself is too small.
+    """
+    # `not value >= least` also refuses NaN.
+    if not _is_number(value) or not value >= least or (excluded and value == least):
         bound = f"above {least}" if excluded else f"of at least {least}"
         raise ValueError(
             f"Argument `{name}` should be a number {bound} or None. "
@@ -34,43 +49,38 @@ def check_at_least(name, value, least, excluded=False):
         )
 
 
-def check_choice(name, value, choices):
-    """Raises a `ValueError` unless an argument is one of `choices`."""
-    if value not in choices:
+def check_boolean(name, value):
+    """Raises a `ValueError` unless an argument is `True` or `False`."""
+    if not isinstance(value, (bool, np.bool_)):
         raise ValueError(
-            f"Argument `{name}` should be one of {choices}. Received: {name}={value!r}"
+            f"Argument `{name}` should be True or False. Received: {name}={value!r}"
         )
 
 
-def check_combination(
-    estimator, stages, window, candidates, horizon, replacement, reduction, value
-):
-    """Raises a `ValueError` where arguments of `ShapleyRanker` exclude each other."""
-    reconstruction = isinstance(value, str) and value == "reconstruction"
-    wrong = None
-    if reconstruction and estimator != "permutation":
-        wrong = f"value='reconstruction' and estimator={estimator!r}"
-    elif reconstruction and (replacement != "zero" or reduction != "mean"):
-        wrong = (
-            f"value='reconstruction', replacement={replacement!r} and "
-            f"reduction={reduction!r}: removed units are made up for by refitting"
+def check_choice(name, value, choices):
+    """Raises a `ValueError` unless an argument is one of `choices`.
+
+    Args:
+        name: String, the argument.
+        value: What was given for it.
+        choices: Iterable of strings.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(
+            f"Argument `{name}` should be one of {list(choices)}. "
+            f"Received: {name}={value!r}"
         )
-    elif reconstruction and window != 1:
-        wrong = f"value='reconstruction' and window={window!r}: give `candidates`"
-    elif not reconstruction and candidates is not None:
-        wrong = f"value={value!r} and candidates={candidates!r}: give `window`"
-    elif horizon != 1 and candidates is None:
-        wrong = f"horizon={horizon!r} and candidates=None"
-    elif estimator == "corrected_gradient" and (
-        stages != 1 or window != 1 or reduction != "mean"
-    ):
-        wrong = (
-            f"estimator='corrected_gradient', stages={stages!r}, window={window!r} "
-            f"and reduction={reduction!r}"
+
+
+def check_verbose(verbose):
+    """Raises a `ValueError` unless `verbose` is one that rankers know."""
+    if verbose not in ("auto", 0, 1, 2):
+        raise ValueError(
+            "Argument `verbose` should be 'auto', 0, 1 or 2. "
+            f"Received: verbose={verbose!r}"
         )
-    elif estimator == "exact" and (stages != 1 or window != 1):
-        wrong = f"estimator='exact', stages={stages!r} and window={window!r}"
-    elif estimator == "shared_permutation" and reduction != "mean":
-        wrong = f"estimator='shared_permutation' and reduction={reduction!r}"
-    if wrong:
-        raise ValueError(f"Expected arguments that go together. Received: {wrong}")
+
+
+def _is_number(value):
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    return number and not isinstance(value, bool)

@@ -35,7 +35,7 @@ def plan_pruning(model, ranking, ratio=0.5, channel_map=None, **budget):
     Example:
 
     ```python
-    ranker = keras_shapley_prune.ShapleyRanker(value="reconstruction", stages=32)
+    ranker = keras_shapley_prune.ShapleyRanker()
     ranking = ranker.rank(model, images, ratio=0.8)
     plan = keras_shapley_prune.plan_pruning(model, ranking, 0.5, of="flops")
     print(plan)

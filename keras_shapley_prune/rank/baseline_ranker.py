@@ -1,28 +1,34 @@
 """The rankings that pruning is usually done by, for comparison and for speed."""
 
 import numpy as np
+import tensorflow as tf
 
-from keras_shapley_prune.inputs.arguments import check_integer
+from keras_shapley_prune.inputs.arguments import (
+    check_choice,
+    check_integer,
+    check_verbose,
+)
 from keras_shapley_prune.rank.calibration import Calibration
-from keras_shapley_prune.rank.closed_form.source import Reconstruction
-from keras_shapley_prune.rank.progress import check_verbose
-from keras_shapley_prune.rank.ranking import GroupScores, Ranking
-from keras_shapley_prune.rank.sampled.activation_scores import (
+from keras_shapley_prune.rank.estimators.activation_scores import (
     BASELINES,
     LeaveOneOutEstimator,
 )
-from keras_shapley_prune.rank.sampled.sampling import Sampling
-from keras_shapley_prune.rank.sampled.values import resolve_value
+from keras_shapley_prune.rank.estimators.closed_form import ClosedFormLeaveOneOut
+from keras_shapley_prune.rank.games.outputs import Custom, OutputGame
+from keras_shapley_prune.rank.games.reconstruction import Reconstruction
+from keras_shapley_prune.rank.games.resolve_game import resolve_game
+from keras_shapley_prune.rank.group_loop import rank_groups
+from keras_shapley_prune.rank.ranking import GroupScores, Ranking
+from keras_shapley_prune.rank.reductions import resolve_reduction
+from keras_shapley_prune.rank.settings import Settings
 from keras_shapley_prune.rank.staging import Staging
 from keras_shapley_prune.rank.weight_scores import WEIGHT_SCORES
-from keras_shapley_prune.repair.ridge import RIDGE
 from keras_shapley_prune.trace.tracer import trace_channels
 
-GREEDY = Staging(stages=None, decay=0.0)  # one unit a stage, nothing remembered
 BASELINE_NAMES = (*WEIGHT_SCORES, *BASELINES, "greedy_backward", "reconstruction")
 
 
-class BaselineRanker:
+class BaselineRanker(Settings):
     """Ranks units by one of the usual criteria, with the interface of ShapleyRanker.
 
     On a coupled group (a residual stage, say) the criteria of the weights are
@@ -36,14 +42,14 @@ class BaselineRanker:
             activations). From gradients: `"sensitivity"` (absolute gradient of the
             loss by the activation), `"taylor"` (absolute), `"taylor_signed"`,
             `"taylor_squared"`. From the loss itself: `"leave_one_out"`, and
-            `"greedy_backward"`: the same again after each unit that leaves, n/2 times
-            the cost. From the layers that read the units, without labels:
-            `"reconstruction"`, the error of the refitted layer as one unit after the
-            other leaves (optimal brain surgeon, for whole channels; summed over the
-            layers, each by its variance).
-        value: What the criteria of gradients and loss look at: `"loss"`, `"kl"` or a
-            callable, as in `ShapleyRanker`.
-        loss: What `model.compile(loss=...)` takes. `None` for the compiled loss.
+            `"greedy_backward"`: the same again after each unit that is removed, at
+            n/2 times the cost. From the layers that read the units, without labels:
+            `"reconstruction"`, the error of the refitted layers as one unit after the
+            other is removed (optimal brain surgeon, for whole channels; summed over
+            the layers, each by its variance).
+        game: What the criteria of gradients and loss look at: `"loss"`, `"kl"`, a
+            callable, or an object such as `games.Loss("mse")`, as in `ShapleyRanker`.
+            The other criteria do not read it: they need no loss and no labels.
         batch_size: Integer, the size of a batch where the data comes as arrays.
         seed: Integer, for `"random"`.
 
@@ -57,19 +63,17 @@ class BaselineRanker:
     ```
     """
 
-    def __init__(self, criterion, value="loss", loss=None, batch_size=32, seed=0):
-        if criterion not in BASELINE_NAMES:
+    def __init__(self, criterion, game="loss", batch_size=32, seed=0):
+        check_choice("criterion", criterion, BASELINE_NAMES)
+        self.criterion, self.game = criterion, resolve_game(game)
+        if not isinstance(self.game, OutputGame):
             raise ValueError(
-                f"Argument `criterion` should be one of {list(BASELINE_NAMES)}. "
-                f"Received: criterion={criterion!r}"
+                "Argument `game` should be 'loss', 'kl', an object such as "
+                f"games.Loss() or games.KL(), or a callable. Received: game={game!r}"
             )
         check_integer("batch_size", batch_size, 1)
         check_integer("seed", seed, 0)
-        self.criterion = criterion
-        self.value = value
-        self.loss = loss
-        self.batch_size = batch_size
-        self.seed = seed
+        self.batch_size, self.seed = batch_size, seed
 
     def rank(
         self,
@@ -100,28 +104,37 @@ class BaselineRanker:
         check_verbose(verbose)
         if self.criterion in WEIGHT_SCORES:
             return self._rank_weights(channel_map or trace_channels(model), layers)
-        play, needs_labels = self._play(model)
+        sampler = self._open_sampler(model)
         calibration = Calibration(
-            model, dataset, layers, channel_map, ratio, self.batch_size, needs_labels
+            model,
+            dataset,
+            layers,
+            channel_map,
+            ratio,
+            self.batch_size,
+            sampler.needs_labels,
         )
-        ranking = play.rank(calibration, verbose)
+        ranking = rank_groups(sampler, calibration, verbose=verbose)
         ranking.comparable = self.criterion not in ("apoz", "mean_activation")
         return ranking
 
-    def _play(self, model):
+    def _open_sampler(self, model):
+        """Returns the `Sampler` of a criterion that reads data."""
+        game, estimator = self.game, BASELINES.get(self.criterion, LeaveOneOutEstimator)
         if self.criterion == "reconstruction":
-            play = Reconstruction(
-                num_draws=1, staging=GREEDY, candidates=None, ridge=RIDGE, greedy=True
-            )
-            return play, False
-        value = resolve_value(self.value, model, self.loss)
-        play = Sampling(
-            value,
-            BASELINES.get(self.criterion, LeaveOneOutEstimator)(),
-            GREEDY if self.criterion == "greedy_backward" else Staging(),
-            fold_size=self.batch_size,
+            game, estimator = Reconstruction(candidates=None), ClosedFormLeaveOneOut
+        estimator = estimator()
+        if not estimator.reads_value:
+            game = Custom(_nothing)  # which needs neither a loss nor labels
+        greedy = self.criterion in ("greedy_backward", "reconstruction")
+        staging = Staging(
+            stages=None if greedy else 1,
+            decay=0.0,  # what was measured with more units is out of date
+            reduce=resolve_reduction(game.reduction),
         )
-        return play, value.needs_labels
+        return game.open_sampler(
+            model, estimator, staging, False, self.batch_size, seed=0
+        )
 
     def _rank_weights(self, channel_map, layers):
         score = WEIGHT_SCORES[self.criterion]
@@ -132,3 +145,9 @@ class BaselineRanker:
             groups[group.name] = GroupScores(values, np.zeros(len(values)), 0)
         locks = channel_map.lock_reasons()
         return Ranking(groups, self.criterion, 0, locks, comparable=False)
+
+
+def _nothing(labels, outputs):
+    """Returns the same worth for any outputs, one an example."""
+    first = outputs[0] if isinstance(outputs, list) else outputs
+    return tf.zeros(tf.shape(first)[:1])

@@ -1,12 +1,6 @@
 """What a ranking is made on: a model, its groups, and the calibration set."""
 
-import copy
-import functools
 from collections.abc import Mapping
-
-import keras
-import numpy as np
-import tensorflow as tf
 
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.plan.budget import check_ratio
@@ -46,7 +40,7 @@ class Calibration:
         self.groups = sorted(self.selected, key=self.first_site)
         self.num_removed = {g.name: _count_removed(g, ratio) for g in self.selected}
         structure = self.channel_map.graph.input_structure
-        self._outputs = {}
+        self._outputs = {}  # of the batches that were asked for
         self.batches = list(
             CalibrationData(dataset, structure, batch_size, needs_labels)
         )
@@ -56,37 +50,19 @@ class Calibration:
         """List of integers."""
         return [int(inputs[0].shape[0]) for inputs, _, _ in self.batches]
 
-    def take(self, share):
-        """Returns the calibration with fewer examples, spread over all batches.
-
-        Args:
-            share: Float in (0, 1].
-        """
-        fewer, step, first = copy.copy(self), round(1 / share), 0
-        fewer.batches, fewer._outputs = [], {}
-        for batch, size in zip(self.batches, self.batch_sizes, strict=True):
-            rows = np.flatnonzero((first + np.arange(size)) % step == 0)
-            first += size
-            if len(rows):
-                fewer.batches.append(
-                    keras.tree.map_structure(functools.partial(_rows_of, rows), batch)
-                )
-        return fewer
-
     def open_network(self, repaired):
         """Returns the network that groups are played on, at its input.
 
         Args:
-            repaired: Boolean. If so, a `Repairer`, else a `ForwardPass`.
+            repaired: Boolean.
 
         Returns:
-            Tuple of the network and the `ChannelMap` that describes it.
+            A `Repairer`, which has a `channel_map` of its own, or a `ForwardPass`.
         """
         inputs = [inputs for inputs, _, _ in self.batches]
         if not repaired:
-            return ForwardPass(self.channel_map.graph, inputs), self.channel_map
-        repairer = Repairer(self.model, self.channel_map, inputs)
-        return repairer, repairer.channel_map
+            return ForwardPass(self.channel_map.graph, inputs)
+        return Repairer(self.model, self.channel_map, inputs)
 
     def outputs(self, batch):
         """Returns the flat outputs of the whole model on a batch.
@@ -116,11 +92,7 @@ class Calibration:
 
 
 def _count_removed(group, ratio):
-    """Returns how many units of a group leave; one always stays."""
+    """Returns how many units of a group are removed; one is always kept."""
     share = ratio.get(group.name, 0.0) if isinstance(ratio, Mapping) else ratio
     check_ratio(share)
     return min(int(share * group.num_units + 0.5), group.num_units - 1)
-
-
-def _rows_of(rows, tensor):
-    return tf.gather(tensor, rows)

@@ -1,52 +1,67 @@
-"""The loop all rankers share: groups from input to output, rounds in each."""
+"""The loop that all rankers share: groups from input to output, stages in each."""
 
 from keras_shapley_prune.rank.progress import Progress
+from keras_shapley_prune.rank.ranking_plan import RankingPlan
 from keras_shapley_prune.rank.staging import play_stages
-from keras_shapley_prune.rank.stopping import Budget
+from keras_shapley_prune.rank.stopping import Budget, StopWhen
 
 
-def rank_groups(calibration, network, open_source, costs, settings, verbose):
+def rank_groups(sampler, calibration, stop=None, verbose=0):
     """Plays the games of all groups.
 
     Args:
+        sampler: A `Sampler`.
         calibration: A `Calibration`.
-        network: A `ForwardPass` or a `Repairer`.
-        open_source: Callable `fn(index, group)`: the source of a group's samples.
-        costs: List of `GroupCost`, in the order of `calibration.groups`.
-        settings: A `Sampling` or `Reconstruction`: its `staging`, its `limits`, and
-            whether it is `sequential`, so that the lowest units of a group are removed
-            from the network (a `Repairer`) before the next group is played.
+        stop: A `StopWhen`, or `None`.
         verbose: See `Progress`.
 
     Returns:
-        Dict: group name -> `GroupScores`.
+        A `Ranking`.
     """
+    costs = sampler.estimate_costs(calibration)
     seconds = [cost.seconds for cost in costs]
-    progress, budget = Progress(sum(seconds), verbose), Budget(**settings.limits)
     evaluations = [cost.evaluations for cost in costs]
+    progress, budget = Progress(sum(seconds), verbose), Budget(stop or StopWhen())
+    network = sampler.open_network(calibration)
     scores = {}
     for index, group in enumerate(calibration.groups):
         network.advance(calibration.first_site(group))
-        source = open_source(index, group)
-        pace = seconds[index] / max(costs[index].evaluations, 1)
+        source = sampler.open_source(calibration, network, index, group)
+        pace = seconds[index] / max(evaluations[index], 1)
         count = calibration.num_removed[group.name]
+        # A group may spend, of what is left, what it costs of all that is to come.
         shares = [_share(planned[index:]) for planned in (evaluations, seconds)]
 
-        def start_leg(legs, found, shares=shares):
-            return budget.start_leg(shares[0] / legs, found, shares[1] / legs)
+        def start_leg(legs, to_find, shares=shares):
+            return budget.start_leg(shares[0] / legs, to_find, shares[1] / legs)
 
         scores[group.name] = play_stages(
             source,
-            settings.staging,
+            sampler.staging,
             start_leg,
             count,
             on_round=lambda cost, pace=pace: progress.add(cost * pace),
         )
-        if settings.sequential:
+        if sampler.sequential:
             network.remove(group.units[scores[group.name].order[:count]])
         progress.end_group(group.name, scores[group.name])
     progress.finish()
-    return scores
+    return calibration.make_ranking(scores, sampler.method)
+
+
+def plan_groups(sampler, calibration):
+    """Tells what `rank_groups` would cost.
+
+    Args:
+        sampler: A `Sampler`.
+        calibration: A `Calibration`.
+
+    Returns:
+        A `RankingPlan`.
+    """
+    num_examples = sum(calibration.batch_sizes)
+    costs = sampler.estimate_costs(calibration)
+    return RankingPlan(sampler.method, num_examples, tuple(costs))
 
 
 def _share(costs):

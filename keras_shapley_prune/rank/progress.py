@@ -4,9 +4,11 @@ import time
 
 import keras
 
+from keras_shapley_prune.inputs.arguments import check_verbose
+
 
 class Progress:
-    """A bar, and an estimate of the time that is left.
+    """A bar over the seconds that were planned, or a line for each group.
 
     Each round counts with the share that it was planned to have, so that rounds of
     different groups compare.
@@ -28,14 +30,6 @@ class Progress:
         if self._verbose == 1:
             self._bar = keras.utils.Progbar(100, unit_name="%")
 
-    @property
-    def seconds_left(self):
-        """Float, the estimate, or `None` before anything is done."""
-        if not self._done:
-            return None
-        share = min(self._done / self._planned, 1.0)
-        return (time.perf_counter() - self._start) * (1 - share) / share
-
     def add(self, seconds):
         """Counts what was planned to take so many seconds."""
         self._done += seconds
@@ -54,12 +48,3 @@ class Progress:
         """Completes the bar."""
         if self._bar is not None:
             self._bar.update(100)
-
-
-def check_verbose(verbose):
-    """Raises a `ValueError` unless `verbose` is one that rankers know."""
-    if verbose not in ("auto", 0, 1, 2):
-        raise ValueError(
-            "Argument `verbose` should be 'auto', 0, 1 or 2. "
-            f"Received: verbose={verbose!r}"
-        )

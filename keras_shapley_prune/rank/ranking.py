@@ -20,15 +20,16 @@ class GroupScores:
         standard_errors: Float array, shape `(num_units,)`.
         num_evaluations: Integer, how many coalitions were evaluated, counted an
             example at a time.
-        stages: Integer array, shape `(num_units,)`: the stage of staged play at which
-            the unit left, or to which it stayed; then its value was estimated. A unit
-            that was never sampled has one stage more, an infinite standard error, and
-            as value what its loss alone costs (NaN if that is not known).
-        removal_costs: Float array, shape `(num_units,)`, or `None`: what is lost when
-            the unit leaves after all that come before it in `order`. Only where it is
-            known exactly, in reconstruction games. The values of a group are means
-            over coalitions most of which are nearly whole; these tell what a deep cut
-            costs.
+        stages: Integer array, shape `(num_units,)`: the stage after which the unit
+            was removed, or the last one that was played; then its value was
+            estimated. A unit that was never sampled has one stage more, an infinite
+            standard error, and as its value what its removal alone costs (NaN if that
+            is not known).
+        removal_costs: Float array, shape `(num_units,)`, or `None`. Units are removed
+            in the order of `order`; this is what each costs once all units before it
+            are gone. Only where it is known exactly, in reconstruction games. The
+            values of a group are means over coalitions, most of which are nearly
+            whole; these tell what a deep cut costs.
     """
 
     values: np.ndarray
@@ -45,7 +46,7 @@ class GroupScores:
     def order(self):
         """Integer array, shape `(num_units,)`: the units, least valuable first.
 
-        What left in an earlier stage comes before what stayed longer.
+        Units that were removed in an earlier stage come first.
         """
         known = np.nan_to_num(self.values, nan=np.inf)
         return np.lexsort((known, self.stages))

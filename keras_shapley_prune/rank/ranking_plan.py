@@ -62,20 +62,6 @@ class RankingPlan:
         """Float, an estimate for all groups on this machine."""
         return sum(group.seconds for group in self.groups)
 
-    def __add__(self, other):
-        """Returns the plan of ranking the same groups in two ways."""
-        groups = [
-            GroupCost(
-                one.name,
-                one.num_units,
-                one.evaluations + two.evaluations,
-                None if None in (one.flops, two.flops) else one.flops + two.flops,
-                one.seconds + two.seconds,
-            )
-            for one, two in zip(self.groups, other.groups, strict=True)
-        ]
-        return RankingPlan(self.method, self.num_examples, tuple(groups))
-
     def __str__(self):
         rows = [
             *[(g.name, g.num_units, g) for g in self.groups],
@@ -117,21 +103,21 @@ def profile_calls(graph, inputs):
     return seconds
 
 
-def cost_of(suffix, estimator, staging, num_removed, num_examples, seconds):
+def cost_of(suffix, draws, staging, num_removed, seconds):
     """Returns the `GroupCost` of one group.
 
     Args:
         suffix: Its `Suffix`.
-        estimator: The estimator.
+        draws: List of `(estimator, number of examples that it draws for)`.
         staging: The `Staging`.
         num_removed: Integer, how many of its units will be removed.
-        num_examples: Integer.
         seconds: What `profile_calls` returned.
     """
     num_active, evaluations = suffix.num_units, 0
     for count in count_legs(staging, suffix.num_units, num_removed):
-        draws = num_examples * estimator.num_draws
-        evaluations += draws * estimator.num_evaluations(num_active)
+        for estimator, num_examples in draws:
+            each = estimator.num_draws * estimator.num_evaluations(num_active)
+            evaluations += num_examples * each
         num_active -= count
     flops = [count_call_flops(call) for call in suffix.calls]
     run = evaluations * sum(seconds[call.index] for call in suffix.calls)
@@ -140,5 +126,6 @@ def cost_of(suffix, estimator, staging, num_removed, num_examples, seconds):
         num_units=suffix.num_units,
         evaluations=evaluations,
         flops=None if None in flops else evaluations * sum(flops),
-        seconds=run + _TRACE_SECONDS * len(suffix.calls),
+        # Each estimator has a compiled step of its own.
+        seconds=run + _TRACE_SECONDS * len(suffix.calls) * len(draws),
     )

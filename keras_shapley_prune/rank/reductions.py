@@ -57,8 +57,7 @@ def reduce_table(table, reduce):
         Tuple of two float arrays, shape `(num_units,)`.
     """
     if reduce is None:
-        moments = table.moments
-        return moments.mean, moments.standard_error
+        return table.estimate()
     samples = table.samples
     values = np.asarray(reduce(samples), dtype="float64")
     if values.shape != samples.shape[1:]:

@@ -1,4 +1,4 @@
-"""Staged play: units leave between rounds, and the others are estimated anew."""
+"""Staged play: units are removed between stages, and the others are valued again."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ class Staging:
 
     Attributes:
         stages: Integer, or `None` for one unit a stage. After each stage the lowest
-            `1 / stages` of the units leave for good.
+            `1 / stages` of the units are removed for good.
         decay: Float in [0, 1], what earlier samples weigh after each stage.
         reduce: See `resolve_reduction`.
     """
@@ -23,26 +23,27 @@ class Staging:
     decay: float = 0.8
     reduce: object = None
 
-    def leaving(self, num_units):
-        """Returns how many units leave after each stage, all units in the end."""
+    def removals(self, num_units):
+        """Returns how many units are removed after each stage, all in the end."""
         stages = min(self.stages or num_units, num_units)
         ends = np.round(np.linspace(0, num_units, stages + 1)).astype(int)
         return np.diff(ends).tolist()
 
 
 def count_legs(staging, num_units, num_removed):
-    """Returns how many units leave after each stage that has to be played.
+    """Returns how many units are removed after each stage that has to be played.
 
     Args:
         staging: A `Staging`.
         num_units: Integer.
-        num_removed: Integer: the stages after which they have left decide nothing.
+        num_removed: Integer, how many units will be removed. Stages that begin with
+            as many removed decide nothing.
     """
-    leaving = staging.leaving(num_units)
-    before = np.cumsum([0, *leaving[:-1]])
+    removals = staging.removals(num_units)
+    before = np.cumsum([0, *removals[:-1]])
     return [
         count
-        for count, gone in zip(leaving, before, strict=False)
+        for count, gone in zip(removals, before, strict=True)
         if gone < max(num_removed, 1)
     ]
 
@@ -51,14 +52,10 @@ def play_stages(source, staging, start_leg, num_removed, on_round=None):
     """Plays the game of one group.
 
     Args:
-        source: Gives the samples: an object with `num_units`, `table` (a
-            `SampleTable`), `rounds(active, stage)`, which yields `(rows, samples,
-            counted, number of evaluations)`, `leave(units)`, `cost_alone(units)`: what
-            the others lose without each unit, where it has not been sampled, and
-            `costs_in_order(units)`: what each costs as they leave one after the other,
-            or `None` where that is not known.
+        source: The `SampleSource` of the group.
         staging: A `Staging`.
-        start_leg: Callable: `(legs left, number of units to find)` -> `Leg`.
+        start_leg: Callable: `(legs left, number of units to find)` -> `Leg`, which
+            says when a stage has had samples enough.
         num_removed: Integer, how many units will be removed.
         on_round: Optional callable `fn(number of evaluations)`.
 
@@ -70,10 +67,12 @@ def play_stages(source, staging, start_leg, num_removed, on_round=None):
     values = np.full(num_units, np.nan)
     errors = np.full(num_units, np.inf)
     stage_of = np.zeros(num_units, int)
-    left, costs, evaluations = [], [], 0
+    removed, costs, evaluations = [], [], 0
     legs = count_legs(staging, num_units, num_removed)
     for stage, count in enumerate(legs):
         if stage:
+            # Samples of earlier stages are of larger coalitions: they say something
+            # about this stage's game, but less.
             table.decay(staging.decay)
         to_find = min(count, num_removed - int(np.sum(~active)))
         leg = start_leg(len(legs) - stage, to_find)
@@ -84,39 +83,42 @@ def play_stages(source, staging, start_leg, num_removed, on_round=None):
                 on_round(cost)
             if leg.is_over(cost, table, active):
                 break
+        # Units that were removed keep the values of the stage they were removed in.
         reduced = reduce_table(table, staging.reduce)
         values[active], errors[active] = (array[active] for array in reduced)
         stage_of[active] = stage
+        # After the last stage nothing is removed: its values are the result.
         if stage < len(legs) - 1:
             candidates = np.flatnonzero(active)
             # What has never been sampled is not known to be low.
             known = np.nan_to_num(values[candidates], nan=np.inf)
             gone = candidates[np.argsort(known, kind="stable")[:count]]
             active[gone] = False
-            left.append(gone)
+            removed.append(gone)
             costs.append(source.costs_in_order(gone))
-            source.leave(gone)
+            source.remove(gone)
     never = np.flatnonzero(active & np.isnan(values))
-    values[never] = source.cost_alone(never)
+    values[never] = source.costs_alone(never)
     stage_of[never] += 1  # they come after all that have been sampled
     scores = GroupScores(values, errors, evaluations, stage_of)
+    # The order of removal: stage by stage as played, then the rest by its values.
     last = scores.order[len(scores.order) - int(active.sum()) :]
     return dataclasses.replace(
         scores,
-        removal_costs=_by_unit([*left, last], [*costs, source.costs_in_order(last)]),
+        removal_costs=_by_unit([*removed, last], [*costs, source.costs_in_order(last)]),
     )
 
 
-def _by_unit(left, costs):
+def _by_unit(removed, costs):
     """Returns an array of costs, or `None` where they are not known.
 
     Args:
-        left: List of integer arrays, units in the order in which they leave.
+        removed: List of integer arrays, units in the order of their removal.
         costs: List of float arrays of these shapes, or of `None`.
     """
     if any(found is None for found in costs):
         return None
-    order = np.concatenate(left)
+    order = np.concatenate(removed)
     by_unit = np.empty(len(order))
     by_unit[order] = np.concatenate(costs)
     return by_unit

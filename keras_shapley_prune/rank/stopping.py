@@ -1,53 +1,100 @@
 """When to stop: evaluations, seconds, or a ranking that is sure enough."""
 
+import dataclasses
 import time
 
 import numpy as np
 import scipy.special
 
+from keras_shapley_prune.inputs.arguments import (
+    check_at_least,
+    check_integer,
+    check_share,
+)
+from keras_shapley_prune.rank.settings import Settings
+
 _FEWEST_ROWS = 16  # before which a standard error says little
 
 
-class Budget:
-    """What a ranking may spend.
+@dataclasses.dataclass(frozen=True, repr=False)
+class StopWhen(Settings):
+    """When a ranking is stopped before it has drawn all of its samples.
+
+    The first limit that is reached counts. Evaluations and seconds are shared out
+    over groups and stages, in proportion to what each was planned to take, and a
+    group has at least one batch.
 
     Args:
-        max_evaluations: Integer, coalitions evaluated, an example at a time, or
-            `None`.
-        max_seconds: Float, or `None`.
-        until: Float, the predicted share of misassigned units at which a group is
-            sure enough, or `None`.
+        misassigned: Float in [0, 1], or `None`. A group is sure enough when the share
+            of wrongly chosen units that its standard errors predict is this low. That
+            is the sum, over the units, of the probability that a unit's value lies on
+            the other side of the boundary between removed and kept, divided by twice
+            the number of units to remove.
+        evaluations: Integer, or `None`: the coalitions that may be evaluated, counted
+            an example at a time.
+        seconds: Float, or `None`: the seconds that it may take.
+
+    Raises:
+        ValueError: If an argument is not of that form.
+
+    Example:
+
+    ```python
+    sure_or_slow = keras_shapley_prune.StopWhen(misassigned=0.05, seconds=60)
+    ranker = keras_shapley_prune.ShapleyRanker("loss", stop=sure_or_slow)
+    ```
     """
 
-    def __init__(self, max_evaluations=None, max_seconds=None, until=None):
-        self.max_evaluations, self.max_seconds = max_evaluations, max_seconds
-        self.until = until
-        self.spent = 0
+    misassigned: float | None = None
+    evaluations: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self):
+        if self.misassigned is not None:
+            check_share("misassigned", self.misassigned)
+        if self.evaluations is not None:
+            check_integer("evaluations", self.evaluations, 1)
+        if self.seconds is not None:
+            check_at_least("seconds", self.seconds, 0, excluded=True)
+
+
+class Budget:
+    """What a ranking may spend, and what it has spent.
+
+    Args:
+        stop: A `StopWhen`.
+
+    Attributes:
+        spent: Integer, coalitions evaluated so far.
+    """
+
+    def __init__(self, stop):
+        self.stop, self.spent = stop, 0
         self._start = time.perf_counter()
 
-    def start_leg(self, share, num_leaving, share_of_time=None):
+    def start_leg(self, share, num_to_find, share_of_time=None):
         """Returns the `Leg` that may spend a share of what is left.
 
         Args:
             share: Float in (0, 1], of the evaluations.
+            num_to_find: Integer, how many units will be removed after the leg.
             share_of_time: Float in (0, 1], of the seconds; `None` for the same.
-            num_leaving: Integer, how many units the leg has to find.
         """
         evaluations = seconds = np.inf
-        if self.max_evaluations is not None:
-            evaluations = share * (self.max_evaluations - self.spent)
+        if self.stop.evaluations is not None:
+            evaluations = share * (self.stop.evaluations - self.spent)
         now = time.perf_counter()
-        if self.max_seconds is not None:
+        if self.stop.seconds is not None:
             share_of_time = share if share_of_time is None else share_of_time
-            seconds = share_of_time * (self.max_seconds - (now - self._start))
-        return Leg(self, self.spent + evaluations, now + seconds, num_leaving)
+            seconds = share_of_time * (self.stop.seconds - (now - self._start))
+        return Leg(self, self.spent + evaluations, now + seconds, num_to_find)
 
 
 class Leg:
     """One stage of one group."""
 
-    def __init__(self, budget, evaluations, deadline, num_leaving):
-        self._budget, self._num_leaving = budget, num_leaving
+    def __init__(self, budget, evaluations, deadline, num_to_find):
+        self._budget, self._num_to_find = budget, num_to_find
         self._evaluations, self._deadline = evaluations, deadline
 
     def is_over(self, cost, table, active):
@@ -64,21 +111,20 @@ class Leg:
             return True
         if time.perf_counter() > self._deadline:
             return True
-        if self._budget.until is None:
+        if self._budget.stop.misassigned is None:
             return False
-        moments = table.moments
-        if moments.rows[active].min() < _FEWEST_ROWS:
+        if table.num_rows_of[active].min() < _FEWEST_ROWS:
             return False
-        mean, error = moments.mean[active], moments.standard_error[active]
-        share = predict_misassigned(mean, error, self._num_leaving)
-        return share <= self._budget.until
+        values, errors = table.estimate()
+        share = predict_misassigned(values[active], errors[active], self._num_to_find)
+        return share <= self._budget.stop.misassigned
 
 
 def predict_misassigned(values, standard_errors, num_removed):
-    """Predicts which share of the units to remove is taken wrongly.
+    """Predicts which share of the units to remove is chosen wrongly.
 
     `sum(Phi(-|value - b| / standard error)) / (2 * num_removed)`, where `b` lies
-    between the units that are removed and those that stay: each term is the
+    between the units that are removed and those that are kept: each term is the
     probability that a unit's value really is on the other side, if errors are normal.
 
     Args:

@@ -9,8 +9,7 @@ import numpy as np
 class Moments:
     """Sums over the rows of a table: all that a mean and its error need.
 
-    Everything is a sum: states of different examples add up field by field, so they
-    can be reduced over workers.
+    Everything is a sum over rows.
 
     Attributes:
         sum: Float array, shape `(num_units,)`, of the samples.
@@ -27,11 +26,6 @@ class Moments:
     sum_of_squares: np.ndarray
     cross_sum: np.ndarray
     count_of_squares: np.ndarray
-
-    def __add__(self, other):
-        """Returns the sums over the samples of both."""
-        names = [field.name for field in dataclasses.fields(self)]
-        return Moments(*[getattr(self, n) + getattr(other, n) for n in names])
 
     @property
     def mean(self):
@@ -69,6 +63,11 @@ class SampleTable:
         self.sum = np.zeros((num_rows, num_units))
         self.count = np.zeros_like(self.sum)
 
+    @property
+    def num_units(self):
+        """Integer, the number of columns."""
+        return self.sum.shape[1]
+
     def add(self, rows, samples, counted=None):
         """Adds samples.
 
@@ -79,6 +78,7 @@ class SampleTable:
                 for all.
         """
         counted = np.ones(samples.shape) if counted is None else counted
+        # `+=` would add only one of several samples that belong to the same row.
         np.add.at(self.sum, rows, np.where(counted, samples, 0))
         np.add.at(self.count, rows, counted)
 
@@ -91,6 +91,20 @@ class SampleTable:
         """Removes all samples of some units."""
         self.sum[:, units] = 0
         self.count[:, units] = 0
+
+    @property
+    def num_rows_of(self):
+        """Float array, shape `(num_units,)`: how many rows have samples of a unit."""
+        return self.moments.rows
+
+    def estimate(self):
+        """Returns the estimated value of each unit, and its standard error.
+
+        Returns:
+            Tuple of two float arrays, shape `(num_units,)`.
+        """
+        moments = self.moments
+        return moments.mean, moments.standard_error
 
     @property
     def samples(self):

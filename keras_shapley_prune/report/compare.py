@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from keras_shapley_prune.inputs.arguments import check_verbose
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.plan.activation_memory import count_peak_bytes
 from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.plan.selection import check_ranking
-from keras_shapley_prune.rank.progress import check_verbose
 from keras_shapley_prune.report.comparison import Comparison, GroupComparison
 from keras_shapley_prune.report.measurements import (
     MEASURES,

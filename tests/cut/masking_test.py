@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_shapley_prune.cut.masking import ChannelMask, GroupMasker, mask_channels
+from keras_shapley_prune.cut.masking import ChannelMask, mask_channels
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.rank.sampled.suffix import Suffix
 from keras_shapley_prune.trace.forward_pass import ForwardPass
@@ -160,26 +160,6 @@ def test_mask_channels_checks_keep():
     model = models.build(models.chain)
     with pytest.raises(ValueError, match="Argument `keep`"):
         mask_channels(model, np.ones(3, bool))
-
-
-def test_group_masker_leaves_the_channels_of_other_groups_alone():
-    model = models.build(models.branches)
-    channel_map = trace_channels(model)
-    (group,) = channel_map.select_groups("a")
-    masker = GroupMasker(channel_map, group)
-    calls = {channel_map.graph.calls[i].operation.name for i, _ in masker.sites}
-    assert calls == {"mixed", "side"}
-    find_masks = masker.masks(tf.zeros((2, group.num_units)))
-    ((index, position),) = [
-        (i, p)
-        for i, p in masker.sites
-        if channel_map.graph.calls[i].operation.name == "mixed"
-    ]
-    call = channel_map.graph.calls[index]
-    edited = find_masks(call)[position](tf.ones((2, 10, 10, 13))).numpy()
-    assert not edited[..., :6].any()
-    assert edited[..., 6:].all()
-    assert find_masks(channel_map.graph.calls[0]) == {}
 
 
 @pytest.mark.parametrize("shape", [(5,), (3, 5), (4, 3, 5), (4, 4, 3, 5)])

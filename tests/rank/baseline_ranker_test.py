@@ -1,13 +1,17 @@
 """Tests of the baseline criteria."""
 
+import json
+
 import keras
 import models
 import numpy as np
 import pytest
 
+import keras_shapley_prune
 from keras_shapley_prune.cut.masking import mask_channels
 from keras_shapley_prune.pruning import prune
 from keras_shapley_prune.rank.baseline_ranker import BASELINE_NAMES, BaselineRanker
+from keras_shapley_prune.rank.games import Loss
 from keras_shapley_prune.trace.tracer import trace_channels
 
 NUM_EXAMPLES = 12
@@ -38,7 +42,7 @@ def test_every_criterion_scores_every_group(criterion, builder):
     model = models.build(builder)
     x = models.images(model, 6)
     y = np.ones((6, *model.output_shape[1:]), "float32")
-    ranking = _rank(criterion, model, (x, y), loss="mse")
+    ranking = _rank(criterion, model, (x, y), game=Loss("mse"))
     groups = trace_channels(model).groups
     assert list(ranking) == [group.name for group in groups]
     for group in groups:
@@ -101,7 +105,7 @@ def test_statistics_of_the_activations(chain):
         "apoz": (activations > 0).mean(axis=(0, 1)),
     }
     for criterion, values in expected.items():
-        ranking = _rank(criterion, model, data, batch_size=5)
+        ranking = _rank(criterion, model, data[0], batch_size=5)
         np.testing.assert_allclose(ranking["dense1"].values, values, rtol=1e-4)
 
 
@@ -152,9 +156,9 @@ def test_taylor_and_sensitivity_of_a_linear_end(chain):
     slope = model.get_layer("last").kernel.numpy()[:, 0]
     activations = keras.Model(inputs, hidden).predict(x, verbose=0)
     data = x, np.zeros(9)
-    values = _rank("taylor_signed", model, data, value=value)["hidden"].values
+    values = _rank("taylor_signed", model, data, game=value)["hidden"].values
     np.testing.assert_allclose(values, -(activations * slope).mean(axis=0), atol=1e-5)
-    values = _rank("sensitivity", model, data, value=value)["hidden"].values
+    values = _rank("sensitivity", model, data, game=value)["hidden"].values
     np.testing.assert_allclose(values, np.abs(slope), atol=1e-5)
 
 
@@ -172,3 +176,44 @@ def test_an_unknown_criterion():
         BaselineRanker("best")
     with pytest.raises(ValueError, match=r"`batch_size`.*batch_size=0"):
         BaselineRanker("taylor", batch_size=0)
+    with pytest.raises(ValueError, match=r"`game`.*game='reconstruction'"):
+        BaselineRanker("taylor", "reconstruction")
+    with pytest.raises(ValueError, match=r"`game`.*game='los'"):
+        BaselineRanker("taylor", "los")
+
+
+def test_activations_need_neither_a_loss_nor_labels(chain):
+    _, (x, y) = chain
+    model = models.build(models.chain)  # which is not compiled
+    for criterion, words in (
+        ("apoz", "Share of positive activations"),
+        ("mean_activation", "Mean absolute activation"),
+    ):
+        alone = _rank(criterion, model, x)
+        assert alone.method == words
+        labelled = _rank(criterion, model, (x, y))
+        for name, scores in alone.items():
+            np.testing.assert_array_equal(scores.values, labelled[name].values)
+    for criterion in ("sensitivity", "taylor"):
+        with pytest.raises(ValueError, match="not compiled"):
+            _rank(criterion, model, x)
+
+
+def test_settings_are_shown():
+    ranker = BaselineRanker("taylor", Loss("mse"), seed=2)
+    again = eval(repr(ranker), vars(keras_shapley_prune))
+    assert again.get_config() == ranker.get_config()
+    assert json.loads(json.dumps(ranker.get_config()))["criterion"] == "taylor"
+
+
+def test_methods_name_criterion_and_game(chain):
+    model, data = chain
+    for criterion, words in (
+        ("taylor", "Absolute first-order Taylor expansion of the loss"),
+        ("greedy_backward", "Leave-one-out change of the loss, one unit a stage"),
+        ("reconstruction", "Greedy cost of removal in the reconstruction game"),
+        ("sensitivity", "Mean absolute gradient of the loss"),
+    ):
+        ranker = BaselineRanker(criterion)
+        ranking = ranker.rank(model, data, layers="conv1", verbose=0)
+        assert ranking.method.startswith(words)

@@ -8,8 +8,11 @@ from datasets import Exploding
 from keras import layers
 
 from keras_shapley_prune.rank.calibration import Calibration
+from keras_shapley_prune.rank.estimators import Permutation
+from keras_shapley_prune.rank.games import Loss
 from keras_shapley_prune.rank.ranking import GroupScores
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
+from keras_shapley_prune.rank.sources import Network
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.trace.forward_pass import ForwardPass
 from keras_shapley_prune.trace.tracer import trace_channels
@@ -35,16 +38,18 @@ class Counted:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    "ranker",
     [
-        {"num_draws": 2},
-        {"stages": 2, "sequential": True, "replacement": "mean"},
-        {"value": "reconstruction", "stages": 2, "sequential": True},
+        ShapleyRanker("loss", Permutation(2)),
+        ShapleyRanker(Loss(replacement="mean"), stages=2, sequential=True),
+        ShapleyRanker("reconstruction", stages=2, sequential=True),
+        ShapleyRanker("loss", "corrected_gradient"),
     ],
+    ids=str,
 )
-def test_data_is_read_once(arguments):
+def test_data_is_read_once(ranker):
     dataset = Counted([models.labelled_images(4, seed) for seed in range(3)])
-    ranking = ShapleyRanker(**arguments).rank(models.classifier(), dataset, verbose=0)
+    ranking = ranker.rank(models.classifier(), dataset, verbose=0)
     assert ranking.num_examples == 12
     assert (dataset.reads, dataset.given) == (1, 3)
 
@@ -150,14 +155,13 @@ def test_outputs_are_those_of_the_model():
 def test_networks_open_at_their_input():
     model = models.classifier()
     calibration = _calibrate(model, models.labelled_images(12))
-    network, channel_map = calibration.open_network(repaired=False)
+    network = calibration.open_network(repaired=False)
     assert isinstance(network, ForwardPass)
-    assert channel_map is calibration.channel_map
-    copy, its_map = calibration.open_network(repaired=True)
+    copy = calibration.open_network(repaired=True)
     assert isinstance(copy, Repairer)
-    assert its_map is copy.channel_map
     assert copy.model is not model
     for opened in (network, copy):
+        assert isinstance(opened, Network)
         assert opened.position == 0
         assert opened.num_batches == 2
 
@@ -165,7 +169,7 @@ def test_networks_open_at_their_input():
 # --- errors before the data is read ------------------------------------------------
 
 
-@pytest.mark.parametrize("value", ["loss", "kl", "reconstruction"])
+@pytest.mark.parametrize("game", ["loss", "kl", "reconstruction"])
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -175,25 +179,25 @@ def test_networks_open_at_their_input():
         ({"verbose": "yes"}, "Argument `verbose`.*verbose='yes'"),
     ],
 )
-def test_wrong_arguments(value, arguments, message):
+def test_wrong_arguments(game, arguments, message):
     with pytest.raises(ValueError, match=message):
-        ShapleyRanker(value=value).rank(
+        ShapleyRanker(game).rank(
             models.classifier(), Exploding(), **{"verbose": 0, **arguments}
         )
 
 
 def test_no_loss_and_no_graph():
     with pytest.raises(ValueError, match="argument `loss=`"):
-        ShapleyRanker().plan(models.classifier(compiled=False), Exploding())
+        ShapleyRanker("loss").plan(models.classifier(compiled=False), Exploding())
     with pytest.raises(ValueError, match="a subclassed model"):
-        ShapleyRanker(value="reconstruction").plan(models.Subclassed(), Exploding())
+        ShapleyRanker().plan(models.Subclassed(), Exploding())
 
 
 def test_nothing_to_remove():
     inputs = keras.Input((4,))
     model = keras.Model(inputs, layers.Dense(2, name="last")(inputs))
     with pytest.raises(ValueError, match="removable units"):
-        ShapleyRanker(value="kl").rank(model, Exploding(), verbose=0)
+        ShapleyRanker("kl").rank(model, Exploding(), verbose=0)
 
 
 def test_no_examples():

@@ -1,11 +1,12 @@
-"""Tests of the progress bar and of the time that is left."""
+"""Tests of the progress bar."""
 
 import time
 
 import numpy as np
 import pytest
 
-from keras_shapley_prune.rank.progress import Progress, check_verbose
+from keras_shapley_prune.inputs.arguments import check_verbose
+from keras_shapley_prune.rank.progress import Progress
 from keras_shapley_prune.rank.ranking import GroupScores
 
 
@@ -17,31 +18,6 @@ def now(monkeypatch):
 
 
 SCORES = GroupScores(np.zeros(2), np.zeros(2), 12345)
-
-
-def test_nothing_is_known_before_anything_is_done():
-    assert Progress(10.0, 0).seconds_left is None
-
-
-def test_the_time_left_goes_by_the_time_spent(now):
-    progress = Progress(10.0, 0)
-    progress.add(2.5)  # a quarter of what was planned
-    now[0] += 6
-    assert progress.seconds_left == pytest.approx(18)
-    progress.add(2.5)
-    assert progress.seconds_left == pytest.approx(6)
-    progress.add(5)
-    assert progress.seconds_left == 0
-    progress.add(5)  # more than was planned
-    assert progress.seconds_left == 0
-
-
-def test_nothing_is_planned():
-    progress = Progress(0.0, 0)
-    progress.add(0.0)
-    assert progress.seconds_left is None
-    progress.add(1.0)
-    assert progress.seconds_left == 0
 
 
 @pytest.mark.parametrize("verbose", ["auto", 1, True])

@@ -11,6 +11,12 @@ import pytest
 from keras import layers
 
 from keras_shapley_prune.plan.flops import count_call_flops
+from keras_shapley_prune.rank.estimators import (
+    ClosedFormPermutation,
+    Gradient,
+    Permutation,
+)
+from keras_shapley_prune.rank.games import Loss, Reconstruction
 from keras_shapley_prune.rank.ranking_plan import GroupCost, RankingPlan, profile_calls
 from keras_shapley_prune.rank.sampled.suffix import Suffix
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
@@ -18,8 +24,8 @@ from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
-def _both(model, data, ratio=0.5, layers=None, **arguments):
-    ranker = ShapleyRanker(batch_size=4, **arguments)
+def _both(model, data, *game_and_estimator, ratio=0.5, layers=None, **arguments):
+    ranker = ShapleyRanker(*game_and_estimator, batch_size=4, **arguments)
     chosen = {"layers": layers, "ratio": ratio}
     return (
         ranker.plan(model, data, **chosen),
@@ -28,25 +34,28 @@ def _both(model, data, ratio=0.5, layers=None, **arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("game", "estimator", "arguments"),
     [
-        {"num_draws": 3},
-        {"estimator": "shared_permutation"},
-        {"estimator": "gradient", "num_draws": 2},
-        {"estimator": "exact"},
-        {"stages": 3},
-        {"stages": None, "window": 0.3},
-        {"window": 0.5, "replacement": "mean"},
-        {"stages": 2, "sequential": True, "value": "kl"},
-        {"value": "reconstruction"},
-        {"value": "reconstruction", "stages": 3, "num_draws": 2, "sequential": True},
-        {"value": "reconstruction", "stages": None, "candidates": 1.5},
+        ("loss", Permutation(3), {}),
+        ("loss", "shared_permutation", {}),
+        ("loss", Gradient(2), {}),
+        ("loss", "exact", {}),
+        ("loss", "corrected_gradient", {}),
+        ("loss", Permutation(window=0.5), {"stages": 3}),
+        ("loss", Permutation(window=0.3), {"stages": "units"}),
+        (Loss(replacement="mean"), Permutation(window=0.5), {}),
+        ("kl", Permutation(window=0.5), {"stages": 2, "sequential": True}),
+        (Reconstruction(candidates=None), None, {"stages": 1}),
+        ("reconstruction", None, {}),
+        ("reconstruction", ClosedFormPermutation(2), {"stages": 3, "sequential": True}),
+        (Reconstruction(candidates=1.5), None, {"stages": "units"}),
     ],
+    ids=str,
 )
-def test_as_many_evaluations_as_planned(arguments):
+def test_as_many_evaluations_as_planned(game, estimator, arguments):
     model, data = models.classifier(), models.labelled_images(6)
     chosen = None if "sequential" in arguments else "hidden"
-    plan, ranking = _both(model, data, layers=chosen, **arguments)
+    plan, ranking = _both(model, data, game, estimator, layers=chosen, **arguments)
     assert plan.evaluations == ranking.num_evaluations
     assert plan.method == ranking.method
     assert plan.num_examples == ranking.num_examples == 6
@@ -58,7 +67,7 @@ def test_as_many_evaluations_as_planned(arguments):
 @pytest.mark.parametrize("ratio", [0.0, 0.25, 0.9])
 def test_the_ratio_decides_how_many_stages_are_played(ratio):
     model, data = models.classifier(), models.labelled_images(6)
-    plan, ranking = _both(model, data, ratio, layers="hidden", stages=4, window=1.0)
+    plan, ranking = _both(model, data, "loss", ratio=ratio, layers="hidden", stages=4)
     assert plan.evaluations == ranking.num_evaluations
     legs = {0.0: [8], 0.25: [8], 0.9: [8, 6, 4, 2]}[ratio]
     assert plan.evaluations == 6 * sum(units + 1 for units in legs)
@@ -66,8 +75,10 @@ def test_the_ratio_decides_how_many_stages_are_played(ratio):
 
 def test_a_group_of_several_readers_is_played_once():
     model = models.build(models.residual)
-    arguments = {"layers": "stem", "value": "reconstruction", "num_draws": 2}
-    plan, ranking = _both(model, models.images(model, 4), **arguments)
+    ranker = Reconstruction(candidates=None), ClosedFormPermutation(2)
+    plan, ranking = _both(
+        model, models.images(model, 4), *ranker, layers="stem", stages=1
+    )
     assert ranking.num_evaluations == 2 * 2 * 8
     assert plan.evaluations == ranking.num_evaluations
 
@@ -75,7 +86,7 @@ def test_a_group_of_several_readers_is_played_once():
 def test_flops_are_those_of_the_suffix():
     model = models.build(models.residual)
     x = models.images(model, 4)
-    plan = ShapleyRanker(value="kl").plan(model, x)
+    plan = ShapleyRanker("kl").plan(model, x)
     channel_map = trace_channels(model)
     assert {cost.name for cost in plan.groups} == {g.name for g in channel_map.groups}
     for cost in plan.groups:
@@ -89,7 +100,7 @@ def test_flops_are_those_of_the_suffix():
 
 
 def test_groups_are_planned_in_the_order_of_play():
-    plan = ShapleyRanker().plan(models.classifier(), models.labelled_images(4))
+    plan = ShapleyRanker("loss").plan(models.classifier(), models.labelled_images(4))
     assert [cost.name for cost in plan.groups] == ["conv", "hidden"]
 
 
@@ -100,14 +111,14 @@ def test_planning_reads_the_data_once():
         reads.append(True)
         yield models.labelled_images(4)
 
-    ShapleyRanker().plan(models.classifier(), batches())
+    ShapleyRanker("loss").plan(models.classifier(), batches())
     assert len(reads) == 1
 
 
-@pytest.mark.parametrize("value", ["kl", "reconstruction"])
-def test_it_prints_every_group(value):
+@pytest.mark.parametrize("game", ["kl", "reconstruction"])
+def test_it_prints_every_group(game):
     model = models.build(models.residual)
-    plan = ShapleyRanker(value=value).plan(model, models.images(model, 4))
+    plan = ShapleyRanker(game).plan(model, models.images(model, 4))
     first, head, *lines, total = str(plan).splitlines()
     assert first == f"{plan.method}: 4 examples"
     assert head.split() == ["group", "units", "evaluations", "GFLOPs", "seconds"]
@@ -124,7 +135,7 @@ def test_unknown_sizes():
     x = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")(inputs)
     x = layers.Conv2D(1, 1, name="pixels")(x)
     model = keras.Model(inputs, x)
-    plan = ShapleyRanker(value="kl").plan(model, np.ones((2, 6, 6, 3)))
+    plan = ShapleyRanker("kl").plan(model, np.ones((2, 6, 6, 3)))
     assert plan.flops is None
     assert plan.groups[0].flops is None
     assert plan.evaluations == 2 * 5

@@ -1,5 +1,8 @@
 """Tests of the Shapley ranker."""
 
+import inspect
+import json
+
 import games
 import keras
 import models
@@ -9,15 +12,24 @@ import tensorflow as tf
 from datasets import Exploding
 from keras import layers
 
+import keras_shapley_prune
 from keras_shapley_prune.inputs.losses import resolve_loss
+from keras_shapley_prune.rank.estimators import (
+    ClosedFormPermutation,
+    Gradient,
+    Permutation,
+)
+from keras_shapley_prune.rank.games import KL, Loss, Reconstruction
 from keras_shapley_prune.rank.ranking import Ranking
-from keras_shapley_prune.rank.sampled import sampling
+from keras_shapley_prune.rank.resolve_ranker import resolve_ranker
+from keras_shapley_prune.rank.sampled import sampler
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
+from keras_shapley_prune.rank.stopping import StopWhen
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
-def _rank(model, dataset, layers=None, **arguments):
-    ranker = ShapleyRanker(**arguments)
+def _rank(model, dataset, layers=None, loss=None, num_draws=1, **arguments):
+    ranker = ShapleyRanker(Loss(loss), Permutation(num_draws), **arguments)
     return ranker.rank(model, dataset, layers=layers, verbose=0)
 
 
@@ -236,12 +248,12 @@ def test_batches_of_images_of_different_sizes():
 def test_one_trace_serves_full_and_short_batches(monkeypatch, weighted):
     played = []
 
-    class Recorded(sampling.Game):
+    class Recorded(sampler.OutputGame):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
             played.append(self)
 
-    monkeypatch.setattr(sampling, "Game", Recorded)
+    monkeypatch.setattr(sampler, "OutputGame", Recorded)
     arrays = models.labelled_images(21)
     if weighted:
         arrays = (*arrays, np.ones(21))
@@ -369,14 +381,14 @@ def test_half_precision():
     [("auto", "100/100"), (1, "100/100"), (True, "100/100"), (2, "hidden: ")],
 )
 def test_progress_is_shown(capsys, verbose, words):
-    ranker = ShapleyRanker(batch_size=4)
+    ranker = ShapleyRanker("loss", batch_size=4)
     ranker.rank(models.classifier(), models.labelled_images(10), verbose=verbose)
     assert words in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("verbose", [0, False])
 def test_silence(capsys, verbose):
-    ShapleyRanker().rank(
+    ShapleyRanker("loss").rank(
         models.classifier(), models.labelled_images(8), verbose=verbose
     )
     captured = capsys.readouterr()
@@ -386,7 +398,7 @@ def test_silence(capsys, verbose):
 @pytest.mark.parametrize("verbose", [1, 2])
 def test_progress_of_data_of_unknown_length_ends_its_line(capsys, verbose):
     arrays = models.labelled_images(20)
-    ranker = ShapleyRanker()
+    ranker = ShapleyRanker("loss")
     ranker.rank(models.classifier(), FORMS["generator"](arrays), verbose=verbose)
     assert capsys.readouterr().out.endswith("\n")
 
@@ -397,9 +409,11 @@ def test_progress_of_data_of_unknown_length_ends_its_line(capsys, verbose):
 @pytest.mark.parametrize(
     ("name", "value", "least"),
     [
-        ("num_draws", 0, 1),
-        ("num_draws", 1.5, 1),
+        ("stages", 0, 1),
+        ("stages", 2.5, 1),
+        ("stages", True, 1),
         ("batch_size", 0, 1),
+        ("batch_size", True, 1),
         ("batch_size", "32", 1),
         ("seed", -1, 0),
         ("seed", None, 0),
@@ -411,10 +425,143 @@ def test_bad_arguments(name, value, least):
     assert f"at least {least}. Received: {name}={value!r}" in str(info.value)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "received"),
+    [
+        ({"game": "lose"}, "game='lose'"),
+        ({"game": None}, "game=None"),
+        ({"game": Loss}, "game=<class"),
+        ({"estimator": "best"}, "estimator='best'"),
+        ({"estimator": "gradient"}, "estimator='gradient'"),  # of the reconstruction
+        ({"estimator": Permutation()}, "estimator=estimators.Permutation(num_draws=1"),
+        ({"game": "kl", "estimator": ClosedFormPermutation()}, "estimator=estimators."),
+        ({"game": "kl", "estimator": Permutation}, "estimator=<class"),
+        ({"stages": "all"}, "stages='all'"),
+        ({"sequential": "no"}, "sequential='no'"),
+        ({"sequential": 1}, "sequential=1"),
+        ({"stop": 0.05}, "stop=0.05"),
+        ({"game": "kl", "estimator": "exact", "stages": 3}, "stages=3"),
+        ({"game": "kl", "estimator": "exact", "stages": "units"}, "stages='units'"),
+        ({"game": "kl", "estimator": "corrected_gradient", "stages": 2}, "stages=2"),
+        ({"game": KL("mean", "rms"), "estimator": "corrected_gradient"}, "'rms'"),
+        ({"game": KL("mean", "rms"), "estimator": "shared_permutation"}, "'rms'"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_are_named_at_once(arguments, received):
+    with pytest.raises(ValueError, match="Received: ") as info:
+        ShapleyRanker(**arguments)
+    assert received in str(info.value).split("Received: ")[1]
+
+
+def test_a_misspelt_game_or_estimator_is_told_all_choices():
+    with pytest.raises(ValueError, match="'reconstruction', 'loss', 'kl'"):
+        ShapleyRanker("los")
+    with pytest.raises(ValueError, match="'permutation', 'gradient', ") as info:
+        ShapleyRanker("loss", "gradients")
+    assert "games.Loss(loss=None" in str(info.value)
+    with pytest.raises(ValueError, match=r"\['permutation'\]"):
+        ShapleyRanker("reconstruction", "gradients")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"stages": "units"},
+        {"game": "loss", "stages": np.int64(3), "sequential": True},
+        {"game": KL("mean", np.median), "estimator": Gradient(decay=0), "stages": 4},
+        {"game": lambda labels, outputs: outputs[:, 0], "estimator": "gradient"},
+        {"stop": StopWhen(misassigned=0, seconds=0.5, evaluations=np.int32(7))},
+    ],
+    ids=lambda arguments: " ".join(arguments),
+)
+def test_right_arguments(arguments):
+    ShapleyRanker(**arguments)
+
+
+# --- what a ranker says of itself --------------------------------------------------
+
+
+def test_the_defaults_are_those_of_prune():
+    for ranker in (ShapleyRanker(), resolve_ranker(), ShapleyRanker(stages=32)):
+        assert ranker.game == Reconstruction(candidates=1.25, horizon=1.0)
+        assert ranker.estimator == ClosedFormPermutation(num_draws=4, decay=0.0)
+        assert ranker.stages == 32
+    assert ShapleyRanker("loss").stages == ShapleyRanker("kl").stages == 1
+
+
+RANKERS = [
+    ShapleyRanker(),
+    ShapleyRanker(Reconstruction(candidates=None), sequential=True, stages="units"),
+    ShapleyRanker(Loss("mse", replacement="mean"), Gradient(num_draws=4), stages=8),
+    ShapleyRanker("kl", "corrected_gradient", stop=StopWhen(0.05, seconds=60)),
+]
+
+
+@pytest.mark.parametrize("ranker", RANKERS, ids=str)
+def test_its_repr_makes_the_same_ranker(ranker):
+    again = eval(repr(ranker), vars(keras_shapley_prune))
+    assert repr(again) == repr(ranker)
+    assert again.get_config() == ranker.get_config()
+    assert (again.game, again.estimator) == (ranker.game, ranker.estimator)
+
+
+@pytest.mark.parametrize("ranker", RANKERS, ids=str)
+def test_its_config_is_json(ranker):
+    config = ranker.get_config()
+    assert json.loads(json.dumps(config)) == config
+    assert list(config) == list(inspect.signature(ShapleyRanker).parameters)
+    assert config["game"]["class_name"] == type(ranker.game).__name__
+    assert config["game"]["config"] == ranker.game.get_config()
+
+
+def test_functions_and_losses_are_in_the_config_by_name():
+    def first_class(labels, outputs):
+        return outputs[:, 0]
+
+    config = ShapleyRanker(first_class, seed=np.int64(3)).get_config()
+    assert config["game"]["config"]["function"] == "first_class"
+    assert config["seed"] == 3
+    json.dumps(config)
+    assert "function=first_class" in repr(ShapleyRanker(first_class))
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    config = ShapleyRanker(Loss({"a": loss, "b": "mse"})).get_config()
+    losses = config["game"]["config"]["loss"]
+    assert losses["a"]["class_name"] == "CategoricalCrossentropy"
+    assert losses["a"]["config"]["from_logits"] is True
+    assert losses["b"] == "mse"
+    json.dumps(config)
+
+
+@pytest.mark.parametrize(
+    ("ranker", "method"),
+    [
+        (
+            ShapleyRanker(),
+            "Shapley values of the reconstruction game, 4 pairs of permutations, 32 "
+            "stages",
+        ),
+        (ShapleyRanker("loss"), "Shapley values of the loss, 1 permutation an example"),
+        (
+            ShapleyRanker(KL("mean", "rms"), Gradient(2), stages="units"),
+            "Shapley values of the KL divergence, removed units replaced by means, rms "
+            "over the examples, 2 gradients an example, one unit a stage",
+        ),
+        (ShapleyRanker("kl", "exact"), "Shapley values of the KL divergence, all"),
+    ],
+)
+def test_the_method_names_game_and_estimator(ranker, method):
+    plan = ranker.plan(models.classifier(), models.labelled_images(4), layers="conv")
+    assert plan.method.startswith(method)
+
+
+# --- errors in `rank` --------------------------------------------------------------
+
+
 @pytest.mark.parametrize("verbose", ["yes", 3, None, -1])
 def test_bad_verbose(verbose):
     with pytest.raises(ValueError, match=r"`verbose` should be 'auto', 0, 1 or 2") as e:
-        ShapleyRanker().rank(models.classifier(), Exploding(), verbose=verbose)
+        ShapleyRanker("loss").rank(models.classifier(), Exploding(), verbose=verbose)
     assert f"verbose={verbose!r}" in str(e.value)
 
 

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 
 from keras_shapley_prune.rank.ranking import GroupScores, Ranking
+from keras_shapley_prune.rank.sources import SampleSource
 from keras_shapley_prune.rank.staging import Staging, count_legs, play_stages
 from keras_shapley_prune.rank.table import SampleTable
 
 
-class Known:
+class Known(SampleSource):
     """Samples what the worth falls by as a unit leaves all others in play."""
 
     def __init__(self, worth, num_units, num_rounds=2, unsampled=(), alone=np.nan):
         self._worth, self._num_rounds, self._alone = worth, num_rounds, alone
-        self.num_units, self._unsampled = num_units, list(unsampled)
-        self.table = SampleTable(num_rounds, num_units)
+        super().__init__(SampleTable(num_rounds, num_units))
+        self._unsampled = list(unsampled)
         self.played, self.left = [], []
 
     def rounds(self, active, stage):
@@ -29,14 +30,11 @@ class Known:
         for row in range(self._num_rounds):
             yield np.array([row]), samples, counted, 10 * len(players)
 
-    def cost_alone(self, units):
+    def costs_alone(self, units):
         return np.full(len(units), self._alone)
 
-    def leave(self, units):
+    def remove(self, units):
         self.left.append(list(units))
-
-    def costs_in_order(self, units):
-        return None
 
 
 class Never:
@@ -68,13 +66,13 @@ def _additive(players):
 def test_all_units_leave_in_as_many_stages():
     for num_units in range(1, 40):
         for stages in range(1, num_units + 1):
-            leaving = Staging(stages).leaving(num_units)
-            assert sum(leaving) == num_units
-            assert len(leaving) == stages
-            assert min(leaving) >= 1
-            assert max(leaving) - min(leaving) <= 1
-        assert Staging(None).leaving(num_units) == [1] * num_units
-        assert Staging(num_units + 5).leaving(num_units) == [1] * num_units
+            removals = Staging(stages).removals(num_units)
+            assert sum(removals) == num_units
+            assert len(removals) == stages
+            assert min(removals) >= 1
+            assert max(removals) - min(removals) <= 1
+        assert Staging(None).removals(num_units) == [1] * num_units
+        assert Staging(num_units + 5).removals(num_units) == [1] * num_units
 
 
 def test_stages_that_decide_nothing_are_not_played():
@@ -88,10 +86,10 @@ def test_stages_that_decide_nothing_are_not_played():
 @pytest.mark.parametrize("stages", [1, 2, 3, 5, None])
 def test_the_stages_that_are_played_find_all_that_leave(stages):
     for num_units in range(1, 20):
-        leaving = Staging(stages).leaving(num_units)
+        removals = Staging(stages).removals(num_units)
         for num_removed in range(num_units):
             legs = count_legs(Staging(stages), num_units, num_removed)
-            assert legs == leaving[: len(legs)]
+            assert legs == removals[: len(legs)]
             assert sum(legs) >= num_removed
             assert sum(legs[:-1]) < max(num_removed, 1)
 
@@ -193,7 +191,7 @@ def test_each_leg_is_told_how_many_are_left_and_to_find():
         return Never()
 
     _play(Known(_additive, 10), 5, stages=4, start_leg=start_leg)
-    assert Staging(4).leaving(10) == [2, 3, 3, 2]
+    assert Staging(4).removals(10) == [2, 3, 3, 2]
     assert told == [(2, 2), (1, 3)]
     told.clear()
     _play(Known(_additive, 10), 6, stages=4, start_leg=start_leg)

@@ -1,11 +1,9 @@
 """Tests of the table of samples and of its sums."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
-from keras_shapley_prune.rank.table import Moments, SampleTable
+from keras_shapley_prune.rank.table import SampleTable
 
 
 def _filled(samples, counted=None):
@@ -137,21 +135,3 @@ def test_decay_to_nothing_forgets():
     table.add(np.array([3, 7]), np.array([[1.0] * 4, [3.0] * 4]))
     np.testing.assert_array_equal(table.moments.mean, 2)
     np.testing.assert_array_equal(table.moments.rows, 2)
-
-
-def test_moments_of_two_parts_add_up_to_those_of_the_whole():
-    samples = _samples()
-    counted = np.random.default_rng(3).random(samples.shape) < 0.6
-    whole = _filled(samples, counted).moments
-    parts = [
-        _filled(samples[part], counted[part]).moments
-        for part in (slice(0, 11), slice(11, None))
-    ]
-    total = parts[0] + parts[1]
-    assert isinstance(total, Moments)
-    for field in dataclasses.fields(Moments):
-        np.testing.assert_allclose(
-            getattr(total, field.name), getattr(whole, field.name), err_msg=field.name
-        )
-    np.testing.assert_allclose(total.standard_error, whole.standard_error)
-    assert not np.allclose(parts[0].mean, whole.mean)

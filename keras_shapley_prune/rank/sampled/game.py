@@ -5,7 +5,7 @@ import itertools
 import keras
 import tensorflow as tf
 
-from keras_shapley_prune.rank.sampled.walks import (
+from keras_shapley_prune.rank.estimators.walks import (
     count_steps,
     evaluate_folded,
     left_after,
@@ -14,22 +14,21 @@ from keras_shapley_prune.rank.sampled.walks import (
 _numbers = itertools.count()
 
 
-class Game:
+class OutputGame:
     """Estimates of one group on one batch, as one compiled step.
 
     Args:
-        index: Integer, the place of the group among the games.
         suffix: The `Suffix` of the group whose units are the players.
-        value: The value function, see `resolve_value`.
-        estimator: The estimator, see `estimators.py`.
+        value: The `Value` of the outputs.
+        estimator: An `OutputEstimator`.
         fold_size: Integer. Coalitions are evaluated several at a time as long as
             they make no more than this many examples.
         incremental: An `IncrementalWalk`, or `None` to run the whole suffix at each
             step of a walk.
     """
 
-    def __init__(self, index, suffix, value, estimator, fold_size, incremental=None):
-        self.index, self.suffix, self._incremental = index, suffix, incremental
+    def __init__(self, suffix, value, estimator, fold_size, incremental=None):
+        self.suffix, self._incremental = suffix, incremental
         self._value, self._estimator, self._fold_size = value, estimator, fold_size
         self.step = None
 
@@ -82,20 +81,22 @@ class Game:
     def _estimate(self, draw, data):
         batch = tf.shape(draw)[0]
         fold = tf.maximum(self._fold_size // batch, 1)
-        play = Play(self.suffix, self._value, data, batch, fold, self._incremental)
-        return self._estimator.estimate(play, draw)
+        values_of = CoalitionValues(
+            self.suffix, self._value, data, batch, fold, self._incremental
+        )
+        return self._estimator.estimate(values_of, draw)
 
 
-class Play:
-    """What an estimator sees of a game: the values of coalitions on one batch.
+class CoalitionValues:
+    """The values of coalitions on one batch: what an estimator sees of a game.
 
     Args:
         suffix: A `Suffix`.
-        value: A value function.
+        value: A `Value`.
         data: Tuple `(cut, labels, weights, reference)` of (nested) tensors.
         batch: Integer tensor, the number of examples.
         fold: Integer tensor, how many coalitions are evaluated at once.
-        incremental: See `Game`.
+        incremental: See `OutputGame`.
     """
 
     def __init__(self, suffix, value, data, batch, fold, incremental=None):
@@ -107,7 +108,7 @@ class Play:
 
         Args:
             coalitions: Float tensor, shape `(copies * batch, num_units)`, 1 for a
-                unit that is in. The whole batch is played `copies` times over.
+                unit that is in. The whole batch is evaluated `copies` times over.
             copies: Integer, or integer tensor.
         """
         cut, *rest = [repeat_batch(part, copies) for part in self._data]

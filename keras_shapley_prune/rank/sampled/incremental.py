@@ -1,7 +1,9 @@
 """Walks that subtract what a unit contributes, where that is cheaper than a layer.
 
 A walk removes one unit a step. Where one layer reads the units, its output before the
-activation is a sum over them: a step subtracts one term and runs only what follows.
+activation is a sum over them: `y(S) = b + sum(x_u W_u for u in S)`, where `x_u` is what
+the layer reads of unit u, and `W_u` are the rows of its kernel for that unit. A step
+subtracts one term `x_u W_u` and runs only what follows the layer.
 """
 
 import math
@@ -11,8 +13,8 @@ import tensorflow as tf
 
 from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.plan.flops import estimate_cost
+from keras_shapley_prune.rank.estimators.walks import OUT, left_after
 from keras_shapley_prune.rank.sampled.game import repeat_batch
-from keras_shapley_prune.rank.sampled.walks import OUT, left_after
 
 _FOLD = 4  # times the steps at once that a whole suffix takes
 _FREE_WALKS = 64  # where nothing follows the layer
@@ -62,19 +64,23 @@ class IncrementalWalk:
         fold = _FOLD * fold
         cut, *rest = data
         batch = tf.shape(ranks)[0]
+        # Units that are out of play are masked from the start.
         present = tf.cast(ranks != OUT, tf.float32)
         read = self._call.read(dict(zip(self._suffix.cut, cut, strict=True)))
         masks = self._suffix.masker.masks(present)(self._call)
         inputs = self._form.read(self._call, read, masks)
         masked = self._form.mask(inputs, masks[self._form.site])
+        # The layer runs once, with all units in play: (batch, *positions, outputs).
         start = self._form.apply(masked)
-        terms = self._split(inputs)
-        weights = tf.constant(self._weights)
+        terms = self._split(inputs)  # (batch, units, positions, k)
+        weights = tf.constant(self._weights)  # (units, k, outputs)
         shift = self._suffix.shift_of(self._call)
-        if shift is not None:
+        if shift is not None:  # what is read of a removed unit is its mean
             by_unit = tf.constant(shift.by_unit, tf.float32)
             start += _to_rank(tf.matmul(1 - present, by_unit), start.shape.rank)
         kept = [cut[i] for i in self._suffix.cut_after(self._call)]
+        # The unit that each step removes: the inverse of `ranks`. Units that no step
+        # removes come last.
         order = tf.argsort(tf.where(ranks == OUT, ranks.shape[1], ranks), stable=True)
 
         def evaluate(outputs, steps, copies):
@@ -87,6 +93,8 @@ class IncrementalWalk:
             return worth(outputs, repeated[1:])
 
         def next_round(first, outputs, values):
+            # Several steps at once: the changes are summed along the steps, so that
+            # what follows the layer runs on a batch of `fold * batch` examples.
             steps = tf.minimum(first + tf.range(fold), ranks.shape[1] - 1)
             units = tf.gather(order, steps, axis=1)  # (batch, fold)
             change = tf.matmul(
@@ -97,10 +105,13 @@ class IncrementalWalk:
                 change -= _to_rank(tf.gather(by_unit, units), change.shape.rank)
             removed = tf.cumsum(change, axis=1)
             after = outputs[:, tf.newaxis] - removed
+            # Steps come first, as everywhere: whole batches, one after the other.
             swapped = tf.experimental.numpy.swapaxes(after, 0, 1)
             swapped = tf.reshape(swapped, [-1, *start.shape[1:]])
             worths = evaluate(swapped, steps + 1, fold)
             values = values.write(first // fold, tf.reshape(worths, [fold, batch]))
+            # The last one carries on. Its rounding errors grow with the walk, by
+            # one subtraction a step: they stay far below the noise of the samples.
             return first + fold, after[:, -1], values
 
         num_rounds = -(-num_steps // fold)
@@ -146,11 +157,13 @@ def plan_incremental(suffix):
     units = suffix.masker.columns(sites[0])[form.channel_of]
     columns = [np.flatnonzero(units == unit) for unit in range(suffix.num_units)]
     if len({len(found) for found in columns}) != 1:
-        return None
+        return None  # the terms could not be one tensor
     outputs = math.prod(call.outputs[0].shape[1:])
     a_step = outputs * (_A_PRODUCT * len(columns[0]) + _AN_ELEMENT)
     rest = sum(costs.values()) - costs[call]
+    # What follows is run in both ways, so it only dilutes what is saved.
     pays = costs[call] + rest >= _WORTHWHILE * (a_step + rest)
+    # Where the layer is the last of the network, walks are all but free: always.
     if not pays and rest:
         return None
     return IncrementalWalk(suffix, call, np.stack(columns))

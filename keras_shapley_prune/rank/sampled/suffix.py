@@ -2,10 +2,11 @@
 
 import functools
 
+import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.cut.masking import GroupMasker
-from keras_shapley_prune.layer_types.masked_calls import no_masks
+from keras_shapley_prune.layer_types.masked_calls import Mask, no_masks
+from keras_shapley_prune.layer_types.unit_ids import INSIDE
 from keras_shapley_prune.trace.graph import find_ancestors, run_calls
 
 
@@ -127,3 +128,68 @@ def _dependents(graph, masker):
             masked.update(call.outputs)
             calls.append(call)
     return tuple(calls)
+
+
+class GroupMasker:
+    """Applies the masks of one group, given as one row a coalition of its units.
+
+    Args:
+        channel_map: A `ChannelMap`.
+        group: One of its `ChannelGroup`s.
+        keep: Boolean array, shape `(channel_map.num_units,)`: units of other groups
+            that have been removed already are masked too. `None` if there are none.
+    """
+
+    def __init__(self, channel_map, group, keep=None):
+        self.num_units = group.num_units
+        position_of = np.full(channel_map.num_units + 1, self.num_units)
+        if keep is not None:
+            position_of[:-1][~keep] = self.num_units + 1
+        position_of[group.units] = np.arange(self.num_units)
+        columns = {site: position_of[ids] for site, ids in channel_map.sites.items()}
+        self._columns = {
+            site: found
+            for site, found in columns.items()
+            if (found != self.num_units).any()
+        }
+
+    @property
+    def sites(self):
+        """Tuple of `(call index, input position)` where the group is read."""
+        return tuple(
+            site for site, c in self._columns.items() if (c < self.num_units).any()
+        )
+
+    def columns(self, site):
+        """Returns which unit of the group each channel at a site is.
+
+        Integer array; `num_units` for a channel of another group, `num_units + 1`
+        for one that has been removed.
+        """
+        return self._columns[site]
+
+    def masks(self, coalitions, watch=None):
+        """Returns the `find_masks` of `run_calls` under which the group is masked.
+
+        Args:
+            coalitions: Float tensor, shape `(batch, num_units)`, 1 for a unit that
+                is in the coalition.
+            watch: Optional callable `fn(columns, value)`, called with what is read at
+                each site, and which unit of the group each channel is (see
+                `columns`).
+        """
+        # Two columns more: for channels of other groups, and for removed ones.
+        one_more = [[0, 0], [0, 1]]
+        padded = tf.pad(coalitions, one_more, constant_values=1.0)
+        padded = tf.pad(padded, one_more)
+
+        def find_masks(call):
+            masks = {}
+            for position in (INSIDE, *range(len(call.inputs))):
+                columns = self._columns.get((call.index, position))
+                if columns is not None:
+                    seen = watch and functools.partial(watch, columns)
+                    masks[position] = Mask(tf.gather(padded, columns, axis=1), seen)
+            return masks
+
+        return find_masks

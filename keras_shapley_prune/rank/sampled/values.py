@@ -2,51 +2,40 @@
 
 import tensorflow as tf
 
-from keras_shapley_prune.inputs.losses import resolve_loss
 from keras_shapley_prune.layer_types.registry import find_nearest_type
 from keras_shapley_prune.trace.recording import record_graph
 
 
-def resolve_value(value, model, loss=None):
-    """Returns the value function of a game.
+class Value:
+    """What the outputs of a network are worth.
+
+    Attributes:
+        needs_labels: Boolean, whether it reads the labels of a batch.
+        needs_reference: Boolean, whether it reads the outputs of the original network.
+    """
+
+    needs_labels = needs_reference = False
+
+    def __call__(self, labels, outputs, weights, reference):
+        """Returns the values of a batch, float32, shape `(batch,)`.
+
+        Args:
+            labels: (Nested) tensors, or `()`.
+            outputs: Flat list of the network's outputs.
+            weights: (Nested) tensors, the sample weights, or `None`.
+            reference: Flat list of the original network's outputs, or `()`.
+        """
+        raise NotImplementedError
+
+
+class LossValue(Value):
+    """Minus the loss of each example.
 
     Args:
-        value: `"loss"` for minus the model's loss, `"kl"` for minus the
-            Kullback-Leibler divergence of the outputs from those of the network with
-            all units (no labels needed), or a callable `fn(labels, outputs)` that
-            returns one value an example, the higher the better.
-        model: The `keras.Model`.
-        loss: What `model.compile(loss=...)` takes, or `None` for the compiled loss.
-            Only for `value="loss"`.
-
-    Returns:
-        A `LossValue`, `DivergenceValue` or `CallableValue`.
-
-    Raises:
-        ValueError: If `value` is none of these, or `loss` does not go with it.
+        loss: A `PerExampleLoss`.
     """
-    if value == "loss":
-        return LossValue(resolve_loss(model, loss))
-    if loss is not None:
-        raise ValueError(
-            "Argument `loss` should be given with value='loss' only. "
-            f"Received: value={value!r}, loss={loss!r}"
-        )
-    if value == "kl":
-        return DivergenceValue(model)
-    if callable(value):
-        return CallableValue(value)
-    raise ValueError(
-        "Argument `value` should be 'loss', 'kl' or a callable "
-        f"`fn(labels, outputs)`. Received: value={value!r}"
-    )
-
-
-class LossValue:
-    """Minus the loss of each example."""
 
     needs_labels = True
-    needs_reference = False
 
     def __init__(self, loss):
         self._loss = loss
@@ -55,14 +44,16 @@ class LossValue:
         return -self._loss(labels, outputs, weights)
 
 
-class DivergenceValue:
+class DivergenceValue(Value):
     """Minus KL(original || masked), summed over the outputs.
 
     An output of a layer with a softmax activation is read as probabilities, of one
     with a sigmoid as independent probabilities; any other as logits of a softmax.
+
+    Args:
+        model: The `keras.Model`.
     """
 
-    needs_labels = False
     needs_reference = True
 
     def __init__(self, model):
@@ -83,11 +74,12 @@ class DivergenceValue:
         return total
 
 
-class CallableValue:
-    """What the user's function returns."""
+class CallableValue(Value):
+    """What the user's function returns.
 
-    needs_labels = False
-    needs_reference = False
+    Args:
+        function: Callable `fn(labels, outputs)`.
+    """
 
     def __init__(self, function):
         self._function = function

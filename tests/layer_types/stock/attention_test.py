@@ -7,7 +7,13 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_shapley_prune import BaselineRanker, ShapleyRanker, prune, repair_channels
+from keras_shapley_prune import (
+    BaselineRanker,
+    ShapleyRanker,
+    games,
+    prune,
+    repair_channels,
+)
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.layer_types.masked_calls import Mask, run_masked
 from keras_shapley_prune.layer_types.registry import find_linear_form
@@ -194,8 +200,8 @@ def _transformer():
     "ranker",
     [
         None,
-        ShapleyRanker(value="loss"),
-        ShapleyRanker(value="loss", replacement="mean"),
+        ShapleyRanker("loss"),
+        ShapleyRanker(games.Loss(replacement="mean")),
         BaselineRanker("l1_norm"),
         BaselineRanker("mean_activation"),
     ],
@@ -215,7 +221,7 @@ def test_a_head_that_does_nothing_is_worth_nothing():
     silenced[2] = 0
     kernel.assign(silenced)
     for value in ("reconstruction", "loss"):
-        ranker = ShapleyRanker(value=value)
+        ranker = ShapleyRanker(value)
         ranking = ranker.rank(model, data, layers="attention0", verbose=0)
         values = np.abs(ranking["attention0/heads"].values)
         assert values.argmin() == 2

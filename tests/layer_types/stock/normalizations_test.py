@@ -120,7 +120,8 @@ def test_other_precisions(policy, make):
 
 
 @pytest.mark.parametrize(
-    "ranker", [None, ShapleyRanker(), BaselineRanker("l1_norm"), BaselineRanker("apoz")]
+    "ranker",
+    [None, ShapleyRanker("loss"), BaselineRanker("l1_norm"), BaselineRanker("apoz")],
 )
 def test_a_normalized_network_is_pruned_end_to_end(ranker):
     model = models.fresh(models.normalized)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_shapley_prune import BaselineRanker, ShapleyRanker, prune
+from keras_shapley_prune import BaselineRanker, ShapleyRanker, games, prune
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.plan.cost_model import CostModel
 from keras_shapley_prune.plan.flops import count_flops
@@ -197,8 +197,8 @@ def _reader():
     "ranker",
     [
         None,
-        ShapleyRanker(value="loss", replacement="mean"),
-        ShapleyRanker("gradient"),
+        ShapleyRanker(games.Loss(replacement="mean")),
+        ShapleyRanker("loss", "gradient"),
         BaselineRanker("mean_activation"),
     ],
 )
@@ -217,6 +217,6 @@ def test_a_unit_that_nothing_reads_is_worth_nothing():
         value = weight.numpy()
         value[5] = 0
         weight.assign(value)
-    ranking = ShapleyRanker(value="loss").rank(model, data, layers="gru", verbose=0)
+    ranking = ShapleyRanker("loss").rank(model, data, layers="gru", verbose=0)
     values = np.abs(ranking["gru"].values)
     assert values[5] < 1e-6 < np.delete(values, 5).min()

@@ -10,14 +10,15 @@ import tensorflow as tf
 from keras import layers
 
 from keras_shapley_prune.layer_types.masked_calls import masks_at
-from keras_shapley_prune.rank.sampled import incremental, sampling
-from keras_shapley_prune.rank.sampled.estimators import PermutationEstimator
-from keras_shapley_prune.rank.sampled.game import Game, Play
+from keras_shapley_prune.rank.estimators import Permutation
+from keras_shapley_prune.rank.estimators.walks import draw_ranks
+from keras_shapley_prune.rank.games import Loss
+from keras_shapley_prune.rank.sampled import incremental, sampler
+from keras_shapley_prune.rank.sampled.game import CoalitionValues, OutputGame
 from keras_shapley_prune.rank.sampled.incremental import plan_incremental
 from keras_shapley_prune.rank.sampled.replacement import mean_shifts
 from keras_shapley_prune.rank.sampled.suffix import Suffix
 from keras_shapley_prune.rank.sampled.values import CallableValue
-from keras_shapley_prune.rank.sampled.walks import draw_ranks
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 from keras_shapley_prune.trace.forward_pass import ForwardPass
 from keras_shapley_prune.trace.tracer import trace_channels
@@ -111,8 +112,9 @@ def _open(model, layer=None, keep=None, replaced=False):
 
 def _walk(suffix, walk, cut, ranks, fold):
     fold, batch = tf.constant(fold), tf.constant(NUM_EXAMPLES)
-    play = Play(suffix, _value, (cut, (), (), ()), batch, fold, walk)
-    return play.walk(tf.constant(ranks)).numpy()
+    data = cut, (), (), ()
+    values_of = CoalitionValues(suffix, _value, data, batch, fold, walk)
+    return values_of.walk(tf.constant(ranks)).numpy()
 
 
 def _assert_equal_walks(suffix, walk, cut, out=(), window=1.0, folds=(1, 3)):
@@ -181,9 +183,7 @@ def test_equal_values_in_a_compiled_game():
     ((suffix, walk, cut),) = _open(models.build(_strided), "conv")
     ranks = draw_ranks(np.random.default_rng(0), NUM_EXAMPLES, np.ones(6, bool))
     found = [
-        Game(0, suffix, _value, PermutationEstimator(), 7, used).estimate(
-            ranks, cut, (), ()
-        )
+        OutputGame(suffix, _value, Permutation(), 7, used).estimate(ranks, cut, (), ())
         for used in (walk, None)
     ]
     np.testing.assert_allclose(*found, rtol=1e-3, atol=1e-4 * np.abs(found[1]).max())
@@ -238,9 +238,8 @@ def test_not_where_a_size_is_not_known():
 
 
 def _rank(model, data, estimator="permutation", **arguments):
-    ranker = ShapleyRanker(
-        estimator, loss="sparse_categorical_crossentropy", batch_size=8, **arguments
-    )
+    game = Loss("sparse_categorical_crossentropy")
+    ranker = ShapleyRanker(game, estimator, batch_size=8, **arguments)
     return ranker.rank(model, data, layers="conv", verbose=0)["conv"]
 
 
@@ -261,7 +260,7 @@ def test_free_walks_make_the_values_more_exact(monkeypatch):
     model, data = _sharp_classifier(), models.labelled_images(24)
     exact = _rank(model, data, "exact").values
     free = [_rank(model, data, seed=seed) for seed in range(2)]
-    monkeypatch.setattr(sampling, "plan_incremental", lambda suffix: None)
+    monkeypatch.setattr(sampler, "plan_incremental", lambda suffix: None)
     single = [_rank(model, data, seed=seed) for seed in range(2)]
 
     def error(rankings):

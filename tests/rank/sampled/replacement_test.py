@@ -10,6 +10,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from keras_shapley_prune.rank.estimators import Permutation
+from keras_shapley_prune.rank.games import Custom
 from keras_shapley_prune.rank.sampled.replacement import mean_shifts
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 from keras_shapley_prune.trace.forward_pass import ForwardPass
@@ -147,7 +149,7 @@ def _value_of_real_models(model, x):
 
 def _rank(model, x, estimator="permutation", replacement="mean", **arguments):
     ranker = ShapleyRanker(
-        estimator, value=_value, replacement=replacement, batch_size=5, **arguments
+        Custom(_value, replacement), estimator, batch_size=5, **arguments
     )
     return ranker.rank(model, (x, np.zeros(len(x))), "units", verbose=0)["units"]
 
@@ -255,7 +257,7 @@ def test_every_coalition_of_a_walk_in_a_window():
         without[unit] = False
         alone.append(value_of(everyone) - value_of(without))
     # A window of one unit: what it is worth to all others, on the examples it drew.
-    scores = _rank(model, x, window=0.25, num_draws=40)
+    scores = _rank(model, x, Permutation(40, window=0.25))
     distance = np.abs(scores.values - alone)
     assert np.all(distance <= 4 * scores.standard_errors)
     assert len(set(itertools.chain(scores.values))) == NUM_UNITS

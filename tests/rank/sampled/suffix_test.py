@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_shapley_prune.cut.masking import mask_channels
 from keras_shapley_prune.layer_types.masked_calls import masks_at, no_masks
-from keras_shapley_prune.rank.sampled.suffix import Suffix
+from keras_shapley_prune.rank.sampled.suffix import GroupMasker, Suffix
 from keras_shapley_prune.trace.forward_pass import ForwardPass
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -100,3 +100,23 @@ def test_specs_leave_the_batch_size_open():
     (spec,) = suffix.cut_specs([np.zeros((3, *tensor.shape[1:]), "float32")])
     assert spec.shape.as_list() == [None, *tensor.shape[1:]]
     assert spec.dtype == tf.float32
+
+
+def test_group_masker_leaves_the_channels_of_other_groups_alone():
+    model = models.build(models.branches)
+    channel_map = trace_channels(model)
+    (group,) = channel_map.select_groups("a")
+    masker = GroupMasker(channel_map, group)
+    calls = {channel_map.graph.calls[i].operation.name for i, _ in masker.sites}
+    assert calls == {"mixed", "side"}
+    find_masks = masker.masks(tf.zeros((2, group.num_units)))
+    ((index, position),) = [
+        (i, p)
+        for i, p in masker.sites
+        if channel_map.graph.calls[i].operation.name == "mixed"
+    ]
+    call = channel_map.graph.calls[index]
+    edited = find_masks(call)[position](tf.ones((2, 10, 10, 13))).numpy()
+    assert not edited[..., :6].any()
+    assert edited[..., 6:].all()
+    assert find_masks(channel_map.graph.calls[0]) == {}

@@ -4,7 +4,7 @@ import games
 import numpy as np
 import pytest
 
-from keras_shapley_prune.rank.sampled.exact import all_coalitions, shapley_weights
+from keras_shapley_prune.rank.estimators.exact import all_coalitions, shapley_weights
 
 
 @pytest.mark.parametrize("num_units", [1, 3, 6])

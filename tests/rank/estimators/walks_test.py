@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_shapley_prune.rank.sampled.estimators import PermutationEstimator
-from keras_shapley_prune.rank.sampled.game import Play
-from keras_shapley_prune.rank.sampled.walks import (
+from keras_shapley_prune.rank.estimators import Permutation
+from keras_shapley_prune.rank.estimators.walks import (
     OUT,
     count_steps,
     counted_ranks,
     draw_ranks,
     walk_marginals,
 )
+from keras_shapley_prune.rank.sampled.game import CoalitionValues
 
 
 def _draw(num_examples, num_units, seed=0, **arguments):
@@ -45,7 +45,7 @@ def test_four_walks_balance_each_other(num_units):
 
 @pytest.mark.parametrize("num_draws", [1, 2, 3, 4, 5])
 def test_blocks_run_over_the_draws_of_an_example_first(num_draws):
-    estimator = PermutationEstimator(num_draws)
+    estimator = Permutation(num_draws)
     active = np.ones(9, bool)
     ranks = [estimator.draw([0, 1, 0, d, 3], 4, active) for d in range(num_draws)]
     one_after_the_other = np.stack(ranks, axis=1).reshape(-1, 9)
@@ -89,7 +89,7 @@ def test_every_order_is_equally_likely():
     np.testing.assert_allclose(counts, 4000, rtol=0.08)
 
 
-class _Known(Play):
+class _Known(CoalitionValues):
     def __init__(self, value_of, batch, fold):
         super().__init__(None, None, (), batch, tf.constant(fold))
         self._value_of = value_of

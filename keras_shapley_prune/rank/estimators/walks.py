@@ -10,9 +10,9 @@ def draw_ranks(generator, num_walks, active, window=1.0):
     """Draws the order in which walks remove the units.
 
     Permutations come in blocks of four: one at random, its reverse, the one with its
-    halves swapped, and the reverse of that. So a unit leaves at four steps spread over
-    the walk, and the units of one half leave before and after those of the other.
-    Each permutation for itself is uniform: estimates stay unbiased. (Reverses:
+    halves swapped, and the reverse of that. So a unit is removed at four steps spread
+    over the walk, and the units of one half both before and after those of the other.
+    Each permutation for itself is uniform, so estimates are unbiased. (Reverses:
     antithetic sampling, Mitchell et al. 2022.) With a window below 1 a walk removes
     only the first units of its permutation.
 

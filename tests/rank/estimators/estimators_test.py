@@ -7,10 +7,15 @@ import pytest
 from keras import layers
 
 from keras_shapley_prune.cut.masking import mask_channels
-from keras_shapley_prune.rank.sampled.estimators import (
-    GradientEstimator,
-    SharedPermutationEstimator,
+from keras_shapley_prune.rank.estimators import (
+    ClosedFormPermutation,
+    CorrectedGradient,
+    Exact,
+    Gradient,
+    Permutation,
+    SharedPermutation,
 )
+from keras_shapley_prune.rank.games import Loss
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -26,8 +31,8 @@ def problem():
     return model, data, _rank(model, data, "exact")
 
 
-def _rank(model, data, estimator, num_draws=1, layers=None, **arguments):
-    ranker = ShapleyRanker(estimator, num_draws, **arguments)
+def _rank(model, data, estimator, layers=None, game="loss", **arguments):
+    ranker = ShapleyRanker(game, estimator, **arguments)
     return ranker.rank(model, data, layers=layers, verbose=0)
 
 
@@ -53,7 +58,7 @@ def test_exact_values_are_efficient(problem):
 
 def test_exact_values_are_what_many_walks_find(problem):
     model, data, exact = problem
-    walked = _rank(model, data, "permutation", 30)
+    walked = _rank(model, data, Permutation(30))
     for name, scores in exact.items():
         assert _error(walked[name].values, scores.values) < 2e-3
         assert scores.num_evaluations == NUM_EXAMPLES * 2 ** len(scores.values)
@@ -72,25 +77,25 @@ def test_exact_values_of_a_large_group_are_refused():
     x = layers.Dense(17, activation="relu", name="large")(inputs)
     model = keras.Model(inputs, layers.Dense(1)(x))
     with pytest.raises(ValueError, match=r"up to 16 units.*17 units"):
-        _rank(model, (np.ones((2, 4)), np.ones((2, 1))), "exact", loss="mse")
+        _rank(model, (np.ones((2, 4)), np.ones((2, 1))), "exact", game=Loss("mse"))
 
 
 def test_shared_permutations_are_unbiased_but_noisier(problem):
     model, data, exact = problem
-    errors = {"permutation": [], "shared_permutation": []}
+    errors = {Permutation: [], SharedPermutation: []}
     means = []
     for estimator, found in errors.items():
         for seed in range(12):
-            ranking = _rank(model, data, estimator, 2, layers="stem", seed=seed)
+            ranking = _rank(model, data, estimator(2), layers="stem", seed=seed)
             found.append(_error(ranking["stem"].values, exact["stem"].values))
-            if estimator == "shared_permutation":
+            if estimator is SharedPermutation:
                 means.append(ranking["stem"].values)
-    assert np.mean(errors["permutation"]) < np.mean(errors["shared_permutation"]) / 5
+    assert np.mean(errors[Permutation]) < np.mean(errors[SharedPermutation]) / 5
     assert _error(np.mean(means, axis=0), exact["stem"].values) < 0.2
 
 
 def test_all_examples_share_a_permutation():
-    estimator, active = SharedPermutationEstimator(3), np.ones(6, bool)
+    estimator, active = SharedPermutation(3), np.ones(6, bool)
     first = estimator.draw([0, 2, 0, 1, 0], 4, active)
     later = estimator.draw([0, 2, 0, 1, 1], 5, active)
     assert first.shape == (4, 6)
@@ -101,7 +106,7 @@ def test_all_examples_share_a_permutation():
 
 def test_gradients_rank_at_a_fraction_of_the_cost(problem):
     model, data, exact = problem
-    ranking = _rank(model, data, "gradient", 8)
+    ranking = _rank(model, data, Gradient(8))
     for name, scores in exact.items():
         estimate = ranking[name]
         total = scores.values.sum()
@@ -122,18 +127,18 @@ def test_gradients_of_an_additive_game_are_exact():
     def value(labels, outputs):
         return outputs[:, 0]
 
-    exact = _rank(model, data, "exact", value=value)["players"].values
-    gradients = _rank(model, data, "gradient", value=value)["players"].values
+    exact = _rank(model, data, "exact", game=value)["players"].values
+    gradients = _rank(model, data, "gradient", game=value)["players"].values
     np.testing.assert_allclose(gradients, exact, atol=1e-5)
 
 
 def test_coalitions_are_stratified_by_density():
     active = np.arange(800) % 2 == 0
-    drawn = GradientEstimator().draw([0, 0, 0, 0, 0], 100, active)
+    drawn = Gradient().draw([0, 0, 0, 0, 0], 100, active)
     assert (drawn[:, ~active] == -1).all()
     densities = np.sort(drawn[:, active].mean(axis=1))
     np.testing.assert_allclose(densities, (np.arange(100) + 0.5) / 100, atol=0.1)
-    drawn = GradientEstimator(window=0.25).draw([0, 0, 0, 0, 0], 100, active)
+    drawn = Gradient(window=0.25).draw([0, 0, 0, 0, 0], 100, active)
     densities = np.sort(drawn[:, active].mean(axis=1))
     wanted = 0.75 + (np.arange(100) + 0.5) / 400
     np.testing.assert_allclose(densities, wanted, atol=0.1)
@@ -151,6 +156,54 @@ def test_folding_changes_nothing(problem):
     )
 
 
-def test_an_unknown_estimator():
-    with pytest.raises(ValueError, match=r"`estimator`.*'permutation'.*'best'"):
-        ShapleyRanker("best")
+@pytest.mark.parametrize(
+    ("make", "arguments"),
+    [
+        (Exact, {"num_draws": 2}),
+        (Exact, {"window": 0.5}),
+        (CorrectedGradient, {"window": 0.5}),
+        (CorrectedGradient, {"decay": 0.5}),
+        (ClosedFormPermutation, {"window": 0.5}),
+        (Permutation, {"candidates": 2}),
+    ],
+)
+def test_what_an_estimator_does_not_take_is_no_argument_of_it(make, arguments):
+    (name,) = arguments
+    with pytest.raises(TypeError, match=name):
+        make(**arguments)
+
+
+@pytest.mark.parametrize(
+    "make", [Permutation, Gradient, SharedPermutation, ClosedFormPermutation]
+)
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("num_draws", 0, "an integer, at least 1"),
+        ("num_draws", 1.5, "an integer"),
+        ("num_draws", True, "an integer"),
+        ("num_draws", None, "an integer"),
+        ("window", 0, r"a float in \(0, 1\]"),
+        ("window", 1.1, "a float"),
+        ("window", "0.5", "a float"),
+        ("window", True, "a float"),
+        ("decay", -0.1, r"a float in \[0, 1\]"),
+        ("decay", 2, "a float"),
+        ("decay", float("nan"), "a float"),
+    ],
+)
+def test_wrong_arguments(make, name, value, expected):
+    if name == "window" and make is ClosedFormPermutation:
+        pytest.skip("it has no window")
+    with pytest.raises(ValueError, match=f"`{name}` should be {expected}") as info:
+        make(**{name: value})
+    assert f"Received: {name}={value!r}" in str(info.value)
+
+
+def test_defaults_are_in_the_signature():
+    assert repr(Permutation()) == (
+        "estimators.Permutation(num_draws=1, window=1.0, decay=0.8)"
+    )
+    assert repr(Exact()) == "estimators.Exact()"
+    assert Gradient(2) == Gradient(num_draws=2) != Gradient()
+    assert CorrectedGradient(3).get_config() == {"num_draws": 3}

@@ -1,20 +1,33 @@
 """Estimators of the baselines that look at activations and their gradients."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.rank.sampled.estimators import Estimator
-from keras_shapley_prune.rank.sampled.walks import evaluate_folded
+from keras_shapley_prune.rank.estimators.estimator import OutputEstimator
+from keras_shapley_prune.rank.estimators.walks import evaluate_folded
 
 
-class _OneLook(Estimator):
-    """What the baselines share: one estimate an example, nothing to draw."""
+class _OneLook(OutputEstimator):
+    """What the baselines share: one estimate an example, nothing to draw.
+
+    Attributes:
+        reads_value: Boolean, whether the game's value is read, or activations alone.
+    """
+
+    reads_value = True
+
+    def describe_values(self, game):
+        """Returns what is estimated, for `Ranking.method`."""
+        return f"{self.describe()} of {game.describe()}"
 
     def num_evaluations(self, num_active):
         """A backward pass counts as two evaluations."""
         return 3
 
 
+@dataclasses.dataclass(frozen=True, repr=False)
 class TaylorEstimator(_OneLook):
     """First-order Taylor expansion of the loss as a filter is set to zero.
 
@@ -26,38 +39,36 @@ class TaylorEstimator(_OneLook):
         form: String, `"signed"`, `"absolute"` or `"squared"`.
     """
 
-    def __init__(self, form):
-        super().__init__()
-        self._form = form
+    form: str
 
     def describe(self):
-        """Returns the method's name, for people."""
-        return f"Taylor expansion, {self._form}"
+        """Returns how values are estimated, in the field's words."""
+        return f"{self.form.capitalize()} first-order Taylor expansion"
 
-    def estimate(self, play, drawn):
+    def estimate(self, values_of, drawn):
         """Returns the estimates, shape `(batch, num_units)`."""
         active = tf.nn.relu(drawn)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(active)
-            total = tf.reduce_sum(play(active))
+            total = tf.reduce_sum(values_of(active))
         gains = tape.gradient(total, active)
         return {"signed": tf.identity, "absolute": tf.abs, "squared": tf.square}[
-            self._form
+            self.form
         ](gains)
 
 
 class LeaveOneOutEstimator(_OneLook):
-    """What the value falls by as one unit leaves and all others stay."""
+    """What the value falls by as one unit is removed and all others are kept."""
 
     def describe(self):
-        """Returns the method's name, for people."""
-        return "leave one out"
+        """Returns how values are estimated, in the field's words."""
+        return "Leave-one-out change"
 
     def num_evaluations(self, num_active):
         """One for each unit, and one with all."""
         return num_active + 1
 
-    def estimate(self, play, drawn):
+    def estimate(self, values_of, drawn):
         """Returns the estimates, shape `(batch, num_units)`."""
         batch, num_units = tf.shape(drawn)[0], drawn.shape[1]
         active = tf.nn.relu(drawn)
@@ -67,14 +78,17 @@ class LeaveOneOutEstimator(_OneLook):
             left_out = tf.one_hot(tf.gather(players, steps), num_units)
             return active * (1.0 - left_out[:, tf.newaxis])
 
-        left = evaluate_folded(play, without, tf.size(players), batch, play.fold)
-        losses = play(active)[tf.newaxis] - left
+        left = evaluate_folded(
+            values_of, without, tf.size(players), batch, values_of.fold
+        )
+        losses = values_of(active)[tf.newaxis] - left
         shape = [num_units, batch]
         return tf.transpose(
             tf.scatter_nd(players[:, tf.newaxis], losses, tf.cast(shape, players.dtype))
         )
 
 
+@dataclasses.dataclass(frozen=True, repr=False)
 class ActivationEstimator(_OneLook):
     """Statistics of the activations, averaged over the positions of a channel.
 
@@ -87,15 +101,26 @@ class ActivationEstimator(_OneLook):
             with respect to the activation.
     """
 
-    def __init__(self, statistic):
-        super().__init__()
-        self._statistic = statistic
+    statistic: str
+
+    @property
+    def reads_value(self):
+        """Boolean, whether the game's value is read, or activations alone."""
+        return self.statistic == "sensitivity"
 
     def describe(self):
-        """Returns the method's name, for people."""
-        return self._statistic
+        """Returns how values are estimated, in the field's words."""
+        return {
+            "mean_activation": "Mean absolute activation",
+            "apoz": "Share of positive activations",
+            "sensitivity": "Mean absolute gradient",
+        }[self.statistic]
 
-    def estimate(self, play, drawn):
+    def describe_values(self, game):
+        """Returns what is estimated, for `Ranking.method`."""
+        return super().describe_values(game) if self.reads_value else self.describe()
+
+    def estimate(self, values_of, drawn):
         """Returns the estimates, shape `(batch, num_units)`."""
         num_units, seen = drawn.shape[1], []
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -104,11 +129,11 @@ class ActivationEstimator(_OneLook):
                 tape.watch(activations)
                 seen.append((columns, activations))
 
-            total = tf.reduce_sum(play.whole(watch))
+            total = tf.reduce_sum(values_of.whole(watch))
         tensors = [activations for _, activations in seen]
-        if self._statistic == "sensitivity":
+        if self.statistic == "sensitivity":
             tensors = [tf.abs(g) for g in tape.gradient(total, tensors)]
-        elif self._statistic == "apoz":
+        elif self.statistic == "apoz":
             tensors = [tf.cast(a > 0, tf.float32) for a in tensors]
         else:
             tensors = [tf.abs(a) for a in tensors]

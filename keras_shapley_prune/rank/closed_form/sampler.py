@@ -1,0 +1,112 @@
+"""The reconstruction games of a model's groups: how they are opened, what they cost."""
+
+import math
+
+import numpy as np
+
+from keras_shapley_prune.layer_types.registry import find_linear_form
+from keras_shapley_prune.rank.closed_form.source import (
+    MAX_COLUMNS,
+    ReconstructionSource,
+    find_games,
+)
+from keras_shapley_prune.rank.ranking_plan import GroupCost
+from keras_shapley_prune.rank.sources import Sampler
+from keras_shapley_prune.rank.staging import count_legs
+from keras_shapley_prune.repair.layer_data import ROWS_A_COLUMN
+from keras_shapley_prune.repair.ridge import RIDGE
+
+_FLOPS_A_SECOND = 2e10
+
+
+class ReconstructionSampler(Sampler):
+    """Opens the reconstruction games of a model's groups.
+
+    Args:
+        game: The `games.Reconstruction`, which says how many units are candidates.
+        estimator: A `ClosedFormEstimator`.
+        method: See `Sampler`.
+        staging: See `Sampler`.
+        sequential: See `Sampler`.
+        seed: See `Sampler`.
+    """
+
+    def __init__(self, game, estimator, method, staging, sequential=False, seed=0):
+        super().__init__(method, staging, sequential, seed)
+        self._game, self._estimator = game, estimator
+
+    def open_network(self, calibration):
+        # Its moments are those of what layers read in the original and in the copy,
+        # so a `Repairer` is needed even where nothing is removed on the way.
+        return calibration.open_network(repaired=True)
+
+    def open_source(self, calibration, network, index, group):
+        num_units, num_removed = group.num_units, calibration.num_removed[group.name]
+        removals = self.staging.removals(num_units)
+
+        def count_players(num_active, stage):
+            to_go = num_removed - (num_units - num_active)
+            return self._count_candidates(num_active, to_go, removals[stage], num_units)
+
+        return ReconstructionSource(
+            find_games(network, group, RIDGE),
+            num_units,
+            self._estimator,
+            removals,
+            count_players,
+            key=[self.seed, index],
+        )
+
+    def estimate_costs(self, calibration):
+        return [self._estimate_cost(calibration, g) for g in calibration.groups]
+
+    def _estimate_cost(self, calibration, group):
+        sizes = self._sizes_of_walks(group, calibration.num_removed[group.name])
+        evaluations = sum(self._estimator.num_evaluations(size) for size in sizes)
+        num_examples, flops = sum(calibration.batch_sizes), 0
+        graph = calibration.channel_map.graph
+        for (index, _), ids in calibration.channel_map.ends_of(group).items():
+            rows, columns = _count_rows(graph.calls[index])
+            rows = min(rows * num_examples, ROWS_A_COLUMN * columns)
+            # The moments, the inverse, and then a factorization for each walk.
+            flops += 2 * rows * columns**2 + 3 * columns**3
+            walks = [(columns * size / len(ids)) ** 3 for size in sizes]
+            flops += self._estimator.num_walks * sum(walks)
+        seconds = flops / _FLOPS_A_SECOND + 0.1
+        return GroupCost(group.name, group.num_units, evaluations, int(flops), seconds)
+
+    def _sizes_of_walks(self, group, num_removed):
+        """Returns how many units a walk removes in each stage that is played."""
+        sizes, gone = [], 0
+        for count in count_legs(self.staging, group.num_units, num_removed):
+            num_active, to_go = group.num_units - gone, num_removed - gone
+            sizes.append(
+                self._count_candidates(num_active, to_go, count, group.num_units)
+            )
+            gone += count
+        return sizes
+
+    def _count_candidates(self, num_active, to_go, num_removed_now, num_units):
+        """Returns how many of the units in play are candidates in a stage.
+
+        Args:
+            num_active: Integer, the number of units in play.
+            to_go: Integer, how many of them are still to be removed.
+            num_removed_now: Integer, how many are removed after this stage.
+            num_units: Integer, of the group.
+        """
+        if self._game.candidates is None:
+            return num_active
+        to_go = max(min(to_go, math.ceil(self._game.horizon * num_units)), 1)
+        wanted = math.ceil(self._game.candidates * to_go)
+        # One more than are removed, or walks would have nothing to choose from.
+        at_least = min(num_removed_now, to_go) + 1
+        return min(max(wanted, at_least), num_active)
+
+
+def _count_rows(call):
+    """Returns the positions and the columns of what a layer reads, about."""
+    form = find_linear_form(call.operation)
+    positions = int(np.prod([n or 1 for n in call.outputs[0].shape[1:-1]]))
+    columns = call.inputs[0].shape[-1] if form is None else len(form.channel_of)
+    return positions, min(columns, MAX_COLUMNS)

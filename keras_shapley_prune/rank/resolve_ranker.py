@@ -1,0 +1,40 @@
+"""From what is given as a ranker to the ranker: one place for the default."""
+
+from keras_shapley_prune.rank.baseline_ranker import BASELINE_NAMES, BaselineRanker
+from keras_shapley_prune.rank.games.reconstruction import Reconstruction
+from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
+
+RANKER_NAMES = ("shapley", *BASELINE_NAMES)
+# A global budget removes most of some groups and little of others: candidates are
+# counted for a shallow cut, so that the order is fine where all groups begin.
+_GLOBAL_HORIZON = 0.25
+
+
+def resolve_ranker(ranker=None, scope="layer", seed=0):
+    """Returns the ranker that is meant.
+
+    Args:
+        ranker: `None` or `"shapley"` for the default, `ShapleyRanker()`; another
+            string for the `BaselineRanker` of that criterion; or an object with the
+            method `rank` of `ShapleyRanker`, which is returned as it is.
+        scope: String, `"layer"` or `"global"`, how a budget will be spent. For
+            `"global"` the default has the horizon 0.25.
+        seed: Integer, of rankers that are made here.
+
+    Returns:
+        An object with the method `rank`.
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    if ranker is None or (isinstance(ranker, str) and ranker == "shapley"):
+        horizon = _GLOBAL_HORIZON if scope == "global" else 1.0
+        return ShapleyRanker(Reconstruction(horizon=horizon), seed=seed)
+    if isinstance(ranker, str) and ranker in BASELINE_NAMES:
+        return BaselineRanker(ranker, seed=seed)
+    if callable(getattr(ranker, "rank", None)) and not isinstance(ranker, type):
+        return ranker
+    raise ValueError(
+        f"Argument `ranker` should be None, one of {list(RANKER_NAMES)}, or an object "
+        f"with the method `rank` of `ShapleyRanker`. Received: ranker={ranker!r}"
+    )

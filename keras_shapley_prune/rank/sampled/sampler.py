@@ -1,0 +1,75 @@
+"""Games on the outputs, of a model's groups: how they are opened, what they cost."""
+
+from keras_shapley_prune.rank.estimators.corrected import SHARE
+from keras_shapley_prune.rank.ranking_plan import cost_of, profile_calls
+from keras_shapley_prune.rank.sampled.game import OutputGame
+from keras_shapley_prune.rank.sampled.incremental import plan_incremental
+from keras_shapley_prune.rank.sampled.replacement import mean_shifts
+from keras_shapley_prune.rank.sampled.source import (
+    CorrectedSource,
+    OutputSource,
+    rows_of_batches,
+)
+from keras_shapley_prune.rank.sampled.suffix import Suffix
+from keras_shapley_prune.rank.sources import Sampler
+
+STEP = round(1 / SHARE)  # every so many examples one has a sample of the bias
+
+
+class OutputSampler(Sampler):
+    """Opens the games of a model's groups on the network's outputs.
+
+    Args:
+        value: The `Value` of the outputs.
+        estimator: An `OutputEstimator`.
+        replacement: `"zero"` or `"mean"`: what is read of a removed unit.
+        fold_size: Integer, see `OutputGame`.
+        **arguments: Those of `Sampler`.
+    """
+
+    def __init__(self, value, estimator, replacement, fold_size, **arguments):
+        super().__init__(**arguments)
+        self._value, self._estimator = value, estimator
+        self._replacement, self._fold_size = replacement, fold_size
+        self.needs_labels = value.needs_labels
+
+    def open_network(self, calibration):
+        # A forward pass does where nothing is removed, and costs far less.
+        return calibration.open_network(repaired=self.sequential)
+
+    def open_source(self, calibration, network, index, group):
+        channel_map, keep, shifts = calibration.channel_map, None, None
+        if self.sequential:  # the network is a repaired copy, with a graph of its own
+            channel_map, keep = network.channel_map, network.keep
+        if self._replacement == "mean":
+            shifts = mean_shifts(network, channel_map, group)
+        suffix = Suffix(channel_map, group, keep, shifts)
+        walk = plan_incremental(suffix)
+
+        def open_with(estimator, step=1):
+            game = OutputGame(suffix, self._value, estimator, self._fold_size, walk)
+            key = [self.seed, index]
+            return OutputSource(game, network, calibration, estimator, key, step)
+
+        source, correction = open_with(self._estimator), self._estimator.correction
+        if correction is None:
+            return source
+        return CorrectedSource(source, open_with(correction, STEP))
+
+    def estimate_costs(self, calibration):
+        inputs, _, _ = calibration.batches[0]
+        seconds = profile_calls(calibration.channel_map.graph, inputs)
+        draws = [(self._estimator, sum(calibration.batch_sizes))]
+        if self._estimator.correction is not None:
+            chosen = rows_of_batches(calibration.batch_sizes, STEP)
+            draws.append((self._estimator.correction, sum(map(len, chosen))))
+        return [
+            cost_of(
+                Suffix(calibration.channel_map, group),
+                draws,
+                self.staging,
+                calibration.num_removed[group.name],
+                seconds,
+            )
+            for group in calibration.groups
+        ]

@@ -1,0 +1,117 @@
+"""Samples of a game on the network's outputs, drawn batch by batch."""
+
+import itertools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_shapley_prune.rank.estimators.corrected import CorrectedTable
+from keras_shapley_prune.rank.sampled.game import repeat_batch
+from keras_shapley_prune.rank.sources import SampleSource
+
+
+class OutputSource(SampleSource):
+    """Samples of a group's game on batches of data.
+
+    Args:
+        game: The `OutputGame`.
+        network: The `Network`, which stands before the game's suffix.
+        calibration: The `Calibration`.
+        estimator: An `OutputEstimator`.
+        key: List of integers `[seed, group]`, of random streams.
+        step: Integer: every so many examples one takes part.
+    """
+
+    def __init__(self, game, network, calibration, estimator, key, step=1):
+        self._game, self._network, self._calibration = game, network, calibration
+        self._estimator, self._key = estimator, key
+        self._rows_of = rows_of_batches(calibration.batch_sizes, step)
+        num_examples = sum(len(rows) for rows in self._rows_of)
+        super().__init__(estimator.new_table(num_examples, game.suffix.num_units))
+
+    def rounds(self, active, stage):
+        game, estimator = self._game, self._estimator
+        copies = game.free_walks
+        for draw in range(estimator.num_draws):
+            first = 0
+            for batch, chosen in enumerate(self._rows_of):
+                size = len(chosen)
+                if not size:
+                    continue
+                key = [*self._key, stage, draw, batch]
+                drawn = estimator.draw(key, copies * size, active)
+                data = repeat_batch(self._data(batch, chosen), copies)
+                samples = game.estimate(drawn, *data)
+                counted = estimator.counted(drawn)
+                self._check_finite(samples[counted], batch)
+                rows = np.tile(estimator.rows(first, size, draw), copies)
+                cost = size * estimator.num_evaluations(int(active.sum()))
+                yield rows, samples, counted, cost
+                first += size
+
+    def _data(self, batch, chosen):
+        """Returns what enters the suffix, labels, weights and reference of a batch."""
+        _, labels, weights = self._calibration.batches[batch]
+        values = self._network.values(batch)
+        cut = self._game.suffix.cut_values(values, self._network.find_masks)
+        needed = self._game.needs_reference
+        reference = self._calibration.outputs(batch) if needed else ()
+        data = cut, labels, weights, reference
+        if len(chosen) == self._calibration.batch_sizes[batch]:
+            return data
+        return keras.tree.map_structure(lambda tensor: tf.gather(tensor, chosen), data)
+
+    def _check_finite(self, samples, batch):
+        if not np.isfinite(samples).all():
+            name = self._game.suffix.group.name
+            raise ValueError(
+                "Expected a finite loss for every example and coalition. Received: a "
+                f"loss that is not finite, in group {name!r}, batch {batch} "
+                "(counted from 0)"
+            )
+
+
+class CorrectedSource(SampleSource):
+    """Samples of estimates, and of their biases on some of the examples.
+
+    Both are of the same game on the same network. Their rounds take turns: wherever a
+    limit stops them, there are some of each.
+
+    Args:
+        estimates: An `OutputSource`.
+        biases: An `OutputSource` of the estimator's `correction`.
+    """
+
+    def __init__(self, estimates, biases):
+        self._estimates, self._biases = estimates, biases
+        num_rows = [len(source.table.sum) for source in (estimates, biases)]
+        super().__init__(CorrectedTable(*num_rows, estimates.num_units))
+
+    def rounds(self, active, stage):
+        pairs = itertools.zip_longest(
+            self._estimates.rounds(active, stage), self._biases.rounds(active, stage)
+        )
+        for estimate, bias in pairs:
+            if estimate is not None:
+                yield estimate
+            if bias is not None:
+                rows, *rest = bias
+                yield self.table.num_rows + rows, *rest
+
+
+def rows_of_batches(batch_sizes, step):
+    """Returns the rows of each batch that hold every `step`-th of all examples.
+
+    Args:
+        batch_sizes: List of integers.
+        step: Integer.
+
+    Returns:
+        List of integer arrays.
+    """
+    ends = np.cumsum(batch_sizes)
+    return [
+        np.flatnonzero(np.arange(end - size, end) % step == 0)
+        for size, end in zip(batch_sizes, ends, strict=True)
+    ]

@@ -1,0 +1,139 @@
+"""Where samples come from: what the loop over groups asks of every game.
+
+A `Sampler` belongs to a model: it opens, for each group, a `SampleSource`. There are
+two kinds of each. The games on the network's outputs evaluate masked networks
+(`sampled/`), the reconstruction game is computed from moments (`closed_form/`).
+"""
+
+import typing
+
+import numpy as np
+
+
+class Sampler:
+    """Opens the games of a model's groups, one group at a time.
+
+    Args:
+        method: String, what is estimated and how, for people.
+        staging: A `Staging`, how the game of each group is divided.
+        sequential: Boolean. If so, the lowest units of a group are removed from the
+            network, which is repaired, before the next group is opened.
+        seed: Integer.
+
+    Attributes:
+        needs_labels: Boolean, whether labels of the examples are read.
+    """
+
+    needs_labels = False
+
+    def __init__(self, method, staging, sequential=False, seed=0):
+        self.method, self.staging = method, staging
+        self.sequential, self.seed = sequential, seed
+
+    def open_network(self, calibration):
+        """Returns the `Network` that the games are played on, at its input.
+
+        Args:
+            calibration: A `Calibration`.
+        """
+        raise NotImplementedError
+
+    def open_source(self, calibration, network, index, group):
+        """Returns the `SampleSource` of one group.
+
+        Args:
+            calibration: The `Calibration`.
+            network: The `Network`, which stands before the first reader of the group.
+            index: Integer, the place of the group among `calibration.groups`.
+            group: A `ChannelGroup`.
+        """
+        raise NotImplementedError
+
+    def estimate_costs(self, calibration):
+        """Returns the `GroupCost` of each of `calibration.groups`, a list.
+
+        Args:
+            calibration: The `Calibration`.
+        """
+        raise NotImplementedError
+
+
+class SampleSource:
+    """The samples of one group's game, summed in a table.
+
+    Args:
+        table: The `SampleTable` that takes the samples.
+    """
+
+    def __init__(self, table):
+        self.table = table
+
+    @property
+    def num_units(self):
+        """Integer, the number of units of the group."""
+        return self.table.num_units
+
+    def rounds(self, active, stage):
+        """Draws samples, a round at a time, until it has drawn all of a stage.
+
+        Args:
+            active: Boolean array, shape `(num_units,)`, the units in play.
+            stage: Integer.
+
+        Yields:
+            Tuple `(rows, samples, counted, cost)`: the arguments of
+            `SampleTable.add`, and how many coalitions were evaluated.
+        """
+        raise NotImplementedError
+
+    def remove(self, units):
+        """Removes units from the game for good. A game without memory does nothing.
+
+        Args:
+            units: Integer array.
+        """
+
+    def costs_alone(self, units):
+        """Returns what the removal of each unit alone costs; NaN if that is not known.
+
+        Args:
+            units: Integer array, units in play that were never sampled.
+        """
+        return np.full(len(units), np.nan)
+
+    def costs_in_order(self, units):
+        """Returns what each unit costs as they are removed one after the other.
+
+        Args:
+            units: Integer array, in the order of removal.
+
+        Returns:
+            Float array of that shape, or `None` if that is not known.
+        """
+        return
+
+
+@typing.runtime_checkable
+class Network(typing.Protocol):
+    """What games ask of the network that they are played on.
+
+    A `ForwardPass` is one, and so is a `Repairer`, from which units can be removed on
+    the way. Both stand below this folder and cannot name this class, so it is a
+    protocol: `isinstance` asks for the methods.
+    """
+
+    @property
+    def num_batches(self):
+        """Integer."""
+
+    def find_masks(self, call):
+        """Returns the masks of the units that have been removed, see `run_calls`."""
+
+    def advance(self, position):
+        """Runs all batches up to the call at `position`."""
+
+    def values(self, batch):
+        """Returns the tensors of a batch before the call at the present position."""
+
+    def look_ahead(self, batch, position):
+        """Returns the tensors of a batch before a later call, without moving."""
