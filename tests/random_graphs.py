@@ -37,7 +37,7 @@ def networks(draw):
     rank = draw(st.sampled_from(sorted(builders.SHAPES)))
     inputs = keras.Input(builders.SHAPES[rank])
     pool = [_mix(inputs), _mix(inputs)]
-    for _ in range(draw(st.integers(2, 5))):
+    for _ in range(draw(st.integers(2, 7))):
         a = draw(st.sampled_from(pool))
         b = draw(st.sampled_from([x for x in pool if x.shape == a.shape]))
         step = _draw_step(draw, rank, draw(st.sampled_from(_KINDS)))

@@ -10,6 +10,7 @@ from keras import layers, ops
 from keras_shapley_prune import (
     LayerType,
     ShapleyRanker,
+    games,
     register_layer,
     repair_channels,
 )
@@ -361,7 +362,7 @@ def test_sampled_games_subtract_what_an_own_layer_reads():
     twin.add(layers.Dense(5, activation="tanh", name="own"))
     twin.add(layers.Dense(3, name="last"))
     twin.set_weights(model.get_weights())
-    ranker = ShapleyRanker(value="kl", num_draws=1, replacement="mean")
+    ranker = ShapleyRanker(games.KL(replacement="mean"))
     ours, theirs = (ranker.rank(m, inputs, verbose=0) for m in (model, twin))
     for name in ("a", "own"):
         np.testing.assert_allclose(ours[name].values, theirs[name].values, atol=1e-6)
