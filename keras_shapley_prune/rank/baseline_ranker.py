@@ -21,6 +21,7 @@ from keras_shapley_prune.rank.group_loop import rank_groups
 from keras_shapley_prune.rank.ranking import GroupScores, Ranking
 from keras_shapley_prune.rank.reductions import resolve_reduction
 from keras_shapley_prune.rank.settings import Settings
+from keras_shapley_prune.rank.sources import stream_of
 from keras_shapley_prune.rank.staging import Staging
 from keras_shapley_prune.rank.weight_scores import WEIGHT_SCORES
 from keras_shapley_prune.trace.tracer import trace_channels
@@ -138,9 +139,9 @@ class BaselineRanker(Settings):
 
     def _rank_weights(self, channel_map, layers):
         score = WEIGHT_SCORES[self.criterion]
-        generator = np.random.default_rng(self.seed)
         groups = {}
         for group in channel_map.select_groups(layers):
+            generator = np.random.default_rng([self.seed, stream_of(group)])
             values = score(channel_map, group, generator)
             groups[group.name] = GroupScores(values, np.zeros(len(values)), 0)
         locks = channel_map.lock_reasons()

@@ -26,7 +26,7 @@ def rank_groups(sampler, calibration, stop=None, verbose=0):
     scores = {}
     for index, group in enumerate(calibration.groups):
         network.advance(calibration.first_site(group))
-        source = sampler.open_source(calibration, network, index, group)
+        source = sampler.open_source(calibration, network, group)
         pace = seconds[index] / max(evaluations[index], 1)
         count = calibration.num_removed[group.name]
         # A group may spend, of what is left, what it costs of all that is to come.

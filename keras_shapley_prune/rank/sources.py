@@ -6,6 +6,7 @@ two kinds of each. The games on the network's outputs evaluate masked networks
 """
 
 import typing
+import zlib
 
 import numpy as np
 
@@ -38,13 +39,12 @@ class Sampler:
         """
         raise NotImplementedError
 
-    def open_source(self, calibration, network, index, group):
+    def open_source(self, calibration, network, group):
         """Returns the `SampleSource` of one group.
 
         Args:
             calibration: The `Calibration`.
             network: The `Network`, which stands before the first reader of the group.
-            index: Integer, the place of the group among `calibration.groups`.
             group: A `ChannelGroup`.
         """
         raise NotImplementedError
@@ -111,6 +111,18 @@ class SampleSource:
             Float array of that shape, or `None` if that is not known.
         """
         return
+
+
+def stream_of(group):
+    """Returns an integer for the random streams of a group, the same in any company.
+
+    It hangs on the group's name alone: a layer that is ranked by itself has the values
+    that it has among all. (`hash` of a string differs from process to process.)
+
+    Args:
+        group: A `ChannelGroup`.
+    """
+    return zlib.crc32(group.name.encode())
 
 
 @typing.runtime_checkable

@@ -97,7 +97,7 @@ def bn_gamma(channel_map, group, generator):
 
 
 def random(channel_map, group, generator):
-    """Uniform random numbers."""
+    """Uniform random numbers, drawn from the group's own stream."""
     return generator.random(group.num_units)
 
 

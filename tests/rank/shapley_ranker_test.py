@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import zlib
 
 import games
 import keras
@@ -14,6 +15,7 @@ from keras import layers
 
 import keras_shapley_prune
 from keras_shapley_prune.inputs.losses import resolve_loss
+from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
 from keras_shapley_prune.rank.estimators import (
     ClosedFormPermutation,
     Gradient,
@@ -24,6 +26,7 @@ from keras_shapley_prune.rank.ranking import Ranking
 from keras_shapley_prune.rank.resolve_ranker import resolve_ranker
 from keras_shapley_prune.rank.sampled import sampler
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
+from keras_shapley_prune.rank.sources import stream_of
 from keras_shapley_prune.rank.stopping import StopWhen
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -273,6 +276,34 @@ def test_seeds():
     for name, scores in one.items():
         np.testing.assert_array_equal(scores.values, again[name].values)
     assert (one["conv"].values != other["conv"].values).any()
+
+
+@pytest.mark.parametrize(
+    "ranker",
+    [
+        ShapleyRanker(),
+        ShapleyRanker("loss"),
+        ShapleyRanker("loss", "gradient"),
+        ShapleyRanker("loss", "corrected_gradient"),
+        ShapleyRanker("loss", "shared_permutation"),
+        BaselineRanker("random"),
+    ],
+    ids=str,
+)
+def test_a_group_has_the_same_values_alone_and_among_all(ranker):
+    model, data = models.classifier(), models.labelled_images(40)
+    among_all = ranker.rank(model, data, verbose=0)
+    for name, scores in among_all.items():
+        alone = ranker.rank(model, data, layers=name, verbose=0)[name]
+        np.testing.assert_array_equal(alone.values, scores.values)
+        np.testing.assert_array_equal(alone.standard_errors, scores.standard_errors)
+
+
+def test_streams_of_groups_differ():
+    groups = trace_channels(models.build(models.residual)).groups
+    streams = [stream_of(group) for group in groups]
+    assert len(set(streams)) == len(groups) > 2
+    assert stream_of(groups[0]) == zlib.crc32(groups[0].name.encode())
 
 
 def test_the_global_seed_is_neither_used_nor_moved():

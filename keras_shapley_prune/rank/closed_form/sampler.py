@@ -11,7 +11,7 @@ from keras_shapley_prune.rank.closed_form.source import (
     find_games,
 )
 from keras_shapley_prune.rank.ranking_plan import GroupCost
-from keras_shapley_prune.rank.sources import Sampler
+from keras_shapley_prune.rank.sources import Sampler, stream_of
 from keras_shapley_prune.rank.staging import count_legs
 from keras_shapley_prune.repair.layer_data import ROWS_A_COLUMN
 from keras_shapley_prune.repair.ridge import RIDGE
@@ -40,7 +40,7 @@ class ReconstructionSampler(Sampler):
         # so a `Repairer` is needed even where nothing is removed on the way.
         return calibration.open_network(repaired=True)
 
-    def open_source(self, calibration, network, index, group):
+    def open_source(self, calibration, network, group):
         num_units, num_removed = group.num_units, calibration.num_removed[group.name]
         removals = self.staging.removals(num_units)
 
@@ -54,7 +54,7 @@ class ReconstructionSampler(Sampler):
             self._estimator,
             removals,
             count_players,
-            key=[self.seed, index],
+            key=[self.seed, stream_of(group)],
         )
 
     def estimate_costs(self, calibration):

@@ -111,7 +111,7 @@ class OutputEstimator(Estimator):
 
         Args:
             key: List of integers `[seed, group, stage, draw, batch]`: a random stream
-                for each.
+                for each, see `stream_of`.
             size: Integer, the number of examples.
             active: Boolean array, shape `(num_units,)`, the units in play.
         """

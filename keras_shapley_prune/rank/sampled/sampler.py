@@ -11,7 +11,7 @@ from keras_shapley_prune.rank.sampled.source import (
     rows_of_batches,
 )
 from keras_shapley_prune.rank.sampled.suffix import Suffix
-from keras_shapley_prune.rank.sources import Sampler
+from keras_shapley_prune.rank.sources import Sampler, stream_of
 
 STEP = round(1 / SHARE)  # every so many examples one has a sample of the bias
 
@@ -37,7 +37,7 @@ class OutputSampler(Sampler):
         # A forward pass does where nothing is removed, and costs far less.
         return calibration.open_network(repaired=self.sequential)
 
-    def open_source(self, calibration, network, index, group):
+    def open_source(self, calibration, network, group):
         channel_map, keep, shifts = calibration.channel_map, None, None
         if self.sequential:  # the network is a repaired copy, with a graph of its own
             channel_map, keep = network.channel_map, network.keep
@@ -48,7 +48,7 @@ class OutputSampler(Sampler):
 
         def open_with(estimator, step=1):
             game = OutputGame(suffix, self._value, estimator, self._fold_size, walk)
-            key = [self.seed, index]
+            key = [self.seed, stream_of(group)]
             return OutputSource(game, network, calibration, estimator, key, step)
 
         source, correction = open_with(self._estimator), self._estimator.correction
