@@ -1,4 +1,4 @@
-"""The README: its Python runs, its commands and links are in place."""
+"""The README and the guides that go on from it: their Python and commands run."""
 
 import os
 import pathlib
@@ -13,16 +13,22 @@ from keras_shapley_prune import command_line
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+# In an order in which each finds the names that those before it have made.
+GUIDES = ("steps", "reports", "what_can_be_pruned", "rankers", "command_line")
 COMMANDS = (
     'python -m pip install ".[examples]" && python examples/quickstart.py',
     'python -m pip install ".[test]" && python -m pytest',
 )
 
 
-def blocks(language):
-    """The contents of the README's fenced blocks of one language."""
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(language, text=README):
+    """The contents of the fenced blocks of one language."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return [content for found, content in fenced if found == language]
+
+
+def guide(name):
+    return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +40,13 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def printed(folder):
     """What all Python blocks print, run as one program."""
-    for package in ("sklearn", "litert_quantizer", "tf_keras"):
-        pytest.importorskip(package, reason="the README's Python needs it")
+    for package in ("sklearn", "matplotlib", "pydot"):
+        pytest.importorskip(package, reason="the guides' Python needs it")
     program = folder / "snippets.py"
-    program.write_text("\n".join(blocks("python")), encoding="utf-8")
+    code = blocks("python")
+    for name in GUIDES:
+        code += blocks("python", guide(name))
+    program.write_text("\n".join(code), encoding="utf-8")
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, program],
@@ -67,7 +76,7 @@ def test_commands_are_on_the_first_screen(command):
     assert command in README.splitlines()[:80]
 
 
-def test_snippets_and_commands_print_what_the_readme_shows(
+def test_snippets_and_commands_print_what_is_shown(
     printed, folder, monkeypatch, capsys
 ):
     """One test: another process would have to run the whole program again."""
@@ -80,12 +89,18 @@ def test_snippets_and_commands_print_what_the_readme_shows(
     assert re.search(r"^stem: 8 units$", printed, re.MULTILINE)
     assert re.search(r"^block/wide: 32 units$", printed, re.MULTILINE)
     monkeypatch.chdir(folder)
-    (session,) = blocks("console")
-    for command in session.split("$ keras-shapley-prune ")[1:]:
+    (short,), (session,) = blocks("console"), blocks("console", guide("command_line"))
+    for command in (short + session).split("$ keras-shapley-prune ")[1:]:
         line, shown = command.replace("\\\n", "").split("\n", 1)
         assert command_line.main(shlex.split(line)) == 0
-        assert without_scores(capsys.readouterr().out) == without_scores(shown)
+        output = capsys.readouterr().out
+        assert not shown or without_scores(output) == without_scores(shown)
+    assert (folder / "pruned.keras").exists()
     assert (folder / "pruned_0.5.keras").exists()
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 180
 
 
 def without_scores(text):
