@@ -27,7 +27,7 @@ from keras_shapley_prune.layer_types.layer_type import LayerType
 from keras_shapley_prune.layer_types.registry import register_layer
 from keras_shapley_prune.plan.activation_memory import count_activation_bytes
 from keras_shapley_prune.plan.budget import PruningBudget
-from keras_shapley_prune.plan.flops import count_flops, measure_latency
+from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
 from keras_shapley_prune.plan.selection import plan_pruning
 from keras_shapley_prune.pruning import apply_plan, prune
@@ -45,6 +45,7 @@ from keras_shapley_prune.report.channel_report import ChannelReport, channel_rep
 from keras_shapley_prune.report.compare import compare
 from keras_shapley_prune.report.comparison import Comparison, GroupComparison
 from keras_shapley_prune.report.frontier import FrontierPoint, measure_frontier
+from keras_shapley_prune.report.latency import measure_latency
 from keras_shapley_prune.report.plotting import (
     plot_ablation,
     plot_frontier,

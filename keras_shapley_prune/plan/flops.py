@@ -1,11 +1,8 @@
-"""What a network costs: parameters, FLOPs and measured latency."""
+"""What a network costs: its floating-point operations."""
 
 import math
-import time
 
 import keras
-import numpy as np
-import tensorflow as tf
 
 from keras_shapley_prune.layer_types.registry import find_nearest_type
 from keras_shapley_prune.trace.recording import record_graph
@@ -89,51 +86,3 @@ def estimate_cost(call):
     if flops is None or any(None in shape for shape in shapes):
         return None
     return flops + 20 * sum(math.prod(shape) for shape in shapes)
-
-
-def measure_latency(models, inputs, num_runs=30, max_seconds=None):
-    """Measures the time of one inference of several models, taking turns.
-
-    Each model is a `tf.function`, which is traced and run twice before anything is
-    timed. Since the models take turns, other programs on the machine slow all of them.
-
-    Args:
-        models: List of `keras.Model`.
-        inputs: What the models take, one batch. Its size is that of every run.
-        num_runs: Integer, how many timed runs of each model.
-        max_seconds: Float, or `None`: after so many seconds no other run is started,
-            once each model has had three.
-
-    Returns:
-        List of floats: the median time of each model in seconds.
-
-    Example:
-
-    ```python
-    seconds = keras_shapley_prune.measure_latency([model, pruned], images[:32])
-    print(f"{seconds[0] / seconds[1]:.2f} times as fast")
-    ```
-    """
-    steps = [tf.function(lambda x, m=model: m(x, training=False)) for model in models]
-    inputs = keras.tree.map_structure(tf.convert_to_tensor, inputs)
-    for step in steps:  # trace, and warm up
-        step(inputs)
-        step(inputs)
-    # One run of each model after the other: what slows the machine slows them alike.
-    seconds = []
-    while len(seconds) < num_runs:
-        if (
-            max_seconds is not None
-            and len(seconds) >= 3
-            and np.sum(seconds) > max_seconds
-        ):
-            break
-        seconds.append([_time(step, inputs) for step in steps])
-    return np.median(seconds, axis=0).tolist()
-
-
-def _time(step, inputs):
-    # Reading the outputs as arrays waits until they have been computed.
-    start = time.perf_counter()
-    keras.tree.map_structure(lambda tensor: tensor.numpy(), step(inputs))
-    return time.perf_counter() - start

@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras_shapley_prune.inputs.compiling import copy_compile_config
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.inputs.evaluation import evaluate
-from keras_shapley_prune.plan.flops import measure_latency
+from keras_shapley_prune.report.latency import measure_latency
 from keras_shapley_prune.trace.graph import functional_view
 
 MEASURES = ("file_size", "activations", "latency", "metrics")
