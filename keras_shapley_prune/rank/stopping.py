@@ -80,6 +80,8 @@ class Budget:
             num_to_find: Integer, how many units will be removed after the leg.
             share_of_time: Float in (0, 1], of the seconds; `None` for the same.
         """
+        # A share of what is still there: what earlier legs did not need is passed on to
+        # later ones, and what they overdrew is missing there.
         evaluations = seconds = np.inf
         if self.stop.evaluations is not None:
             evaluations = share * (self.stop.evaluations - self.spent)
@@ -115,6 +117,7 @@ class Leg:
             return False
         if table.num_rows_of[active].min() < _FEWEST_ROWS:
             return False
+        # Of the units in play: the others have been decided on.
         values, errors = table.estimate()
         share = predict_misassigned(values[active], errors[active], self._num_to_find)
         return share <= self._budget.stop.misassigned
@@ -135,12 +138,17 @@ def predict_misassigned(values, standard_errors, num_removed):
     Returns:
         Float.
     """
+    # Nothing or everything is removed: no unit can be on the wrong side.
     if not 0 < num_removed < len(values):
         return 0.0
     ordered = np.sort(values)
+    # Half-way between the highest unit that is removed and the lowest that is kept.
     boundary = ordered[num_removed - 1 : num_removed + 1].mean()
     distance = np.abs(values - boundary)
     with np.errstate(invalid="ignore", divide="ignore"):
+        # On the boundary either side is as likely, also if the error is 0.
         distance = np.where(distance == 0, 0, distance / standard_errors)
     wrong = scipy.special.ndtr(-distance)
+    # For each unit that is wrongly kept another is wrongly removed: both are in the
+    # sum.
     return float(wrong.sum() / (2 * num_removed))

@@ -184,6 +184,7 @@ class Graph:
         Outputs of the model are used for good: their index is the number of calls.
         What nothing reads is not in it.
         """
+        # Calls are in running order, so the last one of a tensor is what remains.
         uses = {tensor: call.index for call in self.calls for tensor in call.inputs}
         return uses | dict.fromkeys(self.outputs, len(self.calls))
 
@@ -303,6 +304,7 @@ def new_inputs(structure, widths=None):
 
 
 def _is_optional(symbolic):
+    # The tensor does not say so, but the `InputLayer` that made it does.
     history = getattr(symbolic, "_keras_history", None)
     return getattr(history and history.operation, "optional", False)
 

@@ -17,6 +17,7 @@ class GradientEstimator(OutputEstimator):
 
     def num_evaluations(self, num_active):
         """A backward pass counts as two evaluations."""
+        # One forward, two for the backward pass, and without a window the two ends.
         return 5 if self.window == 1 else 3
 
     def draw(self, key, size, active):
@@ -29,6 +30,7 @@ class GradientEstimator(OutputEstimator):
 
     def estimate(self, values_of, drawn):
         active = tf.cast(drawn != OUT, tf.float32)
+        # OUT is -1: who is not in play is masked.
         coalitions = drawn * active
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(coalitions)
@@ -40,6 +42,8 @@ class GradientEstimator(OutputEstimator):
         # What is known exactly is the sum over the units: the error in it is shared.
         gap = values_of(active) - values_of(tf.zeros_like(active))
         missing = gap - tf.reduce_sum(gains, axis=1)
+        # Efficiency, Σ φ_i = v(all) - v(none). Spread evenly, the rest changes no
+        # order.
         share = missing / tf.reduce_sum(active, axis=1)
         return gains + share[:, tf.newaxis] * active
 

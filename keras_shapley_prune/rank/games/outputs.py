@@ -203,6 +203,7 @@ class Custom(OutputGame):
 
 def _check_loss(loss):
     """Raises a `ValueError` unless it is known that `compile` could take a loss."""
+    # A model of several outputs may have a list or a dict of losses.
     entries = [loss]
     if isinstance(loss, Mapping):
         entries = list(loss.values())
@@ -210,6 +211,7 @@ def _check_loss(loss):
         entries = list(loss)
     for entry in entries:
         try:
+            # Raises a `ValueError` for a name that Keras does not know.
             if isinstance(entry, str):
                 keras.losses.get(entry)
             fits = entry is None or isinstance(entry, (str, dict)) or callable(entry)
