@@ -68,6 +68,7 @@ def export_litert(model, path, int8=False, representative_data=None):
     quantizer = _import_quantizer()
     examples = list(_read_examples(model, representative_data))
     with tempfile.TemporaryDirectory() as folder:
+        # The quantizer starts from a float file, which nobody has asked for.
         float_path = pathlib.Path(folder) / path.name
         _write_float(model, float_path)
         path.write_bytes(_quantize(quantizer, float_path.read_bytes(), examples))
@@ -109,6 +110,7 @@ def _write_float(model, path):
             input_signature=[signature],
             target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
         )
+    # That is about the path, not about the model.
     except OSError:
         raise
     except Exception as error:

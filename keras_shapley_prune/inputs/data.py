@@ -72,6 +72,7 @@ class CalibrationData:
                 )
             flat = []
             for key, inputs in self._by_key.items():
+                # An entry of the dict may be nested itself.
                 keras.tree.map_structure_up_to(inputs, flat.append, x[key])
             return flat
         flat = keras.tree.flatten(x)
@@ -104,6 +105,7 @@ def _open(dataset, batch_size):
         count = dataset.num_batches
         if count is None:
             raise _infinite("keras.utils.PyDataset")
+        # By number, as it has to be readable several times.
         return lambda: (dataset[i] for i in range(count))
     if isinstance(dataset, (tuple, dict)) or hasattr(dataset, "__array__"):
         return _open_arrays(dataset, batch_size)

@@ -94,6 +94,8 @@ def register_layer(
         layer_type = flow
     else:
         _check_short_form(flow, size, weights, unfit)
+        # What its own declaration leaves open is taken from the nearest known parent,
+        # such as at how many positions a kernel is applied.
         known = [LAYER_TYPES[c] for c in layer_class.__mro__ if c in LAYER_TYPES]
         flow = FLOWS[flow] if isinstance(flow, str) else flow
         layer_type = DeclaredType(flow, size, weights, unfit, *known[:1])

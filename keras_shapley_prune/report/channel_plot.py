@@ -75,6 +75,7 @@ def pick_colors(count):
     golden = 0.618034  # spreads hues evenly, however many there are
     colors = []
     for index in range(count):
+        # After eight hues the next ones come close to them: they are a little darker.
         value = 0.91 - 0.07 * (index // 8 % 3)
         color = colorsys.hsv_to_rgb((0.56 + golden * index) % 1, 0.42, value)
         colors.append("#" + "".join(f"{round(255 * part):02x}" for part in color))
@@ -99,6 +100,7 @@ class _Drawing:
         for index, tensor in enumerate(graph.inputs):
             sources[tensor] = self._add_end(f"input{index}", f"input {tensor.name}")
         for call in graph.calls:
+            # A shared layer is one box, with an arrow for each call.
             if call.operation not in drawn:
                 drawn[call.operation] = f"call{call.index}"
                 self._add_layer(drawn[call.operation], call)
@@ -123,6 +125,7 @@ class _Drawing:
         ids = self._produced_by(call.operation)
         groups = _unique(self._group_of[ids])
         if groups:
+            # Graphviz draws several colours as stripes of a box, or as parallel lines.
             fill = ":".join(_unique(self._color_of[ids])[:MOST_COLORS])
             options["fillcolor"] = _quote(fill)
             if ":" in fill:
@@ -183,6 +186,7 @@ def _quote(text):
 
 def _write(dot, path):
     ending = path.suffix[1:].lower()
+    # The source of the picture needs no Graphviz.
     if ending == "dot":
         path.write_text(dot.to_string(), encoding="utf-8")
         return

@@ -93,6 +93,7 @@ def _count_units(channel_map, pruned_map):
     one of a channel a group.
     """
     before, after = channel_map.count_produced(), {}
+    # By name, as the layers of the pruned model are other objects.
     others = {pruned_map.graph.name_of(other): other for other in pruned_map.layer_ids}
     for name, (operation, letter) in zip(before, channel_map.produced, strict=True):
         other = others.get(channel_map.graph.name_of(operation))

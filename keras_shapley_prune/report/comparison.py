@@ -176,6 +176,7 @@ class Comparison:
         content = load_json(path, "Comparison", writer="to_json")
         del content["format"]
         content["groups"] = tuple(map(_group_from_dict, content["groups"]))
+        # JSON has made lists of tuples, and strings of integer keys.
         for name in ("parameters", "flops", "file_size", "activations"):
             if content[name] is not None:
                 content[name] = tuple(content[name])

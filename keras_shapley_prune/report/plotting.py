@@ -141,6 +141,7 @@ def plot_frontier(points, *, cost="flops", ax=None):
         _check_known(line, cost)
     ax = _get_axes(ax)
     for label, line in lines.items():
+        # By cost, as the line would otherwise run to and fro.
         line = sorted(line, key=lambda point: getattr(point, cost))
         costs = [getattr(point, cost) for point in line]
         ax.plot(costs, [point.value for point in line], marker="o", label=label)
@@ -172,6 +173,7 @@ def _draw_group(ax, scores, start, count, labelled):
             ecolor=(color, 0.5),
             label=label if labelled else None,
         )
+        # Never sampled: what is known of them is what the loss of each alone costs.
         alone = chosen & ~sampled
         ax.plot(
             positions[alone], values[alone], "o", markersize=3, color=color, alpha=0.45
@@ -193,6 +195,7 @@ def _count_removed(ranking, names, cut):
             "Argument `cut` should be a float in [0, 1), a `PruningPlan`, a dict or "
             f"None. Received: cut={cut!r}"
         ) from error
+    # Half a unit is rounded up, as in `allocate`.
     sizes = {name: len(ranking[name].values) for name in names}
     return {name: int(cut * size + 0.5) for name, size in sizes.items()}
 
@@ -238,6 +241,7 @@ def _percent(value, _):
 
 
 def _engineering():
+    # Late, like `pyplot`: everything else works without matplotlib.
     from matplotlib.ticker import EngFormatter
 
     return EngFormatter(sep="")

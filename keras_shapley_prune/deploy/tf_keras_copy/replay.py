@@ -109,6 +109,7 @@ class _Replay:
         """Does the calls of a graph; `values` gets what they return."""
         for call in _without_masks(graph):
             args, kwargs = call.fill_in([values.get(tensor) for tensor in call.inputs])
+            # Masks are not computed here (see `_without_masks`), and so not passed on.
             kwargs = {key: value for key, value in kwargs.items() if value is not None}
             returned = self._do(call.operation, args, kwargs, training)
             flat = keras.tree.flatten(returned)
@@ -119,6 +120,7 @@ class _Replay:
         if isinstance(operation, keras.Model):
             return self._inline(operation, args, kwargs, training)
         if isinstance(operation, keras.Layer):
+            # As in Keras, what a model is called with goes on to its layers.
             if training is not None and operation._call_has_training_arg:
                 kwargs.setdefault("training", training)
             return self._call_layer(operation, args, kwargs)

@@ -6,6 +6,7 @@ import numpy as np
 def along(call, channels):
     """Runs along, or reduces, axes other than the channels'."""
     operation, rank = call.operation, len(call.inputs[0].shape)
+    # Keras has both spellings; `None` stands for all axes.
     axes = getattr(operation, "axis", getattr(operation, "axes", None))
     axes = range(rank) if axes is None else np.atleast_1d(axes) % rank
     if rank - 1 in axes:

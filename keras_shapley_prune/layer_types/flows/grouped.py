@@ -16,6 +16,7 @@ def mix_groups(call, channels):
         channels.consume(call, 0)
         return channels.produce(call)
     ids = channels.ids(call.inputs[0])
+    # Another call of the layer has to lose what its first one loses.
     known = channels.letters(call.operation)
     if known is None:
         whole = leaves_whole_groups(call, ids)
@@ -24,11 +25,14 @@ def mix_groups(call, channels):
     reason = f"{channels.quote(call)} has groups={groups}, which tie it to channels"
     inputs = ids.reshape(groups, -1)
     if whole:
+        # inputs[g, p] is place p of group g. All places of a group are one unit, and so
+        # are its outputs.
         for column in inputs.T[1:]:
             channels.tie(inputs[:, 0], column, reason)
         return np.repeat(inputs[:, 0], call.outputs[0].shape[-1] // groups)
     channels.consume(call, 0)
     outputs = channels.produce(call)
+    # Place p of every group is one unit: all groups shrink alike.
     for rows in (inputs, outputs.reshape(groups, -1)):
         for row in rows[1:]:
             channels.tie(rows[0], row, reason)
