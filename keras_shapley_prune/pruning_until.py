@@ -36,7 +36,7 @@ def prune_until(
     verbose="auto",
     **shorthand,
 ):
-    """Removes as much of a model as it can lose without losing more than is allowed.
+    """Removes as much of a model as an allowed drop of a metric permits.
 
     The units are ranked once. Then the share to remove is found by bisection: each
     trial is pruned and repaired as by `prune`, and measured.
@@ -53,11 +53,11 @@ def prune_until(
             when they are higher. Or a callable `fn(model)` that returns a number, the
             higher the better.
         validation_data: What the metric is measured on, with labels. `None` for
-            `dataset`; the result is then fitted to the very examples it is measured
-            on, and does worse on others.
-        budget: A `PruningBudget` that says where units are removed, and of what the
-            share is. Its `ratio` is what is looked for, and not read. Defaults to
-            `PruningBudget(of="flops")`.
+            `dataset`; the result is then measured on the very examples that it was
+            fitted to, and is worse on others.
+        budget: A `PruningBudget` that says where units are removed, and which quantity
+            is reduced. Its `ratio` is not read, as it is what is searched for.
+            Defaults to `PruningBudget(of="flops")`.
         repair: See `prune`.
         ranker: See `prune`.
         verbose: See `prune`; the trials are printed, too, unless it is 0.

@@ -96,8 +96,8 @@ class DataSource:
         if not numbers or (y is not None and y.shape[:1] != x.shape[:1]):
             shapes = {name: array.shape for name, array in found.items()}
             raise InputError(
-                f"Data {self.name!r} should hold numbers x, and perhaps an array y, "
-                f"of an entry an example. Received: {shapes}"
+                f"Data {self.name!r} should hold numbers x, and perhaps an array y "
+                f"with an entry for each example. Received: {shapes}"
             )
         # The arrays may be sorted by class.
         drawn = np.random.default_rng(self.seed).permutation(len(x))

@@ -9,7 +9,7 @@ from keras_shapley_prune.rank.resolve_ranker import RANKER_NAMES
 
 _DATA = """examples: a folder of class folders, an .npz file with the arrays x and y, or
 tfds:NAME[:SPLIT], a set of TensorFlow Datasets (split train by default). Images are
-given the size and the channels that the model takes; their values stay 0..255 unless
+given the size and the channels that the model takes; their values are 0..255 unless
 --rescale is given"""
 
 
@@ -108,8 +108,8 @@ def add_budget_options(parser, of):
     )
     add_layers_options(budget)
     for name, text in (
-        ("--round-to", "a multiple of it stays of each group (default 1)"),
-        ("--min-units", "at least so many stay of each group (default 1)"),
+        ("--round-to", "units kept in each group are a multiple of it (default 1)"),
+        ("--min-units", "the minimum of units kept in each group (default 1)"),
     ):
         budget.add_argument(
             name, type=positive_integer, default=1, metavar="N", help=text

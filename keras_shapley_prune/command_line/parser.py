@@ -23,7 +23,7 @@ succeeded."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells errors in one line."""
+    """Prints errors in one line."""
 
     def error(self, message):
         self.exit(2, f"{PROGRAM}: error: {message} (see {self.prog} --help)\n")
@@ -61,8 +61,8 @@ def _add_rank(add):
     parser.add_argument(
         "--ratio",
         type=float,
-        help="what share will leave: looks no further than `prune` would for this "
-        "ratio alone (default: serves any)",
+        help="the share that will be removed: ranks only as far as `prune` needs for "
+        "this ratio (default: the ranking serves any ratio)",
     )
     parser.add_argument(
         "-o", "--output", required=True, metavar="FILE", help="a .json file"

@@ -47,7 +47,7 @@ def _fail(error, code):
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):
-    """Tells a warning in one line, unless it is for those who write programs."""
+    """Prints a warning in one line, unless it is meant for programmers."""
     if issubclass(category, (DeprecationWarning, PendingDeprecationWarning)):
         return
     print(f"{PROGRAM}: warning: {describe(message)}", file=sys.stderr)

@@ -38,7 +38,7 @@ def resolve_loss(model, loss=None):
 
 
 class PerExampleLoss:
-    """Computes one loss value an example, summed over the outputs.
+    """Computes one loss value for each example, summed over the outputs.
 
     Args:
         names: List of the output names.

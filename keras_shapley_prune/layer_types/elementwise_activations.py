@@ -1,4 +1,4 @@
-"""Activation functions: which of them leave every channel by itself."""
+"""Activation functions: which of them act on every channel by itself."""
 
 import keras
 

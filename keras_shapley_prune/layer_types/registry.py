@@ -19,7 +19,7 @@ _UNKNOWN = LayerType()
 def register_layer(
     layer_class, flow=None, size=None, weights=None, unfit=None, *, like=None
 ):
-    """Tells the pruner what it has to know of a layer type.
+    """Tells the pruner what it has to know about a layer type.
 
     There are three ways to say it:
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-FIXED = -1  # the id of a channel that is no unit: it always stays
+FIXED = -1  # the id of a channel that is no unit: it is always kept
 INSIDE = -1  # the input position that stands for the inside of a call
 
 

@@ -25,8 +25,8 @@ class PruningBudget:
         of: String, the quantity: `"units"` (those that can be removed), `"params"`,
             `"flops"`, or `"bytes"` (of the weights), of the whole model.
         scope: `"layer"`: every layer loses the same share of its units. `"global"`:
-            those units are removed, of any layer, by which least is lost for what
-            they cost.
+            units of any layer are removed, first those that lose least for what
+            they save.
         layers: `None` for all layers, or a layer name, a shell-style pattern, or a
             list of them: only these (and the layers tied to them) lose units.
         ignore: `None`, or names or patterns of layers that lose no units.
@@ -100,8 +100,8 @@ class PruningBudget:
             groups = tuple(group for group in groups if group not in ignored)
         if not groups:
             raise ValueError(
-                "Arguments `layers`, `ignore` and `ratio` should leave a layer that "
-                f"can lose units. Received: layers={self.layers!r}, "
+                "Arguments `layers`, `ignore` and `ratio` should together select a "
+                f"layer that can lose units. Received: layers={self.layers!r}, "
                 f"ignore={self.ignore!r}, ratio={self.ratio!r}"
             )
         return groups

@@ -29,7 +29,8 @@ def rank_groups(sampler, calibration, stop=None, verbose=0):
         source = sampler.open_source(calibration, network, group)
         pace = seconds[index] / max(evaluations[index], 1)
         count = calibration.num_removed[group.name]
-        # A group may spend, of what is left, what it costs of all that is to come.
+        # The groups that are still to be ranked share what has not been spent, in
+        # proportion to what each is planned to cost.
         shares = [_share(planned[index:]) for planned in (evaluations, seconds)]
 
         def start_leg(legs, to_find, shares=shares):
@@ -50,7 +51,7 @@ def rank_groups(sampler, calibration, stop=None, verbose=0):
 
 
 def plan_groups(sampler, calibration):
-    """Tells what `rank_groups` would cost.
+    """Estimates what `rank_groups` would cost.
 
     Args:
         sampler: A `Sampler`.

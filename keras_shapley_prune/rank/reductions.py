@@ -63,7 +63,7 @@ def reduce_table(table, reduce):
     values = np.asarray(reduce(samples), dtype="float64")
     if values.shape != samples.shape[1:]:
         raise ValueError(
-            "Argument `reduction` should return one number a unit, shape "
+            "Argument `reduction` should return one number for each unit, shape "
             f"{samples.shape[1:]}. Received: shape {values.shape}"
         )
     count = len(samples)

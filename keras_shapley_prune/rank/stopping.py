@@ -25,11 +25,11 @@ class StopWhen(Settings):
     group has at least one batch.
 
     Args:
-        misassigned: Float in [0, 1], or `None`. A group is sure enough when the share
-            of wrongly chosen units that its standard errors predict is this low. That
-            is the sum, over the units, of the probability that a unit's value lies on
-            the other side of the boundary between removed and kept, divided by twice
-            the number of units to remove.
+        misassigned: Float in [0, 1], or `None`. A group is sure enough when its
+            standard errors predict that at most this share of the removed units is
+            chosen wrongly. The predicted share is the sum, over the units, of the
+            probability that a unit's value lies on the other side of the boundary
+            between removed and kept, divided by twice the number of units to remove.
         evaluations: Integer, or `None`: the coalitions that may be evaluated, counted
             an example at a time.
         seconds: Float, or `None`: the seconds that it may take.
@@ -73,7 +73,7 @@ class Budget:
         self._start = time.perf_counter()
 
     def start_leg(self, share, num_to_find, share_of_time=None):
-        """Returns the `Leg` that may spend a share of what is left.
+        """Returns the `Leg` that may spend a share of what has not been spent.
 
         Args:
             share: Float in (0, 1], of the evaluations.

@@ -116,7 +116,7 @@ class SampleTable:
     def samples(self):
         """Float array, shape `(num_rows, num_units)`: means; NaN where there is none.
 
-        Rows without any sample are left out.
+        Rows without any sample are not in it.
         """
         used = self.count.any(axis=1)
         with np.errstate(invalid="ignore"):

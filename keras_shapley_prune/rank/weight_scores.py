@@ -49,8 +49,8 @@ def batch_norm_gammas(channel_map, group):
 def _along(operation, letter, num_axes):
     """Returns `(weight, axis, letter)` of the weights with an axis of that letter.
 
-    Of a weight of gates, the gates of the units are meant: what computes them, not
-    what reads them.
+    In a weight of gates, this is the axis of the gates, which compute the units, and
+    not the axis that reads them.
     """
     found = []
     for weight in operation.weights:

@@ -148,7 +148,7 @@ class _Drawing:
     def _add_edge(self, start, end, tensor):
         ids = self._map.ids[tensor]
         colors, groups = _unique(self._color_of[ids]), _unique(self._group_of[ids])
-        options = {"tooltip": _quote(", ".join(groups) or "no units that can leave")}
+        options = {"tooltip": _quote(", ".join(groups) or "no removable units")}
         if colors:
             options["color"] = _quote(":".join(colors[:MOST_COLORS]))
             options["penwidth"] = "2.5"
@@ -200,7 +200,7 @@ def _write(dot, path):
     except FileNotFoundError as error:
         raise ImportError(
             "To write a picture Graphviz is needed, such as by "
-            "`apt-get install graphviz`; a file that ends in .dot needs it not"
+            "`apt-get install graphviz`; a file that ends in .dot does not need it"
         ) from error
 
 

@@ -38,8 +38,8 @@ def _render_head(comparison):
     before = sum(group.units[0] for group in comparison.groups)
     after = sum(group.units[1] for group in comparison.groups)
     lead = (
-        f"{before - after:,} of {before:,} removable units are gone: filters, neurons "
-        f"or heads, in {len(comparison.groups)} groups."
+        f"{before - after:,} of {before:,} removable units were removed: filters, "
+        f"neurons or heads, in {len(comparison.groups)} groups."
     )
     if not comparison.groups:
         lead = "This model has no units that can be removed."

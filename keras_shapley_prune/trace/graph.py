@@ -114,7 +114,7 @@ class NestedCall:
     Attributes:
         model: The nested `keras.Model`.
         inputs: Tuple of the symbolic tensors that enter it.
-        outputs: Tuple of the symbolic tensors that leave it.
+        outputs: Tuple of the symbolic tensors that it returns.
     """
 
     model: keras.Model
@@ -259,7 +259,7 @@ def with_layers(operation):
 
 
 def takes_training(operation):
-    """Returns whether an operation is told if it is called in training."""
+    """Returns whether the call of an operation has an argument `training`."""
     return "training" in inspect.signature(operation.call).parameters
 
 
@@ -311,7 +311,7 @@ def _is_optional(symbolic):
 
 def fill_in(structure, values):
     """Returns a structure with values, in order, in the place of symbolic tensors."""
-    remaining = iter(values)  # `map_structure` visits leaves in the order of `flatten`
+    remaining = iter(values)  # `map_structure` visits entries in the order of `flatten`
     return keras.tree.map_structure(
         lambda leaf: next(remaining) if is_symbolic(leaf) else leaf, structure
     )

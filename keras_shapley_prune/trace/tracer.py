@@ -157,7 +157,7 @@ class ChannelTracer:
         return self._produced[key]
 
     def name(self, call, letter, ids):
-        """Tells which units are meant by a letter of a layer's weight axes."""
+        """Notes which units a letter of a layer's weight axes stands for."""
         named = self._named.setdefault(call.operation, {})
         if letter in named:
             self._tie_shared("layer", call.operation, named[letter], ids)
@@ -168,7 +168,7 @@ class ChannelTracer:
         return f"`{self._graph.name_of(call.operation)}`"
 
     def tie(self, ids, others, reason):
-        """Makes units at the same positions stand or fall together.
+        """Lets units at the same positions be removed only together.
 
         A unit tied to a channel that is none is locked, for `reason`.
         """

@@ -31,8 +31,8 @@ class Distiller(keras.Model):
         temperature: Float above 0. The higher, the more the small outputs count.
         outputs: String, what both return: `"logits"`, `"softmax"` (probabilities),
             `"binary_logits"`, `"sigmoid"` or `"values"` (of a regression: the squared
-            error is used), or a list or dict of these. `None` for what the student's
-            loss or last activation tells.
+            error is used), or a list or dict of these. `None` to take it from the
+            student's loss or last activation.
 
     Raises:
         ValueError: If an argument is not of that form.

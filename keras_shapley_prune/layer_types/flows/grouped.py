@@ -1,4 +1,4 @@
-"""Convolutions in groups: groups leave whole, or each loses as many channels."""
+"""Convolutions in groups: whole groups are removed, or all shrink alike."""
 
 import numpy as np
 
@@ -6,10 +6,11 @@ from keras_shapley_prune.layer_types.unit_ids import FIXED
 
 
 def mix_groups(call, channels):
-    """New units for each group; of every group as many have to stay.
+    """New units for each group; every group keeps the same number of channels.
 
-    Where groups are many and small, whole ones leave: a group's inputs and outputs are
-    one unit. Else the units at the same place of every group are one.
+    If the groups are many and small, whole groups are removed: the inputs and outputs
+    of a group are one unit. If they are few and large, each loses the same number of
+    channels: the channels at the same place of every group are one unit.
     """
     groups = call.operation.groups
     if groups == 1:
@@ -42,8 +43,8 @@ def mix_groups(call, channels):
 def leaves_whole_groups(call, ids):
     """Returns whether a convolution loses whole groups.
 
-    It does where that leaves more units to choose among: more groups than there are
-    places in a group, of inputs and outputs together.
+    It does if there are more units to choose from that way: at least as many groups as
+    there are places in a group, inputs and outputs together.
 
     Args:
         call: A recorded `Call` of a convolution.

@@ -5,7 +5,7 @@ import numpy as np
 
 
 def join(call, channels):
-    """Channels at the same position of several tensors stand or fall together."""
+    """Channels at the same position of several tensors are removed together."""
     width = call.outputs[0].shape[-1]
     if any(len(t.shape) != len(call.outputs[0].shape) for t in call.inputs):
         return channels.lock_all(call, "joins tensors of different rank")

@@ -8,8 +8,8 @@ import numpy as np
 def reshape(call, channels):
     """Follows every channel through a row-major reshape.
 
-    Units that come to stand in one output channel are tied, so that the reshape
-    stays possible whichever of them are removed.
+    Units that end up in one output channel are tied, so that the reshape is possible
+    whichever of them are removed.
     """
     before, after = call.inputs[0].shape[1:], call.outputs[0].shape[1:]
     ids = channels.ids(call.inputs[0])
@@ -21,7 +21,7 @@ def reshape(call, channels):
     if math.prod(before) % after[-1]:
         return channels.lock_all(call, "reshapes channels of several examples into one")
     # The ids of all entries of an example, reshaped as the tensor is: column c holds
-    # all units that come to stand in output channel c.
+    # all units that end up in output channel c.
     columns = np.broadcast_to(ids, before).reshape(-1, after[-1])
     return _tie_rows(call, channels, columns)
 
@@ -40,7 +40,7 @@ def extract_patches(call, channels):
 
 
 def depth_to_space(call, channels):
-    """Channels side by side, on the positions of a block: they leave together."""
+    """Channels side by side, on the positions of a block: removed together."""
     ids = channels.ids(call.inputs[0])
     # Row b has the channels that go to position b of the block; output channel c is
     # there at all of them.

@@ -29,7 +29,7 @@ def _find_channel_slice(args, kwargs):
 
 
 def narrow_slice(args, kwargs, kept):
-    """Returns the arguments of a subscript of the channels that stay.
+    """Returns the arguments of a subscript of the channels that are kept.
 
     Args:
         args: Tuple, of the call.

@@ -64,8 +64,7 @@ class MultiHeadAttentionType(LayerType):
     def resize(self, config, kept):
         config["num_heads"] = count_kept(kept["h"])
         num_outputs = count_kept(kept["o"])
-        # Without an output shape the layer returns as many channels as it reads
-        # queries.
+        # Without an output shape the layer returns as many channels as its query has.
         if config["output_shape"] or num_outputs != count_kept(kept["q"]):
             config["output_shape"] = (num_outputs,)
 

@@ -60,7 +60,7 @@ class TaylorEstimator(_OneLook):
 
 
 class LeaveOneOutEstimator(_OneLook):
-    """What the value falls by as one unit is removed and all others are kept."""
+    """By how much the value falls as one unit is removed and all others are kept."""
 
     def describe(self):
         """Returns how values are estimated, in the field's words."""

@@ -1,4 +1,4 @@
-"""Gradient estimates, corrected by what they are found to err by on a few walks."""
+"""Gradient estimates, corrected by the errors that a few walks find in them."""
 
 import dataclasses
 
@@ -48,8 +48,8 @@ class CorrectedGradient(GradientEstimator):
     On the fifth, permutation walks tell by how much the gradients err (see
     `Gradient`). The part of these differences that is more than noise is added to the
     estimates, by the shrinkage of Fay and Herriot (1979), with the variance of Li and
-    Lahiri (2010): see `combine`. The standard errors include the bias that may be
-    left. Gradients and walks of a group see the same network, and share one budget.
+    Lahiri (2010): see `combine`. The standard errors include the bias that may
+    remain. Gradients and walks of a group see the same network, and share one budget.
 
     A draw costs 5 evaluations an example, as with `Gradient`. In addition every fifth
     example costs `num_units + 13` evaluations, once.
@@ -127,8 +127,8 @@ def combine(values, errors, bias, bias_errors):
     Args:
         values: Float array, shape `(num_units,)`.
         errors: Float array, shape `(num_units,)`, standard errors but for the bias.
-        bias: Float array, shape `(num_units,)`, what unbiased estimates are found to
-            exceed `values` by.
+        bias: Float array, shape `(num_units,)`, by how much unbiased estimates exceed
+            `values`.
         bias_errors: Float array, shape `(num_units,)`, its standard errors.
 
     Returns:

@@ -57,10 +57,11 @@ class Gradient(GradientEstimator):
     of S is the Shapley value of a multilinear game (Owen 1972, "Multilinear
     extensions of games"). A gradient describes a small change, but a
     filter is removed entirely: the estimates are a little biased, and the standard
-    errors do not include this bias. The network with all and with no units in play is
-    evaluated too, and what the estimates of an example lack to the difference is
-    spread over them evenly: the values are efficient, and their order is that of the
-    gradients. In a window below 1 nothing is known to make them efficient.
+    errors do not include this bias. The network is also evaluated with all and with no
+    units in play. If the estimates of an example do not add up to the difference of
+    these two values, the rest is spread evenly over the units: the values are
+    efficient, and their order is that of the gradients. With a window below 1 this
+    difference is not known, and the values are not made efficient.
 
     A draw costs a backward pass and two evaluations an example (counted as 5; 3 in a
     window), whatever the number of units.

@@ -71,7 +71,7 @@ def count_steps(ranks):
 
 
 def left_after(ranks, steps):
-    """Returns who is left after each number of removals.
+    """Returns which units are kept after each number of removals.
 
     Args:
         ranks: Int32 tensor, shape `(batch, num_units)`.
@@ -141,11 +141,11 @@ def run_in_rounds(evaluate, num_steps, fold):
 
 
 def walk_marginals(values, ranks):
-    """Returns what each unit was worth to the units that outlasted it.
+    """Returns what each unit was worth to the units that were removed after it.
 
     Args:
-        values: Float tensor, shape `(num_steps + 1, batch)`: the value of what is
-            left after each number of removals.
+        values: Float tensor, shape `(num_steps + 1, batch)`: the value of the
+            units that are kept after each number of removals.
         ranks: Int32 tensor, shape `(batch, num_units)`.
 
     Returns:

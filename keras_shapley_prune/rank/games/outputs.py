@@ -161,8 +161,8 @@ class Custom(OutputGame):
 
     Args:
         function: Callable `fn(labels, outputs)`, in TensorFlow, that returns one value
-            an example, the higher the better. `labels` is `()` if the data has none;
-            `outputs` is a tensor, or a list of them if the model has several.
+            for each example, the higher the better. `labels` is `()` if the data has
+            none; `outputs` is a tensor, or a list of them if the model has several.
         replacement: See `Loss`.
         reduction: See `Loss`.
 

@@ -1,4 +1,4 @@
-"""Mean replacement: of a removed unit, its mean contribution is read."""
+"""Mean replacement: readers get the mean contribution of a removed unit."""
 
 import dataclasses
 

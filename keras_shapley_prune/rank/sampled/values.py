@@ -1,4 +1,4 @@
-"""What a coalition is worth: one value an example, the higher the better."""
+"""What a coalition is worth: one value for each example, the higher the better."""
 
 import tensorflow as tf
 
