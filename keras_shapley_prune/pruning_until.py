@@ -116,6 +116,8 @@ def prune_until(
         if verbose != 0:
             _print_trial(plan, found, least)
         if within:
+            # What is returned has been measured itself: the deepest trial within the
+            # drop.
             best, low = trial, ratio
         else:
             high = ratio
@@ -127,6 +129,7 @@ def prune_until(
         "tried. A copy of the model is returned",
         stacklevel=2,
     )
+    # A copy, as always: it shares no weights with the model.
     whole = np.ones(channel_map.num_units, bool)
     copy = remove_channels(model, whole, channel_map)
     return compile_with(copy, copy_compile_config(model))

@@ -162,6 +162,7 @@ class DataSource:
         """Returns `(height, width, channels)` of the images that a model takes."""
         shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
         if len(shapes) == 1 and len(shapes[0]) == 3:
+            # The option is for models that take images of any size.
             height, width = self.image_size or shapes[0][:2]
             if None not in (height, width, shapes[0][-1]):
                 return height, width, shapes[0][-1]

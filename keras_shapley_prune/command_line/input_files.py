@@ -27,6 +27,8 @@ def import_modules(names):
         InputError: If one cannot be imported.
     """
     if names and os.getcwd() not in sys.path:
+        # An installed command finds modules beside itself, not in the working
+        # directory.
         sys.path.insert(0, os.getcwd())
     for name in names:
         try:

@@ -146,6 +146,7 @@ def _seed(text):
 
 
 def _integer(text, least):
+    # By itself `int` takes " 7 ", "1_000" and digits of other scripts too.
     if not text.isascii() or not text.isdigit() or int(text) < least:
         raise argparse.ArgumentTypeError(
             f"should be an integer of at least {least}. Received: {text!r}"
@@ -155,6 +156,7 @@ def _integer(text, least):
 
 def _number(text):
     """Returns a number or a fraction, of numbers such as `1/127.5`."""
+    # A fraction of exact numbers: it is rounded once.
     above, _, below = text.partition("/")
     try:
         return float(fractions.Fraction(above) / fractions.Fraction(below or "1"))

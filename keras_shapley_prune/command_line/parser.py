@@ -26,6 +26,7 @@ class _Parser(argparse.ArgumentParser):
     """Prints errors in one line."""
 
     def error(self, message):
+        # Without the usage, which argparse prints first and which is longer than that.
         self.exit(2, f"{PROGRAM}: error: {message} (see {self.prog} --help)\n")
 
 
@@ -156,6 +157,7 @@ def _add_pruning(parser, of="units"):
     )
     parser.add_argument(
         "--repair",
+        # In Python it is `None`.
         choices=[str(method or "none") for method in METHODS],
         default="least_squares",
         help="how the kept units make up for the removed ones (default least_squares)",

@@ -28,10 +28,12 @@ def main(arguments=None):
     """
     options = build_parser().parse_args(arguments)
     with warnings.catch_warnings():
+        # `catch_warnings` puts back the old one in the end.
         warnings.showwarning = _show_warning
         try:
             import_modules(options.modules)
             options.run(options)
+        # `InputError` is one, and so are all complaints about arguments.
         except ValueError as error:
             return _fail(error, 2)
         except (RuntimeError, OSError, ImportError) as error:

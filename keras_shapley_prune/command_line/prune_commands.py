@@ -168,6 +168,7 @@ def _check(options, targets):
         )
     # `prune-until` has no such option.
     dry_run = getattr(options, "dry_run", False)
+    # If nothing were written, all of the work would be for nothing.
     if not any(targets[0].values()) and not dry_run:
         raise InputError(
             "One of `--output`, `--export`, `--litert` and `--report` should be given"

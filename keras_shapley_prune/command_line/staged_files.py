@@ -29,6 +29,7 @@ class StagedFiles:
         return self
 
     def __exit__(self, *exception):
+        # What was begun, if there was an error; after `commit` there is nothing.
         for path in self._staged.values():
             _remove(path)
 
@@ -55,6 +56,7 @@ class StagedFiles:
         done = list(self._staged)
         for target, path in self._staged.items():
             if target.is_dir():  # cannot be replaced in one step
+                # Moved away first, and removed only when the new one is in its place.
                 old = path.with_name(f"{path.name}.old")
                 os.replace(target, old)
                 os.replace(path, target)

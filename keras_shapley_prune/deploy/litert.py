@@ -127,6 +127,7 @@ def _read_examples(model, dataset):
     structure = input_structure(model)
     for values, _, _ in CalibrationData(dataset, structure, needs_labels=False):
         arrays = [value.numpy() for value in values]
+        # The file takes one example at a time.
         for i in range(len(arrays[0])):
             rows = [array[i : i + 1] for array in arrays]
             yield dict(zip(names, rows, strict=True))

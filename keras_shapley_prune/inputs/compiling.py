@@ -48,6 +48,7 @@ def compile_arguments(model):
 
 def _renew(configurable):
     """Returns a new object from the config of another."""
+    # Such as the name of an optimizer, of which `compile` makes a new one.
     if not hasattr(configurable, "get_config"):
         return configurable
     if type(configurable) is keras.metrics.MeanMetricWrapper:

@@ -71,6 +71,8 @@ def evaluate(model, data):
         data: Labelled data: what `model.evaluate` takes, or a list of batches.
     """
     if isinstance(data, list):  # of batches
+        # Keras takes a list for the arrays of several inputs, and a generator for
+        # batches.
         data = (batch for batch in data)
     if isinstance(data, tuple):
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)

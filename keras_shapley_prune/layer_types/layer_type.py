@@ -147,6 +147,7 @@ class LayerType:
         return [pair for pair in pairs if self._is_kernel(pair[0].name, pair[1] or "")]
 
     def _is_kernel(self, name, letters):
+        # Of a layer that is not registered only the names are known.
         return name.endswith("kernel") or {"i", "o"} <= set(letters)
 
     def positions(self, call):

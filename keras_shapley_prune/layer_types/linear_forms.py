@@ -58,6 +58,7 @@ class LinearForm:
 
         The matrix is zero outside of the blocks.
         """
+        # One block: every output reads every column.
         return [(np.arange(len(self.channel_of)), np.arange(self.matrix.shape[1]))]
 
     @property
@@ -110,6 +111,8 @@ class LinearForm:
             Float32 tensor, shape `(batch, ..., num_outputs)`: what the layer returns
             before its activation.
         """
+        # By the layer's own operation. To build the rows first, which for a convolution
+        # have each entry once for each tap, takes far more memory.
         outputs = self.apply_kernel(tf.cast(inputs, tf.float32))
         if not self.has_bias:
             return outputs

@@ -147,6 +147,7 @@ def find_obstacle(call):
     if _data_format(operation) == "channels_first":
         return _describe_channels_first(kind)
     weights = getattr(operation, "weights", ())
+    # A weight whose axes are not known cannot be cut.
     unknown = {v.name for v in weights if find_letters(operation, v) is None}
     if unknown:
         return f"{kind} has unknown weights {sorted(unknown)}"

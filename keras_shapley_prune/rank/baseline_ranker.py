@@ -116,6 +116,7 @@ class BaselineRanker(Settings):
             sampler.needs_labels,
         )
         ranking = rank_groups(sampler, calibration, verbose=verbose)
+        # Statistics of activations alone do not say what a unit does to the outputs.
         ranking.comparable = self.criterion not in ("apoz", "mean_activation")
         return ranking
 

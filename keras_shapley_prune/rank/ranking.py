@@ -40,6 +40,7 @@ class GroupScores:
 
     def __post_init__(self):
         if self.stages is None:
+            # The class is frozen, for everyone but itself.
             object.__setattr__(self, "stages", np.zeros(len(self.values), int))
 
     @property
@@ -49,6 +50,7 @@ class GroupScores:
         Units that were removed in an earlier stage come first.
         """
         known = np.nan_to_num(self.values, nan=np.inf)
+        # By stage, then by value: the last key of `lexsort` comes first.
         return np.lexsort((known, self.stages))
 
     def to_dict(self):

@@ -130,6 +130,7 @@ class _Drawing:
             options["fillcolor"] = _quote(fill)
             if ":" in fill:
                 options["style"] = _quote("striped")
+            # A unit at several positions, as before a reshape, counts once.
             count = sum(1 for unit in set(ids.tolist()) if self._group_of[unit])
             lines.append(f"{count} units" + _suffix(groups, name))
         reasons = self._report.locked.get(name, {})
@@ -162,6 +163,7 @@ class _Drawing:
             for maker, letter in self._map.produced
             if maker is operation
         ]
+        # The empty list is for an operation that produces nothing.
         ids = np.concatenate([*found, []]).astype(int)
         return ids[ids != FIXED]
 

@@ -61,6 +61,7 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
     models, graph = (original, pruned), maps[0].graph
     measured = {}
     if data is not None:
+        # It is read for its labels, for inputs, and by both models.
         data = make_repeatable(data)
     if "file_size" in measure:
         measured["file_size"] = tuple(map(measure_file_size, models))

@@ -88,6 +88,7 @@ def _find_limits(values, errors):
         return low / 1.25, high * 1.25, True
     known = np.isfinite(values)
     low, high = (values - errors)[known].min(), (values + errors)[known].max()
+    # If all values are equal, there is no range to take a share of.
     margin = 0.05 * (high - low) or max(abs(high), 1.0) * 0.1
     return low - margin, high + margin, False
 

@@ -27,6 +27,7 @@ def render_html(comparison):
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        # Its own style, and nothing else: no script, no image, no request.
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'\">\n"
         f"<title>{name}, pruned</title>\n<style>{STYLE}</style>\n</head>\n"
@@ -65,6 +66,7 @@ def _render_card(quantity):
     before, after = quantity.texts
     largest = max(quantity.before, quantity.after)
     bar = ""
+    # A bar is an amount, which a negative number is not.
     if min(quantity.before, quantity.after) >= 0 < largest:
         label = f"{title}: {before} before, {after} after"
         bar = draw_bar(quantity.before, quantity.after, largest, label)
@@ -83,6 +85,7 @@ def _title(quantity):
 
 def _judge(quantity):
     """Returns the class that colours a change: better, worse or neither."""
+    # All costs should fall; of metrics, only losses and errors.
     lower = quantity.unit != "metric" or lower_is_better(quantity.title)
     gain = (quantity.before - quantity.after) * (1 if lower else -1)
     return "good" if gain > 0 else "bad" if gain < 0 else "soft"
@@ -96,6 +99,7 @@ def _render_layers(comparison):
         bar = draw_bar(before, after, largest, label)
         numbers = f"{before:,} → {after:,}"
         rows.append(_render_row(comparison, name, bar, numbers))
+    # Layers that produce no units can lock those of others.
     others = [name for name in comparison.locks if name not in comparison.units]
     rows += [_render_row(comparison, name, "", "") for name in others]
     return (
@@ -157,6 +161,7 @@ def _list(names):
 
 def _breakable(name):
     """Returns a name as HTML that breaks where its words do."""
+    # Names have no spaces, and would not fit a phone in one piece.
     return re.sub(r"([_/.])", r"\1<wbr>", html.escape(name))
 
 

@@ -147,6 +147,7 @@ def plot_frontier(points, *, cost="flops", ax=None):
         ax.plot(costs, [point.value for point in line], marker="o", label=label)
         ax.set_ylabel(line[0].metric)
     ax.set_xlabel({"flops": "FLOPs of one example", "parameters": "parameters"}[cost])
+    # From zero, so that lengths on the axis can be compared.
     ax.set_xlim(left=0)
     ax.xaxis.set_major_formatter(_engineering())
     if isinstance(points, dict):
@@ -159,6 +160,7 @@ def _draw_group(ax, scores, start, count, labelled):
     order = scores.order
     values, errors = scores.values[order], scores.standard_errors[order]
     positions, sampled = start + np.arange(len(order)), np.isfinite(errors)
+    # The first ones of the order are those that are removed.
     removed = np.arange(len(order)) < (count or 0)
     kinds = ((removed, REMOVED, "removed"), (~removed, KEPT, "kept"))
     for chosen, color, label in kinds:

@@ -138,8 +138,10 @@ def _of_loss(loss):
         loss = keras.losses.get(loss)
     if isinstance(loss, keras.losses.Loss):
         kinds = _LOSSES.get(_KNOWN_CLASSES.get(type(loss)))
+        # (kind of probabilities, kind of logits).
         return kinds and kinds[bool(getattr(loss, "from_logits", False))]
     kinds = _KNOWN.get(loss)
+    # A function is called with its defaults, so on probabilities.
     return kinds and kinds[0]
 
 

@@ -85,6 +85,7 @@ class Distiller(keras.Model):
         if y is not None and self.alpha > 0:
             own = self._compile_loss(y, y_pred, sample_weight)
             loss = self.alpha * own + (1 - self.alpha) * loss
+        # Penalties of the student's own layers, which are in neither part.
         return loss + sum(keras.ops.sum(penalty) for penalty in self.losses)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):

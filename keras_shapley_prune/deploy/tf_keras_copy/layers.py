@@ -105,6 +105,7 @@ def _check_droppable(layer, key, value):
     """Raises an error if a setting that tf_keras does not know makes a difference."""
     parameter = inspect.signature(type(layer).__init__).parameters.get(key)
     default = None if parameter is None else parameter.default
+    # At its default a setting changes nothing.
     if key in _FOR_TRAINING_ONLY or value is None or value == default:
         return
     if parameter is None and value is False:  # a switch that is off

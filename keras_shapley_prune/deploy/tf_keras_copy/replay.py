@@ -136,6 +136,7 @@ class _Replay:
         return _fill_in(graph.output_structure, values)
 
     def _call_layer(self, layer, args, kwargs):
+        # A layer that is called twice has its weights once.
         if layer not in self._copies:
             name = self._namer(layer.name)("")
             self._copies[layer] = copy_layer(self._tf_keras, layer, name)
@@ -200,6 +201,7 @@ def _check_equal(model, copied):
         return generator.uniform(0, 2, shape).astype(tensor.dtype)
 
     inputs = keras.tree.map_structure(draw, input_structure(model))
+    # In half precision the order of the sums makes a difference.
     tolerance = 0.05 if "16" in str(model.dtype_policy.name) else 1e-4
     expected, found = model(inputs, training=False), copied(inputs, training=False)
     difference = describe_difference(expected, found, tolerance)

@@ -36,6 +36,7 @@ class MultiHeadAttentionType(LayerType):
         for letter, tensor in sources.items():
             channels.name(call, letter, channels.ids(tensor))
         num_units = self.heads(call.operation).num_units
+        # The heads are read by the output projection, which is part of the layer.
         channels.enclose(call, channels.produce(call, "h", num_units, part="heads"))
         return channels.produce(call)
 

@@ -115,6 +115,7 @@ class NormalizationType(DeclaredType):
     def resize(self, config, kept):
         for name in ("mean", "variance"):
             value = np.array(config[name])
+            # What all channels share is the same for fewer of them.
             if value.ndim and value.shape[-1] == len(kept["i"]):
                 config[name] = np.compress(kept["i"], value, axis=-1).tolist()
 

@@ -139,6 +139,7 @@ class ActivationEstimator(_OneLook):
         if self.statistic == "sensitivity":
             tensors = [tf.abs(g) for g in tape.gradient(total, tensors)]
         elif self.statistic == "apoz":
+            # What APoZ counts are the zeros that a ReLU returns.
             tensors = [tf.cast(a > 0, tf.float32) for a in tensors]
         else:
             tensors = [tf.abs(a) for a in tensors]

@@ -52,6 +52,7 @@ class Exact(OutputEstimator):
             # Every example has the same coalition: shape `(fold, batch, num_units)`.
             return tf.repeat(tf.gather(coalitions, steps)[:, tf.newaxis], batch, axis=1)
 
+        # (2 ** n, batch), in the order of `all_coalitions`.
         values = evaluate_folded(values_of, chosen, 2**num_units, batch, values_of.fold)
         # A sum of 2 ** 16 terms of alternating signs needs the longer floats.
         weights = tf.constant(shapley_weights(num_units))

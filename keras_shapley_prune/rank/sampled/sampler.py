@@ -58,6 +58,7 @@ class OutputSampler(Sampler):
 
     def estimate_costs(self, calibration):
         inputs, _, _ = calibration.batches[0]
+        # Of the original network: sequential play, which makes it smaller, takes less.
         seconds = profile_calls(calibration.channel_map.graph, inputs)
         draws = [(self._estimator, sum(calibration.batch_sizes))]
         if self._estimator.correction is not None:

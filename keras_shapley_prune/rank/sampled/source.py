@@ -50,6 +50,7 @@ class OutputSource(SampleSource):
                 counted = estimator.counted(drawn)
                 # Samples that do not count may hold anything.
                 self._check_finite(samples[counted], batch)
+                # All walks of an example are added up in its one row.
                 rows = np.tile(estimator.rows(first, size, draw), copies)
                 # Extra walks are not counted: together they cost less than a walk
                 # without increments, which is what was planned.
