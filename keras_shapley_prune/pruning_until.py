@@ -136,13 +136,13 @@ def prune_until(
 
 
 def _resolve_budget(budget, shorthand):
-    """Returns the `PruningBudget` whose ratio is looked for."""
+    """Returns the `PruningBudget` whose ratio is searched for."""
     if budget is None:
         return to_budget("prune_until", 0.0, {"of": "flops"} | shorthand)
     if not isinstance(budget, PruningBudget) or isinstance(budget.ratio, Mapping):
         raise ValueError(
-            "Argument `budget` should be a `PruningBudget`, and its ratio no dict: one "
-            f"share of all layers is looked for. Received: budget={budget!r}"
+            "Argument `budget` should be a `PruningBudget` whose ratio is not a dict: "
+            f"one share of all layers is searched for. Received: budget={budget!r}"
         )
     return to_budget("prune_until", budget, shorthand)
 

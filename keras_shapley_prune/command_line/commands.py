@@ -105,6 +105,7 @@ def require_data(options, needed=False):
         options: What the parser returned.
         needed: Boolean, whether it is needed even if ranking does without.
     """
+    # Nothing is ranked if a ranking is given, and weights need no data to be ranked by.
     given = getattr(options, "ranking", None) is not None
     ranks_by_weights = options.ranker in WEIGHT_SCORES
     if options.data is None and (needed or not (given or ranks_by_weights)):

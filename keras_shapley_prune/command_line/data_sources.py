@@ -111,6 +111,7 @@ class DataSource:
                 f"Data in a folder has {sorted(_COLORS)} channels. Received: a model "
                 f"that takes {channels}"
             )
+        # Folders within are classes; without any, the images have no labels.
         has_classes = any(entry.is_dir() for entry in path.iterdir())
         dataset = keras.utils.image_dataset_from_directory(
             path,

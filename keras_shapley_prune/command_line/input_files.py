@@ -109,5 +109,6 @@ def describe(error, most=400):
         error: An exception.
         most: Integer, its longest length.
     """
+    # Errors of Keras and TensorFlow may run over many lines.
     line = " ".join(str(error).split()) or type(error).__name__
     return line if len(line) <= most else f"{line[: most - 1]}…"

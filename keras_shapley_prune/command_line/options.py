@@ -108,8 +108,11 @@ def add_budget_options(parser, of):
     )
     add_layers_options(budget)
     for name, text in (
-        ("--round-to", "units kept in each group are a multiple of it (default 1)"),
-        ("--min-units", "the minimum of units kept in each group (default 1)"),
+        (
+            "--round-to",
+            "the number of units kept in each group is a multiple of it (default 1)",
+        ),
+        ("--min-units", "the minimum number of units kept in each group (default 1)"),
     ):
         budget.add_argument(
             name, type=positive_integer, default=1, metavar="N", help=text

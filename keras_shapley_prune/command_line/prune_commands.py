@@ -137,6 +137,7 @@ class _RankOnce:
 
 
 def _budget(options):
+    # The options have the names of the fields of `PruningBudget`.
     names = ("of", "scope", "layers", "ignore", "round_to", "min_units")
     return {name: getattr(options, name) for name in names}
 

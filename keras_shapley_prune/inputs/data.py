@@ -53,6 +53,7 @@ class CalibrationData:
         ]
         y, sample_weight = _tensors(y), _tensors(sample_weight)
         for name, structure in (("y", y), ("sample_weight", sample_weight)):
+            # Labels and weights may be nested, as the model's outputs are.
             lengths = {t.shape[0] for t in keras.tree.flatten(structure) if t.shape}
             if lengths - {values[0].shape[0]}:
                 raise ValueError(

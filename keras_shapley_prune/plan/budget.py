@@ -149,8 +149,8 @@ def to_budget(function, ratio, keywords):
 
     Raises:
         TypeError: If there is no such field, as Python raises it for the function.
-        ValueError: If a field is not of its form, or differs from its default beside
-            a `PruningBudget`, which says all of them.
+        ValueError: If a field is not of its form, or is given in addition to a
+            `PruningBudget`, which has all of them.
     """
     fields = dataclasses.fields(PruningBudget)
     defaults = {field.name: field.default for field in fields}
@@ -159,6 +159,7 @@ def to_budget(function, ratio, keywords):
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
     if not isinstance(ratio, PruningBudget):
         return PruningBudget(ratio, **keywords)
+    # `prune` gives all of its keywords: those at their defaults say nothing.
     changed = {k: value for k, value in keywords.items() if value != defaults[k]}
     if changed:
         received = ", ".join(f"{name}={value!r}" for name, value in changed.items())

@@ -182,6 +182,7 @@ def _shorten(text, length=44):
 
 
 def _quote(text):
+    # Quotes and backslashes would end or change a string of the dot language.
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
 

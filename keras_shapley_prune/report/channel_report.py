@@ -1,4 +1,4 @@
-"""What of a model can be pruned: its groups and its locks, to read."""
+"""What can be pruned in a model: its groups and its locks, as text."""
 
 import dataclasses
 

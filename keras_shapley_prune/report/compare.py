@@ -59,6 +59,7 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
     units = _count_units(*maps)
     check_ranking(ranking or {}, maps[0])
     models, graph = (original, pruned), maps[0].graph
+    # What is not measured has no entry, and no line in the report.
     measured = {}
     if data is not None:
         # It is read for its labels, for inputs, and by both models.

@@ -123,6 +123,7 @@ class Comparison:
 
     def __str__(self):
         titles = [quantity.title for quantity in self.quantities]
+        # Names of layers, locks and quantities share the first column.
         width = max([len(name) for name in [*self.units, *self.locks, *titles]])
         lines = [f"{'layer':{width}}  {'units':>15}"]
         for name, (before, after) in self.units.items():

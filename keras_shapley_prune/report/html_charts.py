@@ -18,6 +18,7 @@ def draw_bar(before, after, largest, label):
         largest: Number, as long as the whole width.
         label: String, what a screen reader says and a pointer shows.
     """
+    # In percent of the width, whatever that is on the page.
     was, now = (100 * value / max(largest, 1e-300) for value in (before, after))
     return (
         '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" role="img">'
@@ -51,6 +52,7 @@ def draw_scores(group):
     parts = [_draw_ticks(low, high, logarithmic, to_y)]
     removed = np.arange(len(order)) < cut
     for kind, chosen in (("removed", removed), ("kept", ~removed)):
+        # A unit without a value has its place on the axis, and no dot.
         chosen = chosen & np.isfinite(values)
         bars = chosen & sampled
         # On a logarithmic axis error bars may be longer than the axis.

@@ -16,6 +16,7 @@ def render_html(comparison):
     Args:
         comparison: A `Comparison`.
     """
+    # Names and reasons are the user's text, and may hold anything.
     name = html.escape(comparison.name)
     sections = [
         _render_head(comparison),
@@ -154,6 +155,7 @@ def _render_group(group):
 
 
 def _list(names):
+    # The group of a residual stage may have dozens of producers.
     shown = ", ".join(map(_breakable, names[:MOST_NAMES]))
     rest = len(names) - MOST_NAMES
     return (shown or "nothing") + (f" and {rest} more" if rest > 0 else "")

@@ -1,4 +1,4 @@
-"""What has to be run to be known of two models: size, latency and metrics."""
+"""Measurements of two models that need runs: file size, latency and metrics."""
 
 import os
 import platform

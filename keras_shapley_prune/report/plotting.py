@@ -39,6 +39,7 @@ def plot_ranking(ranking, groups=None, cut=None, ax=None):
     axes.figure.savefig("conv2d.png")
     ```
     """
+    # A string would be read as a list of letters.
     names = [groups] if isinstance(groups, str) else list(groups or ranking)
     for name in names:
         if name not in ranking:
@@ -135,6 +136,7 @@ def plot_frontier(points, *, cost="flops", ax=None):
             "Argument `cost` should be 'flops' or 'parameters'. "
             f"Received: cost={cost!r}"
         )
+    # A line without a label is not in the legend.
     lines = points if isinstance(points, dict) else {None: points}
     for line in lines.values():
         _check_list("points", line, FrontierPoint, "measure_frontier")
