@@ -58,8 +58,8 @@ class DataSource:
         """
         try:
             x, y = self._read(model)
-        # It is a `ValueError` itself, and says already what is wrong.
         except InputError:
+            # It is a `ValueError` itself, and says already what is wrong.
             raise
         except (ValueError, OSError, tf.errors.OpError) as error:
             raise InputError(

@@ -33,8 +33,8 @@ def main(arguments=None):
         try:
             import_modules(options.modules)
             options.run(options)
-        # `InputError` is one, and so are all complaints about arguments.
         except ValueError as error:
+            # `InputError` is one, and so are all complaints about arguments.
             return _fail(error, 2)
         except (RuntimeError, OSError, ImportError) as error:
             return _fail(error, 1)

@@ -110,8 +110,8 @@ def _write_float(model, path):
             input_signature=[signature],
             target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
         )
-    # That is about the path, not about the model.
     except OSError:
+        # The path is at fault, not the model.
         raise
     except Exception as error:
         raise ValueError(
@@ -126,6 +126,7 @@ def _read_examples(model, dataset):
     names = [tensor.name for tensor in model.inputs]
     structure = input_structure(model)
     for values, _, _ in CalibrationData(dataset, structure, needs_labels=False):
+        # By the names of the inputs, which the signature of the file has too.
         arrays = [value.numpy() for value in values]
         # The file takes one example at a time.
         for i in range(len(arrays[0])):

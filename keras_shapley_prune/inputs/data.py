@@ -47,6 +47,7 @@ class CalibrationData:
                 "`(x, y, sample_weight)`. Received: batches of inputs only (arrays go "
                 "into a tuple `(x, y)`; a list is read as a list of batches)"
             )
+        # In the model's order and dtypes, whatever the order of a dict is.
         values = [
             _fit_input(value, tensor)
             for value, tensor in zip(self._order(x), self._inputs, strict=True)

@@ -138,8 +138,8 @@ def _weigh(values, weight):
         # Weights may have a last axis of length 1, as labels may.
         if weight.shape.rank == values.shape.rank + 1 and weight.shape[-1] == 1:
             weight = weight[..., 0]
-        # Weights of examples, or of their time steps: averaged before over further
-        # axes.
+        # Weights may be of examples, or of their time steps: values are averaged over
+        # the axes behind these first.
         values = _mean_to_rank(values, max(weight.shape.rank, 1)) * weight
     return _mean_to_rank(values, 1)
 

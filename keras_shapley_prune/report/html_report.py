@@ -93,6 +93,7 @@ def _judge(quantity):
 
 
 def _render_layers(comparison):
+    # All bars have one scale: a wide layer has a long bar.
     largest = max([before for before, _ in comparison.units.values()], default=1)
     rows = []
     for name, (before, after) in comparison.units.items():

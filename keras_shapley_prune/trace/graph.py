@@ -158,6 +158,8 @@ class Graph:
         Args:
             values: Dict: symbolic tensor -> value, that of every output in it.
         """
+        # `pack_sequence_as` takes them in the order of `flatten`, which is that of
+        # `outputs`.
         outputs = [values[tensor] for tensor in self.outputs]
         return keras.tree.pack_sequence_as(self.output_structure, outputs)
 

@@ -30,6 +30,7 @@ def record_graph(model):
     Raises:
         ValueError: If the model has no graph, or takes sparse or ragged inputs.
     """
+    # `clone_model` takes a `call_function` for functional models only.
     view, recorder = functional_view(model), _Recorder()
     _check_inputs(view)
     recorded = keras.models.clone_model(

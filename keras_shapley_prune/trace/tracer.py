@@ -206,8 +206,8 @@ class ChannelTracer:
         In all its calls it reads the same channels. Outputs that no layer uses are
         locked: nothing says what their channels are worth.
         """
-        # A nested model has one `Input`, of one width: it can shrink only if all its
-        # calls read the same units.
+        # A nested model has the same `Input`s in all of its calls: they can shrink only
+        # if all calls read the same units.
         first_calls, readers = {}, self._graph.consumers()
         for call in self._graph.nested:
             first = first_calls.setdefault(call.model, call)
@@ -234,6 +234,8 @@ class ChannelTracer:
         compact = number_units(self._num_units, self._ties)
         numbering = np.append(compact, FIXED)  # FIXED is -1: the last entry is its own
 
+        # By indexing, so ids of any shape, and FIXED among them, are renumbered at
+        # once.
         def renumber(ids):
             return numbering[ids]
 

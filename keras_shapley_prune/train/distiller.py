@@ -83,6 +83,7 @@ class Distiller(keras.Model):
         loss = self._distill(self._teach(x), y_pred, sample_weight)
         self._distillation.update_state(loss)
         if y is not None and self.alpha > 0:
+            # The loss that the student is compiled with, of all its outputs.
             own = self._compile_loss(y, y_pred, sample_weight)
             loss = self.alpha * own + (1 - self.alpha) * loss
         # Penalties of the student's own layers, which are in neither part.

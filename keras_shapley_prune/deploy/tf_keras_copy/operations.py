@@ -120,7 +120,7 @@ def _reshape(layers, operation, args, name):
 
 def _transpose(layers, operation, args, name):
     axes = operation.axes
-    # `Permute` counts axes with that of the batch, but cannot move it.
+    # `Permute` numbers axes as here, that of the batch being 0, but cannot move that.
     if not axes or axes[0] != 0:
         return None
     return layers.Permute(tuple(axes[1:]), name=name), args[0]
