@@ -1,14 +1,14 @@
 """
 Title: A residual network under a budget of FLOPs
-Description: Let units leave where they cost least, look at the plan, edit it, apply it.
+Description: Remove units where they cost least: read the plan, edit it, apply it.
 Accelerator: None
 
 ## Introduction
 
-A budget says what may be left of a network: a share of its FLOPs, parameters or bytes.
-`scope="layer"` takes the same share of every layer. `scope="global"` lets units leave
-where they are worth least for what they cost. Before anything is cut there is a plan,
-which can be read, changed and kept in a file.
+A budget says how much of a network is to be removed: a share of its FLOPs, parameters
+or bytes. `scope="layer"` removes the same share of every layer. `scope="global"`
+removes those units of any layer that cost least for what they save. Before anything is
+cut there is a plan, which can be read, changed and kept in a file.
 
     python examples/flops_budget.py
 """
@@ -84,12 +84,12 @@ def train_network(data, epochs, num_blocks=1):
 ## Plans
 
 The units are ranked once; a ranking serves any number of plans. A plan knows the exact
-FLOPs that will be left, and nothing has been cut yet.
+FLOPs of the smaller network, and nothing has been cut yet.
 
-The global plan takes units where they cost least for the FLOPs they save: what a unit
-costs is the share of the variance of the layers that read it which is lost when it
-leaves after all those before it. Read a plan before you apply it; `min_units` keeps a
-floor under every group.
+The global plan removes units where they cost least for the FLOPs they save. Units are
+removed in ranked order. The cost of a unit is how much output variance of its readers
+can no longer be reproduced once it, and all units before it, are gone. Read a plan
+before you apply it; `min_units` is the minimum number of units kept in each group.
 """
 
 

@@ -5,10 +5,10 @@ Accelerator: None
 
 ## Introduction
 
-Often what there is of a network is the file, and of its data what can be shown: no
-labels, no training set, no training script. That is enough. The units are ranked by how
-well what they compute can be made up for by the others, and the others are then
-refitted, in closed form, on the same few images.
+Often you have only the file of a network and some images, but no labels, no training
+set and no training script. That is enough. Units are ranked by how well the other units
+can make up for them. The other units are then refitted, in closed form, on the same few
+images.
 
     python examples/hundred_images.py
     python examples/hundred_images.py --dataset fashion_mnist
@@ -103,12 +103,12 @@ def prune_by(model, images, test, ratios):
 
 
 """
-## How much can leave?
+## How much can be removed?
 
-Without labels accuracy cannot be measured. What can be is how often the smaller network
-says what the original says. `prune_until` takes any such function, and removes as much
-as it allows: here until they differ on more than 2 of the 100 images. Half of them are
-used to prune, and all to measure.
+Accuracy cannot be measured without labels, but one can measure how often the smaller
+network says what the original says. `prune_until` takes any such function, and removes
+as much as it allows: here until they differ on more than 2 of the 100 images. Half of
+the images are used to prune, and all to measure.
 """
 
 

@@ -5,13 +5,13 @@ Accelerator: None
 
 ## Introduction
 
-Where there is training data and time, `prune` and `fit` can take turns: a small part of
-the FLOPs leaves, the network recovers, the next part leaves. What recovers it best is
-not the labels alone but the original network: `Distiller` trains the pruned one to
-return what the original returns, classes that are nearly right included (*knowledge
-distillation*, Hinton et al., 2015).
+If there are training data and time, `prune` and `fit` can take turns: a small part of
+the FLOPs is removed, the network recovers, the next part is removed. It recovers best
+not with the labels alone but with the original network: `Distiller` trains the pruned
+network to return what the original returns, and so also which wrong classes are nearly
+right (*knowledge distillation*, Hinton et al., 2015).
 
-This compares, with the same number of epochs and the same FLOPs left:
+This example compares, with the same number of epochs and the same FLOPs in the end:
 
 - rounds: several small cuts, some epochs after each
 - one cut, and all epochs after it
@@ -69,12 +69,13 @@ def train_original(data, epochs, seed):
 """
 ## Rounds
 
-The last round has to leave the share `target` of the original's FLOPs, so each of `n`
-rounds leaves the n-th root of it. From round to round `keep_optimizer` hands Adam's
-state on to the smaller network, cut like the weights. Not to the first round: the
-original has converged, Adam's averages are of its tiny gradients, and the first steps
-after the cut may be too long. The teacher is the original throughout, not the
-network of the round before.
+After the last round the share `target` of the original's FLOPs has to be kept, so each
+of `n` rounds keeps the n-th root of it. From round to round `keep_optimizer` hands
+Adam's state on to the smaller network, cut like the weights. The first round starts
+with a new
+optimizer: the original has converged, Adam's averages are of its tiny gradients, and
+the first steps after the cut may be too long. The teacher is always the original, not
+the network of the round before.
 """
 
 
@@ -138,7 +139,7 @@ def main(argv=None):
     parser.add_argument("--fit-epochs", type=int, default=5, help="of each round")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument(
-        "--target", type=float, default=0.05, help="share of the FLOPs that stays"
+        "--target", type=float, default=0.05, help="share of the FLOPs to keep"
     )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)

@@ -5,14 +5,14 @@ Accelerator: None
 
 ## Introduction
 
-Structured pruning takes whole filters out of a trained network. What is left is a
-plain, smaller `keras.Model`: it needs no special run time to be faster.
+Structured pruning removes whole filters from a trained network. The result is a plain,
+smaller `keras.Model`: it needs no special run time to be faster.
 
-Which filters can go? The filters of a layer play a game: a coalition is worth as much
-as the next layers can still compute from it. The *Shapley value* of a filter is what it
-adds to that, on average over all orders in which filters could leave. The filters that
-stay then make up for those that left, in closed form: nothing is trained, and no labels
-are needed.
+Which filters can be removed? The filters of a layer play a game: a coalition is worth
+as much as the next layers can still compute from it. The *Shapley value* of a filter is
+what it adds to that, on average over all orders in which filters could be removed. The
+kept filters then make up for the removed ones, in closed form: nothing is trained, and
+no labels are needed.
 
 Run it on the digits that scikit-learn ships, or on any image classification set of
 TensorFlow Datasets:
@@ -149,10 +149,10 @@ def print_table(rows, latencies):
 """
 ## The picture
 
-One panel a layer: its filters in the order in which they leave, with the standard
-errors of the estimates. Left of the cut are the filters that left. Pale ones to the
-right were no candidates: their value is the loss of each alone. The last panel shows
-what pruning changed.
+There is one panel for each layer. It shows the filters in the order of removal, with
+the standard errors of the estimates. The filters to the left of the cut were removed.
+Pale ones to the right were no candidates: their value is what the removal of each alone
+costs. The last panel shows what pruning changed.
 """
 
 STAGES = ("#8c8c8c", "#dd8452", "#55a868")

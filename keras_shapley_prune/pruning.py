@@ -60,10 +60,10 @@ def prune(
             The budget is met to within 1 % of the model's total, unless removing a
             single unit changes it by more.
         scope: `"layer"`: every layer loses the same share of its units. `"global"`:
-            those units are removed, of any layer, by which least is lost for what
-            they cost. With the default ranker, units are removed in ranked order, and
-            the loss by a unit is how much output variance of its readers can no
-            longer be reproduced once it, and all units before it, are gone
+            units of any layer are removed, first those that lose least for what they
+            save. With the default ranker, units are removed in ranked order, and what
+            a unit loses is the output variance of its readers that can no longer be
+            reproduced once it, and all units before it, have been removed
             (`GroupScores.removal_costs`). Other Shapley values are compared as they
             are. Weight norms and activations are divided by the mean of their group.
         layers: `None` for all layers, or a layer name, a shell-style pattern such as

@@ -36,7 +36,7 @@ def prune_until(
     verbose="auto",
     **shorthand,
 ):
-    """Removes as much of a model as it can lose without losing more than is allowed.
+    """Removes as much of a model as an allowed drop of a metric permits.
 
     The units are ranked once. Then the share to remove is found by bisection: each
     trial is pruned and repaired as by `prune`, and measured.
@@ -53,11 +53,11 @@ def prune_until(
             when they are higher. Or a callable `fn(model)` that returns a number, the
             higher the better.
         validation_data: What the metric is measured on, with labels. `None` for
-            `dataset`; the result is then fitted to the very examples it is measured
-            on, and does worse on others.
-        budget: A `PruningBudget` that says where units are removed, and of what the
-            share is. Its `ratio` is what is looked for, and not read. Defaults to
-            `PruningBudget(of="flops")`.
+            `dataset`; the result is then measured on the very examples that it was
+            fitted to, and is worse on others.
+        budget: A `PruningBudget` that says where units are removed, and which quantity
+            is reduced. Its `ratio` is not read, as it is what is searched for.
+            Defaults to `PruningBudget(of="flops")`.
         repair: See `prune`.
         ranker: See `prune`.
         verbose: See `prune`; the trials are printed, too, unless it is 0.
@@ -116,6 +116,8 @@ def prune_until(
         if verbose != 0:
             _print_trial(plan, found, least)
         if within:
+            # What is returned has been measured itself: the deepest trial within the
+            # drop.
             best, low = trial, ratio
         else:
             high = ratio
@@ -127,19 +129,20 @@ def prune_until(
         "tried. A copy of the model is returned",
         stacklevel=2,
     )
+    # A copy, as always: it shares no weights with the model.
     whole = np.ones(channel_map.num_units, bool)
     copy = remove_channels(model, whole, channel_map)
     return compile_with(copy, copy_compile_config(model))
 
 
 def _resolve_budget(budget, shorthand):
-    """Returns the `PruningBudget` whose ratio is looked for."""
+    """Returns the `PruningBudget` whose ratio is searched for."""
     if budget is None:
         return to_budget("prune_until", 0.0, {"of": "flops"} | shorthand)
     if not isinstance(budget, PruningBudget) or isinstance(budget.ratio, Mapping):
         raise ValueError(
-            "Argument `budget` should be a `PruningBudget`, and its ratio no dict: one "
-            f"share of all layers is looked for. Received: budget={budget!r}"
+            "Argument `budget` should be a `PruningBudget` whose ratio is not a dict: "
+            f"one share of all layers is searched for. Received: budget={budget!r}"
         )
     return to_budget("prune_until", budget, shorthand)
 

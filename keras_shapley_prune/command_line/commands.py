@@ -35,6 +35,8 @@ def rank(options):
     """Ranks the units of a model and saves the ranking."""
     check_targets([("--output", options.output, (".json",))], [options.model])
     require_data(options)
+    # Without a ratio, the ranking has to serve the deepest cut that any budget may
+    # make.
     budget = budget_to_rank(options)
     if options.ratio is not None:
         where = {"layers": options.layers, "ignore": options.ignore}
@@ -56,6 +58,7 @@ def report(options):
     with progress():
         ranking = load_ranking(options.ranking)
         comparison = compare(*models, data, ranking, verbose=0)
+    # The result alone goes to standard output.
     print(comparison)
     if options.output is not None:
         with StagedFiles() as files:
@@ -102,6 +105,7 @@ def require_data(options, needed=False):
         options: What the parser returned.
         needed: Boolean, whether it is needed even if ranking does without.
     """
+    # Nothing is ranked if a ranking is given, and weights need no data to be ranked by.
     given = getattr(options, "ranking", None) is not None
     ranks_by_weights = options.ranker in WEIGHT_SCORES
     if options.data is None and (needed or not (given or ranks_by_weights)):
@@ -132,6 +136,7 @@ def load_examples(options, model, validation=False):
     with progress():
         examples = source.load(model)
         if not options.quiet:
+            # The range of the values shows where `--rescale` was forgotten.
             x = examples[0]
             labels = "labels" if len(examples) == 2 else "no labels"
             print(

@@ -59,6 +59,7 @@ class DataSource:
         try:
             x, y = self._read(model)
         except InputError:
+            # It is a `ValueError` itself, and says already what is wrong.
             raise
         except (ValueError, OSError, tf.errors.OpError) as error:
             raise InputError(
@@ -66,6 +67,7 @@ class DataSource:
             ) from error
         if not len(x):
             raise InputError(f"Data {self.name!r} should hold examples. Received: none")
+        # Otherwise the numbers keep their type.
         if (self.rescale, self.offset) != (1.0, 0.0):
             x = x.astype("float32") * self.rescale + self.offset
         return (x,) if y is None else (x, y)
@@ -84,6 +86,7 @@ class DataSource:
         )
 
     def _read_npz(self, path):
+        # NumPy would try to read it as another format, and say so.
         if not zipfile.is_zipfile(path):
             raise InputError(f"Data {self.name!r} should be an .npz file. It is none")
         with np.load(path) as arrays:
@@ -93,9 +96,10 @@ class DataSource:
         if not numbers or (y is not None and y.shape[:1] != x.shape[:1]):
             shapes = {name: array.shape for name, array in found.items()}
             raise InputError(
-                f"Data {self.name!r} should hold numbers x, and perhaps an array y, "
-                f"of an entry an example. Received: {shapes}"
+                f"Data {self.name!r} should hold numbers x, and perhaps an array y "
+                f"with an entry for each example. Received: {shapes}"
             )
+        # The arrays may be sorted by class.
         drawn = np.random.default_rng(self.seed).permutation(len(x))
         drawn = drawn[: self.num_examples]
         return x[drawn], None if y is None else y[drawn]
@@ -107,6 +111,7 @@ class DataSource:
                 f"Data in a folder has {sorted(_COLORS)} channels. Received: a model "
                 f"that takes {channels}"
             )
+        # Folders within are classes; without any, the images have no labels.
         has_classes = any(entry.is_dir() for entry in path.iterdir())
         dataset = keras.utils.image_dataset_from_directory(
             path,
@@ -118,6 +123,7 @@ class DataSource:
             seed=self.seed,
             verbose=False,
         )
+        # Keras has shuffled the files by the seed.
         return _gather(dataset.take(self.num_examples), model, has_classes)
 
     def _read_tfds(self, model):
@@ -141,6 +147,7 @@ class DataSource:
             as_supervised=True,
         )
         received = dataset.element_spec[0].shape[-1]
+        # Grey images are made into coloured ones and back, nothing else.
         if received != channels and {received, channels} != {1, 3}:
             raise InputError(
                 f"Data {self.name!r} has images of {received} channels. Received: a "
@@ -156,6 +163,7 @@ class DataSource:
         """Returns `(height, width, channels)` of the images that a model takes."""
         shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
         if len(shapes) == 1 and len(shapes[0]) == 3:
+            # The option is for models that take images of any size.
             height, width = self.image_size or shapes[0][:2]
             if None not in (height, width, shapes[0][-1]):
                 return height, width, shapes[0][-1]
@@ -189,6 +197,7 @@ def _gather(dataset, model, has_labels):
 
 def _wants_vectors(model):
     """Returns whether a model is compiled with a loss of one-hot labels."""
+    # A string, an object with a name, or a function.
     loss = compile_arguments(model)["loss"] if model.compiled else None
     name = loss if isinstance(loss, str) else getattr(loss, "name", None)
     name = name or getattr(loss, "__name__", "")

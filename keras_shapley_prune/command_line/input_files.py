@@ -27,6 +27,8 @@ def import_modules(names):
         InputError: If one cannot be imported.
     """
     if names and os.getcwd() not in sys.path:
+        # An installed command finds modules beside itself, not in the working
+        # directory.
         sys.path.insert(0, os.getcwd())
     for name in names:
         try:
@@ -107,5 +109,6 @@ def describe(error, most=400):
         error: An exception.
         most: Integer, its longest length.
     """
+    # Errors of Keras and TensorFlow may run over many lines.
     line = " ".join(str(error).split()) or type(error).__name__
     return line if len(line) <= most else f"{line[: most - 1]}…"

@@ -9,7 +9,7 @@ from keras_shapley_prune.rank.resolve_ranker import RANKER_NAMES
 
 _DATA = """examples: a folder of class folders, an .npz file with the arrays x and y, or
 tfds:NAME[:SPLIT], a set of TensorFlow Datasets (split train by default). Images are
-given the size and the channels that the model takes; their values stay 0..255 unless
+given the size and the channels that the model takes; their values are 0..255 unless
 --rescale is given"""
 
 
@@ -108,8 +108,11 @@ def add_budget_options(parser, of):
     )
     add_layers_options(budget)
     for name, text in (
-        ("--round-to", "a multiple of it stays of each group (default 1)"),
-        ("--min-units", "at least so many stay of each group (default 1)"),
+        (
+            "--round-to",
+            "the number of units kept in each group is a multiple of it (default 1)",
+        ),
+        ("--min-units", "the minimum number of units kept in each group (default 1)"),
     ):
         budget.add_argument(
             name, type=positive_integer, default=1, metavar="N", help=text
@@ -146,6 +149,7 @@ def _seed(text):
 
 
 def _integer(text, least):
+    # By itself `int` takes " 7 ", "1_000" and digits of other scripts too.
     if not text.isascii() or not text.isdigit() or int(text) < least:
         raise argparse.ArgumentTypeError(
             f"should be an integer of at least {least}. Received: {text!r}"
@@ -155,6 +159,7 @@ def _integer(text, least):
 
 def _number(text):
     """Returns a number or a fraction, of numbers such as `1/127.5`."""
+    # A fraction of exact numbers: it is rounded once.
     above, _, below = text.partition("/")
     try:
         return float(fractions.Fraction(above) / fractions.Fraction(below or "1"))

@@ -23,9 +23,10 @@ succeeded."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells errors in one line."""
+    """Prints errors in one line."""
 
     def error(self, message):
+        # Without the usage, which argparse prints first and which is longer than that.
         self.exit(2, f"{PROGRAM}: error: {message} (see {self.prog} --help)\n")
 
 
@@ -48,7 +49,7 @@ def build_parser():
 
 
 def _add_inspect(add):
-    text = "show what of a model can be pruned, what is locked, and why"
+    text = "show what can be pruned in a model, what is locked, and why"
     _add_command(add, "inspect", commands.inspect, text)
 
 
@@ -61,8 +62,8 @@ def _add_rank(add):
     parser.add_argument(
         "--ratio",
         type=float,
-        help="what share will leave: looks no further than `prune` would for this "
-        "ratio alone (default: serves any)",
+        help="the share that will be removed: ranks only as far as `prune` needs for "
+        "this ratio (default: the ranking serves any ratio)",
     )
     parser.add_argument(
         "-o", "--output", required=True, metavar="FILE", help="a .json file"
@@ -77,8 +78,8 @@ def _add_prune(add):
         type=float,
         nargs="+",
         default=[0.5],
-        help="the share to remove, in [0, 1) (default 0.5); of several, which are "
-        "ranked once, {ratio} in a file's name becomes the ratio",
+        help="the share to remove, in [0, 1) (default 0.5); several shares are ranked "
+        "once, and {ratio} in a file's name becomes the share",
     )
     _add_pruning(parser)
     parser.add_argument(
@@ -139,15 +140,15 @@ def _add_pruning(parser, of="units"):
     parser.add_argument(
         "--validation-data",
         metavar="SOURCE",
-        help="other examples than those of --data, with labels, for metrics (prune: "
-        "of the report)",
+        help="labelled examples, other than those of --data, to measure metrics on "
+        "(prune: for the report)",
     )
     parser.add_argument(
         "--num-validation-examples",
         type=positive_integer,
         default=2000,
         metavar="N",
-        help="how many are drawn of them, at most (default 2000)",
+        help="how many of them are drawn, at most (default 2000)",
     )
     add_budget_options(parser, of)
     add_ranker_options(parser)
@@ -156,6 +157,7 @@ def _add_pruning(parser, of="units"):
     )
     parser.add_argument(
         "--repair",
+        # In Python it is `None`.
         choices=[str(method or "none") for method in METHODS],
         default="least_squares",
         help="how the kept units make up for the removed ones (default least_squares)",

@@ -28,11 +28,13 @@ def main(arguments=None):
     """
     options = build_parser().parse_args(arguments)
     with warnings.catch_warnings():
+        # `catch_warnings` puts back the old one in the end.
         warnings.showwarning = _show_warning
         try:
             import_modules(options.modules)
             options.run(options)
         except ValueError as error:
+            # `InputError` is one, and so are all complaints about arguments.
             return _fail(error, 2)
         except (RuntimeError, OSError, ImportError) as error:
             return _fail(error, 1)
@@ -47,7 +49,7 @@ def _fail(error, code):
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):
-    """Tells a warning in one line, unless it is for those who write programs."""
+    """Prints a warning in one line, unless it is meant for programmers."""
     if issubclass(category, (DeprecationWarning, PendingDeprecationWarning)):
         return
     print(f"{PROGRAM}: warning: {describe(message)}", file=sys.stderr)

@@ -45,6 +45,7 @@ def prune(options):
     """
     budgets = [PruningBudget(ratio, **_budget(options)) for ratio in options.ratio]
     targets = [_fill_in(options, f"{ratio:g}") for ratio in options.ratio]
+    # What is wrong with the options is said before anything is loaded.
     _check(options, targets)
     require_data(options, needed=not options.dry_run)
     model, ranking = load_model(options.model), load_ranking(options.ranking)
@@ -52,6 +53,7 @@ def prune(options):
     examples = load_examples(options, model)
     validation = load_examples(options, model, validation=True)
     if ranking is None:
+        # One ranking serves all ratios.
         to_rank = budgets[0] if len(budgets) == 1 else budget_to_rank(options)
         ranking = make_ranking(model, examples, to_rank, options, channel_map)
     _warn_of_unranked(ranking, budgets[0].select_groups(channel_map))
@@ -60,6 +62,7 @@ def prune(options):
     if options.dry_run:
         return
     with StagedFiles() as files:
+        # If one of the models fails, none is written.
         for plan, paths in zip(plans, targets, strict=True):
             with progress():
                 pruned = apply_plan(model, plan, examples, _repair(options))
@@ -81,6 +84,7 @@ def prune_until(options):
     model, ranking = load_model(options.model), load_ranking(options.ranking)
     examples = load_examples(options, model)
     validation = load_examples(options, model, validation=True)
+    # The report shows the ranking, which the pruned model does not hold.
     ranker = _RankOnce(ranking or make_ranker(options, budget_to_rank(options)))
     with progress():
         pruned = prune_within(
@@ -133,6 +137,7 @@ class _RankOnce:
 
 
 def _budget(options):
+    # The options have the names of the fields of `PruningBudget`.
     names = ("of", "scope", "layers", "ignore", "round_to", "min_units")
     return {name: getattr(options, name) for name in names}
 
@@ -162,7 +167,9 @@ def _check(options, targets):
             "Arguments `--ranking` and `--ranker` exclude each other. Received: "
             f"{options.ranking!r}, {options.ranker!r}"
         )
+    # `prune-until` has no such option.
     dry_run = getattr(options, "dry_run", False)
+    # If nothing were written, all of the work would be for nothing.
     if not any(targets[0].values()) and not dry_run:
         raise InputError(
             "One of `--output`, `--export`, `--litert` and `--report` should be given"

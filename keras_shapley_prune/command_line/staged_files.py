@@ -29,6 +29,7 @@ class StagedFiles:
         return self
 
     def __exit__(self, *exception):
+        # What was begun, if there was an error; after `commit` there is nothing.
         for path in self._staged.values():
             _remove(path)
 
@@ -40,6 +41,8 @@ class StagedFiles:
         """
         target = pathlib.Path(target)
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the target, so on the same disk: there `os.replace` is one step. With
+        # its suffix, by which Keras tells formats apart.
         name = f".{target.stem}.unfinished-{os.getpid()}{target.suffix}"
         self._staged[target] = target.with_name(name)
         return self._staged[target]
@@ -53,12 +56,14 @@ class StagedFiles:
         done = list(self._staged)
         for target, path in self._staged.items():
             if target.is_dir():  # cannot be replaced in one step
+                # Moved away first, and removed only when the new one is in its place.
                 old = path.with_name(f"{path.name}.old")
                 os.replace(target, old)
                 os.replace(path, target)
                 _remove(old)
             else:
                 os.replace(path, target)
+        # Nothing is to be removed at the end.
         self._staged.clear()
         return [str(target) for target in done]
 
@@ -75,6 +80,7 @@ def check_targets(targets, inputs=()):
         InputError: If a path has another suffix, is given twice or is an input, or
             is a folder of something else.
     """
+    # Two spellings, or a link, may name one file.
     taken = {os.path.realpath(path) for path in inputs if path is not None}
     for option, path, suffixes in targets:
         if path is None:
@@ -104,6 +110,7 @@ def _check_kind(option, path, suffixes):
             f"Argument `{option}` should be a new or empty folder, or a SavedModel to "
             f"replace. Received: {str(path)!r}, which holds something else"
         )
+    # Missing folders are made; the nearest one that exists has to be a folder.
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     if not parent.is_dir():
         raise InputError(

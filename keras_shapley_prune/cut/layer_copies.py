@@ -80,7 +80,7 @@ def _config_of(layer):
 
 
 def copy_weights(operation, copied, kept_at):
-    """Copies weights, leaving out the slices of removed channels.
+    """Copies weights, without the slices of removed channels.
 
     Args:
         operation: The layer.
@@ -98,7 +98,7 @@ def copy_weights(operation, copied, kept_at):
 
 
 def cut_weight(operation, weight, value, kept_at):
-    """Leaves out the slices of removed channels.
+    """Removes the slices of removed channels.
 
     Args:
         operation: The layer.

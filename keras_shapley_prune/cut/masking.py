@@ -84,6 +84,7 @@ class MaskedCall(keras.layers.Layer):
             self.masks[str(position)] = self.add_weight(
                 shape=(size,), initializer="ones", trainable=False, name=f"mask_{name}"
             )
+        # Its weights are there now, and those of the operation have been.
         self.built = True
 
     def call(self, *args, **kwargs):

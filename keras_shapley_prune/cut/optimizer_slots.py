@@ -107,11 +107,13 @@ def _find_slots(optimizer):
     owners = {}
     for name, value in vars(optimizer).items():
         aligned = isinstance(value, (list, tuple)) and len(value) == len(trained)
+        # These two are no slots, even where they are as long.
         if aligned and name not in ("_variables", "_trainable_variables"):
             pairs = zip(value, trained, strict=True)
             owners.update({id(slot): v for slot, v in pairs if id(slot) in own})
     for slot in _own(optimizer):
         owner = owners.get(id(slot))
+        # Numbers, such as counters and rates, are taken over as they are.
         if slot.shape != () and (owner is None or slot.shape != owner.shape):
             raise ValueError(
                 "Argument `keep_optimizer` should be False for an optimizer with a "

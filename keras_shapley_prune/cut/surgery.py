@@ -104,7 +104,7 @@ class _Copier:
                 copied.trainable = flag
 
     def copy_weights(self):
-        """Copies weights, leaving out the slices of removed channels."""
+        """Copies weights, without the slices of removed channels."""
         for original, copied in self._operations.items():
             if isinstance(original, keras.Layer):
                 copy_weights(original, copied, self._kept_at(original))

@@ -68,6 +68,7 @@ def export_litert(model, path, int8=False, representative_data=None):
     quantizer = _import_quantizer()
     examples = list(_read_examples(model, representative_data))
     with tempfile.TemporaryDirectory() as folder:
+        # The quantizer starts from a float file, which nobody has asked for.
         float_path = pathlib.Path(folder) / path.name
         _write_float(model, float_path)
         path.write_bytes(_quantize(quantizer, float_path.read_bytes(), examples))
@@ -110,6 +111,7 @@ def _write_float(model, path):
             target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
         )
     except OSError:
+        # The path is at fault, not the model.
         raise
     except Exception as error:
         raise ValueError(
@@ -124,7 +126,9 @@ def _read_examples(model, dataset):
     names = [tensor.name for tensor in model.inputs]
     structure = input_structure(model)
     for values, _, _ in CalibrationData(dataset, structure, needs_labels=False):
+        # By the names of the inputs, which the signature of the file has too.
         arrays = [value.numpy() for value in values]
+        # The file takes one example at a time.
         for i in range(len(arrays[0])):
             rows = [array[i : i + 1] for array in arrays]
             yield dict(zip(names, rows, strict=True))

@@ -40,14 +40,15 @@ def compile_with(model, config):
 def compile_arguments(model):
     """Returns what `compile` was called with, as a dict of the very objects.
 
-    Keras's own `get_compile_config()` serializes them, which fails for some, and from
-    which a loss that is not registered with Keras could not be had back.
+    Keras's own `get_compile_config()` serializes them. That fails for some objects, and
+    a loss that is not registered with Keras cannot be restored from it.
     """
     return model._compile_config.config
 
 
 def _renew(configurable):
     """Returns a new object from the config of another."""
+    # Such as the name of an optimizer, of which `compile` makes a new one.
     if not hasattr(configurable, "get_config"):
         return configurable
     if type(configurable) is keras.metrics.MeanMetricWrapper:

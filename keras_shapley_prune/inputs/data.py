@@ -47,12 +47,14 @@ class CalibrationData:
                 "`(x, y, sample_weight)`. Received: batches of inputs only (arrays go "
                 "into a tuple `(x, y)`; a list is read as a list of batches)"
             )
+        # In the model's order and dtypes, whatever the order of a dict is.
         values = [
             _fit_input(value, tensor)
             for value, tensor in zip(self._order(x), self._inputs, strict=True)
         ]
         y, sample_weight = _tensors(y), _tensors(sample_weight)
         for name, structure in (("y", y), ("sample_weight", sample_weight)):
+            # Labels and weights may be nested, as the model's outputs are.
             lengths = {t.shape[0] for t in keras.tree.flatten(structure) if t.shape}
             if lengths - {values[0].shape[0]}:
                 raise ValueError(
@@ -72,6 +74,7 @@ class CalibrationData:
                 )
             flat = []
             for key, inputs in self._by_key.items():
+                # An entry of the dict may be nested itself.
                 keras.tree.map_structure_up_to(inputs, flat.append, x[key])
             return flat
         flat = keras.tree.flatten(x)
@@ -104,6 +107,7 @@ def _open(dataset, batch_size):
         count = dataset.num_batches
         if count is None:
             raise _infinite("keras.utils.PyDataset")
+        # By number, as it has to be readable several times.
         return lambda: (dataset[i] for i in range(count))
     if isinstance(dataset, (tuple, dict)) or hasattr(dataset, "__array__"):
         return _open_arrays(dataset, batch_size)

@@ -11,15 +11,15 @@ def resolve_metric(metric, model, data):
     Args:
         metric: String, an entry of what `model.evaluate(..., return_dict=True)`
             returns, or a callable `fn(model)` that returns a number.
-        model: The `keras.Model` that says, by how it is compiled, what there is.
+        model: The `keras.Model` whose compiled metrics can be measured.
         data: What `evaluate` takes.
 
     Returns:
         Callable: model -> float.
 
     Raises:
-        ValueError: If `model` cannot be measured by `metric`; a name that is not
-            there shows at the first call.
+        ValueError: If `model` cannot be measured by `metric`; a name that does not
+            exist is noticed at the first call.
     """
     if callable(metric):
         return lambda candidate: float(metric(candidate))
@@ -71,6 +71,8 @@ def evaluate(model, data):
         data: Labelled data: what `model.evaluate` takes, or a list of batches.
     """
     if isinstance(data, list):  # of batches
+        # Keras takes a list for the arrays of several inputs, and a generator for
+        # batches.
         data = (batch for batch in data)
     if isinstance(data, tuple):
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)

@@ -29,6 +29,7 @@ def resolve_loss(model, loss=None):
                 f"Received: model {model.name!r}, which is "
                 + ("compiled without a loss" if model.compiled else "not compiled")
             )
+        # They belong to the compiled loss, and to no other.
         weights = compile_arguments(model).get("loss_weights")
     names = output_names(model)
     losses = [_get_loss(entry) for entry in per_output(loss, names, "loss")]
@@ -37,7 +38,7 @@ def resolve_loss(model, loss=None):
 
 
 class PerExampleLoss:
-    """Computes one loss value an example, summed over the outputs.
+    """Computes one loss value for each example, summed over the outputs.
 
     Args:
         names: List of the output names.
@@ -75,6 +76,7 @@ def output_names(model):
     """Returns the names of the outputs: the keys, where the model returns a dict."""
     structure = getattr(model, "output", None)
     if isinstance(structure, dict):
+        # A dict of losses has these keys, not the names of layers.
         keys = {id(tensor): key for key, tensor in structure.items()}
         return [keys[id(tensor)] for tensor in keras.tree.flatten(structure)]
     return list(getattr(model, "output_names", None) or ["output"])
@@ -111,6 +113,7 @@ def _align(value, names, argument):
 
 def _unreduced(loss, labels, predictions):
     """Applies one loss without reducing it over the batch."""
+    # `Loss.call` returns a number for each example or position, `__call__` their mean.
     function = loss.call if isinstance(loss, keras.losses.Loss) else loss
     labels = tf.cast(labels, tf.float32)
     predictions = tf.cast(predictions, tf.float32)
@@ -132,8 +135,11 @@ def _weigh(values, weight):
     """Averages over all axes but the batch, weighted."""
     if weight is not None:
         weight = tf.cast(weight, values.dtype)
+        # Weights may have a last axis of length 1, as labels may.
         if weight.shape.rank == values.shape.rank + 1 and weight.shape[-1] == 1:
             weight = weight[..., 0]
+        # Weights may be of examples, or of their time steps: values are averaged over
+        # the axes behind these first.
         values = _mean_to_rank(values, max(weight.shape.rank, 1)) * weight
     return _mean_to_rank(values, 1)
 

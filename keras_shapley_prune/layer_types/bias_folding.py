@@ -19,11 +19,14 @@ def find_normalization(graph, call):
     Returns:
         The next `Call`, of a BatchNormalization that is called once, or `None`.
     """
+    # Whoever else reads the output would not see a constant that is folded into the
+    # normalization.
     readers = graph.consumers().get(call.outputs[0], [])
     exposed = call.outputs[0] in graph.outputs
     if len(readers) != 1 or exposed or not ends_linear(call.operation):
         return None
     (reader,) = readers
+    # Called twice, it would add the constant in another place too.
     alone = len(graph.calls_of(reader.operation)) == 1
     return reader if normalizes_channels(reader) and alone else None
 
@@ -57,6 +60,7 @@ def can_take_bias(graph, call):
         graph: The recorded `Graph`.
         call: A call of a linear layer.
     """
+    # The bias of a shared layer would act in all of its calls.
     alone = len(graph.calls_of(call.operation)) == 1
     own = has_bias(call.operation)
     return alone and (own or find_normalization(graph, call) is not None)

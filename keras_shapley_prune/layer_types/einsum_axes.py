@@ -58,6 +58,7 @@ def find_einsum_axes(operation):
     sources, outputs = operation.equation.replace(" ", "").split("->")
     inputs, kernel = sources.split(",")
     if "..." in inputs:
+        # The ellipsis stands for the axes that the equation does not name.
         free = [a for a in string.ascii_letters if a not in operation.equation]
         width = operation.input_spec.ndim - len(inputs.replace("...", ""))
         middle = "".join(free[:width])

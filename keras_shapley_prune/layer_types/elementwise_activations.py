@@ -1,4 +1,4 @@
-"""Activation functions: which of them leave every channel by itself."""
+"""Activation functions: which of them act on every channel by itself."""
 
 import keras
 
@@ -24,6 +24,7 @@ def find_mixing_activation(operation):
     activation = getattr(operation, "activation", None)
     if activation is None or activation in ELEMENTWISE:
         return None
+    # A layer as an activation may have one itself.
     if isinstance(activation, keras.Layer):
         layer_type = find_layer_type(activation)
         if layer_type is not None and layer_type.is_elementwise(activation):

@@ -46,13 +46,13 @@ class LayerType:
 
         Args:
             call: The recorded `Call`.
-            channels: The `ChannelTracer` at work. It tells the ids of what is read
+            channels: The `ChannelTracer` at work. It knows the ids of what is read
                 (`ids`), makes new units (`produce`), and notes where units are read
-                (`consume`, `observe`, `enclose`), go together (`tie`), or cannot be
-                removed (`lock`).
+                (`consume`, `observe`, `enclose`), are tied together (`tie`), or cannot
+                be removed (`lock`).
 
         Returns:
-            Integer array of unit ids, or a list of them, one an output.
+            Integer array of unit ids, or a list of them, one for each output.
 
         Raises:
             NotImplementedError: If a subclass does not override it.
@@ -147,6 +147,7 @@ class LayerType:
         return [pair for pair in pairs if self._is_kernel(pair[0].name, pair[1] or "")]
 
     def _is_kernel(self, name, letters):
+        # Of a layer that is not registered only the names are known.
         return name.endswith("kernel") or {"i", "o"} <= set(letters)
 
     def positions(self, call):

@@ -58,6 +58,7 @@ class LinearForm:
 
         The matrix is zero outside of the blocks.
         """
+        # One block: every output reads every column.
         return [(np.arange(len(self.channel_of)), np.arange(self.matrix.shape[1]))]
 
     @property
@@ -110,6 +111,8 @@ class LinearForm:
             Float32 tensor, shape `(batch, ..., num_outputs)`: what the layer returns
             before its activation.
         """
+        # By the layer's own operation. To build the rows first, which for a convolution
+        # have each entry once for each tap, takes far more memory.
         outputs = self.apply_kernel(tf.cast(inputs, tf.float32))
         if not self.has_bias:
             return outputs
@@ -121,6 +124,7 @@ class LinearForm:
 
     def activate(self, outputs):
         """Returns what the layer returns, given what it has before its activation."""
+        # Up to here everything is float32; the layer's own type is restored behind it.
         activation = getattr(self.operation, "activation", None)
         outputs = outputs if activation is None else activation(outputs)
         return keras.ops.cast(outputs, self.operation.compute_dtype)
@@ -178,6 +182,8 @@ class EinsumForm(LinearForm):
         super().__init__(operation)
 
     def find_channels(self):
+        # The columns run over all axes that are summed over, row-major; the channels
+        # are the input's last one of these. In "abc,bcd->ad" that is c, and b is a tap.
         axes, shape = self._axes, self.kernel_weight.shape
         sizes = [shape[axes.kernel.index(letter)] for letter in axes.contracted]
         channels = np.indices(sizes)[axes.contracted.index(axes.inputs[-1])]
@@ -185,6 +191,8 @@ class EinsumForm(LinearForm):
 
     def rows(self, inputs):
         axes = self._axes
+        # (batch, *positions of the output, *summed axes), and then the last ones as
+        # one: a row is all that one position of the output is a sum of.
         order = [axes.inputs.index(a) for a in axes.outputs[:-1] + axes.contracted]
         inputs = tf.transpose(tf.cast(inputs, tf.float32), order)
         positions = inputs.shape[1 : len(axes.outputs) - 1]
@@ -200,11 +208,13 @@ class EinsumForm(LinearForm):
         return [self._axes.kernel.index(letter) for letter in letters]
 
     def to_matrix(self, kernel):
+        # The axes of the kernel may be in any order; here the output's comes last.
         return super().to_matrix(kernel.transpose(self._order()))
 
     def from_matrix(self, matrix):
         order = self._order()
         shape = [self.kernel_weight.shape[axis] for axis in order]
+        # `argsort` of a permutation is its inverse.
         return matrix.reshape(shape).transpose(np.argsort(order))
 
 

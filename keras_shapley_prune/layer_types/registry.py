@@ -19,7 +19,7 @@ _UNKNOWN = LayerType()
 def register_layer(
     layer_class, flow=None, size=None, weights=None, unfit=None, *, like=None
 ):
-    """Tells the pruner what it has to know of a layer type.
+    """Tells the pruner what it has to know about a layer type.
 
     There are three ways to say it:
 
@@ -94,6 +94,8 @@ def register_layer(
         layer_type = flow
     else:
         _check_short_form(flow, size, weights, unfit)
+        # What its own declaration leaves open is taken from the nearest known parent,
+        # such as at how many positions a kernel is applied.
         known = [LAYER_TYPES[c] for c in layer_class.__mro__ if c in LAYER_TYPES]
         flow = FLOWS[flow] if isinstance(flow, str) else flow
         layer_type = DeclaredType(flow, size, weights, unfit, *known[:1])
@@ -145,6 +147,7 @@ def find_obstacle(call):
     if _data_format(operation) == "channels_first":
         return _describe_channels_first(kind)
     weights = getattr(operation, "weights", ())
+    # A weight whose axes are not known cannot be cut.
     unknown = {v.name for v in weights if find_letters(operation, v) is None}
     if unknown:
         return f"{kind} has unknown weights {sorted(unknown)}"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-FIXED = -1  # the id of a channel that is no unit: it always stays
+FIXED = -1  # the id of a channel that is no unit: it is always kept
 INSIDE = -1  # the input position that stands for the inside of a call
 
 
@@ -17,6 +17,8 @@ def positions_of(units, ids):
         Integer array, shape `(num_units, times)`.
     """
     order = np.argsort(ids, kind="stable")
+    # Unit u is at `order[first_u : first_u + times]`; the sort is stable, so in rising
+    # order.
     first, last = (
         np.searchsorted(ids[order], units, side) for side in ("left", "right")
     )

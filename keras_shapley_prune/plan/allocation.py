@@ -75,10 +75,11 @@ class _Walk:
         for group, sizes in zip(groups, self._sizes, strict=True):
             order = np.arange(group.num_units) if orders is None else orders[group.name]
             units = group.units[order]  # the first ones are removed first
-            ends = group.num_units - sizes  # how many are gone after each step
+            ends = group.num_units - sizes  # how many have been removed after each step
             spans = list(itertools.pairwise(ends))
             self._steps.append([self._costs.lengths_of(units[a:b]) for a, b in spans])
-            # The smallest priority is next. Per layer: the share that is gone then.
+            # The smallest priority is next. Per layer: the share that is removed by
+            # then.
             if budget.scope == "layer":
                 self._priorities.append(ends[1:] / group.num_units)
             else:

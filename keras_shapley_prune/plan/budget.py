@@ -25,8 +25,8 @@ class PruningBudget:
         of: String, the quantity: `"units"` (those that can be removed), `"params"`,
             `"flops"`, or `"bytes"` (of the weights), of the whole model.
         scope: `"layer"`: every layer loses the same share of its units. `"global"`:
-            those units are removed, of any layer, by which least is lost for what
-            they cost.
+            units of any layer are removed, first those that lose least for what
+            they save.
         layers: `None` for all layers, or a layer name, a shell-style pattern, or a
             list of them: only these (and the layers tied to them) lose units.
         ignore: `None`, or names or patterns of layers that lose no units.
@@ -100,8 +100,8 @@ class PruningBudget:
             groups = tuple(group for group in groups if group not in ignored)
         if not groups:
             raise ValueError(
-                "Arguments `layers`, `ignore` and `ratio` should leave a layer that "
-                f"can lose units. Received: layers={self.layers!r}, "
+                "Arguments `layers`, `ignore` and `ratio` should together select a "
+                f"layer that can lose units. Received: layers={self.layers!r}, "
                 f"ignore={self.ignore!r}, ratio={self.ratio!r}"
             )
         return groups
@@ -149,8 +149,8 @@ def to_budget(function, ratio, keywords):
 
     Raises:
         TypeError: If there is no such field, as Python raises it for the function.
-        ValueError: If a field is not of its form, or differs from its default beside
-            a `PruningBudget`, which says all of them.
+        ValueError: If a field is not of its form, or is given in addition to a
+            `PruningBudget`, which has all of them.
     """
     fields = dataclasses.fields(PruningBudget)
     defaults = {field.name: field.default for field in fields}
@@ -159,6 +159,7 @@ def to_budget(function, ratio, keywords):
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
     if not isinstance(ratio, PruningBudget):
         return PruningBudget(ratio, **keywords)
+    # `prune` gives all of its keywords: those at their defaults say nothing.
     changed = {k: value for k, value in keywords.items() if value != defaults[k]}
     if changed:
         received = ", ".join(f"{name}={value!r}" for name, value in changed.items())

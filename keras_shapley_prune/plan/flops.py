@@ -11,10 +11,10 @@ from keras_shapley_prune.trace.recording import record_graph
 def count_flops(model):
     """Counts the floating-point operations of one example's inference.
 
-    Counted are the multiplications and additions of all layers with a kernel
-    (convolutions, dense and recurrent layers), two for each kernel entry and position
-    it is applied at, and of attention. Normalizations, activations and pooling are
-    not.
+    The multiplications and additions of all layers with a kernel (convolutions, dense
+    and recurrent layers) and of attention are counted: two for each kernel entry and
+    each position at which it is applied. Normalizations, activations and pooling are
+    not counted.
 
     Args:
         model: A built Sequential or functional `keras.Model`.
@@ -29,7 +29,7 @@ def count_flops(model):
 
     ```python
     before, after = map(keras_shapley_prune.count_flops, (model, pruned))
-    print(f"{after / before:.1%} of the FLOPs are left")
+    print(f"{after / before:.1%} of the FLOPs are kept")
     ```
     """
     total = 0
@@ -64,13 +64,13 @@ def count_products(call):
     """
     if isinstance(call.operation, keras.Model):
         return []
-    # What is not registered is not pruned, but it computes: it counts as what it is a
-    # subclass of, or as a layer of which nothing but the names of its weights is known.
+    # A layer that is not registered is not pruned, but it computes: it counts as its
+    # nearest registered parent would, or by the names of its weights alone.
     return find_nearest_type(call.operation).products(call)
 
 
 def estimate_cost(call):
-    """Returns what a call costs about, in floating-point operations.
+    """Returns about what a call costs, in floating-point operations.
 
     To write (and read again) an element costs as much as some twenty of them.
 

@@ -64,14 +64,14 @@ class PruningPlan:
         self.costs = {of: self._count(of) for of in QUANTITIES}
 
     def resize(self, kept):
-        """Returns another plan, in which other numbers of units are kept.
+        """Returns a plan that keeps other numbers of units.
 
         Args:
             kept: Dict: group name -> integer, how many units are kept. The other
                 groups are as planned.
 
         Raises:
-            ValueError: If a group is not in the plan, or has not that many units.
+            ValueError: If a group is not in the plan, or does not have that many units.
         """
         unknown = kept.keys() - self.units.keys()
         if unknown:
@@ -89,7 +89,7 @@ class PruningPlan:
             model: A built Sequential or functional `keras.Model`.
 
         Raises:
-            ValueError: If it has not these groups, of these sizes.
+            ValueError: If it does not have these groups, of these sizes.
         """
         sizes = {name: after for name, (_, after) in self.units.items()}
         return PruningPlan(trace_channels(model), sizes, self._orders, self.budget)

@@ -35,9 +35,10 @@ class Quantity:
 
     @property
     def change(self):
-        """String: the change in percent, of a metric the difference; may be empty."""
+        """String: the change in percent, or a metric's difference; may be empty."""
         if self.unit == "metric":
             return f"{self.after - self.before:+.4f}"
+        # There is no percentage of nothing.
         return f"{self.after / self.before - 1:+.1%}" if self.before else ""
 
     def __str__(self):
@@ -48,7 +49,7 @@ class Quantity:
 
 
 def describe_cost(before, after):
-    """Returns what has become of a count, which may be `None`, as a string."""
+    """Returns how a count, which may be `None`, has changed, as a string."""
     return str(Quantity("", before, after))
 
 

@@ -94,9 +94,9 @@ def ratios_to_rank(channel_map, budget):
 def _losses(scores, comparable):
     """Returns what the loss of each unit costs, in the order of removal.
 
-    What is lost when the unit is removed after those before it, if that is known,
-    else the unit's value; as a share of the group's mean where values of different
-    groups do not compare.
+    The cost of a unit once all units before it have been removed, if that is known,
+    else the unit's value; divided by the group's mean if values of different groups
+    cannot be compared.
     """
     known = getattr(scores, "removal_costs", None)
     values = scores.values if known is None else known

@@ -43,8 +43,8 @@ class BaselineRanker(Settings):
             activations). From gradients: `"sensitivity"` (absolute gradient of the
             loss by the activation), `"taylor"` (absolute), `"taylor_signed"`,
             `"taylor_squared"`. From the loss itself: `"leave_one_out"`, and
-            `"greedy_backward"`: the same again after each unit that is removed, at
-            n/2 times the cost. From the layers that read the units, without labels:
+            `"greedy_backward"`, which repeats it after each removed unit, at n/2 times
+            the cost. From the layers that read the units, without labels:
             `"reconstruction"`, the error of the refitted layers as one unit after the
             other is removed (optimal brain surgeon, for whole channels; summed over
             the layers, each by its variance).
@@ -116,6 +116,7 @@ class BaselineRanker(Settings):
             sampler.needs_labels,
         )
         ranking = rank_groups(sampler, calibration, verbose=verbose)
+        # Statistics of activations alone do not say what a unit does to the outputs.
         ranking.comparable = self.criterion not in ("apoz", "mean_activation")
         return ranking
 

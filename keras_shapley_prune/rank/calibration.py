@@ -37,6 +37,7 @@ class Calibration:
         self.model = model
         self.channel_map = channel_map or trace_channels(model)
         self.selected = self.channel_map.select_groups(layers)
+        # In the order in which the network reads them: one pass through it serves all.
         self.groups = sorted(self.selected, key=self.first_site)
         self.num_removed = {g.name: _count_removed(g, ratio) for g in self.selected}
         structure = self.channel_map.graph.input_structure
@@ -70,6 +71,7 @@ class Calibration:
         Args:
             batch: Integer.
         """
+        # Every group and draw compares with them: they are computed once.
         if batch not in self._outputs:
             graph = self.channel_map.graph
             values = dict(zip(graph.inputs, self.batches[batch][0], strict=True))
@@ -95,4 +97,5 @@ def _count_removed(group, ratio):
     """Returns how many units of a group are removed; one is always kept."""
     share = ratio.get(group.name, 0.0) if isinstance(ratio, Mapping) else ratio
     check_ratio(share)
+    # Half a unit is rounded up, as in `allocate`.
     return min(int(share * group.num_units + 0.5), group.num_units - 1)

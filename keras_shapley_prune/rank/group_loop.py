@@ -25,13 +25,17 @@ def rank_groups(sampler, calibration, stop=None, verbose=0):
     network = sampler.open_network(calibration)
     scores = {}
     for index, group in enumerate(calibration.groups):
+        # What stands before the first reader is run once, for all coalitions.
         network.advance(calibration.first_site(group))
         source = sampler.open_source(calibration, network, group)
+        # Planned seconds of an evaluation: the bar counts time, not evaluations.
         pace = seconds[index] / max(evaluations[index], 1)
         count = calibration.num_removed[group.name]
-        # A group may spend, of what is left, what it costs of all that is to come.
+        # The groups that are still to be ranked share what has not been spent, in
+        # proportion to what each is planned to cost.
         shares = [_share(planned[index:]) for planned in (evaluations, seconds)]
 
+        # Every stage that is still to come gets the same part of the group's share.
         def start_leg(legs, to_find, shares=shares):
             return budget.start_leg(shares[0] / legs, to_find, shares[1] / legs)
 
@@ -42,6 +46,7 @@ def rank_groups(sampler, calibration, stop=None, verbose=0):
             count,
             on_round=lambda cost, pace=pace: progress.add(cost * pace),
         )
+        # The groups that follow are ranked on the network as it will be.
         if sampler.sequential:
             network.remove(group.units[scores[group.name].order[:count]])
         progress.end_group(group.name, scores[group.name])
@@ -50,7 +55,7 @@ def rank_groups(sampler, calibration, stop=None, verbose=0):
 
 
 def plan_groups(sampler, calibration):
-    """Tells what `rank_groups` would cost.
+    """Estimates what `rank_groups` would cost.
 
     Args:
         sampler: A `Sampler`.

@@ -34,6 +34,7 @@ class Progress:
         """Counts what was planned to take so many seconds."""
         self._done += seconds
         if self._bar is not None:
+            # The plan may have been too low: 100 is for `finish`.
             self._bar.update(min(int(100 * self._done / self._planned), 99))
 
     def end_group(self, name, scores):

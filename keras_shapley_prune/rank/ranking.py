@@ -27,9 +27,9 @@ class GroupScores:
             is not known).
         removal_costs: Float array, shape `(num_units,)`, or `None`. Units are removed
             in the order of `order`; this is what each costs once all units before it
-            are gone. Only where it is known exactly, in reconstruction games. The
-            values of a group are means over coalitions, most of which are nearly
-            whole; these tell what a deep cut costs.
+            have been removed. It is known only in reconstruction games. The values of
+            a group are means over coalitions, most of which are nearly whole; these
+            costs are those of a deep cut.
     """
 
     values: np.ndarray
@@ -40,6 +40,7 @@ class GroupScores:
 
     def __post_init__(self):
         if self.stages is None:
+            # The class is frozen, for everyone but itself.
             object.__setattr__(self, "stages", np.zeros(len(self.values), int))
 
     @property
@@ -49,6 +50,7 @@ class GroupScores:
         Units that were removed in an earlier stage come first.
         """
         known = np.nan_to_num(self.values, nan=np.inf)
+        # By stage, then by value: the last key of `lexsort` comes first.
         return np.lexsort((known, self.stages))
 
     def to_dict(self):
@@ -88,9 +90,9 @@ class Ranking(collections.abc.Mapping):
         method: String, how the values were found.
         num_examples: Integer, on how many examples.
         locks: Dict: layer name -> why its units are locked.
-        comparable: Boolean, whether values of different groups are of one scale, as
-            Shapley values are. Of other criteria, such as weight norms, a plan over
-            all groups compares shares of the mean of each group.
+        comparable: Boolean, whether values of different groups are on one scale, as
+            Shapley values are. Values of other criteria, such as weight norms, are
+            divided by the mean of their group in a plan over all groups.
 
     Example:
 
@@ -147,10 +149,10 @@ class Ranking(collections.abc.Mapping):
     def to_tensorboard(self, logdir, frontier=(), step=0):
         """Writes the scores to event files that TensorBoard shows.
 
-        A histogram of the scores of each group (`scores/<group>`), those of their
-        standard errors (`standard_errors/<group>`), and the share of units that is
-        worth less than nothing (`negative/<group>`). Of a frontier, the metric as a
-        curve (`frontier/<metric>`): the step of a point are its FLOPs.
+        For each group there is a histogram of the scores (`scores/<group>`), one of
+        their standard errors (`standard_errors/<group>`), and the share of units with
+        a negative score (`negative/<group>`). A frontier becomes a curve of the metric
+        (`frontier/<metric>`), in which the step of a point is its number of FLOPs.
 
         Args:
             logdir: String or path-like, the folder, which need not exist.

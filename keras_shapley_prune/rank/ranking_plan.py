@@ -99,6 +99,7 @@ def profile_calls(graph, inputs):
             start = time.perf_counter()
             run_calls([call], values)
             spent = (time.perf_counter() - start) / size
+            # The shortest time: other programs can only make it longer.
             seconds[call.index] = min(seconds.get(call.index, np.inf), spent)
     return seconds
 
@@ -118,6 +119,7 @@ def cost_of(suffix, draws, staging, num_removed, seconds):
         for estimator, num_examples in draws:
             each = estimator.num_draws * estimator.num_evaluations(num_active)
             evaluations += num_examples * each
+        # A later stage has fewer units in play, and so shorter walks.
         num_active -= count
     flops = [count_call_flops(call) for call in suffix.calls]
     run = evaluations * sum(seconds[call.index] for call in suffix.calls)

@@ -34,6 +34,7 @@ def resolve_reduction(reduction):
             "factor) or a callable: samples of shape (num_examples, num_units) -> "
             f"(num_units,). Received: reduction={reduction!r}"
         )
+    # "mean+std" has no number.
     factor = float(found[1] or 1)
 
     def mean_plus_deviation(samples):
@@ -62,12 +63,14 @@ def reduce_table(table, reduce):
     values = np.asarray(reduce(samples), dtype="float64")
     if values.shape != samples.shape[1:]:
         raise ValueError(
-            "Argument `reduction` should return one number a unit, shape "
+            "Argument `reduction` should return one number for each unit, shape "
             f"{samples.shape[1:]}. Received: shape {values.shape}"
         )
     count = len(samples)
     if count < 2:
         return values, np.full_like(values, np.inf)
+    # With θ_r the score without example r, the variance is (R - 1) / R Σ (θ_r - mean
+    # θ)².
     without = np.stack([reduce(np.delete(samples, i, axis=0)) for i in range(count)])
     spread = ((without - without.mean(axis=0)) ** 2).sum(axis=0)
     return values, np.sqrt(spread * (count - 1) / count)

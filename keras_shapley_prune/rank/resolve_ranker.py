@@ -11,7 +11,7 @@ _GLOBAL_HORIZON = 0.25
 
 
 def resolve_ranker(ranker=None, scope="layer", seed=0):
-    """Returns the ranker that is meant.
+    """Returns the ranker that an argument stands for.
 
     Args:
         ranker: `None` or `"shapley"` for the default, `ShapleyRanker()`; another

@@ -26,6 +26,7 @@ class Settings:
         return f"{self._namespace}{type(self).__name__}({', '.join(shown)})"
 
     def _arguments(self):
+        # Each argument is stored under its own name, in dataclasses and elsewhere.
         names = inspect.signature(type(self)).parameters
         return [(name, getattr(self, name)) for name in names]
 

@@ -33,7 +33,7 @@ class ShapleyRanker(Settings):
         game: What a coalition is worth: an object of `keras_shapley_prune.games`, or
             the short form of one with its defaults: `"reconstruction"`, `"loss"` (the
             paper's) or `"kl"`. A callable `fn(labels, outputs)` that returns one value
-            an example is a `games.Custom`.
+            for each example is a `games.Custom`.
         estimator: How the values are estimated: an object of
             `keras_shapley_prune.estimators` that the game takes, or its short form.
             `"permutation"` for every game; for those on outputs also `"gradient"`,
@@ -45,9 +45,9 @@ class ShapleyRanker(Settings):
             them is kept. `None` for the game's own number: 32 for the reconstruction
             game, 1 for the games on outputs.
         sequential: Boolean. If so, groups are ranked from the input to the output,
-            each on the network from which the lowest units of the groups before have
-            been removed, and which has been repaired (`repair_channels`). Else each
-            group is ranked on the original network.
+            each on a network from which the lowest units of the earlier groups have
+            been removed, and which has been repaired (`repair_channels`). Otherwise
+            each group is ranked on the original network.
         stop: A `StopWhen`, or `None` to draw all that the estimator is set to.
         batch_size: Integer, the size of a batch where the data comes as arrays.
             Smaller batches are evaluated on several coalitions at once, up to this
@@ -116,7 +116,7 @@ class ShapleyRanker(Settings):
             dataset: What `model.evaluate` takes: a finite, batched
                 `tf.data.Dataset`, a `keras.utils.PyDataset`, arrays `(x, y)` or
                 `(x, y, sample_weight)`, or an iterable of batches. It is read once.
-                If the game needs no labels, batches of `x` alone do.
+                If the game needs no labels, batches of `x` alone are enough.
             layers: `None` for all groups, or layer names or shell-style patterns:
                 only the groups that one of these layers produces.
             channel_map: The `ChannelMap` of `model`, if it has been traced already.
@@ -140,7 +140,7 @@ class ShapleyRanker(Settings):
         return rank_groups(*opened, self.stop, verbose)
 
     def plan(self, model, dataset, layers=None, channel_map=None, ratio=0.5):
-        """Tells what `rank` would cost, before anything is ranked.
+        """Estimates what `rank` would cost, before anything is ranked.
 
         Args:
             model: As in `rank`.

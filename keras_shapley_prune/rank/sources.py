@@ -114,10 +114,11 @@ class SampleSource:
 
 
 def stream_of(group):
-    """Returns an integer for the random streams of a group, the same in any company.
+    """Returns an integer for the random streams of a group, whatever else is ranked.
 
-    It hangs on the group's name alone: a layer that is ranked by itself has the values
-    that it has among all. (`hash` of a string differs from process to process.)
+    It depends on the group's name alone: a layer that is ranked by itself has the same
+    values as when all layers are ranked. (`hash` of a string would differ from process
+    to process.)
 
     Args:
         group: A `ChannelGroup`.

@@ -26,6 +26,7 @@ class Staging:
     def removals(self, num_units):
         """Returns how many units are removed after each stage, all in the end."""
         stages = min(self.stages or num_units, num_units)
+        # Rounded boundaries: counts differ by at most one, and add up to all units.
         ends = np.round(np.linspace(0, num_units, stages + 1)).astype(int)
         return np.diff(ends).tolist()
 

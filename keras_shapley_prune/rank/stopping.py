@@ -25,11 +25,11 @@ class StopWhen(Settings):
     group has at least one batch.
 
     Args:
-        misassigned: Float in [0, 1], or `None`. A group is sure enough when the share
-            of wrongly chosen units that its standard errors predict is this low. That
-            is the sum, over the units, of the probability that a unit's value lies on
-            the other side of the boundary between removed and kept, divided by twice
-            the number of units to remove.
+        misassigned: Float in [0, 1], or `None`. A group is sure enough when its
+            standard errors predict that at most this share of the removed units is
+            chosen wrongly. The predicted share is the sum, over the units, of the
+            probability that a unit's value lies on the other side of the boundary
+            between removed and kept, divided by twice the number of units to remove.
         evaluations: Integer, or `None`: the coalitions that may be evaluated, counted
             an example at a time.
         seconds: Float, or `None`: the seconds that it may take.
@@ -73,13 +73,15 @@ class Budget:
         self._start = time.perf_counter()
 
     def start_leg(self, share, num_to_find, share_of_time=None):
-        """Returns the `Leg` that may spend a share of what is left.
+        """Returns the `Leg` that may spend a share of what has not been spent.
 
         Args:
             share: Float in (0, 1], of the evaluations.
             num_to_find: Integer, how many units will be removed after the leg.
             share_of_time: Float in (0, 1], of the seconds; `None` for the same.
         """
+        # A share of what is still there: what earlier legs did not need is passed on to
+        # later ones, and what they overdrew is missing there.
         evaluations = seconds = np.inf
         if self.stop.evaluations is not None:
             evaluations = share * (self.stop.evaluations - self.spent)
@@ -115,6 +117,7 @@ class Leg:
             return False
         if table.num_rows_of[active].min() < _FEWEST_ROWS:
             return False
+        # Of the units in play: the others have been decided on.
         values, errors = table.estimate()
         share = predict_misassigned(values[active], errors[active], self._num_to_find)
         return share <= self._budget.stop.misassigned
@@ -135,12 +138,17 @@ def predict_misassigned(values, standard_errors, num_removed):
     Returns:
         Float.
     """
+    # Nothing or everything is removed: no unit can be on the wrong side.
     if not 0 < num_removed < len(values):
         return 0.0
     ordered = np.sort(values)
+    # Half-way between the highest unit that is removed and the lowest that is kept.
     boundary = ordered[num_removed - 1 : num_removed + 1].mean()
     distance = np.abs(values - boundary)
     with np.errstate(invalid="ignore", divide="ignore"):
+        # On the boundary either side is as likely, also if the error is 0.
         distance = np.where(distance == 0, 0, distance / standard_errors)
     wrong = scipy.special.ndtr(-distance)
+    # For each unit that is wrongly kept another is wrongly removed: both are in the
+    # sum.
     return float(wrong.sum() / (2 * num_removed))

@@ -40,6 +40,10 @@ class Moments:
         It is the error against the population that the examples are drawn from: it
         holds the noise of the draws and that of having drawn just these examples.
         """
+        # The mean is a ratio of sums over rows, Σ s_r / Σ c_r (s the sum of a row's
+        # samples, c their count). Its error comes from the residuals s_r - mean c_r of
+        # the R rows: sqrt(Σ residual² R / (R - 1)) / Σ c_r. Written out, the sums are
+        # enough. Rows are independent; samples within a row, of one example, are not.
         mean = np.nan_to_num(self.mean)
         spread = (
             self.sum_of_squares
@@ -47,6 +51,7 @@ class Moments:
             + mean**2 * self.count_of_squares
         )
         with np.errstate(invalid="ignore", divide="ignore"):
+            # Rounding may bring a difference of squares below zero.
             spread = np.maximum(spread, 0) * self.rows / (self.rows - 1)
             return np.where(self.rows < 2, np.inf, np.sqrt(spread) / self.count)
 
@@ -84,6 +89,7 @@ class SampleTable:
 
     def decay(self, factor):
         """Multiplies what has been added so far, so that it weighs less."""
+        # Sums and counts alike: the mean is the same, but later samples outweigh it.
         self.sum *= factor
         self.count *= factor
 
@@ -110,7 +116,7 @@ class SampleTable:
     def samples(self):
         """Float array, shape `(num_rows, num_units)`: means; NaN where there is none.
 
-        Rows without any sample are left out.
+        Rows without any sample are not in it.
         """
         used = self.count.any(axis=1)
         with np.errstate(invalid="ignore"):

@@ -48,6 +48,7 @@ def write_histogram(tag, values, step, num_bins=NUM_BINS):
     if not len(values):
         return
     counts, edges = np.histogram(values, bins=num_bins)
+    # What the plugin reads of each bin: its left edge, its right edge, and the count.
     bins = np.stack([edges[:-1], edges[1:], counts], axis=1)
     metadata = _metadata("histograms", "DATA_CLASS_TENSOR")
     tf.summary.write(tag, tf.constant(bins, tf.float64), step, metadata)

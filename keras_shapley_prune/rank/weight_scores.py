@@ -21,8 +21,11 @@ def filters_of(channel_map, group):
     matrices = []
     for operation, letter in channel_map.producers_of(group):
         parts = []
+        # Kernels only: a bias does not tell how much a filter does.
         for weight, axis, found in _along(operation, letter, num_axes=2):
             ids = channel_map.layer_ids[operation][found]
+            # (positions on the axis, entries of each) -> (units, positions of each,
+            # entries).
             by_position = np.moveaxis(weight, axis, 0).reshape(len(ids), -1)
             rows = by_position[positions_of(group.units, ids)]
             parts.append(rows.reshape(group.num_units, -1))
@@ -35,6 +38,7 @@ def batch_norm_gammas(channel_map, group):
     gammas = []
     for operation, letters in channel_map.layer_ids.items():
         gamma = getattr(operation, "gamma", None)
+        # One that normalizes only a part of the group has no gamma for the others.
         if gamma is None or not np.isin(group.units, letters["i"]).all():
             continue
         values = np.abs(keras.ops.convert_to_numpy(gamma))
@@ -45,8 +49,8 @@ def batch_norm_gammas(channel_map, group):
 def _along(operation, letter, num_axes):
     """Returns `(weight, axis, letter)` of the weights with an axis of that letter.
 
-    Of a weight of gates, the gates of the units are meant: what computes them, not
-    what reads them.
+    In a weight of gates, this is the axis of the gates, which compute the units, and
+    not the axis that reads them.
     """
     found = []
     for weight in operation.weights:
@@ -54,6 +58,7 @@ def _along(operation, letter, num_axes):
         letter_found = GATES if GATES in axes else letter
         if letter_found in axes and len(axes) >= num_axes:
             value = keras.ops.convert_to_numpy(weight)
+            # Letters are aligned to the right: the taps of a kernel have none.
             axis = value.ndim - len(axes) + axes.index(letter_found)
             found.append((value, axis, letter_found))
     return found
@@ -77,6 +82,7 @@ def geometric_median(channel_map, group, generator):
     scores = []
     for filters in filters_of(channel_map, group):
         squares = (filters**2).sum(axis=1)
+        # |a - b|² = |a|² + |b|² - 2 ab, which rounding may bring below zero.
         distances = squares[:, np.newaxis] + squares - 2 * filters @ filters.T
         scores.append(np.sqrt(np.maximum(distances, 0)).sum(axis=1))
     return _mean(scores)

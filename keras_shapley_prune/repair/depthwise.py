@@ -66,16 +66,20 @@ def fit_scales(operation, pairs, can_shift):
     for pair in pairs:
         rows = [tf.reshape(tensor, [-1, tensor.shape[-1]]) for tensor in pair]
         x, y = (tf.cast(tensor, tf.float64) for tensor in rows)
+        # Sums over all rows, for each channel. Variances are small differences of them,
+        # hence float64.
         moments = [tf.reduce_sum(m, axis=0).numpy() for m in (x, y, x * x, x * y)]
         sums = sums + np.array(moments)
         count += int(x.shape[0])
     mean_x, mean_y, xx, xy = sums / count
+    # Without a bias the line goes through the origin: nothing is centered.
     if not can_shift:
         mean_x, mean_y = np.zeros_like(mean_x), np.zeros_like(mean_y)
     # A channel that does not vary says nothing of its scale: with sums of 0 it keeps 1.
     constant = xx - mean_x**2 <= CONSTANT * xx
     xx = np.where(constant, 0, xx - mean_x**2)
     xy = np.where(constant, 0, xy - mean_x * mean_y)
+    # With xx = xy = 0 the scale is r / r = 1, also if all of the layer is constant.
     strength = max(RIDGE * xx.mean(), np.finfo(float).tiny)
     scale = (xy + strength) / (xx + strength)
     find_depthwise_form(operation).scale(scale)

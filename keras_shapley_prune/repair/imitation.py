@@ -48,7 +48,10 @@ class Imitation:
         leading = find_ancestors(*sides[1])
         trained = dict.fromkeys(call.operation for call in leading)
         variables = [v for o in trained for v in getattr(o, "trainable_variables", ())]
+        # Layers may share a variable: each is trained once.
         self.variables = list({id(v): v for v in variables}.values())
+        # Once the student has the original's features, the original's weights fit
+        # behind them.
         self._heads = [
             (call.operation, twin.operation)
             for call, twin in zip(graph.calls, student.calls, strict=True)
@@ -85,6 +88,7 @@ class Imitation:
     def loss(self, inputs):
         """Returns the error on a list of input tensors, a scalar tensor."""
         expected, found = (_run(*side, inputs) for side in self._sides)
+        # Σ_t mean((f_t - f'_t)²) / Var(f_t), over the targets t.
         pairs = zip(expected, found, strict=True)
         errors = [tf.reduce_mean((ours - theirs) ** 2) for ours, theirs in pairs]
         return tf.reduce_sum(self._weights * tf.stack(errors))
@@ -138,6 +142,8 @@ def _before_pooling(graph, tensor):
     """Returns what a tensor is pooled (or flattened) from, or the tensor itself."""
     producers, largest = _producers(graph), tensor
     call = producers.get(tensor)
+    # Only through what computes from this tensor alone and learns nothing, such as
+    # pooling, `Flatten` and `Dropout`.
     while call and len(call.inputs) == 1 and not getattr(call.operation, "weights", ()):
         (tensor,) = call.inputs
         if _size(tensor) > _size(largest):

@@ -151,7 +151,8 @@ def _draw_batches(arrays, batch_size, generator):
     num_examples, drawn = len(arrays[0]), np.array([], int)
     batch_size = min(batch_size, num_examples)
     while True:
-        # What is left of a shuffling is used before the next: all are seen as often.
+        # A shuffling is used up before the next one: all examples are seen equally
+        # often.
         if len(drawn) < batch_size:
             drawn = np.append(drawn, generator.permutation(num_examples))
         batch, drawn = drawn[:batch_size], drawn[batch_size:]

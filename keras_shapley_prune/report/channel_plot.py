@@ -75,6 +75,7 @@ def pick_colors(count):
     golden = 0.618034  # spreads hues evenly, however many there are
     colors = []
     for index in range(count):
+        # After eight hues the next ones come close to them: they are a little darker.
         value = 0.91 - 0.07 * (index // 8 % 3)
         color = colorsys.hsv_to_rgb((0.56 + golden * index) % 1, 0.42, value)
         colors.append("#" + "".join(f"{round(255 * part):02x}" for part in color))
@@ -99,6 +100,7 @@ class _Drawing:
         for index, tensor in enumerate(graph.inputs):
             sources[tensor] = self._add_end(f"input{index}", f"input {tensor.name}")
         for call in graph.calls:
+            # A shared layer is one box, with an arrow for each call.
             if call.operation not in drawn:
                 drawn[call.operation] = f"call{call.index}"
                 self._add_layer(drawn[call.operation], call)
@@ -123,10 +125,12 @@ class _Drawing:
         ids = self._produced_by(call.operation)
         groups = _unique(self._group_of[ids])
         if groups:
+            # Graphviz draws several colours as stripes of a box, or as parallel lines.
             fill = ":".join(_unique(self._color_of[ids])[:MOST_COLORS])
             options["fillcolor"] = _quote(fill)
             if ":" in fill:
                 options["style"] = _quote("striped")
+            # A unit at several positions, as before a reshape, counts once.
             count = sum(1 for unit in set(ids.tolist()) if self._group_of[unit])
             lines.append(f"{count} units" + _suffix(groups, name))
         reasons = self._report.locked.get(name, {})
@@ -145,7 +149,7 @@ class _Drawing:
     def _add_edge(self, start, end, tensor):
         ids = self._map.ids[tensor]
         colors, groups = _unique(self._color_of[ids]), _unique(self._group_of[ids])
-        options = {"tooltip": _quote(", ".join(groups) or "no units that can leave")}
+        options = {"tooltip": _quote(", ".join(groups) or "no removable units")}
         if colors:
             options["color"] = _quote(":".join(colors[:MOST_COLORS]))
             options["penwidth"] = "2.5"
@@ -159,6 +163,7 @@ class _Drawing:
             for maker, letter in self._map.produced
             if maker is operation
         ]
+        # The empty list is for an operation that produces nothing.
         ids = np.concatenate([*found, []]).astype(int)
         return ids[ids != FIXED]
 
@@ -177,12 +182,14 @@ def _shorten(text, length=44):
 
 
 def _quote(text):
+    # Quotes and backslashes would end or change a string of the dot language.
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
 
 
 def _write(dot, path):
     ending = path.suffix[1:].lower()
+    # The source of the picture needs no Graphviz.
     if ending == "dot":
         path.write_text(dot.to_string(), encoding="utf-8")
         return
@@ -196,7 +203,7 @@ def _write(dot, path):
     except FileNotFoundError as error:
         raise ImportError(
             "To write a picture Graphviz is needed, such as by "
-            "`apt-get install graphviz`; a file that ends in .dot needs it not"
+            "`apt-get install graphviz`; a file that ends in .dot does not need it"
         ) from error
 
 

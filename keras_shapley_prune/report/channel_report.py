@@ -1,4 +1,4 @@
-"""What of a model can be pruned: its groups and its locks, to read."""
+"""What can be pruned in a model: its groups and its locks, as text."""
 
 import dataclasses
 
@@ -50,7 +50,7 @@ class ChannelReport:
 
 
 def channel_report(model, channel_map=None):
-    """Tells what of a model can be pruned, what cannot, and why.
+    """Returns what can be pruned in a model, what cannot, and why.
 
     Args:
         model: A built Sequential or functional `keras.Model`.

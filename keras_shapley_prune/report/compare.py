@@ -59,8 +59,10 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
     units = _count_units(*maps)
     check_ranking(ranking or {}, maps[0])
     models, graph = (original, pruned), maps[0].graph
+    # What is not measured has no entry, and no line in the report.
     measured = {}
     if data is not None:
+        # It is read for its labels, for inputs, and by both models.
         data = make_repeatable(data)
     if "file_size" in measure:
         measured["file_size"] = tuple(map(measure_file_size, models))
@@ -93,6 +95,7 @@ def _count_units(channel_map, pruned_map):
     one of a channel a group.
     """
     before, after = channel_map.count_produced(), {}
+    # By name, as the layers of the pruned model are other objects.
     others = {pruned_map.graph.name_of(other): other for other in pruned_map.layer_ids}
     for name, (operation, letter) in zip(before, channel_map.produced, strict=True):
         other = others.get(channel_map.graph.name_of(operation))

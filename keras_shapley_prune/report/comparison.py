@@ -123,6 +123,7 @@ class Comparison:
 
     def __str__(self):
         titles = [quantity.title for quantity in self.quantities]
+        # Names of layers, locks and quantities share the first column.
         width = max([len(name) for name in [*self.units, *self.locks, *titles]])
         lines = [f"{'layer':{width}}  {'units':>15}"]
         for name, (before, after) in self.units.items():
@@ -176,6 +177,7 @@ class Comparison:
         content = load_json(path, "Comparison", writer="to_json")
         del content["format"]
         content["groups"] = tuple(map(_group_from_dict, content["groups"]))
+        # JSON has made lists of tuples, and strings of integer keys.
         for name in ("parameters", "flops", "file_size", "activations"):
             if content[name] is not None:
                 content[name] = tuple(content[name])

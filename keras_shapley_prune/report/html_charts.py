@@ -18,6 +18,7 @@ def draw_bar(before, after, largest, label):
         largest: Number, as long as the whole width.
         label: String, what a screen reader says and a pointer shows.
     """
+    # In percent of the width, whatever that is on the page.
     was, now = (100 * value / max(largest, 1e-300) for value in (before, after))
     return (
         '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" role="img">'
@@ -44,14 +45,17 @@ def draw_scores(group):
         low_, high_, value = (
             (np.log10(v) if logarithmic else v) for v in (low, high, value)
         )
+        # SVG counts downwards.
         share = (value - low_) / (high_ - low_)
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share
 
     parts = [_draw_ticks(low, high, logarithmic, to_y)]
     removed = np.arange(len(order)) < cut
     for kind, chosen in (("removed", removed), ("kept", ~removed)):
+        # A unit without a value has its place on the axis, and no dot.
         chosen = chosen & np.isfinite(values)
         bars = chosen & sampled
+        # On a logarithmic axis error bars may be longer than the axis.
         tops = to_y(np.minimum(values + errors, high)[bars])
         ends = to_y(np.maximum(values - errors, low)[bars])
         strokes = zip(xs[bars], tops, ends, strict=True)
@@ -59,6 +63,7 @@ def draw_scores(group):
         parts.append(f'<path class="error {kind}" d="{error_bars}"/>')
         for style, shown in (("dot", bars), ("dot alone", chosen & ~sampled)):
             points = zip(xs[shown], to_y(values[shown]), strict=True)
+            # A line of no length with round ends is a dot: one path draws them all.
             dots = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in points)
             parts.append(f'<path class="{style} {kind}" d="{dots}"/>')
     parts.append(_draw_cut(cut, len(order)))
@@ -85,6 +90,7 @@ def _find_limits(values, errors):
         return low / 1.25, high * 1.25, True
     known = np.isfinite(values)
     low, high = (values - errors)[known].min(), (values + errors)[known].max()
+    # If all values are equal, there is no range to take a share of.
     margin = 0.05 * (high - low) or max(abs(high), 1.0) * 0.1
     return low - margin, high + margin, False
 
@@ -125,11 +131,13 @@ def find_ticks(low, high, logarithmic):
     """
     if logarithmic:
         exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        # Powers of ten, and more of each decade where fewer than two are in the range.
         for digits in ((1,), (1, 3), (1, 2, 5)):
             ticks = [d * 10.0**e for e in exponents for d in digits]
             ticks = [tick for tick in ticks if low <= tick <= high]
             if len(ticks) >= 2:
                 return ticks[:: -(-len(ticks) // 5)]
+    # At least three steps fit into the range; if many do, they are made wider.
     step = 10.0 ** math.floor(math.log10(high - low))
     while (high - low) / step < 3:
         step /= 2

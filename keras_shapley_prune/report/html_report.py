@@ -16,6 +16,7 @@ def render_html(comparison):
     Args:
         comparison: A `Comparison`.
     """
+    # Names and reasons are the user's text, and may hold anything.
     name = html.escape(comparison.name)
     sections = [
         _render_head(comparison),
@@ -27,6 +28,7 @@ def render_html(comparison):
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        # Its own style, and nothing else: no script, no image, no request.
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'\">\n"
         f"<title>{name}, pruned</title>\n<style>{STYLE}</style>\n</head>\n"
@@ -38,8 +40,8 @@ def _render_head(comparison):
     before = sum(group.units[0] for group in comparison.groups)
     after = sum(group.units[1] for group in comparison.groups)
     lead = (
-        f"{before - after:,} of {before:,} removable units are gone: filters, neurons "
-        f"or heads, in {len(comparison.groups)} groups."
+        f"{before - after:,} of {before:,} removable units were removed: filters, "
+        f"neurons or heads, in {len(comparison.groups)} groups."
     )
     if not comparison.groups:
         lead = "This model has no units that can be removed."
@@ -65,6 +67,7 @@ def _render_card(quantity):
     before, after = quantity.texts
     largest = max(quantity.before, quantity.after)
     bar = ""
+    # A bar is an amount, which a negative number is not.
     if min(quantity.before, quantity.after) >= 0 < largest:
         label = f"{title}: {before} before, {after} after"
         bar = draw_bar(quantity.before, quantity.after, largest, label)
@@ -83,12 +86,14 @@ def _title(quantity):
 
 def _judge(quantity):
     """Returns the class that colours a change: better, worse or neither."""
+    # All costs should fall; of metrics, only losses and errors.
     lower = quantity.unit != "metric" or lower_is_better(quantity.title)
     gain = (quantity.before - quantity.after) * (1 if lower else -1)
     return "good" if gain > 0 else "bad" if gain < 0 else "soft"
 
 
 def _render_layers(comparison):
+    # All bars have one scale: a wide layer has a long bar.
     largest = max([before for before, _ in comparison.units.values()], default=1)
     rows = []
     for name, (before, after) in comparison.units.items():
@@ -96,6 +101,7 @@ def _render_layers(comparison):
         bar = draw_bar(before, after, largest, label)
         numbers = f"{before:,} → {after:,}"
         rows.append(_render_row(comparison, name, bar, numbers))
+    # Layers that produce no units can lock those of others.
     others = [name for name in comparison.locks if name not in comparison.units]
     rows += [_render_row(comparison, name, "", "") for name in others]
     return (
@@ -150,6 +156,7 @@ def _render_group(group):
 
 
 def _list(names):
+    # The group of a residual stage may have dozens of producers.
     shown = ", ".join(map(_breakable, names[:MOST_NAMES]))
     rest = len(names) - MOST_NAMES
     return (shown or "nothing") + (f" and {rest} more" if rest > 0 else "")
@@ -157,6 +164,7 @@ def _list(names):
 
 def _breakable(name):
     """Returns a name as HTML that breaks where its words do."""
+    # Names have no spaces, and would not fit a phone in one piece.
     return re.sub(r"([_/.])", r"\1<wbr>", html.escape(name))
 
 

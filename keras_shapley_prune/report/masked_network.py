@@ -45,6 +45,7 @@ class MaskedNetwork(keras.Model):
 
         def find_masks(call):
             found = channel_map.sites_at(call).items()
+            # FIXED, which is -1, becomes the last place: that of no unit.
             return {place: Mask(tf.gather(keep, ids % size)) for place, ids in found}
 
         return graph.run(inputs, find_masks)

@@ -1,4 +1,4 @@
-"""What has to be run to be known of two models: size, latency and metrics."""
+"""Measurements of two models that need runs: file size, latency and metrics."""
 
 import os
 import platform
@@ -58,6 +58,7 @@ def measure_latencies(models, graph, data=None, batch_sizes=BATCH_SIZES):
         return {}
     found = {}
     for size in batch_sizes:
+        # `np.resize` repeats the examples until there are enough.
         batch = [np.resize(values, (size, *values.shape[1:])) for values in examples]
         inputs = keras.tree.pack_sequence_as(graph.input_structure, batch)
         found[size] = measure_latency(models, inputs, max_seconds=_MAX_SECONDS)
@@ -114,6 +115,7 @@ def describe_environment():
 
 
 def _no_loss(labels, outputs):
+    # `compile` gets a loss, and what it returns is dropped.
     return keras.ops.zeros_like(outputs[..., 0])
 
 

@@ -39,6 +39,7 @@ def plot_ranking(ranking, groups=None, cut=None, ax=None):
     axes.figure.savefig("conv2d.png")
     ```
     """
+    # A string would be read as a list of letters.
     names = [groups] if isinstance(groups, str) else list(groups or ranking)
     for name in names:
         if name not in ranking:
@@ -135,17 +136,20 @@ def plot_frontier(points, *, cost="flops", ax=None):
             "Argument `cost` should be 'flops' or 'parameters'. "
             f"Received: cost={cost!r}"
         )
+    # A line without a label is not in the legend.
     lines = points if isinstance(points, dict) else {None: points}
     for line in lines.values():
         _check_list("points", line, FrontierPoint, "measure_frontier")
         _check_known(line, cost)
     ax = _get_axes(ax)
     for label, line in lines.items():
+        # By cost, as the line would otherwise run to and fro.
         line = sorted(line, key=lambda point: getattr(point, cost))
         costs = [getattr(point, cost) for point in line]
         ax.plot(costs, [point.value for point in line], marker="o", label=label)
         ax.set_ylabel(line[0].metric)
     ax.set_xlabel({"flops": "FLOPs of one example", "parameters": "parameters"}[cost])
+    # From zero, so that lengths on the axis can be compared.
     ax.set_xlim(left=0)
     ax.xaxis.set_major_formatter(_engineering())
     if isinstance(points, dict):
@@ -158,6 +162,7 @@ def _draw_group(ax, scores, start, count, labelled):
     order = scores.order
     values, errors = scores.values[order], scores.standard_errors[order]
     positions, sampled = start + np.arange(len(order)), np.isfinite(errors)
+    # The first ones of the order are those that are removed.
     removed = np.arange(len(order)) < (count or 0)
     kinds = ((removed, REMOVED, "removed"), (~removed, KEPT, "kept"))
     for chosen, color, label in kinds:
@@ -172,6 +177,7 @@ def _draw_group(ax, scores, start, count, labelled):
             ecolor=(color, 0.5),
             label=label if labelled else None,
         )
+        # Never sampled: what is known of them is what the loss of each alone costs.
         alone = chosen & ~sampled
         ax.plot(
             positions[alone], values[alone], "o", markersize=3, color=color, alpha=0.45
@@ -193,6 +199,7 @@ def _count_removed(ranking, names, cut):
             "Argument `cut` should be a float in [0, 1), a `PruningPlan`, a dict or "
             f"None. Received: cut={cut!r}"
         ) from error
+    # Half a unit is rounded up, as in `allocate`.
     sizes = {name: len(ranking[name].values) for name in names}
     return {name: int(cut * size + 0.5) for name, size in sizes.items()}
 
@@ -238,6 +245,7 @@ def _percent(value, _):
 
 
 def _engineering():
+    # Late, like `pyplot`: everything else works without matplotlib.
     from matplotlib.ticker import EngFormatter
 
     return EngFormatter(sep="")

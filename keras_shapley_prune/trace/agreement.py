@@ -28,6 +28,8 @@ def describe_difference(expected, received, tolerance):
         # Relative to the largest number, not to each: a sum that cancels to nearly
         # zero carries the rounding errors of its large summands.
         largest = np.abs(before[np.isfinite(before)]).max(initial=TINY)
+        # `allclose` with a relative tolerance of 0: |before - after| <= tolerance *
+        # largest.
         if not np.allclose(before, after, 0, tolerance * largest, equal_nan=True):
             with np.errstate(invalid="ignore"):  # infinity minus infinity
                 off = np.where(before == after, 0, np.abs(before - after)).max()

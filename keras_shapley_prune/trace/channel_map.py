@@ -98,6 +98,8 @@ class ChannelMap:
                     f"for all layers. Received: layers={layers!r}"
                 )
             found = [self._match(pattern) for pattern in patterns]
+            # From the input to the output and each once, in whatever order patterns
+            # come.
             selected = tuple(g for g in self.groups if any(g in f for f in found))
         if not selected:
             raise ValueError(
@@ -110,6 +112,7 @@ class ChannelMap:
         matched = [group for group in self.groups if group.matches(pattern)]
         if matched:
             return matched
+        # A name that is right but locked deserves the reason, not a list of names only.
         locked = {n: r for n, r in self.lock_reasons().items() if n == pattern}
         names = [name for group in self.groups for name in group.producers]
         raise ValueError(
@@ -222,6 +225,7 @@ class ChannelMap:
                     f"keep[{unit}]=False, which is locked: {reason}"
                 )
         for group in self.groups:
+            # A layer cannot be built for no channels at all.
             if not keep[group.units].any():
                 raise ValueError(
                     "Argument `keep` should keep a unit of every group. Received: "

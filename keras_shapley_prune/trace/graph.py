@@ -114,7 +114,7 @@ class NestedCall:
     Attributes:
         model: The nested `keras.Model`.
         inputs: Tuple of the symbolic tensors that enter it.
-        outputs: Tuple of the symbolic tensors that leave it.
+        outputs: Tuple of the symbolic tensors that it returns.
     """
 
     model: keras.Model
@@ -158,6 +158,8 @@ class Graph:
         Args:
             values: Dict: symbolic tensor -> value, that of every output in it.
         """
+        # `pack_sequence_as` takes them in the order of `flatten`, which is that of
+        # `outputs`.
         outputs = [values[tensor] for tensor in self.outputs]
         return keras.tree.pack_sequence_as(self.output_structure, outputs)
 
@@ -184,6 +186,7 @@ class Graph:
         Outputs of the model are used for good: their index is the number of calls.
         What nothing reads is not in it.
         """
+        # Calls are in running order, so the last one of a tensor is what remains.
         uses = {tensor: call.index for call in self.calls for tensor in call.inputs}
         return uses | dict.fromkeys(self.outputs, len(self.calls))
 
@@ -258,7 +261,7 @@ def with_layers(operation):
 
 
 def takes_training(operation):
-    """Returns whether an operation is told if it is called in training."""
+    """Returns whether the call of an operation has an argument `training`."""
     return "training" in inspect.signature(operation.call).parameters
 
 
@@ -303,13 +306,14 @@ def new_inputs(structure, widths=None):
 
 
 def _is_optional(symbolic):
+    # The tensor does not say so, but the `InputLayer` that made it does.
     history = getattr(symbolic, "_keras_history", None)
     return getattr(history and history.operation, "optional", False)
 
 
 def fill_in(structure, values):
     """Returns a structure with values, in order, in the place of symbolic tensors."""
-    remaining = iter(values)  # `map_structure` visits leaves in the order of `flatten`
+    remaining = iter(values)  # `map_structure` visits entries in the order of `flatten`
     return keras.tree.map_structure(
         lambda leaf: next(remaining) if is_symbolic(leaf) else leaf, structure
     )

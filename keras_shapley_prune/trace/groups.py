@@ -103,9 +103,9 @@ def _compare_carriers(num_units, carried):
     That is, for those that are in the same tensors, at equally many positions.
     """
     numbers, used = np.zeros(num_units, int), 1
-    # Refines a partition tensor by tensor: units stay together only if this one
-    # carries them equally often too. Numbers are fresh, so those it does not carry
-    # stay apart from those it does.
+    # Refines a partition tensor by tensor: units remain together only if this
+    # one carries them equally often too. Numbers are fresh, so units that it does not
+    # carry are told apart from those that it does.
     for ids in carried:
         units, times = np.unique(ids[ids != FIXED], return_counts=True)
         # (old number, times) as one integer.

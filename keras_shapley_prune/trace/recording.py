@@ -30,6 +30,7 @@ def record_graph(model):
     Raises:
         ValueError: If the model has no graph, or takes sparse or ragged inputs.
     """
+    # `clone_model` takes a `call_function` for functional models only.
     view, recorder = functional_view(model), _Recorder()
     _check_inputs(view)
     recorded = keras.models.clone_model(
@@ -74,6 +75,7 @@ class _Recorder:
     def _append(self, operation, name, args, kwargs):
         """Records one call of an operation; returns its symbolic outputs."""
         returned = self.stand_in(operation)(*args, **kwargs)
+        # Constants are kept in `args` and `kwargs`; a call reads tensors.
         inputs = [x for x in keras.tree.flatten((args, kwargs)) if is_symbolic(x)]
         self.calls.append(
             Call(
@@ -97,6 +99,7 @@ class _Recorder:
         if model not in self._graphs:
             self._graphs[model] = record_graph(model)
         graph = self._graphs[model]
+        # Translates the tensors of the model's own recording into those of this call.
         values = {
             inner: self._cast(tensor, inner.dtype, f"{model.name}/cast")
             for inner, tensor in graph.feed(inputs).items()
@@ -111,6 +114,7 @@ class _Recorder:
             returned = self._append(call.operation, name, args, kwargs)
             values.update(zip(call.outputs, keras.tree.flatten(returned), strict=True))
         outermost = NestedCall(model, graph.inputs, graph.outputs)
+        # The models within it have been recorded with it: translated in the same way.
         self.nested[place:] = [
             NestedCall(
                 nested.model,
@@ -126,6 +130,7 @@ class _Recorder:
         if tensor.dtype == dtype:
             return tensor
         inputs = new_inputs(tensor)
+        # Keras makes the operation of `keras.ops.cast` only within a graph.
         operation = keras.Model(inputs, keras.ops.cast(inputs, dtype)).operations[-1]
         return self._append(operation, name, (tensor,), {})
 

@@ -84,6 +84,7 @@ class ChannelTracer:
         if known is not None and has_size:
             self._tie_shared("layer", call.operation, known["i"], ids_in)
         flown = layer_type.flow(call, self)
+        # An array stands for all outputs, a list has one for each.
         alike = not isinstance(flown, list)
         ids_out = [flown] * len(call.outputs) if alike else flown
         mixing = find_mixing_activation(call.operation)
@@ -111,6 +112,7 @@ class ChannelTracer:
     def consume(self, call, position):
         """Marks that `call` mixes the channels of its input at `position`."""
         ids = self.ids(call.inputs[position])
+        # Where only fixed channels are read, nothing can ever be masked.
         if (ids != FIXED).any():
             self._sites[call.index, position] = ids
 
@@ -144,6 +146,7 @@ class ChannelTracer:
             part: String, what the units are if not the layer's outputs.
         """
         key = call.operation, letter
+        # All calls of a shared layer produce the same units: its kernel has them once.
         if key not in self._produced:
             start, size = self._num_units, size or call.outputs[0].shape[-1]
             self._num_units += size
@@ -154,7 +157,7 @@ class ChannelTracer:
         return self._produced[key]
 
     def name(self, call, letter, ids):
-        """Tells which units are meant by a letter of a layer's weight axes."""
+        """Notes which units a letter of a layer's weight axes stands for."""
         named = self._named.setdefault(call.operation, {})
         if letter in named:
             self._tie_shared("layer", call.operation, named[letter], ids)
@@ -165,7 +168,7 @@ class ChannelTracer:
         return f"`{self._graph.name_of(call.operation)}`"
 
     def tie(self, ids, others, reason):
-        """Makes units at the same positions stand or fall together.
+        """Lets units at the same positions be removed only together.
 
         A unit tied to a channel that is none is locked, for `reason`.
         """
@@ -203,6 +206,8 @@ class ChannelTracer:
         In all its calls it reads the same channels. Outputs that no layer uses are
         locked: nothing says what their channels are worth.
         """
+        # A nested model has the same `Input`s in all of its calls: they can shrink only
+        # if all calls read the same units.
         first_calls, readers = {}, self._graph.consumers()
         for call in self._graph.nested:
             first = first_calls.setdefault(call.model, call)
@@ -224,10 +229,13 @@ class ChannelTracer:
         for tensor in self._graph.outputs:
             for unit in self.ids(tensor)[self.ids(tensor) != FIXED]:
                 self._locks[int(unit)] = "model output"  # whatever else locks it
+        # This may tie and lock units, so it comes before they are numbered.
         self._close_nested_models()
         compact = number_units(self._num_units, self._ties)
         numbering = np.append(compact, FIXED)  # FIXED is -1: the last entry is its own
 
+        # By indexing, so ids of any shape, and FIXED among them, are renumbered at
+        # once.
         def renumber(ids):
             return numbering[ids]
 
@@ -244,6 +252,7 @@ class ChannelTracer:
         locks = {}  # of tied units, the reason that was given first
         for unit, reason in self._locks.items():
             locks.setdefault(int(renumber(unit)), reason)
+        # Without any units the maximum is FIXED, and their number 0.
         num_units = int(compact.max(initial=FIXED)) + 1
         return ChannelMap(
             graph=self._graph,

@@ -77,15 +77,15 @@ def find_outputs(model, outputs=None):
 
     Args:
         model: A `keras.Model`.
-        outputs: `None`, one of `OUTPUTS`, or a list or dict of them, one an output.
-            `None` for what the loss says that the model is compiled with, or else the
-            last activation.
+        outputs: One of `OUTPUTS`, or a list or dict of them, one for each output.
+            `None` to take it from the loss that the model is compiled with, or else
+            from the last activation.
 
     Returns:
         List of strings, one of `OUTPUTS` for each output.
 
     Raises:
-        ValueError: If one cannot be told, or is none of these.
+        ValueError: If one cannot be found out, or is none of these.
     """
     names = output_names(model)
     losses = getattr(model, "loss", None) if model.compiled else None
@@ -100,7 +100,7 @@ def find_outputs(model, outputs=None):
     ]
     for name, kind in zip(names, found, strict=True):
         if kind not in OUTPUTS:
-            known = ", whose loss and activation do not tell" if kind is None else ""
+            known = ", whose loss and activation do not say" if kind is None else ""
             raise ValueError(
                 f"Argument `outputs` should be one of {OUTPUTS} for each output of the "
                 f"model. Received: {kind!r} for output {name!r}{known}"
@@ -138,8 +138,10 @@ def _of_loss(loss):
         loss = keras.losses.get(loss)
     if isinstance(loss, keras.losses.Loss):
         kinds = _LOSSES.get(_KNOWN_CLASSES.get(type(loss)))
+        # (kind of probabilities, kind of logits).
         return kinds and kinds[bool(getattr(loss, "from_logits", False))]
     kinds = _KNOWN.get(loss)
+    # A function is called with its defaults, so on probabilities.
     return kinds and kinds[0]
 
 

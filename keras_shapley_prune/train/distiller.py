@@ -31,8 +31,8 @@ class Distiller(keras.Model):
         temperature: Float above 0. The higher, the more the small outputs count.
         outputs: String, what both return: `"logits"`, `"softmax"` (probabilities),
             `"binary_logits"`, `"sigmoid"` or `"values"` (of a regression: the squared
-            error is used), or a list or dict of these. `None` for what the student's
-            loss or last activation tells.
+            error is used), or a list or dict of these. `None` to take it from the
+            student's loss or last activation.
 
     Raises:
         ValueError: If an argument is not of that form.
@@ -83,8 +83,10 @@ class Distiller(keras.Model):
         loss = self._distill(self._teach(x), y_pred, sample_weight)
         self._distillation.update_state(loss)
         if y is not None and self.alpha > 0:
+            # The loss that the student is compiled with, of all its outputs.
             own = self._compile_loss(y, y_pred, sample_weight)
             loss = self.alpha * own + (1 - self.alpha) * loss
+        # Penalties of the student's own layers, which are in neither part.
         return loss + sum(keras.ops.sum(penalty) for penalty in self.losses)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):

@@ -68,7 +68,7 @@ def test_npz_without_labels(tmp_path):
     ("arrays", "match"),
     [
         ({"images": np.zeros(3)}, r"numbers x.*Received: {'images': \(3,\)}"),
-        ({"x": np.zeros(3), "y": np.zeros(2)}, "an entry an example"),
+        ({"x": np.zeros(3), "y": np.zeros(2)}, "an entry for each example"),
         ({"x": np.array("a")}, "numbers x"),
         ({"x": np.array(["a"])}, "numbers x"),
         ({"x": np.array([{}])}, "should be readable"),  # a pickle is not opened

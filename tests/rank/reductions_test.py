@@ -142,6 +142,6 @@ def test_unknown_reductions(reduction):
 )
 def test_a_callable_that_returns_another_shape(function, shape):
     table, _ = _table()
-    with pytest.raises(ValueError, match=r"one number a unit, shape \(3,\)") as info:
+    with pytest.raises(ValueError, match=r"for each unit, shape \(3,\)") as info:
         _reduce(table, function)
     assert f"Received: shape {shape}" in str(info.value)

@@ -36,7 +36,7 @@ def test_nodes_edges_and_colors_of_a_residual_network():
     assert fills["stem"] == fills["outer1"] != fills["inner1"]
     assert fills["projection"] == fills["outer2"] != fills["stem"]
     assert len({fills[n] for n in ("stem", "inner1", "inner2", "projection")}) == 4
-    assert fills["logits"] is None  # the default, no units that can leave
+    assert fills["logits"] is None  # the default, no removable units
     assert edges["stem", "activation"].get("color") == fills["stem"]
     assert edges["inner1", "outer1"].get("color") == fills["inner1"]
     assert edges["input image", "stem"].get("color") is None

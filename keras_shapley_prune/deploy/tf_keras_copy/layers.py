@@ -26,12 +26,14 @@ def copy_layer(tf_keras, layer, name):
     """
     kind = type(layer).__name__
     copied_type = getattr(tf_keras.layers, kind, None)
+    # A user's class of the same name may compute something else.
     if type(layer) is not getattr(keras.layers, kind, None) or copied_type is None:
         raise no_equal(layer, "its type is not among those of `tf_keras.layers`")
     if kind == "Lambda":
         raise no_equal(layer, "its function may be of Keras 3")
     config, tail = {}, None
     for key, value in layer.get_config().items():
+        # Weights and flags are copied later, name and dtype are given below.
         if key.endswith("initializer") or key in ("name", "dtype", "trainable"):
             continue
         key = _RENAMED.get(kind, {}).get(key, key)
@@ -62,6 +64,8 @@ def apply_activation(tf_keras, activation, inputs, make_name):
     layers = tf_keras.layers
     if activation == "relu6":
         return layers.ReLU(6.0, name=make_name("relu6"))(inputs)
+    # In Keras 3, hard_sigmoid(x) = clip(x / 6 + 1 / 2, 0, 1), and hard_silu(x) is x
+    # times that.
     gate = layers.Rescaling(1 / 6, 0.5, name=make_name("line"))(inputs)
     gate = layers.ReLU(1.0, name=make_name("clip"))(gate)
     if activation == "hard_sigmoid":
@@ -86,6 +90,8 @@ def no_equal(operation, why):
 
 
 def _settings_of(layer_type):
+    # Arguments that a class passes on as `**kwargs` stand in the signatures of its
+    # parents. (`zero_output_for_mask` stands in none.)
     parents = [parent for parent in layer_type.__mro__ if parent is not object]
     names = {
         name
@@ -99,6 +105,7 @@ def _check_droppable(layer, key, value):
     """Raises an error if a setting that tf_keras does not know makes a difference."""
     parameter = inspect.signature(type(layer).__init__).parameters.get(key)
     default = None if parameter is None else parameter.default
+    # At its default a setting changes nothing.
     if key in _FOR_TRAINING_ONLY or value is None or value == default:
         return
     if parameter is None and value is False:  # a switch that is off
@@ -118,6 +125,7 @@ def _split_activation(tf_keras, layer):
         raise no_equal(layer, f"its activation is {activation!r}")
     name = _ACTIVATIONS.get(name, name)
     if name in SPELLED_OUT:
+        # It acts within a loop, where no layer can follow.
         if hasattr(layer, "recurrent_activation"):
             raise no_equal(layer, f"in tf_keras, activation {name!r} is another one")
         return "linear", name
@@ -159,6 +167,7 @@ def _copy_wrapped(tf_keras, wrapper, key):
     wrapped = getattr(wrapper, "forward_layer", None) or wrapper.layer
     if key == "backward_layer":
         wrapped = wrapper.backward_layer
+    # `Bidirectional` has put these before the name, and will do so again.
     prefixes = ("forward_", "backward_")
     name = wrapped.name
     for prefix in prefixes:

@@ -44,6 +44,7 @@ def _line(slope_and_offset):
     """Returns a function that makes the layer of an operation with a number."""
 
     def make(layers, number, name):
+        # `Rescaling` computes slope * x + offset.
         slope, offset = slope_and_offset(float(number))
         return layers.Rescaling(slope, offset, name=name)
 
@@ -62,6 +63,7 @@ def _binary(join, number_right=None, number_left=None):
             return number_right(layers, right, name), left
         if _is_number(left) and number_left:
             return number_left(layers, left, name), right
+        # Symbolic tensors of tf_keras have a node, constants have none.
         if join and hasattr(left, "node") and hasattr(right, "node"):
             return getattr(layers, join)(name=name), [left, right]
         return None
@@ -90,6 +92,7 @@ def _pooling(kind):
         rank = len(args[0].shape)
         axis = operation.axis
         axes = [axis] if isinstance(axis, int) else list(axis or ())
+        # Global pooling is over all axes but those of the batch and of the channels.
         if sorted(a % rank for a in axes) != list(range(1, rank - 1)):
             return None
         pooling = getattr(layers, f"Global{kind}Pooling{rank - 2}D")
@@ -107,6 +110,7 @@ def _concatenate(layers, operation, args, name):
 
 def _reshape(layers, operation, args, name):
     shape, target = args[0].shape[1:], tuple(operation.newshape)[1:]
+    # `Reshape` never touches the batch axis, so that the rest has to be of one size.
     if None in shape or (-1 not in target and math.prod(shape) != math.prod(target)):
         return None
     if -1 in target and operation.newshape[0] == -1:
@@ -116,6 +120,7 @@ def _reshape(layers, operation, args, name):
 
 def _transpose(layers, operation, args, name):
     axes = operation.axes
+    # `Permute` numbers axes as here, that of the batch being 0, but cannot move that.
     if not axes or axes[0] != 0:
         return None
     return layers.Permute(tuple(axes[1:]), name=name), args[0]

@@ -109,6 +109,7 @@ class _Replay:
         """Does the calls of a graph; `values` gets what they return."""
         for call in _without_masks(graph):
             args, kwargs = call.fill_in([values.get(tensor) for tensor in call.inputs])
+            # Masks are not computed here (see `_without_masks`), and so not passed on.
             kwargs = {key: value for key, value in kwargs.items() if value is not None}
             returned = self._do(call.operation, args, kwargs, training)
             flat = keras.tree.flatten(returned)
@@ -119,6 +120,7 @@ class _Replay:
         if isinstance(operation, keras.Model):
             return self._inline(operation, args, kwargs, training)
         if isinstance(operation, keras.Layer):
+            # As in Keras, what a model is called with goes on to its layers.
             if training is not None and operation._call_has_training_arg:
                 kwargs.setdefault("training", training)
             return self._call_layer(operation, args, kwargs)
@@ -134,6 +136,7 @@ class _Replay:
         return _fill_in(graph.output_structure, values)
 
     def _call_layer(self, layer, args, kwargs):
+        # A layer that is called twice has its weights once.
         if layer not in self._copies:
             name = self._namer(layer.name)("")
             self._copies[layer] = copy_layer(self._tf_keras, layer, name)
@@ -198,6 +201,7 @@ def _check_equal(model, copied):
         return generator.uniform(0, 2, shape).astype(tensor.dtype)
 
     inputs = keras.tree.map_structure(draw, input_structure(model))
+    # In half precision the order of the sums makes a difference.
     tolerance = 0.05 if "16" in str(model.dtype_policy.name) else 1e-4
     expected, found = model(inputs, training=False), copied(inputs, training=False)
     difference = describe_difference(expected, found, tolerance)

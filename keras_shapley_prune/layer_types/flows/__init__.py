@@ -2,7 +2,7 @@
 
 Each is a function `fn(call, channels)` of a recorded `Call` and the `ChannelTracer` at
 work, and returns the unit ids of what the call returns: an array, or a list of arrays,
-one an output.
+one for each output.
 """
 
 from keras_shapley_prune.layer_types.flows.axes import (

@@ -6,6 +6,7 @@ import numpy as np
 def along(call, channels):
     """Runs along, or reduces, axes other than the channels'."""
     operation, rank = call.operation, len(call.inputs[0].shape)
+    # Keras has both spellings; `None` stands for all axes.
     axes = getattr(operation, "axis", getattr(operation, "axes", None))
     axes = range(rank) if axes is None else np.atleast_1d(axes) % rank
     if rank - 1 in axes:
@@ -33,7 +34,7 @@ def pad(call, channels):
 def remove(call, channels):
     """Removes named axes of length 1, not the channels'."""
     operation, rank = call.operation, len(call.inputs[0].shape)
-    if operation.axis is None:  # it would remove the channels too, if one is left
+    if operation.axis is None:  # it would remove the channels' axis too, if one is kept
         return channels.lock_all(
             call, f"{channels.quote(call)} removes every axis of length 1"
         )
@@ -45,7 +46,7 @@ def remove(call, channels):
 
 
 def permute(order):
-    """Returns the flow of what swaps axes; the channels have to stay the last one.
+    """Returns the flow of what swaps axes; the channels have to remain the last one.
 
     Args:
         order: Callable `fn(operation, rank)` that returns which axis of the input each

@@ -1,4 +1,4 @@
-"""Convolutions in groups: groups leave whole, or each loses as many channels."""
+"""Convolutions in groups: whole groups are removed, or all shrink alike."""
 
 import numpy as np
 
@@ -6,16 +6,18 @@ from keras_shapley_prune.layer_types.unit_ids import FIXED
 
 
 def mix_groups(call, channels):
-    """New units for each group; of every group as many have to stay.
+    """New units for each group; every group keeps the same number of channels.
 
-    Where groups are many and small, whole ones leave: a group's inputs and outputs are
-    one unit. Else the units at the same place of every group are one.
+    If the groups are many and small, whole groups are removed: the inputs and outputs
+    of a group are one unit. If they are few and large, each loses the same number of
+    channels: the channels at the same place of every group are one unit.
     """
     groups = call.operation.groups
     if groups == 1:
         channels.consume(call, 0)
         return channels.produce(call)
     ids = channels.ids(call.inputs[0])
+    # Another call of the layer has to lose what its first one loses.
     known = channels.letters(call.operation)
     if known is None:
         whole = leaves_whole_groups(call, ids)
@@ -24,11 +26,14 @@ def mix_groups(call, channels):
     reason = f"{channels.quote(call)} has groups={groups}, which tie it to channels"
     inputs = ids.reshape(groups, -1)
     if whole:
+        # inputs[g, p] is place p of group g. All places of a group are one unit, and so
+        # are its outputs.
         for column in inputs.T[1:]:
             channels.tie(inputs[:, 0], column, reason)
         return np.repeat(inputs[:, 0], call.outputs[0].shape[-1] // groups)
     channels.consume(call, 0)
     outputs = channels.produce(call)
+    # Place p of every group is one unit: all groups shrink alike.
     for rows in (inputs, outputs.reshape(groups, -1)):
         for row in rows[1:]:
             channels.tie(rows[0], row, reason)
@@ -38,8 +43,8 @@ def mix_groups(call, channels):
 def leaves_whole_groups(call, ids):
     """Returns whether a convolution loses whole groups.
 
-    It does where that leaves more units to choose among: more groups than there are
-    places in a group, of inputs and outputs together.
+    It does if there are more units to choose from that way: at least as many groups as
+    there are places in a group, inputs and outputs together.
 
     Args:
         call: A recorded `Call` of a convolution.

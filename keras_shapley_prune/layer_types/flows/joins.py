@@ -5,13 +5,14 @@ import numpy as np
 
 
 def join(call, channels):
-    """Channels at the same position of several tensors stand or fall together."""
+    """Channels at the same position of several tensors are removed together."""
     width = call.outputs[0].shape[-1]
     if any(len(t.shape) != len(call.outputs[0].shape) for t in call.inputs):
         return channels.lock_all(call, "joins tensors of different rank")
     wide = []
     for tensor in call.inputs:
         ids = channels.ids(tensor)
+        # A tensor of one channel is spread over all others: that one has to be there.
         if len(ids) == width:
             wide.append(ids)
         else:
@@ -19,6 +20,7 @@ def join(call, channels):
     if not wide:
         return channels.lock_all(call, "broadcasts every tensor it joins")
     for constant in _array_constants(call):
+        # It has an entry for each channel, and nothing would cut it.
         if np.shape(constant)[-1] != 1:
             channels.lock(wide[0], f"{channels.quote(call)} joins it with a constant")
     return _tie_all(call, channels, wide)

@@ -6,11 +6,13 @@ import numpy as np
 def slice_channels(call, channels):
     """The channels of a slice `x[..., start:stop]`; other axes do not matter."""
     ids = channels.ids(call.inputs[0])
+    # A tensor in the subscript: which channels it takes is known only when it is run.
     if len(call.inputs) > 1:
         return channels.lock_all(call, f"{channels.quote(call)} looks it up")
     entry = _find_channel_slice(call.args, call.kwargs)
     if not isinstance(entry, slice):
         return channels.lock_all(call, f"{channels.quote(call)} takes one channel")
+    # Of every second channel, what is kept may not be every second one again.
     if (entry.step or 1) not in (1, -1) and entry != slice(None):
         return channels.lock_all(call, f"{channels.quote(call)} skips channels")
     return ids[entry]
@@ -27,7 +29,7 @@ def _find_channel_slice(args, kwargs):
 
 
 def narrow_slice(args, kwargs, kept):
-    """Returns the arguments of a subscript of the channels that stay.
+    """Returns the arguments of a subscript of the channels that are kept.
 
     Args:
         args: Tuple, of the call.
@@ -38,12 +40,15 @@ def narrow_slice(args, kwargs, kept):
         return args, kwargs
     tensor, key = _read_subscript(args, kwargs)
     entries = _spell_out(key, len(tensor.shape))
+    # The places that the slice takes; then, of those that are kept, their places in the
+    # smaller tensor. They are neighbours, so the first and the last one say all.
     places = np.arange(len(kept["i"]))[entries[-1]]
     places = (np.cumsum(kept["i"]) - 1)[places[kept["i"][places]]]
     first, last = int(places[0]), int(places[-1])
     if (entries[-1].step or 1) == 1:
         entries[-1] = slice(first, last + 1)
     else:
+        # To the start is `None`: a stop of -1 would be the last place.
         entries[-1] = slice(first, last - 1 if last else None, -1)
     return (tensor, tuple(entries)), {}
 
@@ -59,6 +64,7 @@ def _spell_out(key, rank):
     if not any(entry is Ellipsis for entry in key):
         key.append(Ellipsis)
     (place,) = [i for i, entry in enumerate(key) if entry is Ellipsis]
+    # `None` adds an axis and names none; the ellipsis is no axis either.
     named = sum(entry is not None for entry in key) - 1
     return key[:place] + [slice(None)] * (rank - named) + key[place + 1 :]
 

@@ -29,12 +29,14 @@ class MultiHeadAttentionType(LayerType):
             if any(tensor is source for source in sources.values()):
                 channels.consume(call, position)
             else:
+                # Its last axis are positions to attend to, no channels.
                 channels.lock(
                     channels.ids(tensor), f"{channels.quote(call)} is masked by it"
                 )
         for letter, tensor in sources.items():
             channels.name(call, letter, channels.ids(tensor))
         num_units = self.heads(call.operation).num_units
+        # The heads are read by the output projection, which is part of the layer.
         channels.enclose(call, channels.produce(call, "h", num_units, part="heads"))
         return channels.produce(call)
 
@@ -43,6 +45,8 @@ class MultiHeadAttentionType(LayerType):
 
     def weights(self, operation):
         heads = self.heads(operation)
+        # Kernels of projections are (channels, heads, size of a head), that of the
+        # output is (heads, size of a head, outputs). Biases have no input axis.
         letter = "h" if heads.repeats == 1 else "n"
         found = [
             (operation._query_dense, f"q{letter}.", f"{letter}."),
@@ -61,6 +65,7 @@ class MultiHeadAttentionType(LayerType):
     def resize(self, config, kept):
         config["num_heads"] = count_kept(kept["h"])
         num_outputs = count_kept(kept["o"])
+        # Without an output shape the layer returns as many channels as its query has.
         if config["output_shape"] or num_outputs != count_kept(kept["q"]):
             config["output_shape"] = (num_outputs,)
 
@@ -84,6 +89,8 @@ class MultiHeadAttentionType(LayerType):
     def projection(self, call, position):
         """The kernels under which queries, keys or values are made of an input."""
         read, sources = call.inputs[position], _sources(call)
+        # The letters of the output's kernel begin with the heads': it is not among
+        # them.
         kernels = [
             keras.ops.convert_to_numpy(kernel).reshape(read.shape[-1], -1)
             for kernel, letters in self.weights(call.operation)
@@ -106,6 +113,8 @@ class MultiHeadAttentionType(LayerType):
             if len(kernel.shape) == 3
         ]
         heads = self.heads(layer)
+        # For each head, query and attended position: a product of a query with a key,
+        # and of a score with a value.
         size = layer._query_dense.kernel.shape[-1] + layer._value_dense.kernel.shape[-1]
         pairs = heads.repeats * positions["q"] * attended
         return [*found, ("h", (heads.num_units,), pairs * size)]

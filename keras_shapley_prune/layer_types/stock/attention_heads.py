@@ -44,6 +44,8 @@ class Heads:
             attention_mask: As the layer's argument.
             **options: Its other arguments.
         """
+        # As the layer's own `call`, from its own parts, but without the output
+        # projection.
         layer = self.layer
         key = value if key is None else key
         attention_mask = layer._compute_attention_mask(
@@ -54,6 +56,7 @@ class Heads:
         )
         keys, values = layer._key_dense(key), layer._value_dense(value)
         if self.repeats > 1:
+            # A head of keys serves `repeats` neighbouring heads of queries.
             keys = ops.repeat(keys, self.repeats, axis=-2)
             values = ops.repeat(values, self.repeats, axis=-2)
         heads, _ = layer._compute_attention(
@@ -70,6 +73,7 @@ class Heads:
     def mask(self, heads, mask):
         """Masks what the heads return; all query heads of a unit alike."""
         shape = ops.shape(heads)
+        # (..., units, entries of each): the query heads of a unit are neighbours.
         by_unit = ops.reshape(heads, (*shape[:-2], self.num_units, -1))
         # A mask is along the last axis.
         masked = ops.swapaxes(mask(ops.swapaxes(by_unit, -1, -2)), -1, -2)
@@ -90,6 +94,8 @@ class AttentionForm(LinearForm):
         super().__init__(heads.layer)
 
     def find_channels(self):
+        # The kernel (heads, value_dim, outputs) with its first two axes as one is the
+        # matrix; all columns of a unit's heads are neighbours.
         num_heads, value_dim, _ = self.kernel_weight.shape
         num_units = self._heads.num_units
         return np.repeat(np.arange(num_units), num_heads * value_dim // num_units)

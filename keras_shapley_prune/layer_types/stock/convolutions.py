@@ -39,6 +39,7 @@ class ConvolutionType(DeclaredType):
 
     def resize(self, config, kept):
         config["filters"] = count_kept(kept["o"])
+        # "c" are the channels that are kept within one group.
         config["groups"] = count_kept(kept["i"]) // count_kept(kept["c"])
 
     def linear_form(self, operation):

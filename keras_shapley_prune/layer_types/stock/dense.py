@@ -48,6 +48,7 @@ class EinsumDenseType(DeclaredType):
     def linear_form(self, operation):
         """Returns a form where the layer is one matrix and a bias for each row."""
         axes = find_einsum_axes(operation)
+        # A bias along another axis differs from row to row.
         plain = (operation.bias_axes or axes.outputs[-1]) == axes.outputs[-1]
         return EinsumForm(operation) if axes.is_matrix and plain else None
 

@@ -33,12 +33,14 @@ class RescalingType(DeclaredType):
 
     def resize(self, config, kept):
         for name in ("scale", "offset"):
+            # In the config an array is serialized.
             value = keras.saving.deserialize_keras_object(config[name])
             if np.size(value) > 1:
                 config[name] = np.asarray(value)[kept["i"]].tolist()
 
 
 def _noise_of_channels(call):
+    # A last length of 1, or none, fits any number of channels.
     shape = call.operation.noise_shape
     return None if shape is None or shape[-1] in (None, 1) else "has a noise_shape"
 

@@ -31,7 +31,7 @@ class TargetType(DeclaredType):
 
     def resize(self, config, kept):
         *leading, last = np.ravel(config[self._target]).tolist()
-        # A length of -1 is what is left over, whatever that is.
+        # A length of -1 is computed from the others, whatever they are.
         config[self._target] = (*leading, last if last == -1 else count_kept(kept["o"]))
 
 

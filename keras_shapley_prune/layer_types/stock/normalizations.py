@@ -32,6 +32,7 @@ class LayerNormalizationType(DeclaredType):
     def masked(self, operation, masks, inputs):
         inputs = _to_float32(operation, inputs)
         axes = _axes_of(operation)
+        # Removed channels get some value too; whoever reads them has a mask for them.
         mean, variance = _moments(inputs, masks[0].along(inputs), axes)
         outputs = inputs if operation.rms_scaling else inputs - mean
         outputs = outputs * ops.rsqrt(variance + operation.epsilon)
@@ -47,6 +48,7 @@ class RMSNormalizationType(DeclaredType):
     def masked(self, operation, masks, inputs):
         inputs = _to_float32(operation, inputs)
         axes = _axes_of(operation)
+        # Spread over all axes, as the norm may be over more than the channels.
         there = masks[0].along(inputs) * ops.ones_like(inputs)
         count = ops.maximum(ops.sum(there, axes, keepdims=True), 1.0)
         square = ops.sum(inputs * inputs * there, axes, keepdims=True) / count
@@ -61,12 +63,15 @@ class GroupNormalizationType(DeclaredType):
     def flow(self, call, channels):
         """Every group loses the same positions, or whole groups are removed."""
         ids, groups = channels.ids(call.inputs[0]), call.operation.groups
+        # by_group[g, p] is place p of group g.
         by_group = ids.reshape(groups, -1)
         reason = f"{channels.quote(call)} groups it with channels"
         if _shrinks_each_group(len(ids), groups):
             for others in by_group[1:]:
                 channels.tie(by_group[0], others, reason)
             return normalize(call, channels)
+        # A group that is kept has all its channels, so its statistics are the same, and
+        # no masked form is needed.
         for others in by_group.T[1:]:
             channels.tie(by_group[:, 0], others, reason)
         return keep(call, channels)
@@ -84,12 +89,14 @@ class GroupNormalizationType(DeclaredType):
         groups = operation.groups, inputs.shape[-1] // operation.groups
 
         def split(tensor):
+            # (..., groups, channels of a group).
             shape = ops.shape(tensor)
             return ops.reshape(tensor, (*shape[:-1], *groups))
 
         mask = split(masks[0].along(inputs))
         split_inputs = split(inputs)
         rank = len(split_inputs.shape)
+        # All but the batch and the groups.
         axes = [*range(1, rank - 2), rank - 1]
         mean, variance = _moments(split_inputs, mask, axes)
         outputs = (split_inputs - mean) * ops.rsqrt(variance + operation.epsilon)
@@ -108,6 +115,7 @@ class NormalizationType(DeclaredType):
     def resize(self, config, kept):
         for name in ("mean", "variance"):
             value = np.array(config[name])
+            # What all channels share is the same for fewer of them.
             if value.ndim and value.shape[-1] == len(kept["i"]):
                 config[name] = np.compress(kept["i"], value, axis=-1).tolist()
 

@@ -22,6 +22,7 @@ def _condition_only(call):
     return "has a condition only" if len(values) < 3 or None in values else None
 
 
+# Names, not classes: which of them there are depends on the version of Keras.
 for name in """Absolute Angle Arccos Arccosh Arcsin Arcsinh Arctan Arctanh BitwiseInvert
         BitwiseNot Cast Cbrt Ceil Celu Conjugate ConvertToTensor Copy Cos Cosh Deg2rad
         Elu Erf Erfc Erfinv Exp Exp2 Expm1 Fabs Floor Gelu HardShrink HardSigmoid

@@ -29,6 +29,8 @@ class SplitType(DeclaredType):
         return {str(number): part for number, part in enumerate(parts)}
 
     def resize(self, config, kept):
+        # Sorted as numbers, since "10" comes before "9" as text. The config has the
+        # boundaries between the parts.
         widths = [count_kept(kept[n]) for n in sorted(set(kept) - set("io"), key=int)]
         if widths:
             config["indices_or_sections"] = np.cumsum(widths)[:-1].tolist()

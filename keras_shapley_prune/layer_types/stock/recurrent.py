@@ -36,17 +36,22 @@ class RecurrentType(LayerType):
         first = self.directions(call.operation)[0]
         channels.consume(call, 0)
         units = channels.produce(call, "u", first.units)
+        # A hidden unit is read again in the next step, and goes on as an output.
         channels.enclose(call, units, passing=True)
+        # An initial state has an entry for each hidden unit.
         for state in _initial_states(call):
             reason = f"{channels.quote(call)} joins it with channels"
             channels.tie(units, channels.ids(state), reason)
         return [units] * len(call.outputs)
 
     def letters(self, call, ids):
+        # The gates are side by side on one axis, each with all units.
         return {GATES: np.tile(ids["u"], self.num_gates)}
 
     def weights(self, operation):
         cells = [layer.cell for layer in self.directions(operation)]
+        # (inputs, gates * units), (units, gates * units), and a bias whose last axis
+        # are the gates: that of a `GRU` may have two rows.
         found = [(cell.kernel, "ig") for cell in cells]
         found += [(cell.recurrent_kernel, "ug") for cell in cells]
         return found + [(cell.bias, "g") for cell in cells if cell.use_bias]
@@ -106,6 +111,7 @@ class BidirectionalType(RecurrentType):
     def flow(self, call, channels):
         outputs = super().flow(call, channels)
         if call.operation.merge_mode == "concat":
+            # Any other merging, and the states, have the units of one direction.
             outputs[0] = np.concatenate([outputs[0], outputs[0]])
         return outputs
 
@@ -141,6 +147,8 @@ class BidirectionalType(RecurrentType):
             both = [returned[0] for returned in both]
         forward, backward = (ops.cast(x, operation.compute_dtype) for x in both)
         if operation.return_sequences:
+            # It has run from the last step to the first, and returns them in this
+            # order.
             backward = ops.flip(backward, axis=1)
         outputs = _MERGES[operation.merge_mode](forward, backward)
         if operation.merge_mode is None:
@@ -173,6 +181,8 @@ class _MaskedCell:
 
     def call(self, inputs, states):
         """Runs a step; the first state is what the cell returned the step before."""
+        # Other states, such as an LSTM's cell state, reach other units through the
+        # first one only: to mask that one is enough.
         first, *others = states
         return self._cell(inputs, [self._mask(first), *others])
 
@@ -180,6 +190,7 @@ class _MaskedCell:
 
 
 def _mask_direction(layer, mask, sequences, initial_state=None, steps=None):
+    # A layer runs its own cell only; `RNN` runs any.
     options = ("return_sequences", "return_state", "go_backwards", "unroll")
     masked = layers.RNN(
         _MaskedCell(layer.cell, mask),

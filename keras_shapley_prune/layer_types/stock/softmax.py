@@ -13,6 +13,7 @@ class SoftmaxType(LayerType):
     """A softmax, as a layer or as a raw operation."""
 
     def flow(self, call, channels):
+        # Over other axes than the channels', each channel is by itself.
         rank, axis = len(call.inputs[0].shape), call.operation.axis
         axes = np.atleast_1d(range(rank) if axis is None else axis) % rank
         return (normalize if rank - 1 in axes else keep)(call, channels)

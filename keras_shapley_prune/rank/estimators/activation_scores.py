@@ -50,6 +50,8 @@ class TaylorEstimator(_OneLook):
         active = tf.nn.relu(drawn)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(active)
+            # The derivative by a unit's mask is the sum, over positions and readers, of
+            # its activation times the gradient there.
             total = tf.reduce_sum(values_of(active))
         gains = tape.gradient(total, active)
         return {"signed": tf.identity, "absolute": tf.abs, "squared": tf.square}[
@@ -58,7 +60,7 @@ class TaylorEstimator(_OneLook):
 
 
 class LeaveOneOutEstimator(_OneLook):
-    """What the value falls by as one unit is removed and all others are kept."""
+    """By how much the value falls as one unit is removed and all others are kept."""
 
     def describe(self):
         """Returns how values are estimated, in the field's words."""
@@ -72,6 +74,7 @@ class LeaveOneOutEstimator(_OneLook):
         """Returns the estimates, shape `(batch, num_units)`."""
         batch, num_units = tf.shape(drawn)[0], drawn.shape[1]
         active = tf.nn.relu(drawn)
+        # All rows of this draw are alike.
         players = tf.reshape(tf.where(drawn[0] >= 0), [-1])
 
         def without(steps):
@@ -83,6 +86,8 @@ class LeaveOneOutEstimator(_OneLook):
         )
         losses = values_of(active)[tf.newaxis] - left
         shape = [num_units, batch]
+        # Back from players to units, shape `(num_units, batch)`; 0 for those out of
+        # play.
         return tf.transpose(
             tf.scatter_nd(players[:, tf.newaxis], losses, tf.cast(shape, players.dtype))
         )
@@ -134,11 +139,14 @@ class ActivationEstimator(_OneLook):
         if self.statistic == "sensitivity":
             tensors = [tf.abs(g) for g in tape.gradient(total, tensors)]
         elif self.statistic == "apoz":
+            # What APoZ counts are the zeros that a ReLU returns.
             tensors = [tf.cast(a > 0, tf.float32) for a in tensors]
         else:
             tensors = [tf.abs(a) for a in tensors]
         columns = np.concatenate([found for found, _ in seen])
         by_channel = tf.concat([_over_positions(tensor) for tensor in tensors], axis=1)
+        # The channels of all sites, averaged by unit. Two segments more are those of
+        # other groups and of removed units, see `GroupMasker.columns`.
         by_unit = tf.math.unsorted_segment_mean(
             tf.transpose(by_channel), columns, num_units + 2
         )
@@ -146,6 +154,7 @@ class ActivationEstimator(_OneLook):
 
 
 def _over_positions(tensor):
+    # (batch, ..., channels) -> (batch, channels).
     tensor = tf.cast(tensor, tf.float32)
     return tf.reduce_mean(tensor, axis=range(1, tensor.shape.rank - 1))
 

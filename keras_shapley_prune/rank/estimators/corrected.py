@@ -1,4 +1,4 @@
-"""Gradient estimates, corrected by what they are found to err by on a few walks."""
+"""Gradient estimates, corrected by the errors that a few walks find in them."""
 
 import dataclasses
 
@@ -30,6 +30,8 @@ class BiasEstimator(Permutation):
 
     def estimate(self, values_of, ranks):
         batch, num_units = tf.shape(ranks)[0], ranks.shape[1]
+        # One look in each quarter of a walk. Where in the quarter it is differs from
+        # example to example, so that the batch looks at coalitions of all sizes.
         spread = (tf.range(batch, dtype=tf.float32) + 0.5) / tf.cast(batch, tf.float32)
         gains = []
         for look in range(_LOOKS):
@@ -46,8 +48,8 @@ class CorrectedGradient(GradientEstimator):
     On the fifth, permutation walks tell by how much the gradients err (see
     `Gradient`). The part of these differences that is more than noise is added to the
     estimates, by the shrinkage of Fay and Herriot (1979), with the variance of Li and
-    Lahiri (2010): see `combine`. The standard errors include the bias that may be
-    left. Gradients and walks of a group see the same network, and share one budget.
+    Lahiri (2010): see `combine`. The standard errors include the bias that may
+    remain. Gradients and walks of a group see the same network, and share one budget.
 
     A draw costs 5 evaluations an example, as with `Gradient`. In addition every fifth
     example costs `num_units + 13` evaluations, once.
@@ -125,20 +127,23 @@ def combine(values, errors, bias, bias_errors):
     Args:
         values: Float array, shape `(num_units,)`.
         errors: Float array, shape `(num_units,)`, standard errors but for the bias.
-        bias: Float array, shape `(num_units,)`, what unbiased estimates are found to
-            exceed `values` by.
+        bias: Float array, shape `(num_units,)`, by how much unbiased estimates exceed
+            `values`.
         bias_errors: Float array, shape `(num_units,)`, its standard errors.
 
     Returns:
         Tuple of two float arrays, shape `(num_units,)`: estimates and standard errors.
     """
+    # The variance of the noise in the estimated biases, taken as one for all units.
     noise = float(np.mean(bias_errors**2))
     if not np.isfinite(noise):
         return values, np.full_like(values, np.inf)
     if noise == 0:
         return values + bias, errors
+    # By moments: E[bias²] is the variance A of the true biases, plus the noise.
     found = max(float(np.mean(bias**2)) - noise, 0.0)
 
+    # Minus the logarithm of the likelihood of bias ~ N(0, A + noise), times A.
     def cost(log_variance):
         total = np.exp(log_variance) + noise
         return (
@@ -147,5 +152,7 @@ def combine(values, errors, bias, bias_errors):
 
     bounds = np.log(noise) + np.array([-12, 12])
     positive = np.exp(scipy.optimize.minimize_scalar(cost, bounds=bounds).x)
+    # The variance of a true bias, given its estimate. The estimate itself is shrunk by
+    # A / (A + noise).
     left = positive * noise / (positive + noise)
     return values + found / (found + noise) * bias, np.sqrt(errors**2 + left)

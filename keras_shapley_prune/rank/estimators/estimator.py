@@ -115,6 +115,7 @@ class OutputEstimator(Estimator):
             size: Integer, the number of examples.
             active: Boolean array, shape `(num_units,)`, the units in play.
         """
+        # All units in play, for every example: nothing is random.
         return np.tile(np.where(active, 1, OUT).astype("float32"), (size, 1))
 
     def counted(self, drawn):

@@ -49,8 +49,10 @@ class Exact(OutputEstimator):
         coalitions = tf.constant(all_coalitions(num_units))
 
         def chosen(steps):
+            # Every example has the same coalition: shape `(fold, batch, num_units)`.
             return tf.repeat(tf.gather(coalitions, steps)[:, tf.newaxis], batch, axis=1)
 
+        # (2 ** n, batch), in the order of `all_coalitions`.
         values = evaluate_folded(values_of, chosen, 2**num_units, batch, values_of.fold)
         # A sum of 2 ** 16 terms of alternating signs needs the longer floats.
         weights = tf.constant(shapley_weights(num_units))
@@ -83,7 +85,9 @@ def shapley_weights(num_units):
         values, in the order of `all_coalitions`, is the Shapley value of each unit.
     """
     inside = all_coalitions(num_units).astype(bool)
+    # The size of T - i, for each coalition T (rows) and unit i (columns).
     others = inside.sum(axis=1, keepdims=True) - inside
+    # s! (n - 1 - s)! / n! = 1 / (n C(n - 1, s)).
     weight = np.array(
         [1 / (num_units * math.comb(num_units - 1, s)) for s in range(num_units)]
     )

@@ -17,6 +17,7 @@ class GradientEstimator(OutputEstimator):
 
     def num_evaluations(self, num_active):
         """A backward pass counts as two evaluations."""
+        # One forward, two for the backward pass, and without a window the two ends.
         return 5 if self.window == 1 else 3
 
     def draw(self, key, size, active):
@@ -29,6 +30,7 @@ class GradientEstimator(OutputEstimator):
 
     def estimate(self, values_of, drawn):
         active = tf.cast(drawn != OUT, tf.float32)
+        # OUT is -1: who is not in play is masked.
         coalitions = drawn * active
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(coalitions)
@@ -40,6 +42,8 @@ class GradientEstimator(OutputEstimator):
         # What is known exactly is the sum over the units: the error in it is shared.
         gap = values_of(active) - values_of(tf.zeros_like(active))
         missing = gap - tf.reduce_sum(gains, axis=1)
+        # Efficiency, Σ φ_i = v(all) - v(none). Spread evenly, the rest changes no
+        # order.
         share = missing / tf.reduce_sum(active, axis=1)
         return gains + share[:, tf.newaxis] * active
 
@@ -53,10 +57,11 @@ class Gradient(GradientEstimator):
     of S is the Shapley value of a multilinear game (Owen 1972, "Multilinear
     extensions of games"). A gradient describes a small change, but a
     filter is removed entirely: the estimates are a little biased, and the standard
-    errors do not include this bias. The network with all and with no units in play is
-    evaluated too, and what the estimates of an example lack to the difference is
-    spread over them evenly: the values are efficient, and their order is that of the
-    gradients. In a window below 1 nothing is known to make them efficient.
+    errors do not include this bias. The network is also evaluated with all and with no
+    units in play. If the estimates of an example do not add up to the difference of
+    these two values, the rest is spread evenly over the units: the values are
+    efficient, and their order is that of the gradients. With a window below 1 this
+    difference is not known, and the values are not made efficient.
 
     A draw costs a backward pass and two evaluations an example (counted as 5; 3 in a
     window), whatever the number of units.

@@ -21,10 +21,10 @@ from keras_shapley_prune.rank.table import SampleTable
 class Permutation(OutputEstimator):
     """Walks along random permutations, each example along its own.
 
-    A unit's estimate is what the value falls by as the unit is removed. Unbiased
-    (Castro, Gómez, Tejada 2009). The permutations come in antithetic blocks of four
-    (Mitchell et al. 2022, arXiv:2104.12199). The standard errors leave the balance
-    out of account, and are a little too wide.
+    A unit's estimate is the amount by which the value falls as the unit is removed. It
+    is unbiased (Castro, Gómez, Tejada 2009). The permutations come in antithetic blocks
+    of four (Mitchell et al. 2022, arXiv:2104.12199). The standard errors do not account
+    for this balance, and are a little too wide.
 
     A draw costs `num_units + 1` evaluations an example, of the part of the network
     behind the group. More examples are worth more than more draws.

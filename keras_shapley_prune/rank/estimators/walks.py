@@ -28,8 +28,11 @@ def draw_ranks(generator, num_walks, active, window=1.0):
         that is not in play.
     """
     num_active = int(np.sum(active))
+    # These are ranks, not orders: entry u is the step at which unit u is removed. The
+    # ranks of a uniform permutation are a uniform permutation too.
     drawn = np.tile(np.arange(num_active), (-(-num_walks // 4), 1))
     drawn = generator.permuted(drawn, axis=1)
+    # Half of the walk later, and from its second half back to the first.
     swapped = (drawn + num_active // 2) % num_active
     last = num_active - 1
     blocks = np.stack([drawn, last - drawn, swapped, last - swapped], axis=1)
@@ -63,11 +66,12 @@ def counted_ranks(ranks):
 
 def count_steps(ranks):
     """Returns how many units the longest walk removes, an integer tensor."""
+    # Units that are not removed have the rank n, which is no step.
     return tf.reduce_max(tf.where(ranks < ranks.shape[1], ranks, OUT)) + 1
 
 
 def left_after(ranks, steps):
-    """Returns who is left after each number of removals.
+    """Returns which units are kept after each number of removals.
 
     Args:
         ranks: Int32 tensor, shape `(batch, num_units)`.
@@ -76,6 +80,7 @@ def left_after(ranks, steps):
     Returns:
         Float tensor, shape `(fold, batch, num_units)`.
     """
+    # OUT is below every step, so who is not in play is never there.
     return tf.cast(ranks >= steps[:, tf.newaxis, tf.newaxis], tf.float32)
 
 
@@ -98,6 +103,7 @@ def evaluate_folded(value_of, coalitions_at, num_steps, batch, fold):
 
     def evaluate(steps):
         coalitions = coalitions_at(steps)
+        # (fold, batch, units) -> (fold * batch, units): one forward pass for all.
         coalitions = tf.reshape(coalitions, [-1, coalitions.shape[-1]])
         return tf.reshape(value_of(coalitions, fold), [fold, batch])
 
@@ -124,6 +130,7 @@ def run_in_rounds(evaluate, num_steps, fold):
         steps = tf.minimum(round_ * fold + tf.range(fold), num_steps - 1)
         return round_ + 1, values.write(round_, evaluate(steps))
 
+    # One round at a time: `fold` is chosen so that one fits into memory.
     _, values = tf.while_loop(
         lambda round_, _: round_ < num_rounds,
         next_round,
@@ -134,17 +141,19 @@ def run_in_rounds(evaluate, num_steps, fold):
 
 
 def walk_marginals(values, ranks):
-    """Returns what each unit was worth to the units that outlasted it.
+    """Returns what each unit was worth to the units that were removed after it.
 
     Args:
-        values: Float tensor, shape `(num_steps + 1, batch)`: the value of what is
-            left after each number of removals.
+        values: Float tensor, shape `(num_steps + 1, batch)`: the value of the
+            units that are kept after each number of removals.
         ranks: Int32 tensor, shape `(batch, num_units)`.
 
     Returns:
         Float tensor, shape `(batch, num_units)`; of no meaning for a unit that the
         walk does not remove.
     """
+    # steps[b, s] is what example b loses at step s. Gathered by ranks, column u is what
+    # it loses by unit u.
     steps = tf.transpose(values[:-1] - values[1:])
     removed = tf.clip_by_value(ranks, 0, tf.shape(steps)[1] - 1)
     return tf.gather(steps, removed, batch_dims=1)

@@ -13,7 +13,7 @@ class Game(Settings):
 
     Attributes:
         default_stages: Integer, how many stages `ShapleyRanker` divides the game into
-            if it is not told.
+            by default.
         estimators: Dict: short form -> class of the estimators that the game takes.
             The first is the default.
         reduction: How the values of the examples become one, see `Loss`.
@@ -29,7 +29,7 @@ class Game(Settings):
         raise NotImplementedError
 
     def resolve_estimator(self, estimator=None):
-        """Returns the estimator that is meant.
+        """Returns the estimator that an argument stands for.
 
         Args:
             estimator: An estimator, the short form of one, or `None` for the default.

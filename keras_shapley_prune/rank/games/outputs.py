@@ -161,8 +161,8 @@ class Custom(OutputGame):
 
     Args:
         function: Callable `fn(labels, outputs)`, in TensorFlow, that returns one value
-            an example, the higher the better. `labels` is `()` if the data has none;
-            `outputs` is a tensor, or a list of them if the model has several.
+            for each example, the higher the better. `labels` is `()` if the data has
+            none; `outputs` is a tensor, or a list of them if the model has several.
         replacement: See `Loss`.
         reduction: See `Loss`.
 
@@ -203,6 +203,7 @@ class Custom(OutputGame):
 
 def _check_loss(loss):
     """Raises a `ValueError` unless it is known that `compile` could take a loss."""
+    # A model of several outputs may have a list or a dict of losses.
     entries = [loss]
     if isinstance(loss, Mapping):
         entries = list(loss.values())
@@ -210,6 +211,7 @@ def _check_loss(loss):
         entries = list(loss)
     for entry in entries:
         try:
+            # Raises a `ValueError` for a name that Keras does not know.
             if isinstance(entry, str):
                 keras.losses.get(entry)
             fits = entry is None or isinstance(entry, (str, dict)) or callable(entry)

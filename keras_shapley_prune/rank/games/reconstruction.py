@@ -28,11 +28,12 @@ class Reconstruction(Game):
     Args:
         candidates: Float of at least 1, or `None`. The units that are cheapest to lose
             alone are the candidates: this many times as many as are still to be
-            removed. Walks remove only candidates; the other units are always in. Their
-            values are what their removal alone costs. `None` for all units.
-        horizon: Float in (0, 1]. To count the candidates, at most this share of a
-            group is taken to be still to be removed. Below 1, one ranking serves
-            budgets of different depth.
+            removed. Walks remove only candidates; the other units are in every
+            coalition, and the value of such a unit is what its removal alone costs.
+            `None` for all units.
+        horizon: Float in (0, 1]. For the number of candidates, at most this share of
+            a group counts as still to be removed. Below 1, one ranking serves budgets
+            of different depth.
 
     Raises:
         ValueError: If an argument is not of that form.

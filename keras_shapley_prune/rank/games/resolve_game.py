@@ -8,7 +8,7 @@ GAMES = {"reconstruction": Reconstruction, "loss": Loss, "kl": KL}
 
 
 def resolve_game(game):
-    """Returns the game that is meant.
+    """Returns the game that an argument stands for.
 
     Args:
         game: A `Game`, the short form of one, or a callable, for `Custom`.

@@ -35,6 +35,8 @@ class OutputGame:
     @property
     def free_walks(self):
         """Integer, how many incremental walks go for one."""
+        # More draws than asked for only where they are walks, and walks are nearly
+        # free.
         walks_incrementally = self._incremental is not None and self._estimator.walks
         return self._incremental.num_free if walks_incrementally else 1
 
@@ -53,6 +55,8 @@ class OutputGame:
             weights: The sample weights of the batch, or `()`.
             reference: List of the whole network's outputs, or `()`.
         """
+        # Shapes and types are known with the first batch. The batch axis is open, so
+        # all batches share one compiled step.
         if self.step is None:
             self.step = self._compile(cut, labels, weights, reference)
         return self.step(draw, cut, labels, weights, reference).numpy()
@@ -80,6 +84,8 @@ class OutputGame:
 
     def _estimate(self, draw, data):
         batch = tf.shape(draw)[0]
+        # As many coalitions at once as make `fold_size` examples: a small batch alone
+        # would not fill the processor.
         fold = tf.maximum(self._fold_size // batch, 1)
         values_of = CoalitionValues(
             self.suffix, self._value, data, batch, fold, self._incremental
@@ -111,6 +117,7 @@ class CoalitionValues:
                 unit that is in. The whole batch is evaluated `copies` times over.
             copies: Integer, or integer tensor.
         """
+        # Row `c * batch + b` is coalition c on example b, here and in `coalitions`.
         cut, *rest = [repeat_batch(part, copies) for part in self._data]
         return self._worth(self._suffix.run(cut, coalitions), rest)
 
@@ -129,6 +136,7 @@ class CoalitionValues:
             return self._incremental.run(
                 self._data, self._worth, ranks, num_steps, self.fold
             )
+        # Where the two ends are known, only the steps in between are evaluated.
         first = 0 if ends is None else 1
         values = evaluate_folded(
             self,
@@ -149,11 +157,14 @@ class CoalitionValues:
                 the units are read.
         """
         cut, *rest = self._data
+        # Masks of ones change nothing. They are applied because `watch` is called where
+        # masks are.
         everything = tf.ones([self._batch, self._suffix.num_units])
         return self._worth(self._suffix.run(cut, everything, watch), rest)
 
     def _worth(self, outputs, rest):
         labels, weights, reference = rest
+        # Within a compiled step `()` stands for no weights; a `Value` takes `None`.
         weights = weights if keras.tree.flatten(weights) else None
         return self._value(labels, outputs, weights, reference)
 
@@ -170,6 +181,9 @@ def repeat_batch(structure, copies):
 
     def tile(tensor):
         shape = tensor.shape
+        # Not `tf.repeat`, which puts the copies of an example next to each other.
+        # Tiling a number of times that is a tensor loses the static shape, which layers
+        # need.
         tiled = tf.tile(tensor, [copies, *[1] * (shape.rank - 1)])
         return tf.ensure_shape(tiled, [None, *shape[1:]])
 

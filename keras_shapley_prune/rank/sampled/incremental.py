@@ -41,7 +41,7 @@ class IncrementalWalk:
 
     @property
     def num_free(self):
-        """Integer, how many walks cost less than one would without increments.
+        """Integer, how many walks together cost less than one without increments.
 
         Where the layer is the last of the network, a step costs next to nothing.
         """

@@ -1,4 +1,4 @@
-"""Mean replacement: of a removed unit, its mean contribution is read."""
+"""Mean replacement: readers get the mean contribution of a removed unit."""
 
 import dataclasses
 
@@ -33,6 +33,9 @@ class Shift:
         """
         inputs = self.form.read(call, inputs, masks)
         outputs = self.form.apply(self.form.mask(inputs, masks[self.form.site]))
+        # (batch, units) @ (units, outputs). A mean over the positions is the same at
+        # each of them: the shift is broadcast over the axes in between, before the
+        # activation.
         shift = tf.matmul(removed, tf.constant(self.by_unit, tf.float32))
         middle = [1] * (len(outputs.shape) - 2)
         outputs += tf.reshape(shift, [-1, *middle, shift.shape[-1]])
@@ -61,16 +64,22 @@ def mean_shifts(network, channel_map, group):
         form = find_linear_form(call.operation)
         if form is None or position != form.site:
             continue
+        # The pruned network could not do it either.
         if not can_take_bias(channel_map.graph, call):
             continue
         total, count = 0.0, 0
         for batch in range(network.num_batches):
             inputs = call.read(network.look_ahead(batch, index))
             rows = form.rows(form.read(call, inputs, network.find_masks(call)))
+            # Batches are added up in float64: together they may have millions of rows.
             total = total + tf.reduce_sum(rows, axis=[0, 1]).numpy().astype("float64")
             count += int(rows.shape[0] * rows.shape[1])
+        # E[x_c] W_c of each column c, shape `(num_columns, num_outputs)`. A unit has
+        # several columns: one for each of its channels, at each tap of a kernel.
         contributions = (total / count)[:, np.newaxis] * form.matrix
         by_unit = np.zeros((group.num_units, contributions.shape[1]))
+        # The units of a group are in ascending order. Columns of other groups find a
+        # wrong place here; `inside` sorts them out.
         unit_of = np.searchsorted(group.units, ids[form.channel_of])
         inside = np.isin(ids[form.channel_of], group.units)
         np.add.at(by_unit, unit_of[inside], contributions[inside])

@@ -1,4 +1,4 @@
-"""Games on the outputs, of a model's groups: how they are opened, what they cost."""
+"""How the games on the outputs are opened, group by group, and what they cost."""
 
 from keras_shapley_prune.rank.estimators.corrected import SHARE
 from keras_shapley_prune.rank.ranking_plan import cost_of, profile_calls
@@ -34,7 +34,7 @@ class OutputSampler(Sampler):
         self.needs_labels = value.needs_labels
 
     def open_network(self, calibration):
-        # A forward pass does where nothing is removed, and costs far less.
+        # A forward pass is enough if nothing is removed, and costs far less.
         return calibration.open_network(repaired=self.sequential)
 
     def open_source(self, calibration, network, group):
@@ -58,6 +58,7 @@ class OutputSampler(Sampler):
 
     def estimate_costs(self, calibration):
         inputs, _, _ = calibration.batches[0]
+        # Of the original network: sequential play, which makes it smaller, takes less.
         seconds = profile_calls(calibration.channel_map.graph, inputs)
         draws = [(self._estimator, sum(calibration.batch_sizes))]
         if self._estimator.correction is not None:

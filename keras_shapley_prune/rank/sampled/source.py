@@ -36,16 +36,24 @@ class OutputSource(SampleSource):
         for draw in range(estimator.num_draws):
             first = 0
             for batch, chosen in enumerate(self._rows_of):
+                # Where only every `step`-th example takes part, a small batch may have
+                # none.
                 size = len(chosen)
                 if not size:
                     continue
+                # A stream for each batch: what is drawn does not depend on how much was
+                # drawn before it.
                 key = [*self._key, stage, draw, batch]
                 drawn = estimator.draw(key, copies * size, active)
                 data = repeat_batch(self._data(batch, chosen), copies)
                 samples = game.estimate(drawn, *data)
                 counted = estimator.counted(drawn)
+                # Samples that do not count may hold anything.
                 self._check_finite(samples[counted], batch)
+                # All walks of an example are added up in its one row.
                 rows = np.tile(estimator.rows(first, size, draw), copies)
+                # Extra walks are not counted: together they cost less than a walk
+                # without increments, which is what was planned.
                 cost = size * estimator.num_evaluations(int(active.sum()))
                 yield rows, samples, counted, cost
                 first += size
@@ -58,6 +66,7 @@ class OutputSource(SampleSource):
         needed = self._game.needs_reference
         reference = self._calibration.outputs(batch) if needed else ()
         data = cut, labels, weights, reference
+        # To gather all rows would only copy them.
         if len(chosen) == self._calibration.batch_sizes[batch]:
             return data
         return keras.tree.map_structure(lambda tensor: tf.gather(tensor, chosen), data)
@@ -96,6 +105,7 @@ class CorrectedSource(SampleSource):
             if estimate is not None:
                 yield estimate
             if bias is not None:
+                # Biases have rows of their own, behind those of the estimates.
                 rows, *rest = bias
                 yield self.table.num_rows + rows, *rest
 
@@ -110,6 +120,7 @@ def rows_of_batches(batch_sizes, step):
     Returns:
         List of integer arrays.
     """
+    # Counted through all batches, so that the choice does not depend on their sizes.
     ends = np.cumsum(batch_sizes)
     return [
         np.flatnonzero(np.arange(end - size, end) % step == 0)

@@ -36,10 +36,14 @@ class Suffix:
         self.group, self._outputs = group, graph.outputs
         self.masker = GroupMasker(channel_map, group, keep)
         self._shifts = shifts or {}
+        # A unit acts where it is read, not where it is produced: everything before its
+        # first reader is the same for all coalitions, and is computed once a batch.
         self.start = min(self.masker.sites)[0]
         self.calls = _dependents(graph, self.masker)
         produced = {tensor for call in self.calls for tensor in call.outputs}
         self.cut = self._inputs_of(self.calls, produced)
+        # Calls behind `start` that no mask reaches, such as the shortcut of a block.
+        # They too run once a batch, not once a coalition.
         self.side_calls = find_ancestors(graph, self.cut, self.start)
 
     @property
@@ -57,6 +61,7 @@ class Suffix:
         Returns:
             List of the values of `cut`.
         """
+        # A copy: the caller's dict is shared by all groups.
         values = dict(values)
         run_calls(self.side_calls, values, find_masks)
         return [values[tensor] for tensor in self.cut]
@@ -70,6 +75,7 @@ class Suffix:
             watch: Optional callable, see `GroupMasker.masks`.
         """
         values = dict(zip(self.cut, cut_values, strict=True))
+        # A layer that reads means in the place of removed units is run by its `Shift`.
         removed = 1.0 - coalitions
         stand_ins = {
             call: functools.partial(shift.run, removed)
@@ -83,6 +89,8 @@ class Suffix:
         """Returns the positions in `cut` of what is read by others than one call."""
         others = [c for c in self.calls if c is not call]
         produced = {tensor for c in self.calls for tensor in c.outputs}
+        # What only `call` reads is not needed once its output is known, so that a walk
+        # repeats less for each step.
         needed = self._inputs_of(others, produced)
         return [i for i, tensor in enumerate(self.cut) if tensor in needed]
 
@@ -115,6 +123,8 @@ class Suffix:
 
     def _inputs_of(self, calls, produced):
         read = [tensor for call in calls for tensor in call.inputs]
+        # An output of the model that no mask reaches enters too. A dict keeps the
+        # order, so that the signature of the compiled step is always the same.
         read = dict.fromkeys([*read, *self._outputs])
         return tuple(tensor for tensor in read if tensor not in produced)
 
@@ -124,6 +134,7 @@ def _dependents(graph, masker):
     site_calls = {index for index, _ in masker.sites}
     masked, calls = set(), []
     for call in graph.calls:
+        # Calls are in running order: one pass finds everything downstream of a mask.
         if call.index in site_calls or masked.intersection(call.inputs):
             masked.update(call.outputs)
             calls.append(call)
@@ -142,6 +153,9 @@ class GroupMasker:
 
     def __init__(self, channel_map, group, keep=None):
         self.num_units = group.num_units
+        # position_of[unit] is 0 to n - 1 for the units of the group, n for those of
+        # other groups and n + 1 for removed ones. The last entry is that of FIXED,
+        # which is -1.
         position_of = np.full(channel_map.num_units + 1, self.num_units)
         if keep is not None:
             position_of[:-1][~keep] = self.num_units + 1
@@ -150,6 +164,7 @@ class GroupMasker:
         self._columns = {
             site: found
             for site, found in columns.items()
+            # Where only other groups are read there is nothing to mask.
             if (found != self.num_units).any()
         }
 
@@ -157,7 +172,11 @@ class GroupMasker:
     def sites(self):
         """Tuple of `(call index, input position)` where the group is read."""
         return tuple(
-            site for site, c in self._columns.items() if (c < self.num_units).any()
+            # A site at which only removed units of other groups are read is masked, but
+            # is the same in every coalition.
+            site
+            for site, c in self._columns.items()
+            if (c < self.num_units).any()
         )
 
     def columns(self, site):
@@ -188,6 +207,8 @@ class GroupMasker:
             for position in (INSIDE, *range(len(call.inputs))):
                 columns = self._columns.get((call.index, position))
                 if columns is not None:
+                    # The mask, shape `(batch, channels)`, is the coalition of each
+                    # example, spread from units to channels.
                     seen = watch and functools.partial(watch, columns)
                     masks[position] = Mask(tf.gather(padded, columns, axis=1), seen)
             return masks

@@ -1,4 +1,4 @@
-"""What a coalition is worth: one value an example, the higher the better."""
+"""What a coalition is worth: one value for each example, the higher the better."""
 
 import tensorflow as tf
 
@@ -58,6 +58,8 @@ class DivergenceValue(Value):
 
     def __init__(self, model):
         graph = record_graph(model)
+        # Only the activation of the layer that returns an output tells probabilities
+        # from logits.
         makers = {t: call.operation for call in graph.calls for t in call.outputs}
         activations = [_activation_name(makers.get(t)) for t in graph.outputs]
         self._to_log_probabilities = [_LOGARITHMS.get(a, _logits) for a in activations]
@@ -68,6 +70,8 @@ class DivergenceValue(Value):
             self._to_log_probabilities, reference, outputs, strict=True
         ):
             wanted, got = convert(original), convert(output)
+            # Σ_c p_c (log p_c - log q_c) at each position, and the mean over the
+            # positions.
             divergence = tf.reduce_sum(tf.exp(wanted) * (wanted - got), axis=-1)
             axes = range(1, divergence.shape.rank)
             total -= tf.reduce_mean(divergence, axis=axes)
@@ -93,6 +97,7 @@ def _activation_name(operation):
     return find_nearest_type(operation).output_activation(operation)
 
 
+# Keeps the logarithm of a probability of 0 finite.
 _EPSILON = 1e-7
 
 
@@ -106,6 +111,7 @@ def _probabilities(outputs):
 
 def _independent(outputs):
     outputs = tf.cast(outputs, tf.float32)[..., tf.newaxis]
+    # Each output is a choice of its own between two classes, on a new last axis.
     return tf.math.log(tf.concat([outputs, 1 - outputs], axis=-1) + _EPSILON)
 
 

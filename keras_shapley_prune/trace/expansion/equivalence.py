@@ -9,7 +9,7 @@ from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.graph import fill_in, is_symbolic, takes_training
 
 TOLERANCE = 1e-4  # of the largest output
-LENGTHS = 32, 64, 224, 8  # tried of an axis of which a model does not know it
+LENGTHS = 32, 64, 224, 8  # tried where a model does not fix the length of an axis
 
 
 def find_difference(layer, form, args, kwargs):
@@ -54,7 +54,7 @@ def _draw(tensor, length, generator):
 
     Args:
         tensor: The symbolic tensor.
-        length: Integer, of an axis of which the tensor does not know it.
+        length: Integer, for axes whose length the tensor does not fix.
         generator: A `np.random.Generator`.
     """
     first, *others = tensor.shape or (None,)

@@ -69,7 +69,7 @@ class Expander:
         own = [*layer._trainable_variables, *layer._non_trainable_variables]
         if own:
             raise LeftWholeError(f"has weights of its own: {[v.name for v in own]}")
-        # Whatever the default of `training` is: what is around the layer decides.
+        # The network around the layer decides on `training`, whatever its default is.
         modes = [{"training": mode} for mode in (None, True)]
         modes = modes if takes_training(layer) else [{}]
         traced, *others = [run_call(layer, args, kwargs | mode) for mode in modes]

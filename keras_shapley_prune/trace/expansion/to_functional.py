@@ -34,8 +34,8 @@ def to_functional(model, inputs=None):
     Args:
         model: A built `keras.Model`: subclassed, or functional or Sequential with
             layers in it that are made of layers.
-        inputs: Of a subclassed model, the (nested) `keras.Input`s to call it with, as
-            its first argument. Not needed if it takes one float tensor.
+        inputs: The (nested) `keras.Input`s to call a subclassed model with, as its
+            first argument. Not needed if it takes one float tensor.
 
     Returns:
         A functional `keras.Model`, compiled like `model` if that is compiled.
@@ -43,8 +43,8 @@ def to_functional(model, inputs=None):
     Raises:
         ValueError: If `model` is not of that form, or cannot be run on symbolic
             tensors as a whole.
-        RuntimeError: If the result does not return what `model` does, on one batch of
-            random numbers.
+        RuntimeError: If the result does not return what `model` returns, on one batch
+            of random numbers.
 
     Example:
 
@@ -99,7 +99,7 @@ def to_functional(model, inputs=None):
         left = expander.left_whole.items()
         reasons = [f"{layer.name!r}, {why}" for layer, why in left]
         warnings.warn(
-            "`to_functional` left layers as they are: " + "; ".join(reasons),
+            "`to_functional` kept layers as they are: " + "; ".join(reasons),
             stacklevel=2,
         )
     return compile_with(functional, copy_compile_config(model))

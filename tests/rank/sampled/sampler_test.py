@@ -166,7 +166,7 @@ def test_reductions_are_of_the_values_of_each_example():
 
 
 def test_a_reduction_of_the_wrong_shape():
-    with pytest.raises(ValueError, match=r"one number a unit, shape \(8,\)"):
+    with pytest.raises(ValueError, match=r"for each unit, shape \(8,\)"):
         _rank(*_trained_like(), Loss(reduction=np.mean), layers="hidden")
 
 

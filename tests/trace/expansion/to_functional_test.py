@@ -263,7 +263,7 @@ class OtherOnSymbols(layers.Layer):
 )
 def test_what_stays_as_it_is(layer_class, reason):
     model = surrounded(layer_class(name="odd"))
-    with pytest.warns(UserWarning, match=f"left layers as they are: 'odd', .*{reason}"):
+    with pytest.warns(UserWarning, match=f"kept layers as they are: 'odd', .*{reason}"):
         functional = to_functional(model)
     assert isinstance(functional.get_layer("odd"), layer_class)
     assert not trace_channels(functional).groups
