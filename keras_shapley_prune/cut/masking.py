@@ -5,7 +5,7 @@ import keras
 from keras_shapley_prune.layer_types.masked_calls import Mask
 from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import INSIDE, kept
-from keras_shapley_prune.trace.graph import new_inputs
+from keras_shapley_prune.trace.functional_models import new_inputs
 from keras_shapley_prune.trace.tracer import trace_channels
 from keras_shapley_prune.trace.unique_names import UniqueNames, part_namesakes
 

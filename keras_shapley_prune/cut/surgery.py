@@ -6,7 +6,7 @@ import numpy as np
 from keras_shapley_prune.cut.layer_copies import copy_operation, copy_weights
 from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import FIXED, kept
-from keras_shapley_prune.trace.graph import (
+from keras_shapley_prune.trace.functional_models import (
     functional_view,
     input_structure,
     new_inputs,

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from keras_shapley_prune.inputs.data import CalibrationData
-from keras_shapley_prune.trace.graph import input_structure
+from keras_shapley_prune.trace.functional_models import input_structure
 
 _SIGNATURE = "serving_default"  # what Keras calls the one it exports
 

@@ -12,7 +12,7 @@ from keras_shapley_prune.inputs.compiling import copy_compile_config
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.inputs.evaluation import evaluate
 from keras_shapley_prune.report.latency import measure_latency
-from keras_shapley_prune.trace.graph import functional_view
+from keras_shapley_prune.trace.functional_models import functional_view
 
 MEASURES = ("file_size", "activations", "latency", "metrics")
 BATCH_SIZES = (1, 32)

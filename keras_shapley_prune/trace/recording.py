@@ -2,16 +2,13 @@
 
 import keras
 
-from keras_shapley_prune.trace.graph import (
-    Call,
-    Graph,
-    NestedCall,
+from keras_shapley_prune.trace.functional_models import (
     functional_view,
-    is_symbolic,
     new_inputs,
     runs_its_graph,
     takes_training,
 )
+from keras_shapley_prune.trace.graph import Call, Graph, NestedCall, is_symbolic
 
 
 def record_graph(model):

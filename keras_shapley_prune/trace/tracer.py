@@ -9,7 +9,7 @@ from keras_shapley_prune.layer_types.elementwise_activations import (
 from keras_shapley_prune.layer_types.registry import find_layer_type, find_obstacle
 from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, no_units
 from keras_shapley_prune.trace.channel_map import ChannelMap
-from keras_shapley_prune.trace.graph import with_layers
+from keras_shapley_prune.trace.functional_models import with_layers
 from keras_shapley_prune.trace.groups import group_units, number_units
 from keras_shapley_prune.trace.recording import record_graph
 

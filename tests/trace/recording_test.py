@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_shapley_prune.trace import graph
+from keras_shapley_prune.trace import functional_models, graph
 from keras_shapley_prune.trace.recording import record_graph
 
 
@@ -17,7 +17,7 @@ def test_recording_changes_nothing(builder):
     inputs = models.inputs_of(model)
     before = models.snapshot(model, inputs)
     record_graph(model)
-    graph.functional_view(model)
+    functional_models.functional_view(model)
     assert models.snapshot(model, inputs) == before
 
 

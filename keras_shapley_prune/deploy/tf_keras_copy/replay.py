@@ -10,7 +10,7 @@ from keras_shapley_prune.deploy.tf_keras_copy.layers import (
 )
 from keras_shapley_prune.deploy.tf_keras_copy.operations import apply_operation
 from keras_shapley_prune.trace.agreement import describe_difference
-from keras_shapley_prune.trace.graph import input_structure
+from keras_shapley_prune.trace.functional_models import input_structure
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.unique_names import UniqueNames
 

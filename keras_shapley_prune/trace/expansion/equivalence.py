@@ -6,7 +6,8 @@ import keras
 import numpy as np
 
 from keras_shapley_prune.trace.agreement import describe_difference
-from keras_shapley_prune.trace.graph import fill_in, is_symbolic, takes_training
+from keras_shapley_prune.trace.functional_models import takes_training
+from keras_shapley_prune.trace.graph import fill_in, is_symbolic
 
 TOLERANCE = 1e-4  # of the largest output
 LENGTHS = 32, 64, 224, 8  # tried where a model does not fix the length of an axis

@@ -10,14 +10,14 @@ from keras_shapley_prune.trace.expansion.tracing import (
     describe_calls,
     run_call,
 )
-from keras_shapley_prune.trace.graph import (
+from keras_shapley_prune.trace.functional_models import (
     functional_view,
-    is_symbolic,
     new_inputs,
     runs_its_graph,
     takes_training,
     with_layers,
 )
+from keras_shapley_prune.trace.graph import is_symbolic
 
 
 class _StartAgain(Exception):  # noqa: N818

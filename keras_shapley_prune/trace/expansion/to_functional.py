@@ -8,7 +8,7 @@ from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_conf
 from keras_shapley_prune.trace.expansion.equivalence import find_difference
 from keras_shapley_prune.trace.expansion.expander import Expander
 from keras_shapley_prune.trace.expansion.tracing import LeftWholeError
-from keras_shapley_prune.trace.graph import functional_view, runs_its_graph
+from keras_shapley_prune.trace.functional_models import functional_view, runs_its_graph
 
 
 def to_functional(model, inputs=None):

@@ -5,7 +5,8 @@ from keras.layers import InputLayer
 
 from keras_shapley_prune.layer_types.stock.recreation import pass_on, tell_apart
 from keras_shapley_prune.trace.expansion.equivalence import first_line
-from keras_shapley_prune.trace.graph import fill_in, is_symbolic, new_inputs
+from keras_shapley_prune.trace.functional_models import new_inputs
+from keras_shapley_prune.trace.graph import fill_in, is_symbolic
 
 
 class LeftWholeError(Exception):

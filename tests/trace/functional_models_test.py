@@ -1,0 +1,65 @@
+"""Tests of what is asked of a model."""
+
+import keras
+import models
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_shapley_prune.trace import functional_models
+from keras_shapley_prune.trace.recording import record_graph
+
+
+def test_new_inputs_keep_structure_shape_dtype_and_name():
+    inputs = {
+        "b": keras.Input((None, 3), name="b", dtype="uint8"),
+        "a": [keras.Input((2,), batch_size=4, name="a")],
+    }
+    fresh = functional_models.new_inputs(inputs)
+    keras.tree.assert_same_structure(inputs, fresh)
+    for old, new in zip(
+        keras.tree.flatten(inputs), keras.tree.flatten(fresh), strict=True
+    ):
+        assert new is not old
+        assert (new.shape, new.dtype, new.name) == (old.shape, old.dtype, old.name)
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: keras.Sequential([layers.Dense(3)], name="mine"), "an unbuilt model"),
+        (models.Subclassed, "a subclassed model"),
+        (lambda: _called(models.Subclassed()), "a subclassed model"),
+        (lambda: layers.Dense(3, name="mine"), "Dense"),
+        (lambda: "model.keras", "'model.keras'"),
+        (lambda: None, "None"),
+    ],
+)
+def test_what_has_no_graph_is_refused(build, words):
+    with pytest.raises(ValueError, match="Argument `model` should be a built") as info:
+        record_graph(build())
+    assert words in str(info.value)
+
+
+def test_another_backend_is_refused(monkeypatch):
+    model = models.build(models.chain)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(RuntimeError, match="KERAS_BACKEND=tensorflow") as info:
+        functional_models.check_backend()
+    assert "'jax'" in str(info.value)
+    with pytest.raises(RuntimeError, match="KERAS_BACKEND=tensorflow"):
+        record_graph(model)
+
+
+def test_the_inputs_of_a_model_as_it_takes_them():
+    sequential = models.build(models.chain)
+    (tensor,) = sequential.inputs
+    assert functional_models.input_structure(sequential) is tensor
+    inputs = {"b": keras.Input((3,), name="b"), "a": keras.Input((3,), name="a")}
+    functional = keras.Model(inputs, layers.Add()(list(inputs.values())))
+    assert functional_models.input_structure(functional) is functional.input
+
+
+def _called(model):
+    model(np.ones((1, 3), "float32"))
+    return model
