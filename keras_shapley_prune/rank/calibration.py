@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
+import keras
+
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.plan.budget import check_ratio
 from keras_shapley_prune.rank.ranking import Ranking
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.trace.forward_pass import ForwardPass
-from keras_shapley_prune.trace.graph import run_calls
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
@@ -74,9 +75,8 @@ class Calibration:
         # Every group and draw compares with them: they are computed once.
         if batch not in self._outputs:
             graph = self.channel_map.graph
-            values = dict(zip(graph.inputs, self.batches[batch][0], strict=True))
-            run_calls(graph.calls, values)
-            self._outputs[batch] = [values[tensor] for tensor in graph.outputs]
+            outputs = graph.run(self.batches[batch][0])
+            self._outputs[batch] = keras.tree.flatten(outputs)
         return self._outputs[batch]
 
     def first_site(self, group):

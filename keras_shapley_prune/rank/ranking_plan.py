@@ -94,7 +94,7 @@ def profile_calls(graph, inputs):
     size = inputs[0].shape[0]
     seconds = {}
     for _ in range(3):  # the first run warms up
-        values = dict(zip(graph.inputs, inputs, strict=True))
+        values = graph.feed(inputs)
         for call in graph.calls:
             start = time.perf_counter()
             run_calls([call], values)

@@ -100,7 +100,7 @@ class Imitation:
 
 def _run(graph, tensors, stand_ins, inputs):
     """Returns the values of some tensors of a graph, in float32."""
-    values = dict(zip(graph.inputs, inputs, strict=True))
+    values = graph.feed(inputs)
     run_calls(find_ancestors(graph, tensors), values, stand_ins=stand_ins)
     return [tf.cast(values[tensor], tf.float32) for tensor in tensors]
 
@@ -125,10 +125,9 @@ def _apply(form, call, inputs, masks):
 
 def _last_kernels(graph):
     """Returns the calls of layers with a kernel that come last before the outputs."""
-    producers = _producers(graph)
     found, pending = {}, list(graph.outputs)
     while pending:
-        call = producers.get(pending.pop())
+        call = graph.producers.get(pending.pop())
         if call is None:
             continue
         if find_nearest_type(call.operation).kernels(call.operation):
@@ -140,7 +139,7 @@ def _last_kernels(graph):
 
 def _before_pooling(graph, tensor):
     """Returns what a tensor is pooled (or flattened) from, or the tensor itself."""
-    producers, largest = _producers(graph), tensor
+    producers, largest = graph.producers, tensor
     call = producers.get(tensor)
     # Only through what computes from this tensor alone and learns nothing, such as
     # pooling, `Flatten` and `Dropout`.
@@ -156,10 +155,6 @@ def _size(tensor):
     return len(tensor.shape), math.prod(length or 1 for length in tensor.shape[1:])
 
 
-def _producers(graph):
-    return {tensor: call for call in graph.calls for tensor in call.outputs}
-
-
 def _pair_tensors(graph, student):
     """Returns a dict: tensor of the original -> tensor of the student."""
     ours, theirs = ([call.name for call in g.calls] for g in (graph, student))
@@ -169,7 +164,7 @@ def _pair_tensors(graph, student):
             "`repair_channels`. Received: models with other layers, "
             f"{sorted(set(ours) ^ set(theirs))} in one of them only"
         )
-    twins = dict(zip(graph.inputs, student.inputs, strict=True))
+    twins = graph.feed(student.inputs)
     for call, twin in zip(graph.calls, student.calls, strict=True):
         twins.update(zip(call.outputs, twin.outputs, strict=True))
     return twins
