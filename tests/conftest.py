@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 
 _SETTINGS = {"deadline": None, "derandomize": True, "database": None}
-hypothesis.settings.register_profile("some", max_examples=200, **_SETTINGS)
+hypothesis.settings.register_profile("some", max_examples=60, **_SETTINGS)
 hypothesis.settings.register_profile("thousands", max_examples=5000, **_SETTINGS)
 hypothesis.settings.load_profile("some")
 
@@ -21,9 +21,32 @@ gc.set_threshold(200_000, 20, 100)
 LONGEST = ("random_graphs_test.py", "readme_test.py", "pruning_until_test.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m "not slow"` takes its choice
 def pytest_collection_modifyitems(items):
-    """The longest tests first: at the end, one process would wait for the other."""
+    """Marks what of the sweeps is slow, and puts the longest tests first."""
+    sweeps = {}
+    for item in items:
+        if item.get_closest_marker("sweep"):
+            sweeps.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for cases in sweeps.values():
+        (count,) = cases[0].get_closest_marker("sweep").args
+        step = max(len(cases) / count, 1)
+        kept = {int(index * step) for index in range(count)}  # evenly spread
+        for index, item in enumerate(cases):
+            if index not in kept:
+                item.add_marker("slow")
+    # At the end, one process would wait for the other.
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def plain_tracebacks():
+    """Without the filters of tracebacks, which cost an eighth of the time of a test."""
+    import keras
+    import tensorflow as tf
+
+    tf.debugging.disable_traceback_filtering()
+    keras.config.disable_traceback_filtering()
 
 
 @pytest.fixture(autouse=True)

@@ -69,6 +69,7 @@ def test_no_labels_are_needed(trained):
             np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("repair", ["least_squares", "mean", "batchnorm", None])
 def test_repair_by_name(repair):
     model = models.build(models.residual)
@@ -112,6 +113,7 @@ def test_it_prunes_better_than_the_reverse(trained):
     assert losses[0] < losses[1]
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "builder",
     [
@@ -402,6 +404,7 @@ def wider():
     return keras.Sequential(steps)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("scope", ["layer", "global"])
 @pytest.mark.parametrize("of", ["params", "flops", "bytes"])
 def test_budgets_are_met(wider, of, scope):

@@ -58,6 +58,7 @@ def _accuracy(model, data):
     return model.evaluate(*data, verbose=0, return_dict=True)["accuracy"]
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("scope", ["layer", "global"])
 @pytest.mark.parametrize("max_drop", [0.02])
 def test_as_much_as_possible_within_the_drop(trained, scope, max_drop):
@@ -99,6 +100,7 @@ def test_ranked_once(trained, few_trials, monkeypatch):
     assert len(ranked) == 1
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("metric", ["loss", lambda model: -_loss(model)])
 def test_other_metrics(trained, metric):
     data = _data(60, seed=1)

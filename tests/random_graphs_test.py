@@ -1,12 +1,14 @@
 """Whatever the graph, masked == pruned.
 
-A few hundred graphs by default. Thousands:
+Sixty graphs by default, 500 with `-m slow`. Thousands:
 
     python -m pytest tests/random_graphs_test.py --hypothesis-profile=thousands
 """
 
+import hypothesis
 import models
 import numpy as np
+import pytest
 import random_graphs
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,13 +19,26 @@ from keras_shapley_prune.plan.cost_model import CostModel
 from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.trace.tracer import trace_channels
 
-
-@given(
+GRAPHS = given(
     model=random_graphs.networks(),
     fraction=st.sampled_from([0.2, 0.5, 0.8]),
     seed=st.integers(0, 9),
 )
+
+
+@GRAPHS
 def test_masked_is_pruned_is_counted(model, fraction, seed):
+    check(model, fraction, seed)
+
+
+@pytest.mark.slow
+@hypothesis.settings(max_examples=500)
+@GRAPHS
+def test_hundreds(model, fraction, seed):
+    check(model, fraction, seed)
+
+
+def check(model, fraction, seed):
     channel_map = trace_channels(model)
     keep = models.random_keep(channel_map, fraction, seed)
     inputs = models.images(model)

@@ -129,6 +129,7 @@ def test_groups_and_their_sizes(builder):
     assert {g.name: g.num_units for g in groups} == FAMILIES[builder]
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("fraction", [0.3, 0.95])
 @pytest.mark.parametrize("builder", FAMILIES)
 def test_masked_equals_pruned(builder, fraction):
@@ -142,6 +143,7 @@ def test_masked_equals_pruned(builder, fraction):
     assert models.relative_difference(pruned, models.outputs_of(model, inputs)) > 1e-2
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", FAMILIES)
 def test_repair_makes_up_for_what_the_default_ranker_removes(builder):
     model = models.build(builder)

@@ -33,6 +33,7 @@ def _check_masked_equals_pruned(model, fractions, seed=0, num_examples=4):
     return counts
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize(
     ("builder", "fraction", "seed"),
     [*((builder, 0.6, 1) for builder in models.BUILDERS), (models.residual, 0.25, 0)],
@@ -79,12 +80,14 @@ def _check_group_masker(model, channel_map, fraction, num_examples):
         assert models.relative_difference(seen, expected) < TOLERANCE, group.name
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_the_ranker_sees_the_masked_model(builder):
     model = models.build(builder)
     _check_group_masker(model, trace_channels(model), 0.5, num_examples=3)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "builder",
     [

@@ -42,6 +42,7 @@ def _layers_by_path(model, prefix=""):
     return found
 
 
+@pytest.mark.sweep(2)
 @BUILDERS
 def test_masked_equals_pruned_and_nesting_is_kept(builder, tmp_path):
     model = models.build(builder)
@@ -102,6 +103,7 @@ def test_every_name_is_the_path_of_one_layer(builder):
     assert len(set(group_names)) == len(group_names)
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize(
     ("builder", "repair"),
     [

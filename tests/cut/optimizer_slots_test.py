@@ -85,6 +85,7 @@ OPTIMIZERS = [
 ]
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_pruned_model_trains_on_as_the_masked_one(optimizer):
     model, x, y = trained(optimizer())
@@ -92,6 +93,7 @@ def test_the_pruned_model_trains_on_as_the_masked_one(optimizer):
     assert largest_difference(model, plan, cut(model, plan), x, y) < 1e-9
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "builder",
     [models.nested, models.attentive, models.recurrent, models.normalized],

@@ -227,6 +227,7 @@ def _check(model, tmp_path, tolerance=1e-5, **arguments):
     return pruned
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("builder", BUILDERS)
 def test_prune(builder, tmp_path):
     _check(models.build(builder), tmp_path)
@@ -236,6 +237,7 @@ def test_prune_without_repair(tmp_path):
     _check(models.build(nested_dicts), tmp_path, repair=None)
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("builder", BUILDERS)
 def test_masked_equals_pruned(builder):
     model = models.build(builder)
@@ -254,6 +256,7 @@ def test_the_default_ranker_takes_any_structure():
     keras.tree.assert_same_structure(pruned.output, model.output)
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize(
     "policy", ["mixed_float16", "mixed_bfloat16", "float64", "bfloat16"]
 )
@@ -284,6 +287,7 @@ def test_policies_of_single_layers(tmp_path):
     assert [x.dtype_policy.name for x in pruned.layers[1:6]] == list(policies)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     ("builder", "ending", "compiled"),
     [

@@ -31,6 +31,7 @@ def _check_exact(model):
     return pruned
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_the_argument_is_not_changed(builder):
     model = models.build(builder)
@@ -42,6 +43,7 @@ def test_the_argument_is_not_changed(builder):
     assert models.snapshot(model, inputs) == before
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_removing_nothing_gives_an_equal_copy(builder):
     model = models.build(builder)
@@ -61,6 +63,7 @@ SIZES |= {"output_shape", "num_query_heads", "num_key_value_heads"}
 SIZES |= {"layer", "backward_layer"}  # of Bidirectional: their configs
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_names_kinds_and_structure_are_carried_over(builder):
     model = models.build(builder)

@@ -43,6 +43,7 @@ def test_a_wrong_network_is_never_returned(wrongly_registered, repair):
     assert pruned.layers[0].filters == 4
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "builder",
     [

@@ -75,6 +75,7 @@ CONVERTED = [
 ]
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "builder",
     [
@@ -122,6 +123,7 @@ def test_int8_is_near_to_keras(builder, tmp_path):
     assert models.relative_difference(found, models.outputs_of(model, inputs)) < 0.05
 
 
+@pytest.mark.slow
 def test_int8_agrees_on_classes(tmp_path, capfd):
     needs_quantizer()
     model = models.classifier()

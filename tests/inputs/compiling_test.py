@@ -55,6 +55,7 @@ def _check_trains(pruned, names):
     assert after["loss"] < before["loss"]
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     ("loss", "optimizer"),
     [
@@ -71,6 +72,7 @@ def test_losses(loss, optimizer):
     _check_trains(pruned, ["loss"])
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     ("metric", "name"),
     [
@@ -122,6 +124,7 @@ def test_metrics_with_a_state_are_new_ones():
     }
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "optimizer",
     [

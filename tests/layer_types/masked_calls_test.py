@@ -79,6 +79,7 @@ def test_each_call_under_a_full_mask_is_the_operation(builder):
         values.update(zip(call.outputs, plain, strict=True))
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", SPECIAL)
 @pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
 def test_a_masked_model_with_masked_calls_saves_and_loads(tmp_path, builder, ending):
@@ -93,7 +94,7 @@ def test_a_masked_model_with_masked_calls_saves_and_loads(tmp_path, builder, end
         loaded = keras.models.load_model(tmp_path / "masked.keras")
     else:
         masked.save_weights(tmp_path / f"masked{ending}")
-        loaded = mask_channels(models.build(builder, 1), keep)
+        loaded = mask_channels(models.fresh(builder, 1), keep)
         loaded.load_weights(tmp_path / f"masked{ending}")
     ours, theirs = models.outputs_of(loaded, inputs), models.outputs_of(masked, inputs)
     assert models.relative_difference(ours, theirs) < 1e-5

@@ -205,6 +205,7 @@ def _error(model, other, inputs):
     return float(np.square(np.subtract(*outputs)).mean())
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("kind", KINDS)
 def test_masked_is_pruned(kind):
     models.check_masks(_build(kind))
@@ -287,6 +288,7 @@ def _attend_to_itself(layer):
     return lambda x: layer(x, x)
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize(
     ("parent", "build"),
     [

@@ -117,6 +117,7 @@ def test_steps_that_are_too_coarse_are_told(wide):
     assert all(size % 64 == 0 or size == 96 for size in kept.values())
 
 
+@pytest.mark.sweep(8)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 @pytest.mark.parametrize("scope", ["layer", "global"])
 def test_any_graph(builder, scope):

@@ -12,6 +12,7 @@ from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "builder",
     [

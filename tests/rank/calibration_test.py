@@ -37,6 +37,7 @@ class Counted:
             yield batch
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "ranker",
     [

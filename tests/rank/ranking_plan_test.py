@@ -33,6 +33,7 @@ def _both(model, data, *game_and_estimator, ratio=0.5, layers=None, **arguments)
     )
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize(
     ("game", "estimator", "arguments"),
     [

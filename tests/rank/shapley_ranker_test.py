@@ -39,6 +39,7 @@ def _rank(model, dataset, layers=None, loss=None, num_draws=1, **arguments):
 # --- games with known answers ------------------------------------------------------
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("make", games.GAMES)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_values_converge_to_the_exact_ones(make, seed):
@@ -82,6 +83,7 @@ def test_values_of_figure_1():
     np.testing.assert_allclose(values, [0.833, 0.833, 5.0, 0.0], atol=0.15)
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("make", games.GAMES)
 @pytest.mark.parametrize("num_draws", [1, 2, 3])
 def test_efficiency(make, num_draws):
@@ -278,6 +280,7 @@ def test_seeds():
     assert (one["conv"].values != other["conv"].values).any()
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "ranker",
     [

@@ -39,6 +39,7 @@ def assert_same_weights(model, other, atol=0):
         np.testing.assert_allclose(ours, theirs, atol=atol, err_msg=ours.path)
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize(
     ("builder", "fraction"),
     [*((builder, 0.5) for builder in models.BUILDERS), (models.residual, 0.25)],
@@ -62,6 +63,7 @@ def test_what_stays_makes_up_for_what_leaves(builder, fraction):
     assert not {id(x) for x in repaired.layers} & {id(x) for x in model.layers}
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", SOME)
 def test_the_argument_is_not_changed(builder):
     model, keep, inputs = halve(builder, 4)
@@ -174,6 +176,7 @@ class _Batches(keras.utils.PyDataset):
         return self.images[8 * index : 8 * index + 8], np.zeros(8)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "wrap",
     [
@@ -262,6 +265,7 @@ FEW = {
 }
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("make", [_flattened, _pooled])
 @pytest.mark.parametrize("kind", FEW)
 def test_data_that_says_little(kind, make):
@@ -383,6 +387,7 @@ def test_the_returned_model_can_be_saved_and_trained(tmp_path):
     assert np.isfinite(repaired.evaluate(x, y, verbose=0))
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", SOME)
 def test_layers_are_repaired_at_full_size_and_then_cut(builder):
     model, keep, inputs = halve(builder)

@@ -201,6 +201,7 @@ def repair_both(monkeypatch, reader, use_bias, ridge):
     return found
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("use_bias", [True, False])
 @pytest.mark.parametrize("reader", READERS)
 def test_every_layer_gets_the_weights_of_the_whole_fit(monkeypatch, reader, use_bias):

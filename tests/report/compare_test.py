@@ -45,6 +45,7 @@ def _count(network, name):
     return sizes[0] or sizes[1] or layer.kernel.shape[-1]
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_every_producer_is_listed_with_its_size_and_lock(builder):
     model, pruned = _pair(builder)
@@ -108,6 +109,7 @@ def test_nothing_changes():
     assert [models.snapshot(m, inputs) for m in (model, pruned)] == before
 
 
+@pytest.mark.sweep(8)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 @pytest.mark.parametrize("fraction", [0.5, 0.99])
 def test_units_of_every_group(builder, fraction):

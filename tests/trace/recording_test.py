@@ -11,6 +11,7 @@ from keras_shapley_prune.trace import functional_models, graph
 from keras_shapley_prune.trace.recording import record_graph
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_recording_changes_nothing(builder):
     model = models.build(builder)

@@ -44,6 +44,7 @@ ATTENTIONS = [
 ]
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("make, arguments", ATTENTIONS)
 def test_masked_equals_pruned(make, arguments):
     model = _between(make(), **arguments)
@@ -196,6 +197,7 @@ def _transformer():
     return model, (models.images(model, 16), labels)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "ranker",
     [

@@ -48,11 +48,13 @@ STEPS = [
 ]
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("make", STEPS)
 def test_masked_equals_pruned(make):
     models.check_masks(_model(*make()))
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("make", STEPS)
 def test_costs_are_those_of_the_cut_model(make):
     model = _model(*make())
@@ -150,6 +152,7 @@ def test_stateful_layers_are_locked():
     assert "is stateful" in trace_channels(model).lock_reasons()["stateful"]
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("kind", "return_sequences"),
     [(layers.LSTM, True), (layers.GRU, False), (layers.SimpleRNN, False)],
@@ -193,6 +196,7 @@ def _reader():
     return model, (words, generator.integers(0, 3, 16))
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "ranker",
     [

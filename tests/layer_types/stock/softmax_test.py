@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from keras_shapley_prune.layer_types.registry import find_nearest_type
-from keras_shapley_prune.rank.sampled.values import resolve_value
+from keras_shapley_prune.rank.sampled.values import DivergenceValue
 from keras_shapley_prune.trace.recording import record_graph
 
 
@@ -44,7 +44,7 @@ def test_the_activation_of_an_output(last, expected):
 def test_probabilities_are_read_alike_from_an_operation_and_from_a_layer(name):
     p, q = np.random.default_rng(0).uniform(0.1, 0.9, (2, 4, 3)).astype("float32")
     values = [
-        resolve_value("kl", _model(last))((), [q], None, [p])
+        DivergenceValue(_model(last))((), [q], None, [p])
         for last in (getattr(keras.ops, name), layers.Activation(name))
     ]
     np.testing.assert_array_equal(*values)

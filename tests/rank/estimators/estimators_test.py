@@ -56,6 +56,7 @@ def test_exact_values_are_efficient(problem):
         assert exact[group.name].values.sum() == pytest.approx(total, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_exact_values_are_what_many_walks_find(problem):
     model, data, exact = problem
     walked = _rank(model, data, Permutation(30))
@@ -80,6 +81,7 @@ def test_exact_values_of_a_large_group_are_refused():
         _rank(model, (np.ones((2, 4)), np.ones((2, 1))), "exact", game=Loss("mse"))
 
 
+@pytest.mark.slow
 def test_shared_permutations_are_unbiased_but_noisier(problem):
     model, data, exact = problem
     errors = {Permutation: [], SharedPermutation: []}

@@ -136,6 +136,7 @@ def _assert_equal_walks(suffix, walk, cut, out=(), window=1.0, folds=(1, 3)):
 ONE_READER = [builder for builder in models.BUILDERS if builder is not models.recurrent]
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("builder", ONE_READER)
 def test_equal_values_on_the_models_of_the_other_tests(builder):
     found = 0

@@ -159,6 +159,7 @@ def _problem(case):
     return model, models.images(model, 12)
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("case", CASES)
 def test_a_coalition_is_worth_what_a_real_model_is(case):
     model, x = _problem(case)

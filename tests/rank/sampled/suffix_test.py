@@ -31,6 +31,7 @@ def _run(channel_map, suffix, inputs, coalitions, find_masks=no_masks):
     return [tensor.numpy() for tensor in suffix.run(cut, coalitions)]
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_a_full_coalition_gives_the_models_outputs(builder):
     model, channel_map, suffixes = _plan(builder)
@@ -43,6 +44,7 @@ def test_a_full_coalition_gives_the_models_outputs(builder):
         assert models.relative_difference(outputs, expected) < 1e-5
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_units_removed_before_are_masked_too(builder):
     model = models.build(builder)
