@@ -28,6 +28,7 @@ def trained():
     return model
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(("ratio", "conv", "hidden"), [(0.25, 4, 6), (0.9, 1, 1)])
 def test_every_group_loses_its_share(trained, ratio, conv, hidden):
     pruned = prune(trained, models.labelled_images(16), ratio, verbose=0)
@@ -143,6 +144,7 @@ def test_the_argument_is_not_changed(builder):
     assert models.snapshot(model, inputs) == before
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("loss", "metrics"),
     [

@@ -31,10 +31,11 @@ def trained():
     return model
 
 
-@pytest.fixture
-def few_trials(monkeypatch):
-    """For what does not depend on how finely the share is searched for."""
-    monkeypatch.setattr(sys.modules[prune_until.__module__], "_TRIALS", 3)
+@pytest.fixture(autouse=True)
+def few_trials(monkeypatch, request):
+    """Most of this does not depend on how finely the share is searched for."""
+    if not request.node.get_closest_marker("all_trials"):
+        monkeypatch.setattr(sys.modules[prune_until.__module__], "_TRIALS", 3)
 
 
 def _data(count, seed):
@@ -58,6 +59,7 @@ def _accuracy(model, data):
     return model.evaluate(*data, verbose=0, return_dict=True)["accuracy"]
 
 
+@pytest.mark.all_trials
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("scope", ["layer", "global"])
 @pytest.mark.parametrize("max_drop", [0.02])
@@ -71,7 +73,7 @@ def test_as_much_as_possible_within_the_drop(trained, scope, max_drop):
     assert pruned.compiled
 
 
-def test_more_is_removed_where_more_may_be_lost(trained, few_trials):
+def test_more_is_removed_where_more_may_be_lost(trained):
     data = _data(60, seed=1)
     sizes = [
         count_flops(_by_norm(trained, data, drop, metric="loss")) for drop in (0.0, 1.0)
@@ -87,7 +89,7 @@ def test_it_prints_its_trials(trained, capsys):
     assert "within" in printed or "below" in printed
 
 
-def test_ranked_once(trained, few_trials, monkeypatch):
+def test_ranked_once(trained, monkeypatch):
     ranked = []
     ranker = keras_shapley_prune.BaselineRanker("l1_norm")
 
@@ -128,7 +130,7 @@ def test_nothing_can_be_removed(trained):
     assert same.compiled
 
 
-def test_other_forms_of_data(trained, few_trials):
+def test_other_forms_of_data(trained):
     import tensorflow as tf
 
     x, y = _data(64, seed=1)
@@ -155,7 +157,7 @@ def test_bad_metrics(trained):
         prune_until(plain, data, verbose=0)
 
 
-def test_labels_are_needed_to_measure(trained, few_trials):
+def test_labels_are_needed_to_measure(trained):
     x, y = _data(16, seed=1)
     with pytest.raises(ValueError, match="should hold labels"):
         prune_until(trained, x, verbose=0)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from models import classifier
+from tfds_sets import make_builder
 
 from keras_shapley_prune.command_line.data_sources import DataSource
 from keras_shapley_prune.command_line.input_files import InputError
@@ -140,7 +141,6 @@ def test_folders_without_readable_images(tmp_path):
 def test_tensorflow_datasets(tmp_path):
     pytest.importorskip("importlib_resources")
     tfds = pytest.importorskip("tensorflow_datasets")
-    make_builder = pytest.importorskip("quickstart_test").make_builder
     make_builder(tfds, "TinySource", (8, 8, 1), ["train", "test"])
 
     def load(name, model, **options):

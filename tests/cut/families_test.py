@@ -143,7 +143,7 @@ def test_masked_equals_pruned(builder, fraction):
     assert models.relative_difference(pruned, models.outputs_of(model, inputs)) > 1e-2
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", FAMILIES)
 def test_repair_makes_up_for_what_the_default_ranker_removes(builder):
     model = models.build(builder)

@@ -93,7 +93,7 @@ def test_the_pruned_model_trains_on_as_the_masked_one(optimizer):
     assert largest_difference(model, plan, cut(model, plan), x, y) < 1e-9
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "builder",
     [models.nested, models.attentive, models.recurrent, models.normalized],
@@ -182,6 +182,7 @@ def test_after_loading(tmp_path):
     assert largest_difference(loaded, plan, cut(loaded, plan), x, y) < 1e-9
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("repair", ["least_squares", None])
 def test_prune_keeps_it_too(repair):
     model = models.classifier()

@@ -113,6 +113,7 @@ def test_int8_of_two_inputs_and_two_outputs(tmp_path):
     assert models.relative_difference(found, models.outputs_of(model, inputs)) < 0.03
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", [models.chain, models.residual, models.depthwise])
 def test_int8_is_near_to_keras(builder, tmp_path):
     needs_quantizer()
@@ -182,6 +183,7 @@ def test_operations_that_are_not_built_in(tmp_path):
         export_litert(keras.Model(inputs, gamma(inputs)), tmp_path / "model.tflite")
 
 
+@pytest.mark.slow
 def test_loops_cannot_be_quantized(tmp_path):
     needs_quantizer()
     model, path = models.build(models.recurrent), tmp_path / "model.tflite"

@@ -177,6 +177,7 @@ FORMS = {
 }
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_same_data_gives_the_same_values_in_every_form(weighted):
     model = models.classifier()

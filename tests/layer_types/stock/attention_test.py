@@ -197,7 +197,7 @@ def _transformer():
     return model, (models.images(model, 16), labels)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "ranker",
     [

@@ -196,7 +196,7 @@ def _reader():
     return model, (words, generator.integers(0, 3, 16))
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "ranker",
     [
