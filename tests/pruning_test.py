@@ -291,7 +291,7 @@ def test_endless_data_is_refused_before_any_is_read(trained, dataset, monkeypatc
 
 def test_an_uncompiled_model_without_a_loss():
     model = models.classifier(compiled=False)
-    words = "compiled with a loss, or the arg"
+    words = "compiled with a loss, or a loss by itself"
     message = _refused(model, words, Exploding(), ranker=ShapleyRanker("loss"))
     assert "'classifier', which is not compiled" in message
 

@@ -3,6 +3,7 @@
 import keras
 
 from keras_shapley_prune.cut.masking import mask_channels
+from keras_shapley_prune.inputs.arguments import check_integer
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.tracer import trace_channels
@@ -42,19 +43,32 @@ def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32
     keras_shapley_prune.verify_removal(model, smaller, plan.keep, images)
     ```
     """
+    check_integer("batch_size", batch_size, 1)
     channel_map = channel_map or trace_channels(model)
     graph = channel_map.graph
     data = CalibrationData(dataset, graph.input_structure, batch_size, False)
     # One batch is enough: a mistake in the cut shows in nearly every example.
     batch, _, _ = next(iter(data))
     first = [tensor[:batch_size] for tensor in batch]
+    if not len(first[0]):  # nothing would be compared, and all would be well
+        raise ValueError(
+            "Argument `dataset` should begin with a batch of at least one example. "
+            "Received: an empty batch"
+        )
     inputs = keras.tree.pack_sequence_as(graph.input_structure, first)
     # Masks use `channel_map.sites`, surgery `channel_map.layer_ids`: a mistake in one
     # of them makes the networks differ.
     masked = mask_channels(model, keep, channel_map)
     expected = masked(inputs, training=False)
     received = pruned(inputs, training=False)
-    difference = describe_difference(expected, received, _tolerance(graph))
+    places = [
+        [path for path, _ in keras.tree.flatten_with_path(outputs)]
+        for outputs in (received, expected)
+    ]
+    if places[0] == places[1]:
+        difference = describe_difference(expected, received, _tolerance(graph))
+    else:
+        difference = f"outputs at {places[0]} instead of {places[1]}"
     if difference:
         raise RuntimeError(
             "Expected the pruned model to compute what the masked model computes. If a "

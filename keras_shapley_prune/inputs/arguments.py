@@ -40,8 +40,9 @@ def check_at_least(name, value, least, excluded=False):
         least: Number.
         excluded: Boolean, whether `least` itself is too small.
     """
-    # `not value >= least` also refuses NaN.
-    if not _is_number(value) or not value >= least or (excluded and value == least):
+    # `not least <= value < inf` also refuses NaN.
+    fits = _is_number(value) and least <= value < float("inf")
+    if not fits or (excluded and value == least):
         bound = f"above {least}" if excluded else f"of at least {least}"
         raise ValueError(
             f"Argument `{name}` should be a number {bound} or None. "

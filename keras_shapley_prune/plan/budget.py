@@ -159,8 +159,10 @@ def to_budget(function, ratio, keywords):
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
     if not isinstance(ratio, PruningBudget):
         return PruningBudget(ratio, **keywords)
-    # `prune` gives all of its keywords: those at their defaults say nothing.
-    changed = {k: value for k, value in keywords.items() if value != defaults[k]}
+    changed = dict(keywords)
+    if function == "prune":
+        # Its signature has them all: those at their defaults were not given.
+        changed = {k: v for k, v in keywords.items() if not _is_same(v, defaults[k])}
     if changed:
         received = ", ".join(f"{name}={value!r}" for name, value in changed.items())
         raise ValueError(
@@ -168,6 +170,11 @@ def to_budget(function, ratio, keywords):
             f"says. Received: {received} beside {ratio!r}"
         )
     return ratio
+
+
+def _is_same(value, default):
+    """Whether a value is the default; an array is none, and has no truth value."""
+    return type(value) is type(default) and value == default
 
 
 def check_ratio(ratio):

@@ -4,6 +4,7 @@ import itertools
 
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.cut.verification import verify_removal
+from keras_shapley_prune.inputs.arguments import check_integer
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.repair.mimic import mimic
 from keras_shapley_prune.repair.repairer import Repairer
@@ -76,6 +77,7 @@ def repair_channels(
     ```
     """
     check_method(repair)
+    check_integer("batch_size", batch_size, 1)
     channel_map = channel_map or trace_channels(model)
     keep = channel_map.check_keep(keep)
     batches = read_batches(dataset, channel_map.graph, repair, verify, batch_size)

@@ -158,3 +158,39 @@ def test_prune_checks_what_it_has_repaired(monkeypatch):
     assert whole is not model and cut is pruned
     prune(model, x, 0.5, ranker="l1_norm", verify=False, verbose=0)
     assert len(checked) == 1
+
+
+@pytest.mark.parametrize("batch_size", [0, -4, True, None])
+def test_sizes_of_no_example(batch_size):
+    model = models.build(models.chain)
+    keep = models.random_keep(trace_channels(model), 0.5)
+    smaller = remove_channels(model, keep)
+    with pytest.raises(ValueError, match="`batch_size` should be an integer"):
+        verify_removal(model, smaller, keep, models.images(model), None, batch_size)
+
+
+def test_an_empty_batch_shows_nothing():
+    model = models.build(models.chain)
+    keep = models.random_keep(trace_channels(model), 0.5)
+    smaller, images = remove_channels(model, keep), models.images(model)
+    with pytest.raises(ValueError, match="an empty batch"):
+        verify_removal(model, smaller, keep, [images[:0], images])
+
+
+@pytest.mark.parametrize("names", [("r", "s"), ("p",), None])
+def test_outputs_in_other_places_are_noticed(names):
+    def build(names):
+        inputs = keras.Input((3,))
+        first = layers.Dense(4, name="first")(inputs)
+        heads = [layers.Dense(2, name=f"head{i}")(first) for i in range(2)]
+        outputs = heads if names is None else dict(zip(names, heads, strict=False))
+        return keras.Model(inputs, outputs)
+
+    model, other = models.randomize(build(("p", "q"))), build(names)
+    for layer in other.layers:
+        if layer.weights:
+            layer.set_weights(model.get_layer(layer.name).get_weights())
+    keep = np.ones(trace_channels(model).num_units, bool)
+    verify_removal(model, remove_channels(model, keep), keep, models.images(model))
+    with pytest.raises(RuntimeError, match=r"outputs at .* instead of"):
+        verify_removal(model, other, keep, models.images(model))

@@ -267,10 +267,10 @@ def test_half_precision_predictions_give_single_precision_losses():
 
 def test_no_loss_is_refused():
     model = identity([(3,)])
-    with pytest.raises(ValueError, match=r"argument `loss=`.*compiled without a loss"):
+    with pytest.raises(ValueError, match=r"a loss by itself.*compiled without a loss"):
         resolve_loss(model)
     plain = keras.Model(model.inputs, model.outputs, name="plain")
-    with pytest.raises(ValueError, match=r"argument `loss=`.*'plain'.*not compiled"):
+    with pytest.raises(ValueError, match=r"a loss by itself.*'plain'.*not compiled"):
         resolve_loss(plain)
 
 

@@ -121,3 +121,14 @@ def test_a_budget_is_not_contradicted():
     with pytest.raises(ValueError, match="`prune` should not say again") as info:
         to_budget("prune", PruningBudget(0.5), {"of": "flops", "round_to": 1})
     assert "Received: of='flops' beside PruningBudget(ratio=0.5" in str(info.value)
+
+
+def test_a_default_said_beside_a_budget_contradicts_it():
+    budget = PruningBudget(0.5, of="flops")
+    with pytest.raises(ValueError, match="should not say again"):
+        to_budget("plan_pruning", budget, {"of": "units"})
+    names = ("scope", "layers", "ignore", "round_to", "min_units", "of")
+    said = {name: getattr(PruningBudget(), name) for name in names}
+    assert to_budget("prune", budget, said) is budget
+    with pytest.raises(ValueError, match="should not say again"):
+        to_budget("prune", budget, said | {"layers": np.array(["a", "b"])})

@@ -40,6 +40,11 @@ class Game(Settings):
         Raises:
             ValueError: If the game does not take that estimator.
         """
+        if not self.estimators:
+            raise ValueError(
+                "Argument `game` should be of a class that names its `estimators`. "
+                f"Received: game={self!r}"
+            )
         if estimator is None:
             return next(iter(self.estimators.values()))()
         if isinstance(estimator, str) and estimator in self.estimators:

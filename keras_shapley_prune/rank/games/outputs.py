@@ -215,6 +215,7 @@ def _check_loss(loss):
             if isinstance(entry, str):
                 keras.losses.get(entry)
             fits = entry is None or isinstance(entry, (str, dict)) or callable(entry)
+            fits = fits and not isinstance(entry, type)
         except ValueError:
             fits = False
         if not fits:
