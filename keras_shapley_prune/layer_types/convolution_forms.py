@@ -116,15 +116,8 @@ class SeparableForm(LinearForm):
         return to_rows(outputs)
 
     def _depthwise(self, inputs):
-        operation = self.operation
-        return keras.ops.depthwise_conv(
-            inputs,
-            tf.cast(operation.depthwise_kernel, tf.float32),
-            strides=operation.strides,
-            padding=operation.padding,
-            dilation_rate=operation.dilation_rate,
-            data_format=operation.data_format,
-        )
+        kernel = self.operation.depthwise_kernel
+        return convolve_depthwise(self.operation, kernel, inputs)
 
     def apply_kernel(self, inputs):
         return keras.ops.conv(
@@ -259,3 +252,21 @@ def _pad_or_crop(inputs, margins):
         inputs = inputs[tuple(window)]
     padding = [(max(before, 0), max(after, 0)) for before, after in margins]
     return tf.pad(inputs, [(0, 0), *padding, (0, 0)])
+
+
+def convolve_depthwise(operation, kernel, inputs):
+    """Returns what a kernel makes of inputs, in float32, channel by channel.
+
+    Args:
+        operation: The layer, which says the strides, the padding and the dilation.
+        kernel: Its variable of shape `(*taps, channels, depth_multiplier)`.
+        inputs: Float32 tensor, shape `(batch, *positions, channels)`.
+    """
+    return keras.ops.depthwise_conv(
+        inputs,
+        tf.cast(kernel, tf.float32),
+        strides=operation.strides,
+        padding=operation.padding,
+        dilation_rate=operation.dilation_rate,
+        data_format=operation.data_format,
+    )

@@ -3,7 +3,10 @@
 import keras
 import tensorflow as tf
 
-from keras_shapley_prune.layer_types.convolution_forms import ConvolutionForm
+from keras_shapley_prune.layer_types.convolution_forms import (
+    ConvolutionForm,
+    convolve_depthwise,
+)
 
 
 class DepthwiseForm:
@@ -40,15 +43,7 @@ class DepthwiseForm:
 
     def apply_kernel(self, inputs):
         """Returns the same without the bias, for float32 inputs."""
-        operation = self.operation
-        return keras.ops.depthwise_conv(
-            inputs,
-            tf.cast(operation.kernel, tf.float32),
-            strides=operation.strides,
-            padding=operation.padding,
-            dilation_rate=operation.dilation_rate,
-            data_format=operation.data_format,
-        )
+        return convolve_depthwise(self.operation, self.operation.kernel, inputs)
 
     def scale(self, factors):
         """Multiplies each output channel before its bias.
