@@ -7,6 +7,7 @@ from keras_shapley_prune.cut.verification import verify_removal
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.repair.mimic import mimic
 from keras_shapley_prune.repair.repairer import Repairer
+from keras_shapley_prune.trace.batches import rebatch
 from keras_shapley_prune.trace.tracer import trace_channels
 
 METHODS = ("least_squares", "mimic", "mean", "batchnorm", None)
@@ -84,7 +85,8 @@ def repair_channels(
         batches = [inputs for inputs, _, _ in itertools.islice(data, num_read)]
     if repair is not None:
         method = "least_squares" if repair == "mimic" else repair
-        repairer = Repairer(model, channel_map, batches, keep, method)
+        suited = rebatch(batches, channel_map.graph)
+        repairer = Repairer(model, channel_map, suited, keep, method)
         repairer.advance(len(channel_map.graph.calls))
         whole, whole_map = repairer.model, repairer.channel_map
     repaired = remove_channels(whole, keep, whole_map)

@@ -12,8 +12,10 @@ from keras_shapley_prune.rank.group_loop import rank_groups
 from keras_shapley_prune.rank.ranking_plan import GroupCost, RankingPlan
 from keras_shapley_prune.rank.staging import Staging, count_legs
 from keras_shapley_prune.rank.table import SampleTable
-from keras_shapley_prune.repair.fits import collect_at
-from keras_shapley_prune.repair.layer_data import ROWS_A_COLUMN
+from keras_shapley_prune.repair.moments import InputMoments
+from keras_shapley_prune.repair.repairer import Repairer
+from keras_shapley_prune.repair.taken_rows import ROWS_A_COLUMN
+from keras_shapley_prune.trace.batches import rebatch
 
 MAX_COLUMNS = 2400  # of a layer whose taps are told apart
 _FLOPS_A_SECOND = 2e10
@@ -61,7 +63,7 @@ class Reconstruction:
             calibration: A `Calibration`.
             verbose: See `Progress`.
         """
-        network, _ = calibration.open_network(repaired=True)
+        network = self._open_network(calibration)
 
         def open_source(index, group):
             games = find_games(network, group, self.ridge)
@@ -71,6 +73,15 @@ class Reconstruction:
         costs = self._costs(calibration)
         scores = rank_groups(calibration, network, open_source, costs, self, verbose)
         return calibration.make_ranking(scores, self._describe())
+
+    def _open_network(self, calibration):
+        """Returns what is played on: without repair, moments of the original do."""
+        channel_map, groups = calibration.channel_map, calibration.groups
+        batches = [inputs for inputs, _, _ in calibration.batches]
+        batches = rebatch(batches, channel_map.graph)
+        if self.sequential:
+            return Repairer(calibration.model, channel_map, batches)
+        return InputMoments(channel_map, groups, batches, MAX_COLUMNS)
 
     def plan(self, calibration):
         """Returns the `RankingPlan`."""
@@ -187,7 +198,7 @@ class WalkSource:
         return sum(game.walk(units) for game in self._games)
 
 
-def find_games(repairer, group, ridge):
+def find_games(network, group, ridge):
     """Returns the reconstruction games of the layers that read a group.
 
     One a layer; one for each of the groups of a convolution.
@@ -195,29 +206,27 @@ def find_games(repairer, group, ridge):
     Where a layer of another kind reads it, what it reads is reconstructed instead.
 
     Args:
-        repairer: A `Repairer` that has not passed the group yet.
+        network: A `Repairer` that has not passed the group yet, or `InputMoments`.
         group: A `ChannelGroup`.
         ridge: Float, see `solve_towards`.
 
     Returns:
         List of `ReconstructionGame`.
     """
-    channel_map, games, seen = repairer.channel_map, [], set()
+    channel_map, games, seen = network.channel_map, [], set()
     for (index, position), ids in channel_map.ends_of(group).items():
         call = channel_map.graph.calls[index]
         if position != INSIDE:  # an attention may read one tensor three times over
             if (call, call.inputs[position]) in seen:
                 continue
             seen.add((call, call.inputs[position]))
-        gram, prior, channel_of, blocks = collect_at(
-            repairer, call, position, MAX_COLUMNS
-        )
-        unit_of = np.searchsorted(group.units, ids[channel_of])
-        unit_of[~np.isin(ids[channel_of], group.units)] = -1
-        *_, xx, xy, yy = gram.covariances()
-        left = kept(repairer.keep, ids)[channel_of]
+        reader, (xx, xy, yy) = network.collect(call, position, MAX_COLUMNS)
+        ids_of = ids[reader.channel_of]
+        unit_of = np.searchsorted(group.units, ids_of)
+        unit_of[~np.isin(ids_of, group.units)] = -1
+        left = kept(network.keep, ids_of)
         scale = 1 / np.sqrt(max(yy.sum(), np.finfo(float).tiny))
-        for columns, outputs in blocks:
+        for columns, outputs in reader.blocks:
             columns = columns[left[columns]]
             if not (unit_of[columns] >= 0).any():
                 continue
@@ -225,7 +234,7 @@ def find_games(repairer, group, ridge):
                 ReconstructionGame(
                     xx[np.ix_(columns, columns)],
                     xy[np.ix_(columns, outputs)],
-                    prior[np.ix_(columns, outputs)],
+                    reader.weights[np.ix_(columns, outputs)],
                     unit_of[columns],
                     group.num_units,
                     ridge,

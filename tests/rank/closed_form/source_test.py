@@ -331,7 +331,7 @@ def test_costs_of_leaving_are_those_of_fits_without_all_that_left(stages):
     model, x = _hidden(layers.Dense(4, name="reader"))
     scores = _rank(model, x, "units", stages=stages, num_draws=2)["units"]
     read = _activations(model, x)
-    prior = np.array(model.get_layer("reader").kernel, "float64")
+    prior = model.get_layer("reader").kernel.numpy().astype("float64")
     wanted = read @ prior
     for count in range(1, NUM_UNITS + 1):
         gone = np.isin(np.arange(NUM_UNITS), scores.order[:count])
