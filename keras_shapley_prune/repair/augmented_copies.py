@@ -10,6 +10,7 @@ from keras_shapley_prune.repair.augmentation import draw_moves, move
 from keras_shapley_prune.trace.forward_pass import MEMORY
 
 FEW_ROWS = 8  # for each column: with fewer, a fit follows its few examples
+ENOUGH_EXAMPLES = 100  # with as many, moved ones show a fit next to nothing new
 MAX_COPIES = 4
 
 
@@ -52,15 +53,20 @@ class AugmentedCopies:
         return taken
 
 
-def count_copies(num_rows, num_columns):
+def count_copies(num_rows, num_columns, num_examples):
     """Returns how many copies a layer needs.
+
+    A copy costs a pass through both networks, and moved images are not new ones: of
+    few examples they make more, of many they do not.
 
     Args:
         num_rows: Integer, rows of the layer in the data itself.
         num_columns: Integer.
+        num_examples: Integer.
     """
-    missing = FEW_ROWS * num_columns - num_rows
-    return min(max(math.ceil(missing / num_rows), 0), MAX_COPIES)
+    missing = (FEW_ROWS * num_columns - num_rows) / num_rows
+    missing = min(missing, (ENOUGH_EXAMPLES - num_examples) / num_examples)
+    return min(max(math.ceil(missing), 0), MAX_COPIES)
 
 
 def _augment_batches(batches, generator):

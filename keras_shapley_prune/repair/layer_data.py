@@ -91,7 +91,8 @@ class LayerData:
         shapes = [call.outputs[0].shape[1:-1] for call in self._calls]
         positions = sum(math.prod(n or 1 for n in shape) for shape in shapes)
         num_columns = max(len(columns) for columns, _ in self._wanted.blocks)
-        return count_copies(positions * self._repairer.num_examples, num_columns)
+        num_examples = self._repairer.num_examples
+        return count_copies(positions * num_examples, num_columns, num_examples)
 
     def _batches(self):
         """Yields what `Repairer.passes` does, what is read, where, and how much."""

@@ -12,6 +12,8 @@ from keras_shapley_prune.trace.tracer import trace_channels
 
 METHODS = ("least_squares", "mimic", "mean", "batchnorm", None)
 
+NUM_VERIFIED = 8  # examples; one that is cut wrongly shows it on each
+
 
 def check_method(method):
     """Raises a `ValueError` unless `method` is a way to repair."""
@@ -91,7 +93,7 @@ def repair_channels(
         whole, whole_map = repairer.model, repairer.channel_map
     repaired = remove_channels(whole, keep, whole_map)
     if verify:
-        first = [tensor[:batch_size] for tensor in batches[0]]
+        first = [tensor[:NUM_VERIFIED] for tensor in batches[0]]
         verify_removal(repaired, whole, keep, whole_map, first)
     if repair != "mimic":
         return repaired
