@@ -60,11 +60,16 @@ class ReconstructionGame:
         """
         removed = [self._columns[unit] for unit in order]
         columns = np.concatenate(removed)
-        factor = scipy.linalg.cholesky(
-            self._inverse[np.ix_(columns, columns)], lower=True, check_finite=False
-        )
+        # Columns first, as LAPACK has it, nothing is copied: the matrix is symmetric.
+        inner = self._inverse[np.ix_(columns, columns)].T
+        factor, failed = scipy.linalg.lapack.dpotrf(inner, lower=1, overwrite_a=1)
+        if failed:
+            raise np.linalg.LinAlgError(f"Minor {failed} is not positive definite.")
         # Without the threads that solve_triangular starts for the smallest matrix.
-        rows = scipy.linalg.blas.dtrsm(1.0, factor, self._outputs[columns], lower=1)
+        outputs = self._outputs[columns].T
+        rows = scipy.linalg.blas.dtrsm(
+            1.0, factor, outputs, side=1, lower=1, trans_a=1, overwrite_b=1
+        ).T
         costs = np.append(np.einsum("co,co->c", rows, rows), 0.0)
         starts = np.cumsum([0, *[len(found) for found in removed]])
         return np.diff(np.append(0.0, np.cumsum(costs))[starts])
@@ -84,6 +89,11 @@ class ReconstructionGame:
         sizes = np.array([len(self._columns[unit]) for unit in active])
         for size in set(sizes) - {0}:
             alike = np.flatnonzero(sizes == size)
+            if size == 1:
+                columns = np.concatenate([self._columns[active[p]] for p in alike])
+                weights = np.einsum("co,co->c", *[self._outputs[columns]] * 2)
+                costs[alike] = weights / np.diag(self._inverse)[columns]
+                continue
             num_units = max(MAX_BYTES // (8 * size * self._outputs.shape[1]), 1)
             for some in np.split(alike, range(num_units, len(alike), num_units)):
                 columns = np.stack([self._columns[active[place]] for place in some])
