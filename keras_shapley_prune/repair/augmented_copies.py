@@ -15,58 +15,62 @@ MAX_COPIES = 4
 
 
 class AugmentedCopies:
-    """Both networks on copies of the data in which images are flipped and shifted.
+    """Networks on copies of the data in which images are flipped and shifted.
 
     A dense layer after pooling sees one row an image, far fewer than it has columns.
     What the original returns for a shifted image needs no label: so it can be fitted
-    to that too. On a copy that no layer asks for the networks are not run.
+    to that too. On a copy that no layer asks for no network is run.
 
     Args:
         batches: List of lists of input tensors, one list a batch.
     """
 
     def __init__(self, batches):
-        self._batches, self._pairs = batches, []
+        self._batches, self._copies = batches, []
 
-    def take(self, num_copies, original, pruned):
-        """Returns a list of pairs of `ForwardPass`s, original and pruned, one a copy.
+    def take(self, num_copies, *networks):
+        """Returns a list of tuples of `ForwardPass`es, one a copy: of each network.
 
         They stand where those of the data itself stand. An empty list if no input is
         an image.
 
         Args:
             num_copies: Integer.
-            original: The `ForwardPass` of the original on the data itself.
-            pruned: The same of the copy of the network.
+            *networks: The `ForwardPass` of each network on the data itself.
         """
         if not any(len(tensor.shape) == 4 for tensor in self._batches[0]):
             return []
-        for copy in range(len(self._pairs), num_copies):
+        for copy in range(len(self._copies), num_copies):
             batches = _augment_batches(self._batches, np.random.default_rng(copy))
             memory = MEMORY // (2 * MAX_COPIES)  # all together as much as the data
-            pair = [network.on(batches, memory) for network in (original, pruned)]
-            self._pairs.append(pair)
-        taken = self._pairs[:num_copies]
-        for pair in taken:
-            for theirs, ours in zip(pair, (original, pruned), strict=True):
+            self._copies.append([network.on(batches, memory) for network in networks])
+        for copy in self._copies[:num_copies]:
+            for theirs, ours in zip(copy, networks, strict=True):
                 theirs.advance(ours.position)
-        return taken
+        return self._copies[:num_copies]
 
 
-def count_copies(num_rows, num_columns, num_examples):
+def count_copies(num_rows, num_columns, most=MAX_COPIES):
     """Returns how many copies a layer needs.
-
-    A copy costs a pass through both networks, and moved images are not new ones: of
-    few examples they make more, of many they do not.
 
     Args:
         num_rows: Integer, rows of the layer in the data itself.
         num_columns: Integer.
+        most: Integer, as many are worth their price.
+    """
+    missing = FEW_ROWS * num_columns - num_rows
+    return min(max(math.ceil(missing / num_rows), 0), most, MAX_COPIES)
+
+
+def most_copies(num_examples):
+    """Returns how many copies of the data are worth a pass through both networks.
+
+    Moved images are not new ones: of few examples they make more, of many they do not.
+
+    Args:
         num_examples: Integer.
     """
-    missing = (FEW_ROWS * num_columns - num_rows) / num_rows
-    missing = min(missing, (ENOUGH_EXAMPLES - num_examples) / num_examples)
-    return min(max(math.ceil(missing), 0), MAX_COPIES)
+    return max(math.ceil(ENOUGH_EXAMPLES / num_examples) - 1, 0)
 
 
 def _augment_batches(batches, generator):

@@ -9,7 +9,7 @@ from keras_shapley_prune.layer_types.bias_folding import ends_linear
 from keras_shapley_prune.layer_types.linear_forms import to_rows
 from keras_shapley_prune.layer_types.masked_calls import no_masks
 from keras_shapley_prune.layer_types.registry import find_linear_form
-from keras_shapley_prune.repair.augmented_copies import count_copies
+from keras_shapley_prune.repair.augmented_copies import count_copies, most_copies
 from keras_shapley_prune.repair.depthwise import apply_depthwise_at
 from keras_shapley_prune.repair.skip_compensation import SkipCompensation
 from keras_shapley_prune.repair.taken_rows import choose_positions, take_rows
@@ -92,7 +92,8 @@ class LayerData:
         positions = sum(math.prod(n or 1 for n in shape) for shape in shapes)
         num_columns = max(len(columns) for columns, _ in self._wanted.blocks)
         num_examples = self._repairer.num_examples
-        return count_copies(positions * num_examples, num_columns, num_examples)
+        num_rows, most = positions * num_examples, most_copies(num_examples)
+        return count_copies(num_rows, num_columns, most)
 
     def _batches(self):
         """Yields what `Repairer.passes` does, what is read, where, and how much."""

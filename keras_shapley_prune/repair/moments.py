@@ -1,10 +1,15 @@
 """Moments of what the layers of a network read, from one pass through it."""
 
+import math
+
 import numpy as np
 
+from keras_shapley_prune.repair.augmented_copies import AugmentedCopies, count_copies
 from keras_shapley_prune.repair.gram import Gram, check_finite
 from keras_shapley_prune.repair.readers import Reader
 from keras_shapley_prune.trace.forward_pass import ForwardPass
+
+MOST_COPIES = 4
 
 
 class InputMoments:
@@ -35,10 +40,16 @@ class InputMoments:
             self._readers[index, position] = reader
             firsts.setdefault(reader.key, reader)
         self._covariances = dict.fromkeys(firsts)
-        network = ForwardPass(channel_map.graph, batches)
         self._num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
+        network, copies = (
+            ForwardPass(channel_map.graph, batches),
+            AugmentedCopies(batches),
+        )
         for key, reader in firsts.items():
-            self._covariances[key] = self._measure(network, reader)
+            network.advance(reader.call.index)
+            taken = copies.take(self._count_copies(reader), network)
+            networks = [network, *(alone for (alone,) in taken)]
+            self._covariances[key] = self._measure(networks, reader)
 
     def advance(self, position):
         """All is known already."""
@@ -48,11 +59,17 @@ class InputMoments:
         reader = self._readers[call.index, position]
         return reader, reader.complete(self._covariances[reader.key])
 
-    def _measure(self, network, reader):
+    def _count_copies(self, reader):
+        """Returns how many augmented copies of the data are read too."""
+        shape = reader.positions_shape
+        num_rows = self._num_examples * math.prod(n or 1 for n in shape)
+        return count_copies(num_rows, len(reader.channel_of), MOST_COPIES)
+
+    def _measure(self, networks, reader):
         """Returns the covariances of a reader's columns."""
-        network.advance(reader.call.index)
         gram = Gram(len(reader.channel_of), 0)
-        for batch in range(network.num_batches):
-            gram.add(reader.take(network.values(batch), {}, self._num_examples))
+        for network in networks:
+            for batch in range(network.num_batches):
+                gram.add(reader.take(network.values(batch), {}, self._num_examples))
         check_finite(gram.xx, reader.call)
         return gram.covariances()[2]

@@ -59,6 +59,13 @@ class Reader:
         window = layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding
         return self.call.inputs[0], *window
 
+    @property
+    def positions_shape(self):
+        """Tuple, the axes of which each place is a row of an example."""
+        call = self.call
+        tensor = call.inputs[self.position] if self.form is None else call.outputs[0]
+        return tensor.shape[1:-1]
+
     def take(self, values, masks, num_examples):
         """Returns rows of what the call reads, at as many positions as a fit needs.
 

@@ -8,7 +8,11 @@ import tensorflow as tf
 from keras import layers
 
 from keras_shapley_prune.repair import augmented_copies
-from keras_shapley_prune.repair.augmented_copies import AugmentedCopies, count_copies
+from keras_shapley_prune.repair.augmented_copies import (
+    AugmentedCopies,
+    count_copies,
+    most_copies,
+)
 from keras_shapley_prune.repair.repair_channels import repair_channels
 from keras_shapley_prune.trace.forward_pass import ForwardPass
 from keras_shapley_prune.trace.graph import run_calls
@@ -21,14 +25,15 @@ from keras_shapley_prune.trace.tracer import trace_channels
     [(800, 100, 0), (799, 100, 1), (400, 100, 1), (399, 100, 2), (10, 1000, 4)],
 )
 def test_the_number_of_copies_fills_up_the_rows(num_rows, num_columns, expected):
-    assert count_copies(num_rows, num_columns, num_examples=10) == expected
+    assert count_copies(num_rows, num_columns) == expected
+    assert count_copies(num_rows, num_columns, most=1) == min(expected, 1)
 
 
 @pytest.mark.parametrize(
-    "num_examples, expected", [(10, 4), (40, 2), (50, 1), (99, 1), (100, 0), (300, 0)]
+    "num_examples, expected", [(20, 4), (40, 2), (50, 1), (99, 1), (100, 0), (300, 0)]
 )
 def test_copies_are_for_few_examples(num_examples, expected):
-    assert count_copies(num_examples, 10_000, num_examples) == expected
+    assert most_copies(num_examples) == expected
 
 
 def pooled():
