@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from keras_shapley_prune.repair.blas_threads import suited_threads
+
 CONSTANT = 1e-9  # share of the square that counts as rounding
 
 
@@ -72,20 +74,16 @@ class Gram:
         self.count += len(rows)
         self.sum_x += rows.sum(axis=0)
         self.sum_y += targets.sum(axis=0)
-        self.xx += (
-            rows.T @ rows
-        )  # NumPy multiplies a matrix with itself in half the steps
-        self.xy += rows.T @ targets
+        with suited_threads(self.num_columns):
+            self.xx += rows.T @ rows  # for NumPy, half the steps of another product
+            self.xy += rows.T @ targets
         self.yy += np.einsum("no,no->o", targets, targets)
 
     def __add__(self, other):
         """Returns the sums over the rows of both."""
         if not self.count:
-            return (
-                other + self
-                if other.count
-                else Gram(self.num_columns, self.num_outputs)
-            )
+            empty = Gram(self.num_columns, self.num_outputs)
+            return other + self if other.count else empty
         if other.count:
             other = other._shifted(self.shift_x, self.shift_y)
         names = ("count", "sum_x", "sum_y", "xx", "xy", "yy")
