@@ -8,6 +8,7 @@ from keras_shapley_prune.inputs.arguments import check_integer
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.repair.mimic import mimic
 from keras_shapley_prune.repair.repairer import Repairer
+from keras_shapley_prune.trace.batches import rebatch
 from keras_shapley_prune.trace.tracer import trace_channels
 
 METHODS = ("least_squares", "mimic", "mean", "batchnorm", None)
@@ -131,7 +132,7 @@ def repair_layers(model, keep, batches, repair="least_squares", channel_map=None
     if repair is None:
         return model, channel_map
     method = "least_squares" if repair == "mimic" else repair
-    inputs = [batch for (batch,) in batches]
+    inputs = rebatch([batch for (batch,) in batches], channel_map.graph)
     repairer = Repairer(model, channel_map, inputs, keep, method)
     repairer.advance(len(channel_map.graph.calls))
     return repairer.model, repairer.channel_map

@@ -13,12 +13,14 @@ from keras_shapley_prune.layer_types.masked_calls import masks_at
 from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.layer_types.unit_ids import kept
 from keras_shapley_prune.repair.augmented_copies import AugmentedCopies
-from keras_shapley_prune.repair.depthwise import (
-    depthwise_pairs,
-    fit_scales,
-    is_depthwise,
+from keras_shapley_prune.repair.depthwise import fit_scales, is_depthwise
+from keras_shapley_prune.repair.fits import (
+    collect_at,
+    estimate_statistics,
+    fit_bias,
+    fit_matrix,
 )
-from keras_shapley_prune.repair.fits import estimate_statistics, fit_bias, fit_matrix
+from keras_shapley_prune.repair.layer_data import depthwise_pairs, returns_target
 from keras_shapley_prune.trace.forward_pass import ForwardPass
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -72,7 +74,7 @@ class Repairer:
         self._dirty = self._find_dirty()
         self._original = ForwardPass(self.graphs[0], batches)
         self._pruned = ForwardPass(self.graphs[1], batches, self.find_masks)
-        self._copies = AugmentedCopies(self.graphs, batches, self.find_masks)
+        self._copies = AugmentedCopies(batches)
 
     @property
     def position(self):
@@ -96,6 +98,7 @@ class Repairer:
         """Masks units from here on; the calls to come read the network without."""
         self.keep[units] = False
         self._dirty = self._find_dirty()
+        self._pruned.forget()
 
     def find_masks(self, call):
         """The `find_masks` under which the network is without the removed units."""
@@ -111,19 +114,20 @@ class Repairer:
         mask = np.array([True]) if ids is None else kept(self.keep, ids)
         return np.broadcast_to(mask, form.channel_of.max() + 1)[form.channel_of]
 
-    def passes(self, calls, num_copies=0):
+    def passes(self, calls, num_copies=0, finished=False):
         """Yields each call with each batch, and the values in both networks.
 
         Args:
             calls: List of calls of the copy from `position` on.
             num_copies: Integer, how many `AugmentedCopies` of the data follow it.
+            finished: Boolean, whether the original has run each call, so that what it
+                returned is there. Else both networks stand before it.
         """
-        copies = self._copies.take(num_copies, self.position)
-        pairs = [(self._original, self._pruned), *copies]
+        main = self._original, self._pruned
         for call in calls:
-            for original, pruned in pairs:
+            for original, pruned in [main, *self._copies.take(num_copies, *main)]:
                 for batch in range(self.num_batches):
-                    before = original.look_ahead(batch, call.index)
+                    before = original.look_ahead(batch, call.index + finished)
                     after = pruned.look_ahead(batch, call.index)
                     yield call, before, after
 
@@ -131,15 +135,25 @@ class Repairer:
         """Returns the original's call that a call of the copy stands for."""
         return self.graphs[0].calls[call.index]
 
+    def has_changed(self, call):
+        """Returns whether a call of the copy reads something else than its twin."""
+        return call in self._dirty
+
+    def collect(self, call, position, max_columns):
+        """Returns what `collect_at` does."""
+        return collect_at(self, call, position, max_columns)
+
     def advance(self, position):
         """Runs the calls before `position`, and repairs them as they come."""
         for index in range(self.position, position):
             call = self.graphs[1].calls[index]
             calls = self._calls_of[call.operation]
             if calls[0] is call and not self._dirty.isdisjoint(calls):
+                self._original.advance(index)
+                self._pruned.advance(index)
                 self._repair(calls)
-            self._original.advance(index + 1)
-            self._pruned.advance(index + 1)
+        self._original.advance(position)
+        self._pruned.advance(position)
 
     def _find_dirty(self):
         """Returns the calls that read something else than the original's do."""
@@ -164,6 +178,8 @@ class Repairer:
         normalization = following.operation if following and len(calls) == 1 else None
         with_bias = has_bias(operation)
         can_shift = with_bias or normalization is not None
+        if self._method != "mean" and returns_target(self, calls[:1]):
+            self._original.advance(calls[0].index + 1)  # it is not run twice
         if self._method == "mean":
             bias = fit_bias(self, form, calls) if can_shift else None
         elif form is None:

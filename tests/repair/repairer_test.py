@@ -9,7 +9,7 @@ from keras import layers
 
 from keras_shapley_prune.cut.masking import mask_channels
 from keras_shapley_prune.cut.surgery import remove_channels
-from keras_shapley_prune.repair import fits, layer_data
+from keras_shapley_prune.repair import fits, layer_data, taken_rows
 from keras_shapley_prune.repair.repair_channels import repair_channels
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.repair.ridge import RIDGE
@@ -453,7 +453,7 @@ def test_each_group_of_a_convolution_is_fitted_by_itself(monkeypatch, max_column
     images = models.images(model, 40)
     keep = keep_without(model, first=[1])  # the second and the sixth filter
     monkeypatch.setattr(fits, "MAX_COLUMNS", max_columns)
-    monkeypatch.setattr(layer_data, "ROWS_A_COLUMN", 10**6)
+    monkeypatch.setattr(taken_rows, "ROWS_A_COLUMN", 10**6)
     wide = functools.partial(fits.fit_wide, tolerance=1e-9)
     monkeypatch.setattr(fits, "fit_wide", wide)
     pruned = repaired_by(advance_all(model, keep, images))
