@@ -11,6 +11,7 @@ from keras_shapley_prune.plan.selection import make_plan, ratios_to_rank
 from keras_shapley_prune.rank.resolve_ranker import resolve_ranker
 from keras_shapley_prune.repair.mimic import mimic
 from keras_shapley_prune.repair.repair_channels import (
+    NUM_VERIFIED,
     check_method,
     read_batches,
     repair_layers,
@@ -80,8 +81,8 @@ def prune(
         repair: String, how the kept units are repaired: `"least_squares"`, `"mimic"`
             (which then trains for some minutes), `"mean"`, `"batchnorm"`, or `None`.
             See `repair_channels`.
-        verify: Boolean, whether to check on the first batch that the smaller model
-            computes what the masked one does, see `verify_removal`. It costs little.
+        verify: Boolean, whether to check on the first eight examples that the smaller
+            model computes what the masked one does, see `verify_removal`.
         keep_optimizer: Boolean, whether the optimizer goes on from where that of
             `model` is: with its number of steps, learning rate and, cut like the
             weights, its slots such as momentum.
@@ -147,7 +148,7 @@ def carry_out(model, plan, dataset, repair, verify=True, keep_optimizer=False):
     whole, whole_map = repair_layers(model, keep, batches, repair, channel_map)
     pruned = remove_channels(whole, keep, whole_map)
     if verify:
-        verify_removal(whole, pruned, keep, batches, whole_map)
+        verify_removal(whole, pruned, keep, batches, whole_map, NUM_VERIFIED)
     if repair == "mimic":
         pruned = mimic(pruned, model, batches)
     compile_with(pruned, copy_compile_config(model))

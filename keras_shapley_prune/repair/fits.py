@@ -69,20 +69,19 @@ def _fit_grams(rest, held_out, prior, can_shift, ridge):
         return weights, mean_y - mean_x @ weights
 
 
-def collect_at(repairer, call, position, max_columns):
+def collect_at(repairer, call, position):
     """Returns the moments of what one call reads, as it is to be reconstructed.
 
     Args:
         repairer: A `Repairer`.
         call: A `Call` of the copy that has not been passed yet.
         position: Integer, which of its inputs, or `INSIDE`.
-        max_columns: Integer, see `Reader`.
 
     Returns:
         Tuple of a `Reader` and the covariances `(xx, xy, yy)` of its columns, of them
         with what it should return, and of that.
     """
-    reader = Reader(call, position, max_columns)
+    reader = Reader(call, position)
     if not repairer.has_changed(call):
         gram = Gram(len(reader.channel_of), 0)
         for batch in range(repairer.num_batches):

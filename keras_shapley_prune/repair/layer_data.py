@@ -14,7 +14,7 @@ from keras_shapley_prune.repair.depthwise import apply_depthwise_at
 from keras_shapley_prune.repair.skip_compensation import SkipCompensation
 from keras_shapley_prune.repair.taken_rows import choose_positions, take_rows
 
-DEPTHWISE_COLUMNS = 128  # a scale and a bias get the rows of so many
+DEPTHWISE_COLUMNS = 32  # a scale and a bias get the rows of so many
 
 
 class LayerData:

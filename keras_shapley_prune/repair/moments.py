@@ -23,28 +23,25 @@ class InputMoments:
         channel_map: The `ChannelMap` of the network.
         groups: Sequence of its `ChannelGroup`s.
         batches: List of lists of input tensors, one list a batch.
-        max_columns: Integer, see `Reader`.
 
     Attributes:
         channel_map: The `ChannelMap`.
         keep: Boolean array: all units.
     """
 
-    def __init__(self, channel_map, groups, batches, max_columns):
+    def __init__(self, channel_map, groups, batches):
         self.channel_map = channel_map
         self.keep = np.ones(channel_map.num_units, bool)
         self._readers, firsts = {}, {}
         ends = [end for group in groups for end in channel_map.ends_of(group)]
         for index, position in sorted(set(ends)):
-            reader = Reader(channel_map.graph.calls[index], position, max_columns)
+            reader = Reader(channel_map.graph.calls[index], position)
             self._readers[index, position] = reader
             firsts.setdefault(reader.key, reader)
         self._covariances = dict.fromkeys(firsts)
         self._num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
-        network, copies = (
-            ForwardPass(channel_map.graph, batches),
-            AugmentedCopies(batches),
-        )
+        network = ForwardPass(channel_map.graph, batches)
+        copies = AugmentedCopies(batches)
         for key, reader in firsts.items():
             network.advance(reader.call.index)
             taken = copies.take(self._count_copies(reader), network)
@@ -54,7 +51,7 @@ class InputMoments:
     def advance(self, position):
         """All is known already."""
 
-    def collect(self, call, position, max_columns):
+    def collect(self, call, position):
         """Returns what `Repairer.collect` does."""
         reader = self._readers[call.index, position]
         return reader, reader.complete(self._covariances[reader.key])

@@ -9,11 +9,13 @@ from keras_shapley_prune.layer_types.registry import find_layer_type, find_linea
 from keras_shapley_prune.layer_types.unit_ids import INSIDE
 from keras_shapley_prune.repair.taken_rows import choose_positions, take_rows
 
+MAX_COLUMNS = 2400  # of a layer whose taps are told apart
+
 
 class Reader:
     """One call at one of its inputs, as what it reads is to be reconstructed.
 
-    Of a layer with more columns than `max_columns` the taps are not told apart: what
+    Of a layer with more columns than `MAX_COLUMNS` the taps are not told apart: what
     each tap contributes to the output is reconstructed by itself (heads have no taps).
     What a layer reads that has no `LinearForm` is reconstructed itself, or what it is
     multiplied with.
@@ -21,7 +23,6 @@ class Reader:
     Args:
         call: A `Call`.
         position: Integer, which of its inputs, or `INSIDE`.
-        max_columns: Integer.
 
     Attributes:
         call: The `Call`.
@@ -33,10 +34,10 @@ class Reader:
         blocks: The blocks of `weights`, see `LinearForm`.
     """
 
-    def __init__(self, call, position, max_columns):
+    def __init__(self, call, position):
         form = find_linear_form(call.operation)
         form = form if form is not None and form.site == position else None
-        few = form is not None and len(form.channel_of) <= max_columns
+        few = form is not None and len(form.channel_of) <= MAX_COLUMNS
         self.call, self.position = call, position
         self.form = form if few or position == INSIDE else None
         if self.form is not None:

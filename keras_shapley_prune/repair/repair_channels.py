@@ -12,6 +12,7 @@ from keras_shapley_prune.trace.batches import rebatch
 from keras_shapley_prune.trace.tracer import trace_channels
 
 METHODS = ("least_squares", "mimic", "mean", "batchnorm", None)
+NUM_VERIFIED = 8  # examples: a mistake in the cut shows in nearly every one
 
 
 def check_method(method):
@@ -85,7 +86,7 @@ def repair_channels(
     whole, whole_map = repair_layers(model, keep, batches, repair, channel_map)
     repaired = remove_channels(whole, keep, whole_map)
     if verify:
-        verify_removal(whole, repaired, keep, batches, whole_map, batch_size)
+        verify_removal(whole, repaired, keep, batches, whole_map, NUM_VERIFIED)
     return mimic(repaired, model, batches) if repair == "mimic" else repaired
 
 

@@ -139,9 +139,9 @@ class Repairer:
         """Returns whether a call of the copy reads something else than its twin."""
         return call in self._dirty
 
-    def collect(self, call, position, max_columns):
+    def collect(self, call, position):
         """Returns what `collect_at` does."""
-        return collect_at(self, call, position, max_columns)
+        return collect_at(self, call, position)
 
     def advance(self, position):
         """Runs the calls before `position`, and repairs them as they come."""

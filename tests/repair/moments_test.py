@@ -7,7 +7,12 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_shapley_prune.repair import augmented_copies, moments, taken_rows
+from keras_shapley_prune.repair import (
+    augmented_copies,
+    moments,
+    readers,
+    taken_rows,
+)
 from keras_shapley_prune.repair.moments import InputMoments
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.trace.tracer import trace_channels
@@ -23,19 +28,20 @@ def batches_of(model, count=24, size=10):
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_moments_are_those_of_two_equal_networks(monkeypatch, builder, max_columns):
     """Where the original is no copy, what it should return is looked at."""
+    monkeypatch.setattr(readers, "MAX_COLUMNS", max_columns)
     monkeypatch.setattr(taken_rows, "ROWS_A_COLUMN", 10**6)
     monkeypatch.setattr(augmented_copies, "MAX_COPIES", 0)
     monkeypatch.setattr(Repairer, "has_changed", lambda self, call: True)
     model = models.build(builder)
     channel_map, batches = trace_channels(model), batches_of(model)
     groups = channel_map.groups
-    found = InputMoments(channel_map, groups, batches, max_columns)
+    found = InputMoments(channel_map, groups, batches)
     repairer = Repairer(model, channel_map, batches)
     for index, position in {e for g in groups for e in channel_map.ends_of(g)}:
         call = channel_map.graph.calls[index]
-        reader, covariances = found.collect(call, position, max_columns)
+        reader, covariances = found.collect(call, position)
         twin = repairer.graphs[1].calls[index]
-        theirs, expected = repairer.collect(twin, position, max_columns)
+        theirs, expected = repairer.collect(twin, position)
         np.testing.assert_array_equal(reader.weights, theirs.weights)
         for ours, other in zip(covariances, expected, strict=True):
             scale = max(np.abs(other).max(), 1e-3)
@@ -57,7 +63,7 @@ def test_readers_of_the_same_rows_share_them(monkeypatch):
     gram = moments.Gram
     monkeypatch.setattr(moments, "Gram", lambda *a: made.append(a) or gram(*a))
     channel_map = trace_channels(model)
-    InputMoments(channel_map, channel_map.groups, batches_of(model), 2400)
+    InputMoments(channel_map, channel_map.groups, batches_of(model))
     assert sorted(made) == [(6, 0), (54, 0), (54, 0)]
 
 
@@ -66,4 +72,4 @@ def test_values_that_are_not_finite_are_an_error():
     channel_map, ((images,), *_) = trace_channels(model), batches_of(model)
     batches = [[images * np.nan]]
     with pytest.raises(ValueError, match=r"finite values .* 'conv2' reads"):
-        InputMoments(channel_map, channel_map.groups, batches, 2400)
+        InputMoments(channel_map, channel_map.groups, batches)

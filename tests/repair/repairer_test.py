@@ -13,6 +13,7 @@ from keras_shapley_prune.repair import fits, layer_data, taken_rows
 from keras_shapley_prune.repair.repair_channels import repair_channels
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.repair.ridge import RIDGE
+from keras_shapley_prune.trace.batches import rebatch
 from keras_shapley_prune.trace.forward_pass import ForwardPass
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -83,7 +84,10 @@ def test_repair_channels_is_the_whole_walk():
     images = models.images(model, 32)
     keep = models.random_keep(trace_channels(model), 0.5)
     expected = repair_channels(model, keep, images, batch_size=16)
-    walk = advance_all(model, keep, images, ridge=None)
+    channel_map = trace_channels(model)
+    batches = rebatch(batches_of(images), channel_map.graph)
+    walk = Repairer(model, channel_map, batches, keep)
+    walk.advance(len(channel_map.graph.calls))
     assert_same_weights(repaired_by(walk), expected, 0)
 
 

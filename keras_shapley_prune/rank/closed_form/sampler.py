@@ -6,7 +6,6 @@ import numpy as np
 
 from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.rank.closed_form.source import (
-    MAX_COLUMNS,
     ReconstructionSource,
     find_games,
 )
@@ -14,6 +13,7 @@ from keras_shapley_prune.rank.ranking_plan import GroupCost
 from keras_shapley_prune.rank.sources import Sampler, stream_of
 from keras_shapley_prune.rank.staging import count_legs
 from keras_shapley_prune.repair.moments import InputMoments
+from keras_shapley_prune.repair.readers import MAX_COLUMNS
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.repair.ridge import RIDGE
 from keras_shapley_prune.repair.taken_rows import ROWS_A_COLUMN
@@ -45,7 +45,7 @@ class ReconstructionSampler(Sampler):
         if self.sequential:
             return Repairer(calibration.model, channel_map, batches)
         # Nothing is removed on the way: moments of the original say all.
-        return InputMoments(channel_map, calibration.groups, batches, MAX_COLUMNS)
+        return InputMoments(channel_map, calibration.groups, batches)
 
     def open_source(self, calibration, network, group):
         num_units, num_removed = group.num_units, calibration.num_removed[group.name]

@@ -7,8 +7,6 @@ from keras_shapley_prune.rank.closed_form.game import ReconstructionGame
 from keras_shapley_prune.rank.sources import SampleSource
 from keras_shapley_prune.rank.table import SampleTable
 
-MAX_COLUMNS = 2400  # of a layer whose taps are told apart
-
 
 class ReconstructionSource(SampleSource):
     """Samples of the games of a group, added up over the layers that read it.
@@ -74,7 +72,7 @@ def find_games(network, group, ridge):
             if (call, call.inputs[position]) in seen:
                 continue
             seen.add((call, call.inputs[position]))
-        reader, (xx, xy, yy) = network.collect(call, position, MAX_COLUMNS)
+        reader, (xx, xy, yy) = network.collect(call, position)
         ids_of = ids[reader.channel_of]
         unit_of = np.searchsorted(group.units, ids_of)
         unit_of[~np.isin(ids_of, group.units)] = -1
