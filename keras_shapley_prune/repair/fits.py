@@ -11,9 +11,11 @@ from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.repair.blas_threads import suited_threads
 from keras_shapley_prune.repair.depthwise import apply_depthwise
 from keras_shapley_prune.repair.gram import Gram, check_finite
-from keras_shapley_prune.repair.layer_data import LayerData, read_whole, thin_out
+from keras_shapley_prune.repair.layer_data import LayerData
 from keras_shapley_prune.repair.readers import Reader
 from keras_shapley_prune.repair.ridge import choose_ridge, solve_towards
+from keras_shapley_prune.repair.taken_rows import choose_positions, rows_at
+from keras_shapley_prune.repair.targets import read_whole
 from keras_shapley_prune.repair.wide_ridge import fit_wide
 
 MAX_COLUMNS = 4608  # that a Gram is made for: 3 x 3 taps of 512 channels
@@ -96,10 +98,11 @@ def collect_at(repairer, call, position):
     else:
         gram = Gram(*reader.weights.shape)
         weights = tf.constant(reader.weights, tf.float32)
-        for _, before, after in repairer.passes([call]):
-            rows = to_rows(after[call.inputs[position]])
-            target = to_rows(before[repairer.twin(call).inputs[position]])
-            rows, target = thin_out([rows, target], repairer.num_examples)
+        tensor, count = call.inputs[position], repairer.num_examples
+        for _, before, after in repairer.both(call):
+            rows, target = to_rows(after[tensor]), to_rows(before[tensor])
+            chosen = choose_positions(rows.shape[1], rows.shape[2], count)
+            rows, target = rows_at(rows, chosen), rows_at(target, chosen)
             gram.add(rows, tf.matmul(target, weights))
     return reader, gram.covariances()[2:]
 
@@ -113,12 +116,11 @@ def fit_bias(repairer, form, calls):
         calls: List of its calls.
     """
     wanted, seen, count = 0.0, 0.0, 0
-    for call, before, after in repairer.passes(calls):
-        twin = repairer.twin(call)
-        masks = repairer.find_masks(call)
+    for call, before, after in repairer.both(*calls):
+        twin, masks = repairer.twin(call), repairer.find_masks(call)
         if form is None:
             (inputs,) = mask_inputs([after[call.inputs[0]]], masks)
-            target = apply_depthwise(twin.operation, before[twin.inputs[0]], bias=True)
+            target = apply_depthwise(twin.operation, before[call.inputs[0]], bias=True)
             outputs = apply_depthwise(call.operation, inputs)
         else:
             wanted_form = find_linear_form(twin.operation)
@@ -142,7 +144,7 @@ def estimate_statistics(repairer, calls):
         calls: List of the calls of the layer.
     """
     sums, squares, count = 0.0, 0.0, 0
-    for call, _, after in repairer.passes(calls):
+    for call, _, after in repairer.both(*calls):
         rows = tf.cast(to_rows(after[call.inputs[0]]), tf.float64)
         sums = sums + tf.reduce_sum(rows, axis=[0, 1]).numpy()
         squares = squares + tf.reduce_sum(rows**2, axis=[0, 1]).numpy()

@@ -7,6 +7,7 @@ import numpy as np
 from keras_shapley_prune.repair.augmented_copies import AugmentedCopies, count_copies
 from keras_shapley_prune.repair.gram import Gram, check_finite
 from keras_shapley_prune.repair.readers import Reader
+from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.trace.forward_pass import ForwardPass
 
 MOST_COPIES = 2  # two more bring a point, for twice the price of the ranking
@@ -23,14 +24,15 @@ class InputMoments:
         channel_map: The `ChannelMap` of the network.
         groups: Sequence of its `ChannelGroup`s.
         batches: List of lists of input tensors, one list a batch.
+        targets: `RecordedTargets` that take down what repair will ask for, or `None`.
 
     Attributes:
         channel_map: The `ChannelMap`.
         keep: Boolean array: all units.
     """
 
-    def __init__(self, channel_map, groups, batches):
-        self.channel_map = channel_map
+    def __init__(self, channel_map, groups, batches, targets=None):
+        self.channel_map, self._targets = channel_map, targets or RecordedTargets()
         self.keep = np.ones(channel_map.num_units, bool)
         self._readers, firsts = {}, {}
         ends = [end for group in groups for end in channel_map.ends_of(group)]
@@ -38,15 +40,34 @@ class InputMoments:
             reader = Reader(channel_map.graph.calls[index], position)
             self._readers[index, position] = reader
             firsts.setdefault(reader.key, reader)
-        self._covariances = dict.fromkeys(firsts)
         self._num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
-        network = ForwardPass(channel_map.graph, batches)
-        copies = AugmentedCopies(batches)
+        self._covariances = {}
+        if targets is not None:
+            targets.start(channel_map, groups, batches)
+        self._run(firsts, batches)
+
+    def _run(self, firsts, batches):
+        """Runs the network once, and stops at each call that is read or fitted."""
+        graph, wanted = self.channel_map.graph, self._targets.wanted
+        network = ForwardPass(graph, batches, segments=self._targets.segments)
+        copies, read_at = AugmentedCopies(batches), {}
         for key, reader in firsts.items():
-            network.advance(reader.call.index)
-            taken = copies.take(self._count_copies(reader), network)
-            networks = [network, *(alone for (alone,) in taken)]
-            self._covariances[key] = self._measure(networks, reader)
+            read_at.setdefault(reader.call.index, []).append((key, reader))
+        for index in sorted({*read_at, *wanted}):
+            network.advance(index)
+            found = {key: self._gram(reader) for key, reader in read_at.get(index, [])}
+            for batch in range(network.num_batches):
+                values = network.values(batch)
+                for key, reader in read_at.get(index, []):
+                    found[key].add(reader.take(values, {}, self._num_examples))
+                if index in wanted:
+                    after = network.look_ahead(batch, index + 1)
+                    self._targets.record(graph.calls[index], values, after)
+            for key, reader in read_at.get(index, []):
+                for alone in copies.take(self._count_copies(reader), network):
+                    self._add(found[key], reader, *alone)
+                check_finite(found[key].xx, reader.call)
+                self._covariances[key] = found[key].covariances()[2]
 
     def advance(self, position):
         """All is known already."""
@@ -62,11 +83,10 @@ class InputMoments:
         num_rows = self._num_examples * math.prod(n or 1 for n in shape)
         return count_copies(num_rows, len(reader.channel_of), MOST_COPIES)
 
-    def _measure(self, networks, reader):
-        """Returns the covariances of a reader's columns."""
-        gram = Gram(len(reader.channel_of), 0)
-        for network in networks:
-            for batch in range(network.num_batches):
-                gram.add(reader.take(network.values(batch), {}, self._num_examples))
-        check_finite(gram.xx, reader.call)
-        return gram.covariances()[2]
+    def _gram(self, reader):
+        return Gram(len(reader.channel_of), 0)
+
+    def _add(self, gram, reader, network):
+        """Adds what a reader reads in a copy of the data."""
+        for batch in range(network.num_batches):
+            gram.add(reader.take(network.values(batch), {}, self._num_examples))

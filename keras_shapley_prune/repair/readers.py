@@ -1,13 +1,16 @@
 """What of a call's output depends on one of its inputs, as a matrix product."""
 
 import numpy as np
-import tensorflow as tf
 
 from keras_shapley_prune.layer_types.convolution_forms import ConvolutionForm
 from keras_shapley_prune.layer_types.linear_forms import DenseForm, to_rows
 from keras_shapley_prune.layer_types.registry import find_layer_type, find_linear_form
 from keras_shapley_prune.layer_types.unit_ids import INSIDE
-from keras_shapley_prune.repair.taken_rows import choose_positions, take_rows
+from keras_shapley_prune.repair.taken_rows import (
+    choose_positions,
+    rows_at,
+    take_rows,
+)
 
 MAX_COLUMNS = 2400  # of a layer whose taps are told apart
 
@@ -82,7 +85,7 @@ class Reader:
         if self.form is None:
             rows = to_rows(values[self.call.inputs[self.position]])
             chosen = choose_positions(rows.shape[1], num_columns, num_examples)
-            return rows if chosen is None else tf.gather(rows, chosen, axis=1)
+            return rows_at(rows, chosen)
         inputs = self.form.read(self.call, self.call.read(values), masks)
         count = self.form.count_positions(inputs)
         return take_rows(

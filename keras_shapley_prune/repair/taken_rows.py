@@ -30,6 +30,11 @@ def choose_positions(num_positions, num_columns, num_examples):
     return np.sort(np.random.default_rng(0).permutation(num_positions)[:wanted])
 
 
+def rows_at(rows, positions):
+    """Returns rows at some positions, or all if that is `None`."""
+    return rows if positions is None else tf.gather(rows, positions, axis=1)
+
+
 def take_rows(form, inputs, positions):
     """Returns `form.rows(inputs)` at some positions.
 
@@ -44,7 +49,7 @@ def take_rows(form, inputs, positions):
     if positions is None:
         return form.rows(inputs)
     if type(form) is not ConvolutionForm:
-        return tf.gather(form.rows(inputs), positions, axis=1)
+        return rows_at(form.rows(inputs), positions)
     taps = take_taps(form.operation, inputs, positions)
     return tf.reshape(taps, [-1, len(positions), taps.shape[2] * taps.shape[3]])
 

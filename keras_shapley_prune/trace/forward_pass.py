@@ -21,7 +21,7 @@ class ForwardPass:
             return such a list, for what need not be held.
         find_masks: See `run_calls`. It is asked once for each call, but see `forget`.
         memory: Integer, bytes.
-        segments: The `Segments` of `graph`, see `on`.
+        segments: The `Segments` of `graph` and `find_masks`, if there are some.
 
     Attributes:
         position: Integer, the index of the next call.
@@ -73,6 +73,16 @@ class ForwardPass:
     def forget(self):
         """Asks `find_masks` anew for the calls from `position` on."""
         self.segments.forget(self.position)
+
+    def on_copy(self, graph, find_masks):
+        """Returns a `ForwardPass` of the same data through a copy of the network.
+
+        Args:
+            graph: See `Segments.on_copy`.
+            find_masks: See `Segments.on_copy`.
+        """
+        segments = self.segments.on_copy(graph, find_masks)
+        return ForwardPass(graph, self._inputs, find_masks, self._memory, segments)
 
     def on(self, batches, memory):
         """Returns a `ForwardPass` of other data through the same network.

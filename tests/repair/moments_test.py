@@ -40,7 +40,7 @@ def test_moments_are_those_of_two_equal_networks(monkeypatch, builder, max_colum
     for index, position in {e for g in groups for e in channel_map.ends_of(g)}:
         call = channel_map.graph.calls[index]
         reader, covariances = found.collect(call, position)
-        twin = repairer.graphs[1].calls[index]
+        twin = repairer.channel_map.graph.calls[index]
         theirs, expected = repairer.collect(twin, position)
         np.testing.assert_array_equal(reader.weights, theirs.weights)
         for ours, other in zip(covariances, expected, strict=True):

@@ -45,7 +45,9 @@ class ReconstructionSampler(Sampler):
         if self.sequential:
             return Repairer(calibration.model, channel_map, batches)
         # Nothing is removed on the way: moments of the original say all.
-        return InputMoments(channel_map, calibration.groups, batches)
+        return InputMoments(
+            channel_map, calibration.groups, batches, calibration.targets
+        )
 
     def open_source(self, calibration, network, group):
         num_units, num_removed = group.num_units, calibration.num_removed[group.name]
