@@ -38,10 +38,10 @@ class AugmentedCopies:
             num_copies: Integer.
             *networks: The `ForwardPass` of each network on the data itself.
         """
-        if not any(len(tensor.shape) == 4 for tensor in self._batches[0]):
-            return []
         for copy in range(len(self._copies), num_copies):
-            batches = _augment_batches(self._batches, np.random.default_rng(copy))
+            batches = augment_batches(self._batches, copy)
+            if not batches:
+                return []
             memory = MEMORY // (2 * MAX_COPIES)  # all together as much as the data
             self._copies.append([network.on(batches, memory) for network in networks])
         for copy in self._copies[:num_copies]:
@@ -73,11 +73,21 @@ def most_copies(num_examples):
     return max(math.ceil(ENOUGH_EXAMPLES / num_examples) - 1, 0)
 
 
-def _augment_batches(batches, generator):
+def augment_batches(batches, copy):
     """Returns callables, one a batch, that return it augmented.
 
     How the examples are batched makes no difference.
+
+    Args:
+        batches: List of lists of input tensors, one list a batch.
+        copy: Integer, the number of the copy.
+
+    Returns:
+        List of callables; empty if no input is an image.
     """
+    if not any(len(tensor.shape) == 4 for tensor in batches[0]):
+        return []
+    generator = np.random.default_rng(copy)
     sizes = [len(batch[0]) for batch in batches]
     shifts, flipped = draw_moves(sum(sizes), generator)
     augmented, start = [], 0

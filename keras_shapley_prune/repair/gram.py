@@ -144,6 +144,23 @@ class Gram:
         )
 
 
+def check_inputs(graph, batches):
+    """Raises a `ValueError` that names the input unless all data is finite.
+
+    Args:
+        graph: The recorded `Graph` that takes it.
+        batches: List of lists of input tensors, one list a batch.
+    """
+    for inputs in batches:
+        for symbolic, value in zip(graph.inputs, inputs, strict=True):
+            # A compiled ReLU makes 0 of what is not a number: later it is not seen.
+            if value.dtype.is_floating and not np.isfinite(value).all():
+                raise ValueError(
+                    "Expected finite values as calibration data. Received: values that "
+                    f"are not, for input {symbolic.name!r}"
+                )
+
+
 def check_finite(array, call):
     """Raises a `ValueError` that names the layer unless an array is finite."""
     if not np.isfinite(array).all():

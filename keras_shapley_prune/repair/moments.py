@@ -4,11 +4,13 @@ import math
 
 import numpy as np
 
-from keras_shapley_prune.repair.augmented_copies import AugmentedCopies, count_copies
-from keras_shapley_prune.repair.gram import Gram, check_finite
+from keras_shapley_prune.repair.augmented_copies import (
+    augment_batches,
+    count_copies,
+)
+from keras_shapley_prune.repair.gram import Gram, check_finite, check_inputs
 from keras_shapley_prune.repair.readers import Reader
-from keras_shapley_prune.repair.targets import RecordedTargets
-from keras_shapley_prune.trace.forward_pass import ForwardPass
+from keras_shapley_prune.trace.watched_pass import WatchedPass
 
 MOST_COPIES = 2  # two more bring a point, for twice the price of the ranking
 
@@ -32,7 +34,8 @@ class InputMoments:
     """
 
     def __init__(self, channel_map, groups, batches, targets=None):
-        self.channel_map, self._targets = channel_map, targets or RecordedTargets()
+        check_inputs(channel_map.graph, batches)
+        self.channel_map = channel_map
         self.keep = np.ones(channel_map.num_units, bool)
         self._readers, firsts = {}, {}
         ends = [end for group in groups for end in channel_map.ends_of(group)]
@@ -41,33 +44,19 @@ class InputMoments:
             self._readers[index, position] = reader
             firsts.setdefault(reader.key, reader)
         self._num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
-        self._covariances = {}
+        self._grams = {key: Gram(len(r.channel_of), 0) for key, r in firsts.items()}
+        watches = [(r.call.index, self._look_at(r)) for r in firsts.values()]
         if targets is not None:
-            targets.start(channel_map, groups, batches)
-        self._run(firsts, batches)
-
-    def _run(self, firsts, batches):
-        """Runs the network once, and stops at each call that is read or fitted."""
-        graph, wanted = self.channel_map.graph, self._targets.wanted
-        network = ForwardPass(graph, batches, segments=self._targets.segments)
-        copies, read_at = AugmentedCopies(batches), {}
+            watches += targets.watch(channel_map, groups, batches)
+        network = WatchedPass(channel_map.graph, watches)
+        for inputs in batches:
+            seen = network.run(inputs)
+            self._add(firsts, seen)
+            if targets is not None:
+                targets.record(seen[len(firsts) :])
+        self._read_copies(firsts, batches)
         for key, reader in firsts.items():
-            read_at.setdefault(reader.call.index, []).append((key, reader))
-        for index in sorted({*read_at, *wanted}):
-            network.advance(index)
-            found = {key: self._gram(reader) for key, reader in read_at.get(index, [])}
-            for batch in range(network.num_batches):
-                values = network.values(batch)
-                for key, reader in read_at.get(index, []):
-                    found[key].add(reader.take(values, {}, self._num_examples))
-                if index in wanted:
-                    after = network.look_ahead(batch, index + 1)
-                    self._targets.record(graph.calls[index], values, after)
-            for key, reader in read_at.get(index, []):
-                for alone in copies.take(self._count_copies(reader), network):
-                    self._add(found[key], reader, *alone)
-                check_finite(found[key].xx, reader.call)
-                self._covariances[key] = found[key].covariances()[2]
+            check_finite(self._grams[key].xx, reader.call)
 
     def advance(self, position):
         """All is known already."""
@@ -75,18 +64,30 @@ class InputMoments:
     def collect(self, call, position):
         """Returns what `Repairer.collect` does."""
         reader = self._readers[call.index, position]
-        return reader, reader.complete(self._covariances[reader.key])
+        return reader, reader.complete(self._grams[reader.key].covariances()[2])
+
+    def _look_at(self, reader):
+        return lambda values: reader.take(values, {}, self._num_examples)
+
+    def _add(self, firsts, seen):
+        for (key, _), rows in zip(firsts.items(), seen, strict=False):
+            self._grams[key].add(rows)
+
+    def _read_copies(self, firsts, batches):
+        """Reads augmented copies of the data where there are few rows."""
+        few = {key: self._count_copies(reader) for key, reader in firsts.items()}
+        few = {key: count for key, count in few.items() if count}
+        watches = [(firsts[k].call.index, self._look_at(firsts[k])) for k in few]
+        network = WatchedPass(self.channel_map.graph, watches)
+        for copy in range(max(few.values(), default=0)):
+            for make in augment_batches(batches, copy):
+                seen = network.run(make())
+                for (key, count), rows in zip(few.items(), seen, strict=True):
+                    if copy < count:
+                        self._grams[key].add(rows)
 
     def _count_copies(self, reader):
         """Returns how many augmented copies of the data are read too."""
         shape = reader.positions_shape
         num_rows = self._num_examples * math.prod(n or 1 for n in shape)
         return count_copies(num_rows, len(reader.channel_of), MOST_COPIES)
-
-    def _gram(self, reader):
-        return Gram(len(reader.channel_of), 0)
-
-    def _add(self, gram, reader, network):
-        """Adds what a reader reads in a copy of the data."""
-        for batch in range(network.num_batches):
-            gram.add(reader.take(network.values(batch), {}, self._num_examples))

@@ -24,9 +24,14 @@ from keras_shapley_prune.repair.fits import (
     fit_bias,
     fit_matrix,
 )
+from keras_shapley_prune.repair.gram import check_inputs
 from keras_shapley_prune.repair.layer_data import depthwise_pairs
 from keras_shapley_prune.repair.skip_compensation import is_fitted
-from keras_shapley_prune.repair.targets import LayerTarget, RecordedTargets
+from keras_shapley_prune.repair.targets import (
+    LayerTarget,
+    RecordedTargets,
+    record_targets,
+)
 from keras_shapley_prune.trace.forward_pass import ForwardPass
 
 
@@ -69,9 +74,14 @@ class Repairer:
         ridge=None,
         targets=None,
     ):
+        if batches is not None:
+            check_inputs(channel_map.graph, batches)
         self._model, self._original_map = model, channel_map
-        self._targets = targets or RecordedTargets()
-        batches = self._targets.batches if batches is None else batches
+        if targets is None:
+            fits = keep is not None and method == "least_squares"
+            targets = _record(channel_map, keep, batches) if fits else RecordedTargets()
+        self._targets = targets
+        batches = targets.batches if batches is None else batches
         self.channel_map = _copy_layers(channel_map)
         self.keep = np.ones(channel_map.num_units, bool)
         self.keep = self.keep if keep is None else np.array(keep)
@@ -80,14 +90,9 @@ class Repairer:
         self._calls_of = {}
         for call in self.channel_map.graph.calls:
             self._calls_of.setdefault(call.operation, []).append(call)
-        self._refitted = set()  # calls whose weights for removed units are zero
         self._dirty = self._find_dirty()
-        self._original = ForwardPass(
-            channel_map.graph, batches, segments=self._targets.segments
-        )
-        self._pruned = self._original.on_copy(
-            self.channel_map.graph, self._find_masks_to_run
-        )
+        self._original = ForwardPass(channel_map.graph, batches)
+        self._pruned = ForwardPass(self.channel_map.graph, batches, self.find_masks)
         self._copies = AugmentedCopies(batches)
 
     @property
@@ -119,24 +124,11 @@ class Repairer:
         """Masks units from here on; the calls to come read the network without."""
         self.keep[units] = False
         self._dirty = self._find_dirty()
-        self._refitted.clear()  # for these their weights are not zero
         self._pruned.forget()
 
     def find_masks(self, call):
         """The `find_masks` under which the network is without the removed units."""
         return masks_at(self.channel_map, self.keep, call)
-
-    def _find_masks_to_run(self, call):
-        """Returns the masks without which a call would read removed units.
-
-        A refitted layer has weights of zero for them: unmasked it computes the same,
-        and can be run by what the original is run by.
-        """
-        masks = self.find_masks(call)
-        if call in self._refitted:
-            site = find_linear_form(call.operation).site
-            masks = {place: mask for place, mask in masks.items() if place != site}
-        return masks
 
     def read(self, form, call, values):
         """Returns what a linear layer of the copy reads, but for the mask there."""
@@ -166,12 +158,13 @@ class Repairer:
             pairs = [main, *self._copies.take(num_copies, *main)]
             for original, pruned in pairs:
                 for batch in range(self.num_batches):
+                    after = pruned.look_ahead(batch, call.index)
                     if known and original is self._original:
-                        find = functools.partial(self._targets.at, call, batch)
+                        find = functools.partial(self._targets.at, call, batch, after)
                     else:
                         before = original.look_ahead(batch, index)
                         find = functools.partial(target.at, before)
-                    yield call, find, pruned.look_ahead(batch, call.index)
+                    yield call, find, after
 
     def both(self, *calls):
         """Yields each call with each batch, and the values in both networks before it.
@@ -244,7 +237,6 @@ class Repairer:
             if len(calls) > 1:  # a later call may read what the first one returns
                 fit_matrix(self, form, calls[:1], can_shift)
             bias = fit_matrix(self, form, calls, can_shift)
-            self._refitted.update(calls)
         if with_bias:
             if form is None:
                 operation.bias.assign(bias)
@@ -253,6 +245,12 @@ class Repairer:
         elif normalization is not None:
             mean = normalization.moving_mean
             mean.assign(mean - tf.cast(bias, mean.dtype))
+
+
+def _record(channel_map, keep, batches):
+    """Returns the `RecordedTargets` of what is changed by the loss of some units."""
+    groups = [g for g in channel_map.groups if not keep[g.units].all()]
+    return record_targets(channel_map, groups, batches)
 
 
 def _copy_layers(channel_map):

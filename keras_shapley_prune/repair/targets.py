@@ -1,5 +1,6 @@
 """What a repaired layer should return: what it returns in the original, and more."""
 
+import functools
 import math
 
 import numpy as np
@@ -16,8 +17,7 @@ from keras_shapley_prune.repair.taken_rows import (
     rows_at,
     take_rows,
 )
-from keras_shapley_prune.trace.forward_pass import FEW_BATCHES
-from keras_shapley_prune.trace.segments import Segments
+from keras_shapley_prune.trace.watched_pass import WatchedPass
 
 MEMORY = 2**29  # bytes of targets that are kept for repair
 DEPTHWISE_COLUMNS = 32  # a scale and a bias get the rows of so many
@@ -31,14 +31,17 @@ class LayerTarget:
         call: Its `Call`, of a layer with a `LinearForm` or a `DepthwiseForm`.
 
     Attributes:
+        call: The `Call`.
         is_returned: Boolean, whether the target is what the call returns: it has no
             activation, and something reads it.
     """
 
     def __init__(self, graph, call):
-        self._call, self._form = call, find_linear_form(call.operation)
+        self.call, self._form = call, find_linear_form(call.operation)
         self.is_returned = _is_returned(graph, call)
         self._skip = SkipCompensation(graph, call) if self._form else None
+        if self._form and not self.is_returned:  # while it is compiled it is too late
+            self._matrix, self._bias = self._form.matrix, self._form.bias
 
     def at(self, values, positions):
         """Returns the target at some positions.
@@ -51,18 +54,27 @@ class LayerTarget:
         Returns:
             Float32 tensor, shape `(batch, positions, num_outputs)`.
         """
-        call, form = self._call, self._form
+        call, form = self.call, self._form
         if self.is_returned:
             target = rows_at(to_rows(values[call.outputs[0]]), positions)
         elif form is None:
             read = values[call.inputs[0]]
             target = apply_depthwise_at(call.operation, read, positions, bias=True)
         else:
-            target = _apply(form, read_whole(form, call, values), positions)
+            target = self._apply(read_whole(form, call, values), positions)
         skipped = self._skip(values) if self._skip else None
         if skipped is None:
             return target
         return target + rows_at(to_rows(skipped), positions)
+
+    def _apply(self, inputs, positions):
+        """Returns what the layer has before its activation."""
+        if positions is None:
+            return to_rows(self._form.apply(inputs))
+        rows = take_rows(self._form, inputs, positions)
+        outputs = tf.matmul(rows, tf.constant(self._matrix, tf.float32))
+        bias = 0 if self._bias is None else tf.cast(self._bias, tf.float32)
+        return outputs + bias
 
 
 class RecordedTargets:
@@ -74,74 +86,89 @@ class RecordedTargets:
     Attributes:
         batches: List of lists of input tensors, the data; `None` if nothing has been
             recorded yet.
-        segments: The `Segments` of the original.
     """
 
     def __init__(self):
-        self.batches, self.segments, self._bytes = None, None, 0
-        self._wanted, self._positions, self._recorded = {}, {}, {}
+        self.batches, self._num_examples, self._bytes = None, 0, 0
+        self._recorded = {}  # index of a call -> list of rows, one entry a batch
 
-    def start(self, channel_map, groups, batches):
-        """Finds what may have to be repaired.
+    def watch(self, channel_map, groups, batches):
+        """Returns the watches of a `WatchedPass` that sees the targets.
 
         Args:
             channel_map: The `ChannelMap` of the original.
             groups: Sequence of its `ChannelGroup`s, of which units may be removed.
-            batches: List of lists of input tensors.
+            batches: List of lists of input tensors, one list a batch.
         """
-        graph, changed = channel_map.graph, set()
-        few = len(batches) <= FEW_BATCHES
-        self.batches, self.segments = batches, Segments(graph, compiled=not few)
+        self.__init__()
+        self.batches = batches
+        self._num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
+        graph, changed, watches = channel_map.graph, set(), []
         sites = {index for group in groups for index, _ in channel_map.sites_of(group)}
         for call in graph.calls:
             if call.index in sites or not changed.isdisjoint(call.inputs):
                 changed.update(call.outputs)
                 if is_fitted(call.operation):
-                    self._wanted[call.index] = LayerTarget(graph, call)
+                    target = LayerTarget(graph, call)
+                    self._recorded[call.index] = []
+                    look = functools.partial(self._look, target)
+                    watches.append((call.index + target.is_returned, look))
+        return watches
 
-    @property
-    def wanted(self):
-        """Dict: index of a call -> the `LayerTarget` to record, in running order."""
-        return self._wanted
-
-    def record(self, call, before, after):
-        """Takes down the target of a call that is wanted, for the next batch.
+    def record(self, seen):
+        """Takes down the targets of the next batch.
 
         Args:
-            call: A `Call`.
-            before: Dict: symbolic tensor -> value, before the call.
-            after: The same behind it.
+            seen: List, what the watches returned.
         """
-        target = self._wanted[call.index]
-        if call.index not in self._positions:
-            num_examples = sum(int(inputs[0].shape[0]) for inputs in self.batches)
-            chosen = positions_of(call, before, num_examples)
-            self._positions[call.index] = chosen
-        values = after if target.is_returned else before
-        rows = target.at(values, self._positions[call.index])
-        self._bytes += rows.dtype.size * rows.shape.num_elements()
-        self._recorded.setdefault(call.index, []).append(rows)
-        if self._bytes > MEMORY:  # for this layer the original is run again
-            forgotten = self._recorded.pop(call.index)
-            self._bytes -= sum(r.dtype.size * r.shape.num_elements() for r in forgotten)
-            del self._wanted[call.index]
+        for index, rows in zip(list(self._recorded), seen, strict=True):
+            if self._recorded[index] is None:
+                continue
+            self._recorded[index].append(rows)
+            self._bytes += _count_bytes(rows)
+            if self._bytes > MEMORY:  # for this layer the original is run again
+                self._bytes -= sum(_count_bytes(r) for r in self._recorded[index])
+                self._recorded[index] = None
 
     def has(self, calls):
         """Returns whether the targets of all of these calls are known."""
-        return all(call.index in self._recorded for call in calls)
+        return all(self._recorded.get(call.index) for call in calls)
 
-    def at(self, call, batch, positions):
+    def at(self, call, batch, values, positions):
         """Returns what `LayerTarget.at` returned.
 
         Args:
             call: A `Call` of the original, or of a copy of it.
             batch: Integer.
+            values: Dict: symbolic tensor -> value, before the call.
             positions: Integer array, some of those recorded; `None` for all.
         """
-        rows, known = self._recorded[call.index][batch], self._positions[call.index]
+        rows = self._recorded[call.index][batch]
+        known = positions_of(call, values, self._num_examples)
         if known is None or positions is None:
             return rows_at(rows, positions)
         return rows_at(rows, np.searchsorted(known, positions))
+
+    def _look(self, target, values):
+        positions = positions_of(target.call, values, self._num_examples)
+        return target.at(values, positions)
+
+
+def record_targets(channel_map, groups, batches):
+    """Returns `RecordedTargets` of a pass of their own.
+
+    Args:
+        channel_map: The `ChannelMap` of the original.
+        groups: Sequence of its `ChannelGroup`s, of which units may be removed.
+        batches: List of lists of input tensors, one list a batch.
+    """
+    targets = RecordedTargets()
+    network = WatchedPass(
+        channel_map.graph, targets.watch(channel_map, groups, batches)
+    )
+    for inputs in batches:
+        targets.record(network.run(inputs))
+    return targets
 
 
 def positions_of(call, values, num_examples, num_columns=None):
@@ -180,10 +207,5 @@ def _is_returned(graph, call):
     return bool(read and exact and ends_linear(operation))
 
 
-def _apply(form, inputs, positions):
-    """Returns what a linear layer has before its activation, at some positions."""
-    if positions is None:
-        return to_rows(form.apply(inputs))
-    rows = take_rows(form, inputs, positions)
-    outputs = tf.matmul(rows, tf.constant(form.matrix, tf.float32))
-    return outputs if form.bias is None else outputs + tf.cast(form.bias, tf.float32)
+def _count_bytes(tensor):
+    return tensor.dtype.size * tensor.shape.num_elements()

@@ -74,16 +74,6 @@ class ForwardPass:
         """Asks `find_masks` anew for the calls from `position` on."""
         self.segments.forget(self.position)
 
-    def on_copy(self, graph, find_masks):
-        """Returns a `ForwardPass` of the same data through a copy of the network.
-
-        Args:
-            graph: See `Segments.on_copy`.
-            find_masks: See `Segments.on_copy`.
-        """
-        segments = self.segments.on_copy(graph, find_masks)
-        return ForwardPass(graph, self._inputs, find_masks, self._memory, segments)
-
     def on(self, batches, memory):
         """Returns a `ForwardPass` of other data through the same network.
 

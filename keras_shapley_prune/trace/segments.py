@@ -1,6 +1,5 @@
 """The calls of a graph from one cut to another, each stretch compiled once."""
 
-import keras
 import tensorflow as tf
 
 from keras_shapley_prune.layer_types.masked_calls import no_masks
@@ -11,9 +10,9 @@ class Segments:
     """Runs a graph from cut to cut, as one `tf.function` from each to the next.
 
     Keras costs more in Python, call by call, than the work of a small batch; to
-    compile a stretch takes as long as to run it a few times. Weights enter a compiled
-    function with every run, so that one function serves a network and a copy of it
-    whose weights differ (see `on_copy`); masks are constants of it (see `forget`).
+    compile a stretch takes as long as to run it a few times. Weights can change
+    between two runs, for a compiled function reads variables; masks are constants of
+    it, see `forget`.
 
     Args:
         graph: The recorded `Graph`.
@@ -22,26 +21,12 @@ class Segments:
     """
 
     def __init__(self, graph, find_masks=no_masks, compiled=True):
-        self.graph, self._find_masks = graph, find_masks
-        self._is_compiled, self._whole = compiled, None
-        self._stretches, self._cuts = {}, set()
+        self._graph, self._find_masks = graph, find_masks
+        self._is_compiled = compiled
+        self._compiled, self._cuts = {}, set()  # (start, stop) -> functions
         self._made_at = dict.fromkeys(graph.inputs, 0)
         for call in graph.calls:
             self._made_at.update(dict.fromkeys(call.outputs, call.index + 1))
-
-    def on_copy(self, graph, find_masks=no_masks):
-        """Returns the `Segments` of a copy of the network, or of it with masks.
-
-        What is compiled of this one serves the copy too, but where there are masks.
-
-        Args:
-            graph: Its `Graph`: the same calls on the same symbolic tensors, of other
-                layers.
-            find_masks: See `run_calls`.
-        """
-        copy = Segments(graph, find_masks, self._is_compiled)
-        copy._whole, copy._cuts = self, self._cuts
-        return copy
 
     def run(self, values, start, stop):
         """Returns the values before one call, given those before an earlier one.
@@ -65,37 +50,27 @@ class Segments:
         return values
 
     def forget(self, position):
-        """Asks `find_masks` anew for the calls from `position` on."""
-        for start, stop in list(self._stretches):
+        """Forgets what has been compiled of the calls from `position` on."""
+        for start, stop in list(self._compiled):
             if stop > position:
-                del self._stretches[start, stop]
+                del self._compiled[start, stop]
 
     def _run(self, values, start, stop):
-        functions, variables, masks = self._stretch(start, stop)
+        functions = self._compiled.setdefault((start, stop), {})
         signature = tuple(map(_describe, values.values()))
         if signature not in functions:
-            calls = self.graph.calls[start:stop]
+            calls = self._graph.calls[start:stop]
             made = [t for t in self._live(stop) if self._made_at[t] > start]
-            functions[signature] = _Function(calls, variables, values, made, masks.get)
-        returned = functions[signature](values, variables)
+            functions[signature] = _Function(calls, values, made, self._find_masks)
+        returned = functions[signature](values)
         return {
             tensor: returned[tensor] if tensor in returned else values[tensor]
             for tensor in self._live(stop)
         }
 
-    def _stretch(self, start, stop):
-        """Returns functions by signature, weights and masks by call of a stretch."""
-        if (start, stop) not in self._stretches:
-            calls, functions = self.graph.calls[start:stop], {}
-            masks = {call: self._find_masks(call) for call in calls}
-            if self._whole is not None and not any(masks.values()):
-                functions, _, _ = self._whole._stretch(start, stop)
-            self._stretches[start, stop] = functions, _find_variables(calls), masks
-        return self._stretches[start, stop]
-
     def _run_eagerly(self, values, start, stop):
-        values, last_uses = dict(values), self.graph.last_uses
-        for call in self.graph.calls[start:stop]:
+        values, last_uses = dict(values), self._graph.last_uses
+        for call in self._graph.calls[start:stop]:
             run_calls([call], values, self._find_masks)
             for tensor in (*call.inputs, *call.outputs):
                 if last_uses.get(tensor, -1) <= call.index:
@@ -104,10 +79,11 @@ class Segments:
 
     def _live(self, position):
         """Returns the tensors that calls from `position` on read, or that come out."""
+        last_uses = self._graph.last_uses
         return [
             tensor
             for tensor, made in self._made_at.items()
-            if made <= position <= self.graph.last_uses.get(tensor, -1)
+            if made <= position <= last_uses.get(tensor, -1)
         ]
 
 
@@ -117,7 +93,7 @@ class _Function:
     Masks of time steps, which Keras hangs on tensors, enter and come out too.
     """
 
-    def __init__(self, calls, variables, values, made, find_masks):
+    def __init__(self, calls, values, made, find_masks):
         read = dict.fromkeys(tensor for call in calls for tensor in call.inputs)
         self._entering = [tensor for tensor in read if tensor in values]
         self._masked_in = [
@@ -125,57 +101,52 @@ class _Function:
         ]
         self._made, self._masked_out = made, []
 
-        def run(entering, steps, weights):
-            inside = dict(zip(self._entering, entering, strict=True))
+        def run(*flat):
+            inside = dict(zip(self._entering, flat, strict=False))
+            steps = flat[len(self._entering) :]
             for tensor, mask in zip(self._masked_in, steps, strict=True):
                 inside[tensor]._keras_mask = mask
-            with keras.StatelessScope(zip(variables, weights, strict=True)):
-                run_calls(calls, inside, find_masks)
+            run_calls(calls, inside, find_masks)
             self._masked_out = [t for t in made if _steps_of(inside[t]) is not None]
             steps = [_steps_of(inside[tensor]) for tensor in self._masked_out]
             return [inside[tensor] for tensor in made], steps
 
-        entering = [_spec(tensor, values[tensor]) for tensor in self._entering]
-        steps = [_steps_of(values[tensor]) for tensor in self._masked_in]
-        steps = [
-            tf.TensorSpec((entering[0].shape[0], *mask.shape[1:]), mask.dtype)
-            for mask in steps
-        ]
-        weights = [tf.TensorSpec(v.shape, v.dtype) for v in variables]
+        specs = [batch_spec(tensor, values[tensor]) for tensor in self._entering]
+        for tensor in self._masked_in:
+            mask = _steps_of(values[tensor])
+            specs.append(
+                tf.TensorSpec((specs[0].shape[0], *mask.shape[1:]), mask.dtype)
+            )
         compiled = tf.function(run, autograph=False)
-        self._compiled = compiled.get_concrete_function(entering, steps, weights)
+        self._compiled = compiled.get_concrete_function(*specs)
 
-    def __call__(self, values, variables):
-        entering = [values[tensor] for tensor in self._entering]
+    def __call__(self, values):
+        flat = [values[tensor] for tensor in self._entering]
         steps = [_steps_of(values[tensor]) for tensor in self._masked_in]
-        weights = [keras.ops.convert_to_tensor(variable) for variable in variables]
-        returned, steps = self._compiled(entering, steps, weights)
+        returned, steps = self._compiled(*flat, *steps)
         returned = dict(zip(self._made, returned, strict=True))
         for tensor, mask in zip(self._masked_out, steps, strict=True):
             returned[tensor]._keras_mask = mask
         return returned
 
 
-def _find_variables(calls):
-    """Returns the list of the weights of the layers that are called, each once."""
-    layers = (c.operation for c in calls if isinstance(c.operation, keras.Layer))
-    # By identity: variables cannot be keys.
-    found = {id(v): v for layer in layers for v in layer.variables}
-    return list(found.values())
+def batch_spec(symbolic, value):
+    """Returns a `tf.TensorSpec` for batches of any size, if the model takes such.
+
+    Args:
+        symbolic: The symbolic tensor of a `Graph`.
+        value: A tensor that stands for it.
+    """
+    shape = list(value.shape)
+    if shape and symbolic.shape[0] is None:
+        shape[0] = None
+    return tf.TensorSpec(shape, value.dtype)
 
 
 def _describe(value):
     """Returns what a function is compiled for, but for the size of the batch."""
     steps = _steps_of(value)
     return value.dtype, tuple(value.shape[1:]), steps is not None
-
-
-def _spec(symbolic, value):
-    """Returns a `tf.TensorSpec` for batches of any size, if the model takes such."""
-    shape = list(value.shape)
-    if shape and symbolic.shape[0] is None:
-        shape[0] = None
-    return tf.TensorSpec(shape, value.dtype)
 
 
 def _steps_of(value):

@@ -70,6 +70,9 @@ def test_readers_of_the_same_rows_share_them(monkeypatch):
 def test_values_that_are_not_finite_are_an_error():
     model = models.build(models.chain)
     channel_map, ((images,), *_) = trace_channels(model), batches_of(model)
-    batches = [[images * np.nan]]
-    with pytest.raises(ValueError, match=r"finite values .* 'conv2' reads"):
+    batches = [[images], [images * np.nan]]
+    with pytest.raises(ValueError, match=r"finite values .* for input"):
         InputMoments(channel_map, channel_map.groups, batches)
+    model.layers[0].bias.assign(np.full(8, np.inf))
+    with pytest.raises(ValueError, match=r"finite values .* 'conv2' reads"):
+        InputMoments(channel_map, channel_map.groups, [[images]])
