@@ -73,6 +73,6 @@ def test_values_that_are_not_finite_are_an_error():
     batches = [[images], [images * np.nan]]
     with pytest.raises(ValueError, match=r"finite values .* for input"):
         InputMoments(channel_map, channel_map.groups, batches)
-    model.layers[0].bias.assign(np.full(8, np.inf))
+    model.get_layer("bn1").beta.assign(np.full(8, np.inf))
     with pytest.raises(ValueError, match=r"finite values .* 'conv2' reads"):
         InputMoments(channel_map, channel_map.groups, [[images]])
