@@ -57,6 +57,7 @@ def fit_matrix(repairer, form, calls, can_shift):
             fitted = _fit_grams(*grams[number], prior[block], can_shift, repairer.ridge)
         matrix[block], bias[outputs] = fitted
     check_finite(matrix, calls[0])
+    check_finite(bias, calls[0])
     form.assign(matrix)
     return bias
 

@@ -70,7 +70,8 @@ class Gram:
         targets = np.reshape(targets, [len(rows), self.num_outputs])
         if self.shift_x is None:
             self.shift_x, self.shift_y = rows.mean(axis=0), targets.mean(axis=0)
-        rows, targets = rows - self.shift_x, targets - self.shift_y
+        with np.errstate(invalid="ignore"):  # what is not finite is found in the sums
+            rows, targets = rows - self.shift_x, targets - self.shift_y
         self.count += len(rows)
         self.sum_x += rows.sum(axis=0)
         self.sum_y += targets.sum(axis=0)

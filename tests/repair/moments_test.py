@@ -68,7 +68,7 @@ def test_readers_of_the_same_rows_share_them(monkeypatch):
 
 
 def test_values_that_are_not_finite_are_an_error():
-    model = models.build(models.chain)
+    model = models.fresh(models.chain)
     channel_map, ((images,), *_) = trace_channels(model), batches_of(model)
     batches = [[images], [images * np.nan]]
     with pytest.raises(ValueError, match=r"finite values .* for input"):
