@@ -20,7 +20,7 @@ from keras_shapley_prune.repair.taken_rows import (
 from keras_shapley_prune.trace.watched_pass import WatchedPass
 
 MEMORY = 2**29  # bytes of targets that are kept for repair
-DEPTHWISE_COLUMNS = 32  # a scale and a bias get the rows of so many
+DEPTHWISE_COLUMNS = 16  # a scale and a bias get the rows of so many
 
 
 class LayerTarget:
