@@ -134,7 +134,7 @@ class CoalitionValues:
         num_steps = count_steps(ranks)
         if self._incremental is not None:
             return self._incremental.run(
-                self._data, self._worth, ranks, num_steps, self.fold
+                self._data, self._worth, ranks, num_steps, self.fold, ends
             )
         # Where the two ends are known, only the steps in between are evaluated.
         first = 0 if ends is None else 1

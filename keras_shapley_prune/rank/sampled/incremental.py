@@ -11,6 +11,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.layer_types.convolution_forms import ConvolutionForm
+from keras_shapley_prune.layer_types.linear_forms import DenseForm, to_rows
 from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.plan.flops import estimate_cost
 from keras_shapley_prune.rank.estimators.walks import OUT, left_after
@@ -35,9 +37,9 @@ class IncrementalWalk:
     """
 
     def __init__(self, suffix, call, columns_of):
-        self._suffix, self._call, self._columns_of = suffix, call, columns_of
+        self._suffix, self._call = suffix, call
         self._form = find_linear_form(call.operation)
-        self._weights = self._form.matrix[columns_of].astype("float32")
+        self._terms = UnitTerms(self._form, columns_of)
 
     @property
     def num_free(self):
@@ -47,7 +49,7 @@ class IncrementalWalk:
         """
         return _FREE_WALKS if len(self._suffix.calls) == 1 else 1
 
-    def run(self, data, worth, ranks, num_steps, fold):
+    def run(self, data, worth, ranks, num_steps, fold, ends=None):
         """Returns the value after each number of removals.
 
         Args:
@@ -57,81 +59,165 @@ class IncrementalWalk:
             ranks: Int32 tensor, shape `(batch, num_units)`, see `draw_ranks`.
             num_steps: Integer tensor, how many units the longest walk removes.
             fold: Integer tensor, how many steps are evaluated at once.
+            ends: Tuple of the first and the last value, if they are known.
 
         Returns:
             Float tensor, shape `(num_steps + 1, batch)`.
         """
-        fold = _FOLD * fold
         cut, *rest = data
-        batch = tf.shape(ranks)[0]
         # Units that are out of play are masked from the start.
         present = tf.cast(ranks != OUT, tf.float32)
         read = self._call.read(dict(zip(self._suffix.cut, cut, strict=True)))
         masks = self._suffix.masker.masks(present)(self._call)
         inputs = self._form.read(self._call, read, masks)
-        masked = self._form.mask(inputs, masks[self._form.site])
-        # The layer runs once, with all units in play: (batch, *positions, outputs).
-        start = self._form.apply(masked)
-        terms = self._split(inputs)  # (batch, units, positions, k)
-        weights = tf.constant(self._weights)  # (units, k, outputs)
-        shift = self._suffix.shift_of(self._call)
-        if shift is not None:  # what is read of a removed unit is its mean
-            by_unit = tf.constant(shift.by_unit, tf.float32)
-            start += _to_rank(tf.matmul(1 - present, by_unit), start.shape.rank)
-        kept = [cut[i] for i in self._suffix.cut_after(self._call)]
-        # The unit that each step removes: the inverse of `ranks`. Units that no step
-        # removes come last.
+        start, shifts = self._start(inputs, masks, present)
+        terms, kept = self._terms.split(inputs), self._suffix.cut_after(self._call)
+        # The unit that each step removes: the inverse of `ranks`, `(steps, batch)`.
+        # Units that no step removes come last.
         order = tf.argsort(tf.where(ranks == OUT, ranks.shape[1], ranks), stable=True)
+        order = tf.transpose(order)
+
+        def step(outputs, units):
+            change = tf.reshape(self._terms.of(terms, units), tf.shape(outputs))
+            if shifts is not None:
+                change -= _to_rank(tf.gather(shifts, units), outputs.shape.rank)
+            return outputs - change
 
         def evaluate(outputs, steps, copies):
             coalitions = tf.reshape(left_after(ranks, steps), [-1, ranks.shape[1]])
-            repeated = [repeat_batch(part, copies) for part in (kept, *rest)]
-            outputs = self._form.activate(outputs)
+            others, *repeated = [
+                repeat_batch(part, copies) for part in ([cut[i] for i in kept], *rest)
+            ]
             outputs = self._suffix.run_after(
-                self._call, outputs, repeated[0], coalitions
+                self._call, self._form.activate(outputs), others, coalitions
             )
-            return worth(outputs, repeated[1:])
+            return worth(outputs, repeated)
 
-        def next_round(first, outputs, values):
-            # Several steps at once: the changes are summed along the steps, so that
-            # what follows the layer runs on a batch of `fold * batch` examples.
-            steps = tf.minimum(first + tf.range(fold), ranks.shape[1] - 1)
-            units = tf.gather(order, steps, axis=1)  # (batch, fold)
-            change = tf.matmul(
-                tf.gather(terms, units, batch_dims=1), tf.gather(weights, units)
-            )
-            change = tf.reshape(change, [batch, fold, *start.shape[1:]])
-            if shift is not None:
-                change -= _to_rank(tf.gather(by_unit, units), change.shape.rank)
-            removed = tf.cumsum(change, axis=1)
-            after = outputs[:, tf.newaxis] - removed
-            # Steps come first, as everywhere: whole batches, one after the other.
-            swapped = tf.experimental.numpy.swapaxes(after, 0, 1)
-            swapped = tf.reshape(swapped, [-1, *start.shape[1:]])
-            worths = evaluate(swapped, steps + 1, fold)
-            values = values.write(first // fold, tf.reshape(worths, [fold, batch]))
-            # The last one carries on. Its rounding errors grow with the walk, by
-            # one subtraction a step: they stay far below the noise of the samples.
-            return first + fold, after[:, -1], values
+        if ends is None:
+            first = evaluate(start, tf.constant([0]), 1)[tf.newaxis]
+            values = walk_from(start, step, order[:num_steps], evaluate, _FOLD * fold)
+            return tf.concat([first, values], axis=0)
+        order = order[: num_steps - 1]
+        values = walk_from(start, step, order, evaluate, _FOLD * fold)
+        return tf.concat([ends[0][tf.newaxis], values, ends[1][tf.newaxis]], axis=0)
 
-        num_rounds = -(-num_steps // fold)
-        values = tf.TensorArray(tf.float32, num_rounds, element_shape=[None, None])
-        _, _, values = tf.while_loop(
-            lambda first, *_: first < num_steps,
-            next_round,
-            (0, start, values),
+    def _start(self, inputs, masks, present):
+        """Returns what the layer has with all units in play, and what shifts it."""
+        start = self._form.apply(self._form.mask(inputs, masks[self._form.site]))
+        shift = self._suffix.shift_of(self._call)
+        if shift is None:
+            return start, None
+        by_unit = tf.constant(shift.by_unit, tf.float32)
+        # What is read of a removed unit is its mean.
+        removed = tf.matmul(1 - present, by_unit)
+        return start + _to_rank(removed, start.shape.rank), by_unit
+
+
+class UnitTerms:
+    """What single units contribute to the output of a linear layer.
+
+    Args:
+        form: The `LinearForm` of the layer.
+        columns_of: Integer array, shape `(num_units, k)`: the columns of its rows that
+            belong to each unit.
+    """
+
+    def __init__(self, form, columns_of):
+        self._form = form
+        self._weights = form.matrix[columns_of].astype("float32")
+        # A unit's columns are those of its channels, at each tap of a kernel. Patches
+        # of all channels at once would take as many times the memory as there are taps.
+        self._by_channel = type(form).rows in (ConvolutionForm.rows, DenseForm.rows)
+        self._parts_of = columns_of
+        if self._by_channel:
+            channels = form.channel_of[columns_of]
+            num_channels = len(set(channels[0].tolist()))
+            self._parts_of = channels[:, :num_channels]
+
+    def split(self, inputs):
+        """Returns what `of` takes, shape `(batch, channels, ...)`.
+
+        Args:
+            inputs: Tensor, what the form's `read` returned.
+        """
+        inputs = tf.cast(inputs, tf.float32)
+        parts = inputs if self._by_channel else self._form.rows(inputs)
+        # Channels first: those of one unit are then copied as a whole.
+        rank = parts.shape.rank
+        return tf.transpose(parts, [0, rank - 1, *range(1, rank - 1)])
+
+    def of(self, parts, units):
+        """Returns the contribution of one unit for each example.
+
+        Args:
+            parts: Tensor, what `split` returned.
+            units: Int32 tensor, shape `(batch,)`.
+
+        Returns:
+            Float tensor, shape `(batch, positions, num_outputs)`.
+        """
+        chosen = tf.gather(parts, tf.gather(self._parts_of, units), batch_dims=1)
+        # The batch is put among the channels, of which patches have no other use: to
+        # copy rows of it is faster than single elements.
+        spatial, count = parts.shape[2:], self._parts_of.shape[1]
+        chosen = tf.transpose(chosen, [*range(2, chosen.shape.rank), 0, 1])
+        chosen = tf.reshape(chosen, [1, *spatial, tf.size(units) * count])
+        rows = self._form.rows(chosen) if self._by_channel else to_rows(chosen)
+        weights = tf.gather(tf.constant(self._weights), units)  # (batch, k, outputs)
+        taps = weights.shape[1] // count
+        rows = tf.reshape(rows, [rows.shape[1], taps, tf.size(units), count])
+        rows = tf.transpose(rows, [2, 0, 1, 3])
+        rows = tf.reshape(rows, [-1, rows.shape[1], taps * count])
+        return tf.matmul(rows, weights)
+
+
+def walk_from(start, step, order, evaluate, fold):
+    """Returns the values along a walk, the first one left out.
+
+    Args:
+        start: Tensor, shape `(batch, ...)`, the state before the first step.
+        step: Callable: `(state, units)` -> the next state.
+        order: Int32 tensor, shape `(num_steps, batch)`, the units of each step.
+        evaluate: Callable: `(states, steps, copies)` -> values, of states after
+            several steps: whole batches, one after the other.
+        fold: Integer tensor, how many steps are evaluated at once.
+
+    Returns:
+        Float tensor, shape `(num_steps, batch)`.
+    """
+    num_steps, batch = tf.shape(order)[0], tf.shape(order)[1]
+
+    def next_step(index, state, first, states):
+        state = step(state, order[first + index])
+        return index + 1, state, first, states.write(index, state)
+
+    def next_round(first, state, values):
+        count = tf.minimum(fold, num_steps - first)
+        states = tf.TensorArray(tf.float32, count, element_shape=start.shape)
+        # The state carries on. Its rounding errors grow with the walk, by one
+        # subtraction a step: they stay far below the noise of the samples.
+        _, state, _, states = tf.while_loop(
+            lambda index, *_: index < count,
+            next_step,
+            (0, state, first, states),
             parallel_iterations=1,
         )
-        whole = evaluate(start, tf.constant([0]), 1)
-        return tf.concat([whole[tf.newaxis], values.concat()[:num_steps]], axis=0)
+        # What follows the layer runs on a batch of `count * batch` examples.
+        states = tf.ensure_shape(states.concat(), [None, *start.shape[1:]])
+        steps = first + 1 + tf.range(count)
+        worths = tf.reshape(evaluate(states, steps, count), [count, batch])
+        return first + count, state, values.write(first // fold, worths)
 
-    def _split(self, inputs):
-        """Returns the layer's rows by unit, `(batch, num_units, positions, k)`."""
-        rows = self._form.rows(inputs)
-        num_units, k = self._columns_of.shape
-        rows = tf.gather(rows, self._columns_of.ravel(), axis=2)
-        rows = tf.reshape(rows, [-1, rows.shape[1], num_units, k])
-        return tf.transpose(rows, [0, 2, 1, 3])
+    values = tf.TensorArray(
+        tf.float32, -(-num_steps // fold), element_shape=[None, None], infer_shape=False
+    )
+    _, _, values = tf.while_loop(
+        lambda first, *_: first < num_steps,
+        next_round,
+        (0, start, values),
+        parallel_iterations=1,
+    )
+    return values.concat()
 
 
 def plan_incremental(suffix):
