@@ -1,37 +1,37 @@
 """Walks that subtract what a unit contributes, where that is cheaper than a layer.
 
-A walk removes one unit a step. Where one layer reads the units, its output before the
-activation is a sum over them: `y(S) = b + sum(x_u W_u for u in S)`, where `x_u` is what
-the layer reads of unit u, and `W_u` are the rows of its kernel for that unit. A step
-subtracts one term `x_u W_u` and runs only what follows the layer.
+A walk removes one unit a step. The output, before the activation, of a linear layer
+that reads the units is a sum over them: `y(S) = b + sum(x_u W_u for u in S)`, where
+`x_u` is what the layer reads of unit u, and `W_u` are the rows of its kernel for that
+unit. A step subtracts one term `x_u W_u` and runs only what is left of the suffix. That
+holds for one layer of a suffix: behind the activation all of its outputs have changed.
 """
 
+import collections
 import math
 
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.layer_types.convolution_forms import ConvolutionForm
-from keras_shapley_prune.layer_types.linear_forms import DenseForm, to_rows
 from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.plan.flops import estimate_cost
 from keras_shapley_prune.rank.estimators.walks import OUT, left_after
 from keras_shapley_prune.rank.sampled.game import repeat_batch
+from keras_shapley_prune.rank.sampled.unit_terms import UnitTerms
 
-_FOLD = 4  # times the steps at once that a whole suffix takes
 _FREE_WALKS = 64  # where nothing follows the layer
-_WORTHWHILE = 2  # times cheaper than to run the layer
+_WORTHWHILE = 1  # times cheaper than to run the layer
 # In floating-point operations of a convolution: small matrix products run slower than
-# those, and an element that is gathered, summed up and copied costs as much as many.
-_A_PRODUCT, _AN_ELEMENT = 40, 480
+# those, and an element that is subtracted and copied costs as much as many.
+_A_PRODUCT, _AN_ELEMENT = 8, 68
 
 
 class IncrementalWalk:
-    """Walks of one group whose units are read by one linear layer.
+    """Walks of one group, whose units a linear layer reads.
 
     Args:
         suffix: The `Suffix` of the group.
-        call: The one call that reads the units.
+        call: A call that reads the units, and nothing else that masks change.
         columns_of: Integer array, shape `(num_units, k)`: the columns of the layer's
             rows that belong to each unit.
     """
@@ -43,9 +43,10 @@ class IncrementalWalk:
 
     @property
     def num_free(self):
-        """Integer, how many walks together cost less than one without increments.
+        """Integer, how many walks take the place of one without increments.
 
-        Where the layer is the last of the network, a step costs next to nothing.
+        Where the layer is the last of the network, a step costs next to nothing, and
+        all of these walks no more than a few without increments.
         """
         return _FREE_WALKS if len(self._suffix.calls) == 1 else 1
 
@@ -95,10 +96,10 @@ class IncrementalWalk:
 
         if ends is None:
             first = evaluate(start, tf.constant([0]), 1)[tf.newaxis]
-            values = walk_from(start, step, order[:num_steps], evaluate, _FOLD * fold)
+            values = walk_from(start, step, order[:num_steps], evaluate, fold)
             return tf.concat([first, values], axis=0)
         order = order[: num_steps - 1]
-        values = walk_from(start, step, order, evaluate, _FOLD * fold)
+        values = walk_from(start, step, order, evaluate, fold)
         return tf.concat([ends[0][tf.newaxis], values, ends[1][tf.newaxis]], axis=0)
 
     def _start(self, inputs, masks, present):
@@ -111,64 +112,6 @@ class IncrementalWalk:
         # What is read of a removed unit is its mean.
         removed = tf.matmul(1 - present, by_unit)
         return start + _to_rank(removed, start.shape.rank), by_unit
-
-
-class UnitTerms:
-    """What single units contribute to the output of a linear layer.
-
-    Args:
-        form: The `LinearForm` of the layer.
-        columns_of: Integer array, shape `(num_units, k)`: the columns of its rows that
-            belong to each unit.
-    """
-
-    def __init__(self, form, columns_of):
-        self._form = form
-        self._weights = form.matrix[columns_of].astype("float32")
-        # A unit's columns are those of its channels, at each tap of a kernel. Patches
-        # of all channels at once would take as many times the memory as there are taps.
-        self._by_channel = type(form).rows in (ConvolutionForm.rows, DenseForm.rows)
-        self._parts_of = columns_of
-        if self._by_channel:
-            channels = form.channel_of[columns_of]
-            num_channels = len(set(channels[0].tolist()))
-            self._parts_of = channels[:, :num_channels]
-
-    def split(self, inputs):
-        """Returns what `of` takes, shape `(batch, channels, ...)`.
-
-        Args:
-            inputs: Tensor, what the form's `read` returned.
-        """
-        inputs = tf.cast(inputs, tf.float32)
-        parts = inputs if self._by_channel else self._form.rows(inputs)
-        # Channels first: those of one unit are then copied as a whole.
-        rank = parts.shape.rank
-        return tf.transpose(parts, [0, rank - 1, *range(1, rank - 1)])
-
-    def of(self, parts, units):
-        """Returns the contribution of one unit for each example.
-
-        Args:
-            parts: Tensor, what `split` returned.
-            units: Int32 tensor, shape `(batch,)`.
-
-        Returns:
-            Float tensor, shape `(batch, positions, num_outputs)`.
-        """
-        chosen = tf.gather(parts, tf.gather(self._parts_of, units), batch_dims=1)
-        # The batch is put among the channels, of which patches have no other use: to
-        # copy rows of it is faster than single elements.
-        spatial, count = parts.shape[2:], self._parts_of.shape[1]
-        chosen = tf.transpose(chosen, [*range(2, chosen.shape.rank), 0, 1])
-        chosen = tf.reshape(chosen, [1, *spatial, tf.size(units) * count])
-        rows = self._form.rows(chosen) if self._by_channel else to_rows(chosen)
-        weights = tf.gather(tf.constant(self._weights), units)  # (batch, k, outputs)
-        taps = weights.shape[1] // count
-        rows = tf.reshape(rows, [rows.shape[1], taps, tf.size(units), count])
-        rows = tf.transpose(rows, [2, 0, 1, 3])
-        rows = tf.reshape(rows, [-1, rows.shape[1], taps * count])
-        return tf.matmul(rows, weights)
 
 
 def walk_from(start, step, order, evaluate, fold):
@@ -229,30 +172,43 @@ def plan_incremental(suffix):
     Args:
         suffix: A `Suffix`.
     """
-    sites = suffix.masker.sites
-    if len(sites) != 1:
-        return None
-    ((index, _),) = sites
-    (call,) = [c for c in suffix.calls if c.index == index]
-    form = find_linear_form(call.operation)
-    if form is None or sites[0][1] != form.site:
-        return None
-    costs = {c: estimate_cost(c) for c in suffix.calls}
+    costs = {call: estimate_cost(call) for call in suffix.calls}
     if None in costs.values():
         return None
-    units = suffix.masker.columns(sites[0])[form.channel_of]
-    columns = [np.flatnonzero(units == unit) for unit in range(suffix.num_units)]
-    if len({len(found) for found in columns}) != 1:
-        return None  # the terms could not be one tensor
-    outputs = math.prod(call.outputs[0].shape[1:])
-    a_step = outputs * (_A_PRODUCT * len(columns[0]) + _AN_ELEMENT)
-    rest = sum(costs.values()) - costs[call]
-    # What follows is run in both ways, so it only dilutes what is saved.
-    pays = costs[call] + rest >= _WORTHWHILE * (a_step + rest)
-    # Where the layer is the last of the network, walks are all but free: always.
-    if not pays and rest:
-        return None
-    return IncrementalWalk(suffix, call, np.stack(columns))
+    walk, most = None, 0
+    for call, columns in _find_readers(suffix):
+        outputs = math.prod(call.outputs[0].shape[1:])
+        a_step = outputs * (_A_PRODUCT * columns.shape[1] + _AN_ELEMENT)
+        # What else is in the suffix is run in both ways. Where nothing is, walks are
+        # all but free: always.
+        saved = costs[call] - _WORTHWHILE * a_step if len(costs) > 1 else costs[call]
+        if saved > most:
+            walk, most = IncrementalWalk(suffix, call, columns), saved
+    return walk
+
+
+def _find_readers(suffix):
+    """Yields the linear layers that read the units as they enter the suffix.
+
+    Args:
+        suffix: A `Suffix`.
+
+    Yields:
+        Tuple of a call and an integer array, see `IncrementalWalk`.
+    """
+    calls = {call.index: call for call in suffix.calls}
+    read_at = collections.Counter(index for index, _ in suffix.masker.sites)
+    for index, position in suffix.masker.sites:
+        call, form = calls[index], find_linear_form(calls[index].operation)
+        if form is None or position != form.site or read_at[index] > 1:
+            continue
+        # Behind another reader, more than single units changes from step to step.
+        if not set(suffix.cut).issuperset(call.inputs):
+            continue
+        units = suffix.masker.columns((index, position))[form.channel_of]
+        columns = [np.flatnonzero(units == unit) for unit in range(suffix.num_units)]
+        if len({len(found) for found in columns}) == 1:  # the terms are one tensor
+            yield call, np.stack(columns)
 
 
 def _to_rank(tensor, rank):
