@@ -40,8 +40,8 @@ class GradientEstimator(OutputEstimator):
         if self.window < 1:
             return gains
         # What is known exactly is the sum over the units: the error in it is shared.
-        gap = values_of(active) - values_of(tf.zeros_like(active))
-        missing = gap - tf.reduce_sum(gains, axis=1)
+        first, last = values_of.ends(active)
+        missing = first - last - tf.reduce_sum(gains, axis=1)
         # Efficiency, Σ φ_i = v(all) - v(none). Spread evenly, the rest changes no
         # order.
         share = missing / tf.reduce_sum(active, axis=1)

@@ -50,7 +50,7 @@ class IncrementalWalk:
         """
         return _FREE_WALKS if len(self._suffix.calls) == 1 else 1
 
-    def run(self, data, worth, ranks, num_steps, fold, ends=None):
+    def run(self, data, worth, ranks, num_steps, fold):
         """Returns the value after each number of removals.
 
         Args:
@@ -60,7 +60,6 @@ class IncrementalWalk:
             ranks: Int32 tensor, shape `(batch, num_units)`, see `draw_ranks`.
             num_steps: Integer tensor, how many units the longest walk removes.
             fold: Integer tensor, how many steps are evaluated at once.
-            ends: Tuple of the first and the last value, if they are known.
 
         Returns:
             Float tensor, shape `(num_steps + 1, batch)`.
@@ -78,11 +77,11 @@ class IncrementalWalk:
         order = tf.argsort(tf.where(ranks == OUT, ranks.shape[1], ranks), stable=True)
         order = tf.transpose(order)
 
-        def step(outputs, units):
-            change = tf.reshape(self._terms.of(terms, units), tf.shape(outputs))
+        def change_by(units):
+            change = tf.reshape(self._terms.of(terms, units), tf.shape(start))
             if shifts is not None:
-                change -= _to_rank(tf.gather(shifts, units), outputs.shape.rank)
-            return outputs - change
+                change -= _to_rank(tf.gather(shifts, units), start.shape.rank)
+            return change
 
         def evaluate(outputs, steps, copies):
             coalitions = tf.reshape(left_after(ranks, steps), [-1, ranks.shape[1]])
@@ -94,13 +93,11 @@ class IncrementalWalk:
             )
             return worth(outputs, repeated)
 
-        if ends is None:
-            first = evaluate(start, tf.constant([0]), 1)[tf.newaxis]
-            values = walk_from(start, step, order[:num_steps], evaluate, fold)
-            return tf.concat([first, values], axis=0)
-        order = order[: num_steps - 1]
-        values = walk_from(start, step, order, evaluate, fold)
-        return tf.concat([ends[0][tf.newaxis], values, ends[1][tf.newaxis]], axis=0)
+        # The ends too, though they may be known: rounded in the same way, values do not
+        # change where a unit contributes nothing.
+        first = evaluate(start, tf.constant([0]), 1)[tf.newaxis]
+        values = walk_from(start, change_by, order[:num_steps], evaluate, fold)
+        return tf.concat([first, values], axis=0)
 
     def _start(self, inputs, masks, present):
         """Returns what the layer has with all units in play, and what shifts it."""
@@ -114,12 +111,13 @@ class IncrementalWalk:
         return start + _to_rank(removed, start.shape.rank), by_unit
 
 
-def walk_from(start, step, order, evaluate, fold):
+def walk_from(start, change_by, order, evaluate, fold):
     """Returns the values along a walk, the first one left out.
 
     Args:
         start: Tensor, shape `(batch, ...)`, the state before the first step.
-        step: Callable: `(state, units)` -> the next state.
+        change_by: Callable: int32 tensor, shape `(batch,)`, of units -> what the state
+            loses by them.
         order: Int32 tensor, shape `(num_steps, batch)`, the units of each step.
         evaluate: Callable: `(states, steps, copies)` -> values, of states after
             several steps: whole batches, one after the other.
@@ -130,26 +128,26 @@ def walk_from(start, step, order, evaluate, fold):
     """
     num_steps, batch = tf.shape(order)[0], tf.shape(order)[1]
 
-    def next_step(index, state, first, states):
-        state = step(state, order[first + index])
-        return index + 1, state, first, states.write(index, state)
+    def next_step(index, removed, first, states):
+        removed += change_by(order[first + index])
+        return index + 1, removed, first, states.write(index, start - removed)
 
-    def next_round(first, state, values):
+    def next_round(first, removed, values):
         count = tf.minimum(fold, num_steps - first)
         states = tf.TensorArray(tf.float32, count, element_shape=start.shape)
-        # The state carries on. Its rounding errors grow with the walk, by one
-        # subtraction a step: they stay far below the noise of the samples.
-        _, state, _, states = tf.while_loop(
+        # What has been removed carries on. Its rounding errors grow with the walk, by
+        # one addition a step: they stay far below the noise of the samples.
+        _, removed, _, states = tf.while_loop(
             lambda index, *_: index < count,
             next_step,
-            (0, state, first, states),
+            (0, removed, first, states),
             parallel_iterations=1,
         )
         # What follows the layer runs on a batch of `count * batch` examples.
         states = tf.ensure_shape(states.concat(), [None, *start.shape[1:]])
         steps = first + 1 + tf.range(count)
         worths = tf.reshape(evaluate(states, steps, count), [count, batch])
-        return first + count, state, values.write(first // fold, worths)
+        return first + count, removed, values.write(first // fold, worths)
 
     values = tf.TensorArray(
         tf.float32, -(-num_steps // fold), element_shape=[None, None], infer_shape=False
@@ -157,7 +155,7 @@ def walk_from(start, step, order, evaluate, fold):
     _, _, values = tf.while_loop(
         lambda first, *_: first < num_steps,
         next_round,
-        (0, start, values),
+        (0, tf.zeros_like(start), values),
         parallel_iterations=1,
     )
     return values.concat()
@@ -175,14 +173,16 @@ def plan_incremental(suffix):
     costs = {call: estimate_cost(call) for call in suffix.calls}
     if None in costs.values():
         return None
+    whole, num_units = sum(costs.values()), suffix.num_units
     walk, most = None, 0
     for call, columns in _find_readers(suffix):
         outputs = math.prod(call.outputs[0].shape[1:])
         a_step = outputs * (_A_PRODUCT * columns.shape[1] + _AN_ELEMENT)
-        # What else is in the suffix is run in both ways. Where nothing is, walks are
-        # all but free: always.
-        saved = costs[call] - _WORTHWHILE * a_step if len(costs) > 1 else costs[call]
-        if saved > most:
+        # The ends of a walk, where all and no units are there, are evaluated twice.
+        reduced = (num_units + 3) * (whole - costs[call] + a_step)
+        saved = (num_units + 1) * whole - _WORTHWHILE * reduced
+        # Where the layer is the last of the network, walks are all but free: always.
+        if saved > most or len(costs) == 1:
             walk, most = IncrementalWalk(suffix, call, columns), saved
     return walk
 

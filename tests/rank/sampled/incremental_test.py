@@ -224,7 +224,6 @@ def test_where_the_last_layer_reads_the_units_walks_are_free():
         (models.residual, "stem", "inner1"),
         (models.branches, "a", "mixed"),
         (models.branches, "mixed", "squeeze"),
-        (models.two_ends, "joint", "classes"),
     ],
 )
 def test_of_several_layers_one_that_no_other_stands_before(builder, name, reader):
