@@ -2,19 +2,23 @@
 
 from keras_shapley_prune.cut.layer_copies import check_copies
 from keras_shapley_prune.cut.optimizer_slots import carry_optimizer, check_optimizer
-from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.cut.verification import verify_removal
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.plan.budget import to_budget
 from keras_shapley_prune.plan.selection import make_plan, ratios_to_rank
 from keras_shapley_prune.rank.resolve_ranker import resolve_ranker
+from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 from keras_shapley_prune.repair.mimic import mimic
 from keras_shapley_prune.repair.repair_channels import (
+    FITTED,
+    NUM_VERIFIED,
     check_method,
     read_batches,
     repair_layers,
 )
+from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
@@ -80,8 +84,8 @@ def prune(
         repair: String, how the kept units are repaired: `"least_squares"`, `"mimic"`
             (which then trains for some minutes), `"mean"`, `"batchnorm"`, or `None`.
             See `repair_channels`.
-        verify: Boolean, whether to check on the first batch that the smaller model
-            computes what the masked one does, see `verify_removal`. It costs little.
+        verify: Boolean, whether to check on the first eight examples that the smaller
+            model computes what the masked one does, see `verify_removal`.
         keep_optimizer: Boolean, whether the optimizer goes on from where that of
             `model` is: with its number of steps, learning rate and, cut like the
             weights, its slots such as momentum.
@@ -118,12 +122,16 @@ def prune(
     dataset = make_repeatable(dataset)  # it is read to rank, and again to repair
     channel_map = trace_channels(model)
     check_prunable(model, channel_map, keep_optimizer)
-    ranking = rank_for(model, dataset, budget, ranker, channel_map, verbose)
+    # What ranking and repair both ask of the original is taken down once.
+    targets = RecordedTargets() if repair in FITTED else None
+    ranking = rank_for(model, dataset, budget, ranker, channel_map, verbose, targets)
     plan = make_plan(channel_map, ranking, budget)
-    return carry_out(model, plan, dataset, repair, verify, keep_optimizer)
+    return carry_out(model, plan, dataset, repair, verify, keep_optimizer, targets)
 
 
-def carry_out(model, plan, dataset, repair, verify=True, keep_optimizer=False):
+def carry_out(
+    model, plan, dataset, repair, verify=True, keep_optimizer=False, targets=None
+):
     """Does the second half of `prune`: repairs, cuts, verifies and compiles.
 
     Args:
@@ -133,6 +141,7 @@ def carry_out(model, plan, dataset, repair, verify=True, keep_optimizer=False):
         repair: See `prune`.
         verify: See `prune`.
         keep_optimizer: See `prune`.
+        targets: `RecordedTargets` that a ranker may have filled, or `None`.
 
     Returns:
         What `prune` returns.
@@ -144,10 +153,10 @@ def carry_out(model, plan, dataset, repair, verify=True, keep_optimizer=False):
     keep, channel_map = plan.keep, plan.channel_map
     batches = read_batches(dataset, channel_map.graph, repair, verify)
     # Repaired at its full size, so that what is cut can be checked against it.
-    whole, whole_map = repair_layers(model, keep, batches, repair, channel_map)
-    pruned = remove_channels(whole, keep, whole_map)
+    whole = repair_layers(model, keep, batches, repair, channel_map, targets)
+    pruned = cut_out(model, keep, channel_map, whole.graph)
     if verify:
-        verify_removal(whole, pruned, keep, batches, whole_map)
+        verify_removal(model, pruned, keep, batches, whole, NUM_VERIFIED)
     if repair == "mimic":
         pruned = mimic(pruned, model, batches)
     compile_with(pruned, copy_compile_config(model))
@@ -213,7 +222,7 @@ def check_prunable(model, channel_map, keep_optimizer=False):
         check_optimizer(model, channel_map.graph)
 
 
-def rank_for(model, dataset, budget, ranker, channel_map, verbose):
+def rank_for(model, dataset, budget, ranker, channel_map, verbose, targets=None):
     """Ranks the units among which a budget has to choose.
 
     Args:
@@ -223,11 +232,13 @@ def rank_for(model, dataset, budget, ranker, channel_map, verbose):
         ranker: See `prune`.
         channel_map: The `ChannelMap` of `model`.
         verbose: See `prune`.
+        targets: `RecordedTargets` to be filled on the way, or `None`.
 
     Returns:
         A `Ranking`.
     """
     ranker = resolve_ranker(ranker, budget.scope)
+    records = {"targets": targets} if isinstance(ranker, ShapleyRanker) else {}
     groups = budget.select_groups(channel_map)
     return ranker.rank(
         model,
@@ -237,4 +248,5 @@ def rank_for(model, dataset, budget, ranker, channel_map, verbose):
         channel_map=channel_map,
         ratio=ratios_to_rank(channel_map, budget),
         verbose=verbose,
+        **records,
     )

@@ -50,6 +50,21 @@ def copy_operation(operation, kept_at):
         ) from error
 
 
+def copy_with_weights(call):
+    """Returns a layer of its own with the weights of the one that is called.
+
+    Args:
+        call: A `Call` of a layer.
+    """
+    copied = copy_operation(call.operation, {})
+    # Called on tensors of its own, it is built, and the model's have no new reader.
+    stand_ins = [keras.KerasTensor(t.shape, t.dtype) for t in call.inputs]
+    args, kwargs = call.fill_in(stand_ins)
+    copied(*args, **kwargs)
+    copy_weights(call.operation, copied, {})
+    return copied
+
+
 def _copy_layer(operation, kept_at):
     config = _config_of(operation)
     _resize(operation, config, kept_at)

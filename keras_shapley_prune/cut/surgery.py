@@ -45,12 +45,30 @@ def remove_channels(model, keep, channel_map=None):
     ```
     """
     channel_map = channel_map or trace_channels(model)
+    return cut_out(model, keep, channel_map, channel_map.graph)
+
+
+def cut_out(model, keep, channel_map, repaired):
+    """Does what `remove_channels` does, with the weights of a repaired network.
+
+    Args:
+        model: See `remove_channels`.
+        keep: See `remove_channels`.
+        channel_map: The `ChannelMap` of `model`.
+        repaired: A `Graph` of the same calls, of layers with other weights.
+
+    Returns:
+        What `remove_channels` returns.
+
+    Raises:
+        ValueError: If `keep` removes locked units, or all units of a group.
+    """
     keep = channel_map.check_keep(keep)
     copier = _Copier(channel_map, keep)
     pruned = copier.copy_model(model)
     # The flag of a model sets those of its layers, so all copies have to be there.
     copier.copy_trainable_flags()
-    copier.copy_weights()
+    copier.copy_weights(repaired)
     return pruned
 
 
@@ -103,11 +121,18 @@ class _Copier:
             if flag is not None and copied.trainable != flag:  # setting it is slow
                 copied.trainable = flag
 
-    def copy_weights(self):
-        """Copies weights, without the slices of removed channels."""
+    def copy_weights(self, repaired):
+        """Copies weights, without the slices of removed channels.
+
+        Args:
+            repaired: The `Graph` whose layers have the weights.
+        """
+        calls = zip(self._map.graph.calls, repaired.calls, strict=True)
+        source_of = {ours.operation: theirs.operation for ours, theirs in calls}
         for original, copied in self._operations.items():
             if isinstance(original, keras.Layer):
-                copy_weights(original, copied, self._kept_at(original))
+                source = source_of.get(original, original)
+                copy_weights(source, copied, self._kept_at(original))
 
     def _copy(self, operation):
         """Returns the one copy of an operation or nested model."""

@@ -1,10 +1,12 @@
 """The check that what was cut computes what was masked."""
 
+import functools
+
 import keras
 
-from keras_shapley_prune.cut.masking import mask_channels
 from keras_shapley_prune.inputs.arguments import check_integer
 from keras_shapley_prune.inputs.data import CalibrationData
+from keras_shapley_prune.layer_types.masked_calls import masks_at
 from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -16,7 +18,8 @@ def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32
 
     The promise of the package: what is removed is exactly what was masked, and so what
     was ranked. Both networks are run on the first batch. The masked one is `model` at
-    its full size, in which removed units are read as zero (`mask_channels`).
+    its full size, in which removed units are read as zero, call by call as rankers
+    run it; `mask_channels` makes a model of that.
 
     `prune` and `repair_channels` do this by themselves, on the repaired weights. By
     hand it is for a model that `remove_channels` has returned.
@@ -49,7 +52,8 @@ def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32
     data = CalibrationData(dataset, graph.input_structure, batch_size, False)
     # One batch is enough: a mistake in the cut shows in nearly every example.
     batch, _, _ = next(iter(data))
-    first = [tensor[:batch_size] for tensor in batch]
+    some = all(tensor.shape[0] is None for tensor in graph.inputs)
+    first = [tensor[:batch_size] if some else tensor for tensor in batch]
     if not len(first[0]):  # nothing would be compared, and all would be well
         raise ValueError(
             "Argument `dataset` should begin with a batch of at least one example. "
@@ -58,8 +62,8 @@ def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32
     inputs = keras.tree.pack_sequence_as(graph.input_structure, first)
     # Masks use `channel_map.sites`, surgery `channel_map.layer_ids`: a mistake in one
     # of them makes the networks differ.
-    masked = mask_channels(model, keep, channel_map)
-    expected = masked(inputs, training=False)
+    masks = functools.partial(masks_at, channel_map, channel_map.check_keep(keep))
+    expected = graph.run(inputs, masks)
     received = pruned(inputs, training=False)
     places = [
         [path for path, _ in keras.tree.flatten_with_path(outputs)]

@@ -61,7 +61,7 @@ class ConvolutionForm(LinearForm):
             windows = zip(
                 lengths, operation.kernel_size, operation.strides, rates, strict=True
             )
-            margins = [_find_same_padding(*window) for window in windows]
+            margins = [find_same_padding(*window) for window in windows]
         return [(0, 0), *margins, (0, 0)]
 
     def apply_kernel(self, inputs):
@@ -193,7 +193,7 @@ class TransposedForm(LinearForm):
         return np.flip(kernel, tuple(range(len(taps))))
 
 
-def _find_same_padding(length, size, stride, rate):
+def find_same_padding(length, size, stride, rate):
     """Returns what padding="same" adds before and after an axis."""
     # TensorFlow's rule: ceil(length / stride) positions, and of an odd number of zeros
     # one more at the end.

@@ -22,6 +22,7 @@ class Calibration:
             name -> float.
         batch_size: Integer, for data that comes as arrays.
         needs_labels: Boolean.
+        targets: `RecordedTargets` to be filled on the way, or `None`.
 
     Attributes:
         selected: Tuple of `ChannelGroup`, in the order of the channel map.
@@ -31,9 +32,17 @@ class Calibration:
     """
 
     def __init__(
-        self, model, dataset, layers, channel_map, ratio, batch_size, needs_labels
+        self,
+        model,
+        dataset,
+        layers,
+        channel_map,
+        ratio,
+        batch_size,
+        needs_labels,
+        targets=None,
     ):
-        self.model = model
+        self.model, self.targets = model, targets
         self.channel_map = channel_map or trace_channels(model)
         self.selected = self.channel_map.select_groups(layers)
         # In the order in which the network reads them: one pass through it serves all.

@@ -108,6 +108,7 @@ class ShapleyRanker(Settings):
         channel_map=None,
         ratio=0.5,
         verbose="auto",
+        targets=None,
     ):
         """Estimates the values of every group of a model.
 
@@ -126,6 +127,8 @@ class ShapleyRanker(Settings):
                 sequential play before the next group is ranked.
             verbose: `"auto"` or 1 for a progress bar, 2 for one line a group, 0 for
                 silence.
+            targets: A `RecordedTargets` of `prune`, or `None`. Where the game runs
+                the original network alone, it takes down what repair will ask of it.
 
         Returns:
             A `Ranking`.
@@ -136,7 +139,7 @@ class ShapleyRanker(Settings):
                 if the loss is not finite.
         """
         check_verbose(verbose)
-        opened = self._open(model, dataset, layers, channel_map, ratio)
+        opened = self._open(model, dataset, layers, channel_map, ratio, targets)
         return rank_groups(*opened, self.stop, verbose)
 
     def plan(self, model, dataset, layers=None, channel_map=None, ratio=0.5):
@@ -155,7 +158,7 @@ class ShapleyRanker(Settings):
         """
         return plan_groups(*self._open(model, dataset, layers, channel_map, ratio))
 
-    def _open(self, model, dataset, layers, channel_map, ratio):
+    def _open(self, model, dataset, layers, channel_map, ratio, targets=None):
         """Returns the `Sampler` and the `Calibration`."""
         stages = None if self.stages == "units" else self.stages
         reduce = resolve_reduction(self.game.reduction)
@@ -172,5 +175,6 @@ class ShapleyRanker(Settings):
             ratio,
             self.batch_size,
             sampler.needs_labels,
+            targets,
         )
         return sampler, calibration

@@ -1,11 +1,19 @@
 """Repair of layers that keep channels apart: a scale and a bias for each."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.layer_types.depthwise_forms import (
+    DepthwiseForm,
+    GroupedDepthwiseForm,
+)
+from keras_shapley_prune.layer_types.linear_forms import to_rows
 from keras_shapley_prune.layer_types.registry import find_depthwise_form
 from keras_shapley_prune.repair.gram import CONSTANT
 from keras_shapley_prune.repair.ridge import RIDGE
+from keras_shapley_prune.repair.taken_rows import take_taps
 
 
 def is_depthwise(operation):
@@ -32,19 +40,31 @@ def apply_depthwise(operation, inputs, bias=False):
     return form.apply(inputs) if bias else form.apply_kernel(inputs)
 
 
-def depthwise_pairs(repairer, calls):
-    """Yields what a depthwise layer returns without its bias, and what it should.
+def apply_depthwise_at(operation, inputs, positions, bias=False):
+    """Returns what `apply_depthwise` does, at some positions.
 
     Args:
-        repairer: The `Repairer`, at the first of the calls.
-        calls: List of the calls of the layer.
+        operation: The layer.
+        inputs: Tensor, shape `(batch, ..., channels)`.
+        positions: Integer array, places among its outputs, or `None` for all.
+        bias: Boolean, whether to add the layer's bias, if it has one.
+
+    Returns:
+        Float32 tensor, shape `(batch, positions, channels * depth_multiplier)`.
     """
-    for call, before, after in repairer.passes(calls):
-        twin = repairer.twin(call)
-        yield (
-            apply_depthwise(call.operation, after[call.inputs[0]]),
-            apply_depthwise(twin.operation, before[twin.inputs[0]], bias=True),
-        )
+    form = find_depthwise_form(operation)
+    # What the form of a user's own layer does at one position is not known.
+    own = type(form) not in (DepthwiseForm, GroupedDepthwiseForm)
+    if positions is None or own:
+        outputs = to_rows(apply_depthwise(operation, inputs, bias))
+        return outputs if positions is None else tf.gather(outputs, positions, axis=1)
+    taps = take_taps(operation, inputs, positions)[..., tf.newaxis]
+    kernel = tf.reshape(tf.cast(operation.kernel, tf.float32), [*taps.shape[2:4], -1])
+    outputs = tf.reduce_sum(taps * kernel, axis=2)
+    outputs = tf.reshape(outputs, [-1, len(positions), math.prod(kernel.shape[1:])])
+    if bias and form.has_bias:
+        return outputs + tf.cast(operation.bias, tf.float32)
+    return outputs
 
 
 def fit_scales(operation, pairs, can_shift):

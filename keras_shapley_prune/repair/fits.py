@@ -7,12 +7,15 @@ import tensorflow as tf
 
 from keras_shapley_prune.layer_types.linear_forms import to_rows
 from keras_shapley_prune.layer_types.masked_calls import mask_inputs
-from keras_shapley_prune.layer_types.registry import find_layer_type, find_linear_form
-from keras_shapley_prune.layer_types.unit_ids import INSIDE
+from keras_shapley_prune.layer_types.registry import find_linear_form
+from keras_shapley_prune.repair.blas_threads import suited_threads
 from keras_shapley_prune.repair.depthwise import apply_depthwise
-from keras_shapley_prune.repair.gram import Gram
-from keras_shapley_prune.repair.layer_data import LayerData, read_whole, thin_out
+from keras_shapley_prune.repair.gram import Gram, check_finite
+from keras_shapley_prune.repair.layer_data import LayerData
+from keras_shapley_prune.repair.readers import Reader
 from keras_shapley_prune.repair.ridge import choose_ridge, solve_towards
+from keras_shapley_prune.repair.taken_rows import choose_positions, rows_at
+from keras_shapley_prune.repair.targets import read_whole
 from keras_shapley_prune.repair.wide_ridge import fit_wide
 
 MAX_COLUMNS = 4608  # that a Gram is made for: 3 x 3 taps of 512 channels
@@ -40,88 +43,69 @@ def fit_matrix(repairer, form, calls, can_shift):
     if not wide:  # one pass over the data for all blocks
         places = [((np.cumsum(stays) - 1)[columns], o) for columns, o in blocks]
         many = len(columns_of) > MAX_COLUMNS
-        rows_of = _rows_at(form, columns_of)
-        data = LayerData(repairer, calls, rows_of, max_rows if many else None)
+        data = LayerData(repairer, calls, columns_of, max_rows if many else None)
         grams = _collect(data, places)
     for number, (columns, outputs) in enumerate(blocks):
         block = np.ix_(columns, outputs)
         if wide:
-            rows_of, some = _rows_at(form, columns), outputs if blocks[1:] else None
-            data = LayerData(repairer, calls, rows_of, max_rows, some)
+            some = outputs if blocks[1:] else None
+            data = LayerData(repairer, calls, columns, max_rows, some)
             fitted = fit_wide(data, prior[block], can_shift, repairer.ridge)
         else:
             for gram in grams[number]:
-                _check_finite(gram.xx, calls)
+                check_finite(gram.xx, calls[0])
             fitted = _fit_grams(*grams[number], prior[block], can_shift, repairer.ridge)
         matrix[block], bias[outputs] = fitted
-    _check_finite(matrix, calls)
+    check_finite(matrix, calls[0])
+    check_finite(bias, calls[0])
     form.assign(matrix)
     return bias
 
 
-def _rows_at(form, columns):
-    """Returns the function that makes a layer's rows, with some columns only."""
-
-    def rows_of(inputs):
-        rows = form.rows(inputs)
-        whole = len(columns) == rows.shape[-1]
-        return rows if whole else tf.gather(rows, columns, axis=2)
-
-    return rows_of
-
-
 def _fit_grams(rest, held_out, prior, can_shift, ridge):
     """Returns the weights and the bias that fit second moments best."""
-    if ridge is None:
-        ridge = choose_ridge(rest, held_out, prior, can_shift)
-    mean_x, mean_y, xx, xy, _ = (rest + held_out).covariances(can_shift)
-    weights = solve_towards(xx, xy, prior, ridge)
-    return weights, mean_y - mean_x @ weights
+    with suited_threads(len(prior)):
+        if ridge is None:
+            ridge = choose_ridge(rest, held_out, prior, can_shift)
+        mean_x, mean_y, xx, xy, _ = (rest + held_out).covariances(can_shift)
+        weights = solve_towards(xx, xy, prior, ridge)
+        return weights, mean_y - mean_x @ weights
 
 
-def collect_at(repairer, call, position, max_columns):
+def collect_at(repairer, call, position):
     """Returns the moments of what one call reads, as it is to be reconstructed.
-
-    Of a layer with more columns than `max_columns` the taps are not told apart: what
-    each tap contributes to the output is reconstructed by itself (heads have no taps).
-    What a layer reads that has no `LinearForm` is reconstructed itself, or what it is
-    multiplied with.
 
     Args:
         repairer: A `Repairer`.
         call: A `Call` of the copy that has not been passed yet.
         position: Integer, which of its inputs, or `INSIDE`.
-        max_columns: Integer.
 
     Returns:
-        Tuple of a `Gram`, the weights it belongs to, the channel of the input that
-        each column comes from, and the blocks of the weights, see `LinearForm`.
+        Tuple of a `Reader` and the covariances `(xx, xy, yy)` of its columns, of them
+        with what it should return, and of that.
     """
-    form = find_linear_form(call.operation)
-    form = form if form is not None and form.site == position else None
-    few = form is not None and len(form.channel_of) <= max_columns
-    if few or position == INSIDE:
-        ((rest, held_out),) = _collect(LayerData(repairer, [call], form.rows))
-        _check_finite((rest + held_out).xx, [call])
-        return rest + held_out, form.matrix, form.channel_of, form.blocks
-    channels = np.arange(call.inputs[position].shape[-1])
-    projected = find_layer_type(call.operation).projection(call, position)
-    if form is not None:
-        by_channel = form.matrix[np.argsort(form.channel_of, kind="stable")]
-        weights = by_channel.reshape(len(channels), -1)
-    elif projected is not None:
-        weights = projected
+    reader = Reader(call, position)
+    if not repairer.has_changed(call):
+        gram = Gram(len(reader.channel_of), 0)
+        for batch in range(repairer.num_batches):
+            values = repairer.look_ahead(batch, call.index)
+            gram.add(reader.take(values, {}, repairer.num_examples))
+        check_finite(gram.xx, call)
+        return reader, reader.complete(gram.covariances()[2])
+    if reader.form is not None:
+        ((rest, held_out),) = _collect(LayerData(repairer, [call]))
+        gram = rest + held_out
+        check_finite(gram.xx, call)
     else:
-        weights = np.eye(len(channels))
-    if weights.shape[1] > len(channels):  # fewer columns will have the same moments
-        weights = np.linalg.qr(weights.T, mode="r").T
-    gram = Gram(len(channels), weights.shape[1])
-    for _, before, after in repairer.passes([call]):
-        rows = to_rows(after[call.inputs[position]])
-        target = to_rows(before[repairer.twin(call).inputs[position]])
-        rows, target = thin_out([rows, target], repairer.num_examples)
-        gram.add(rows, tf.matmul(target, tf.constant(weights, tf.float32)))
-    return gram, weights, channels, [(channels, np.arange(weights.shape[1]))]
+        gram = Gram(*reader.weights.shape)
+        weights = tf.constant(reader.weights, tf.float32)
+        tensor, count = call.inputs[position], repairer.num_examples
+        for _, before, after in repairer.both(call):
+            rows, target = to_rows(after[tensor]), to_rows(before[tensor])
+            chosen = choose_positions(rows.shape[1], rows.shape[2], count)
+            rows, target = rows_at(rows, chosen), rows_at(target, chosen)
+            gram.add(rows, tf.matmul(target, weights))
+    return reader, gram.covariances()[2:]
 
 
 def fit_bias(repairer, form, calls):
@@ -133,12 +117,11 @@ def fit_bias(repairer, form, calls):
         calls: List of its calls.
     """
     wanted, seen, count = 0.0, 0.0, 0
-    for call, before, after in repairer.passes(calls):
-        twin = repairer.twin(call)
-        masks = repairer.find_masks(call)
+    for call, before, after in repairer.both(*calls):
+        twin, masks = repairer.twin(call), repairer.find_masks(call)
         if form is None:
             (inputs,) = mask_inputs([after[call.inputs[0]]], masks)
-            target = apply_depthwise(twin.operation, before[twin.inputs[0]], bias=True)
+            target = apply_depthwise(twin.operation, before[call.inputs[0]], bias=True)
             outputs = apply_depthwise(call.operation, inputs)
         else:
             wanted_form = find_linear_form(twin.operation)
@@ -162,7 +145,7 @@ def estimate_statistics(repairer, calls):
         calls: List of the calls of the layer.
     """
     sums, squares, count = 0.0, 0.0, 0
-    for call, _, after in repairer.passes(calls):
+    for call, _, after in repairer.both(*calls):
         rows = tf.cast(to_rows(after[call.inputs[0]]), tf.float64)
         sums = sums + tf.reduce_sum(rows, axis=[0, 1]).numpy()
         squares = squares + tf.reduce_sum(rows**2, axis=[0, 1]).numpy()
@@ -200,12 +183,3 @@ def _collect(data, blocks=None):
                 taken = some if whole else map(partial(tf.gather, axis=-1), some, block)
                 pair[part].add(*taken)
     return grams
-
-
-def _check_finite(array, calls):
-    if not np.isfinite(array).all():
-        raise ValueError(
-            "Expected finite values in the network on the calibration data. Received: "
-            "values that are not, in what layer "
-            f"{calls[0].name!r} reads"
-        )

@@ -6,59 +6,64 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.layer_types.linear_forms import to_rows
-from keras_shapley_prune.layer_types.masked_calls import no_masks
 from keras_shapley_prune.layer_types.registry import find_linear_form
-from keras_shapley_prune.repair.augmented_copies import count_copies
+from keras_shapley_prune.repair.augmented_copies import count_copies, most_copies
+from keras_shapley_prune.repair.depthwise import apply_depthwise_at
 from keras_shapley_prune.repair.skip_compensation import SkipCompensation
-
-ROWS_A_COLUMN = 64  # more positions than that tell a fit nothing new
+from keras_shapley_prune.repair.taken_rows import rows_at, take_rows
+from keras_shapley_prune.repair.targets import positions_of
 
 
 class LayerData:
     """What a linear layer reads and what it should return, as rows, batch by batch.
 
-    Every fifth example is held out.
+    Every fifth example is held out. Of each example as many positions are read as the
+    fit needs, the same in both networks.
 
     Args:
         repairer: The `Repairer`, at the first of the calls.
         calls: List of calls of the layer.
-        rows_of: Callable: input tensor -> rows, `(batch, positions, columns)`.
+        columns: Integer array, which columns of the rows, or `None` for all.
         max_rows: Integer, how many are made at a time, or `None`. A single example
             may have more.
         outputs: Integer array, which outputs of the layer to fit, or `None` for all.
     """
 
-    def __init__(self, repairer, calls, rows_of, max_rows=None, outputs=None):
+    def __init__(self, repairer, calls, columns=None, max_rows=None, outputs=None):
         self._repairer, self._calls, self._outputs = repairer, calls, outputs
-        self._rows_of, self._max_rows = rows_of, max_rows
-        self._wanted = find_linear_form(repairer.twin(calls[0]).operation)
+        self._columns, self._max_rows = columns, max_rows
         self._form = find_linear_form(calls[0].operation)
-        self._lacking = {
+        num_columns = len(self._form.channel_of)
+        self._num_columns = num_columns if columns is None else len(columns)
+        self._skip = {
             call: SkipCompensation(
-                *repairer.graphs, repairer.twin(call), repairer.find_masks
+                repairer.channel_map.graph, call, repairer.find_masks
             )
             for call in calls
         }
 
     def rows(self):
         """Yields rows, and a boolean array of which examples are held out."""
-        for _, _, _, inputs, pieces in self._batches():
+        for *_, inputs, positions, pieces in self._batches():
             for examples, held_out in pieces:
-                rows = self._rows_of(inputs[examples])
-                yield thin_out([rows], self._repairer.num_examples)[0], held_out
+                yield self._take(inputs[examples], positions), held_out
 
     def pairs(self):
         """Yields rows, their targets and which examples are held out."""
-        for call, before, after, inputs, pieces in self._batches():
-            twin = self._repairer.twin(call)
-            target = self._wanted.apply(read_whole(self._wanted, twin, before))
-            target = to_rows(target + self._lacking[call](before, after))
+        for call, find_target, after, inputs, positions, pieces in self._batches():
+            target, skipped = find_target(positions), self._skip[call](after)
+            if skipped is not None:  # the original's is part of the target
+                target = target - rows_at(to_rows(skipped), positions)
             if self._outputs is not None:
                 target = tf.gather(target, self._outputs, axis=-1)
             for examples, held_out in pieces:
-                rows = self._rows_of(inputs[examples])
-                pair = [rows, target[examples]]
-                yield *thin_out(pair, self._repairer.num_examples), held_out
+                rows = self._take(inputs[examples], positions)
+                yield rows, target[examples], held_out
+
+    def _take(self, inputs, positions):
+        rows = take_rows(self._form, inputs, positions)
+        whole = self._num_columns == rows.shape[-1]
+        return rows if whole else tf.gather(rows, self._columns, axis=2)
 
     def _count_copies(self):
         """Returns how many augmented copies of the data are read too."""
@@ -66,40 +71,41 @@ class LayerData:
             return 0
         shapes = [call.outputs[0].shape[1:-1] for call in self._calls]
         positions = sum(math.prod(n or 1 for n in shape) for shape in shapes)
-        num_columns = max(len(columns) for columns, _ in self._wanted.blocks)
-        return count_copies(positions * self._repairer.num_examples, num_columns)
+        num_columns = max(len(columns) for columns, _ in self._form.blocks)
+        num_examples = self._repairer.num_examples
+        num_rows, most = positions * num_examples, most_copies(num_examples)
+        return count_copies(num_rows, num_columns, most)
 
     def _batches(self):
-        """Yields what `Repairer.passes` does, what is read, and how much at a time."""
-        first = 0
+        """Yields what `Repairer.passes` does, what is read, where, and how much."""
+        first, num_examples = 0, self._repairer.num_examples
         passes = self._repairer.passes(self._calls, self._count_copies())
-        for call, before, after in passes:
+        for call, find_target, after in passes:
             inputs = self._repairer.read(self._form, call, after)
+            positions = positions_of(call, after, num_examples, self._num_columns)
             count = size = len(inputs)
             if self._max_rows is not None:
                 size = max(self._max_rows // self._form.count_positions(inputs), 1)
             held_out = (first + np.arange(count)) % 5 == 0
-            first = (first + count) % self._repairer.num_examples  # then the next call
+            first = (first + count) % num_examples  # then the next call
             pieces = [slice(start, start + size) for start in range(0, count, size)]
             pieces = [(piece, held_out[piece]) for piece in pieces]
-            yield call, before, after, inputs, pieces
+            yield call, find_target, after, inputs, positions, pieces
 
 
-def read_whole(form, call, values):
-    """Returns what a linear layer reads in a network that nothing is removed from."""
-    return form.read(call, call.read(values), no_masks(call))
+def depthwise_pairs(repairer, calls):
+    """Yields what a depthwise layer returns without its bias, and what it should.
 
-
-def thin_out(tensors, num_examples):
-    """Returns as many random positions of each example as a fit needs.
+    At as many positions of each example as a scale and a bias need.
 
     Args:
-        tensors: List of tensors, shape `(batch, positions, ...)`, the rows first.
-        num_examples: Integer.
+        repairer: The `Repairer`, at the first of the calls.
+        calls: List of the calls of the layer.
     """
-    _, positions, columns = tensors[0].shape
-    wanted = -(-ROWS_A_COLUMN * columns // num_examples)
-    if wanted >= positions:
-        return tensors
-    chosen = np.random.default_rng(0).permutation(positions)[:wanted]
-    return [tf.gather(tensor, chosen, axis=1) for tensor in tensors]
+    for call, find_target, after in repairer.passes(calls):
+        positions = positions_of(call, after, repairer.num_examples)
+        read = after[call.inputs[0]]
+        yield (
+            apply_depthwise_at(call.operation, read, positions),
+            find_target(positions),
+        )

@@ -2,15 +2,18 @@
 
 import itertools
 
-from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.cut.verification import verify_removal
 from keras_shapley_prune.inputs.arguments import check_integer
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.repair.mimic import mimic
 from keras_shapley_prune.repair.repairer import Repairer
+from keras_shapley_prune.trace.batches import rebatch
 from keras_shapley_prune.trace.tracer import trace_channels
 
 METHODS = ("least_squares", "mimic", "mean", "batchnorm", None)
+FITTED = ("least_squares", "mimic")  # layers are refitted to targets
+NUM_VERIFIED = 8  # examples: a mistake in the cut shows in nearly every one
 
 
 def check_method(method):
@@ -81,10 +84,10 @@ def repair_channels(
     channel_map = channel_map or trace_channels(model)
     keep = channel_map.check_keep(keep)
     batches = read_batches(dataset, channel_map.graph, repair, verify, batch_size)
-    whole, whole_map = repair_layers(model, keep, batches, repair, channel_map)
-    repaired = remove_channels(whole, keep, whole_map)
+    whole = repair_layers(model, keep, batches, repair, channel_map)
+    repaired = cut_out(model, keep, channel_map, whole.graph)
     if verify:
-        verify_removal(whole, repaired, keep, batches, whole_map, batch_size)
+        verify_removal(model, repaired, keep, batches, whole, NUM_VERIFIED)
     return mimic(repaired, model, batches) if repair == "mimic" else repaired
 
 
@@ -109,11 +112,13 @@ def read_batches(dataset, graph, repair, verify=True, batch_size=32):
     return [(inputs,) for inputs, _, _ in itertools.islice(data, num_read)]
 
 
-def repair_layers(model, keep, batches, repair="least_squares", channel_map=None):
-    """Repairs a copy of a model that still has its full size.
+def repair_layers(
+    model, keep, batches, repair="least_squares", channel_map=None, targets=None
+):
+    """Repairs the layers of a network that still has its full size.
 
-    The copy computes what is wanted of the smaller model as soon as its removed units
-    are masked or cut out.
+    It computes what is wanted of the smaller model as soon as its removed units are
+    masked or cut out.
 
     Args:
         model: See `repair_channels`.
@@ -122,16 +127,19 @@ def repair_layers(model, keep, batches, repair="least_squares", channel_map=None
         repair: See `repair_channels`. Of `"mimic"`, only the first part is done: the
             training needs the network that has been cut.
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
+        targets: `RecordedTargets` of the same data, or `None`.
 
     Returns:
-        Tuple of the copy and its `ChannelMap`; of `model` itself if nothing is
-        repaired.
+        The `ChannelMap` of the repaired network: of the same calls, of layers of its
+        own where they are repaired; `channel_map` if nothing is. See `cut_out`.
     """
     channel_map = channel_map or trace_channels(model)
     if repair is None:
-        return model, channel_map
+        return channel_map
     method = "least_squares" if repair == "mimic" else repair
-    inputs = [batch for (batch,) in batches]
-    repairer = Repairer(model, channel_map, inputs, keep, method)
+    recorded = targets is not None and targets.batches is not None
+    inputs = None if recorded else [batch for (batch,) in batches]
+    inputs = inputs and rebatch(inputs, channel_map.graph)
+    repairer = Repairer(model, channel_map, inputs, keep, method, targets=targets)
     repairer.advance(len(channel_map.graph.calls))
-    return repairer.model, repairer.channel_map
+    return repairer.channel_map

@@ -1,9 +1,13 @@
 """The walk from input to output on which each layer makes up for what is missing."""
 
+import dataclasses
+import functools
+
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.cut.layer_copies import copy_with_weights
+from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.layer_types.bias_folding import (
     find_normalization,
     has_bias,
@@ -13,14 +17,22 @@ from keras_shapley_prune.layer_types.masked_calls import masks_at
 from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.layer_types.unit_ids import kept
 from keras_shapley_prune.repair.augmented_copies import AugmentedCopies
-from keras_shapley_prune.repair.depthwise import (
-    depthwise_pairs,
-    fit_scales,
-    is_depthwise,
+from keras_shapley_prune.repair.depthwise import fit_scales
+from keras_shapley_prune.repair.fits import (
+    collect_at,
+    estimate_statistics,
+    fit_bias,
+    fit_matrix,
 )
-from keras_shapley_prune.repair.fits import estimate_statistics, fit_bias, fit_matrix
+from keras_shapley_prune.repair.gram import check_inputs
+from keras_shapley_prune.repair.layer_data import depthwise_pairs
+from keras_shapley_prune.repair.skip_compensation import is_fitted
+from keras_shapley_prune.repair.targets import (
+    LayerTarget,
+    RecordedTargets,
+    record_targets,
+)
 from keras_shapley_prune.trace.forward_pass import ForwardPass
-from keras_shapley_prune.trace.tracer import trace_channels
 
 
 class Repairer:
@@ -29,22 +41,24 @@ class Repairer:
     The copy has its full size, removed units are masked. Before a layer is run that
     reads other values than in the original, it is refitted so that it returns what
     the original's returns. So each layer is fitted on a network that is pruned and
-    repaired up to there.
+    repaired up to there. Where it is known already what the original returns, only the
+    copy is run.
 
     Args:
         model: The original `keras.Model`.
         channel_map: Its `ChannelMap`.
-        batches: List of lists of input tensors, one list a batch.
+        batches: List of lists of input tensors, one list a batch. `None` for those of
+            `targets`.
         keep: Boolean array, shape `(num_units,)`, or `None` if nothing is removed
             yet.
         method: String, see `repair_channels`.
         ridge: Float, see `solve_towards`, or `None` to choose it for each layer on a
             fifth of the examples that is held out.
+        targets: `RecordedTargets` of the same data, or `None`.
 
     Attributes:
-        model: The copy.
-        channel_map: The `ChannelMap` of the copy: the same units and groups.
-        graphs: Tuple of the `Graph`s of the original and of the copy.
+        channel_map: The `ChannelMap` of the copy: the same units, groups and symbolic
+            tensors, but the layers that can be repaired are copies.
         keep: Boolean array: the units that have not been removed.
         ridge: Float or `None`.
         num_examples: Integer.
@@ -58,21 +72,35 @@ class Repairer:
         keep=None,
         method="least_squares",
         ridge=None,
+        targets=None,
     ):
-        whole = np.ones(channel_map.num_units, bool)
-        self.model = remove_channels(model, whole, channel_map)
-        self.channel_map = trace_channels(self.model)
-        self.graphs = channel_map.graph, self.channel_map.graph
-        self.keep = whole if keep is None else np.array(keep)
+        if batches is not None:
+            check_inputs(channel_map.graph, batches)
+        self._model, self._original_map = model, channel_map
+        if targets is None:
+            fits = keep is not None and method == "least_squares"
+            targets = _record(channel_map, keep, batches) if fits else RecordedTargets()
+        self._targets = targets
+        batches = targets.batches if batches is None else batches
+        self.channel_map = _copy_layers(channel_map)
+        self.keep = np.ones(channel_map.num_units, bool)
+        self.keep = self.keep if keep is None else np.array(keep)
         self.ridge, self._method = ridge, method
         self.num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
         self._calls_of = {}
-        for call in self.graphs[1].calls:
+        for call in self.channel_map.graph.calls:
             self._calls_of.setdefault(call.operation, []).append(call)
         self._dirty = self._find_dirty()
-        self._original = ForwardPass(self.graphs[0], batches)
-        self._pruned = ForwardPass(self.graphs[1], batches, self.find_masks)
-        self._copies = AugmentedCopies(self.graphs, batches, self.find_masks)
+        self._original = ForwardPass(channel_map.graph, batches)
+        self._pruned = ForwardPass(self.channel_map.graph, batches, self.find_masks)
+        self._copies = AugmentedCopies(batches)
+
+    @property
+    def model(self):
+        """A `keras.Model` of the copy, at its full size."""
+        whole = np.ones(self.channel_map.num_units, bool)
+        graph = self.channel_map.graph
+        return cut_out(self._model, whole, self._original_map, graph)
 
     @property
     def position(self):
@@ -96,6 +124,7 @@ class Repairer:
         """Masks units from here on; the calls to come read the network without."""
         self.keep[units] = False
         self._dirty = self._find_dirty()
+        self._pruned.forget()
 
     def find_masks(self, call):
         """The `find_masks` under which the network is without the removed units."""
@@ -112,39 +141,70 @@ class Repairer:
         return np.broadcast_to(mask, form.channel_of.max() + 1)[form.channel_of]
 
     def passes(self, calls, num_copies=0):
-        """Yields each call with each batch, and the values in both networks.
+        """Yields each call with each batch, and what to fit there.
 
         Args:
-            calls: List of calls of the copy from `position` on.
+            calls: List of calls of a fitted layer of the copy, from `position` on.
             num_copies: Integer, how many `AugmentedCopies` of the data follow it.
+
+        Yields:
+            Tuple of the call, a callable `fn(positions)` that returns the target there
+            (see `LayerTarget`), and the values of the copy before the call.
         """
-        copies = self._copies.take(num_copies, self.position)
-        pairs = [(self._original, self._pruned), *copies]
+        main, known = (self._original, self._pruned), self._targets.has(calls)
         for call in calls:
+            target = LayerTarget(self._original_map.graph, self.twin(call))
+            index = call.index + target.is_returned
+            pairs = [main, *self._copies.take(num_copies, *main)]
             for original, pruned in pairs:
                 for batch in range(self.num_batches):
-                    before = original.look_ahead(batch, call.index)
                     after = pruned.look_ahead(batch, call.index)
-                    yield call, before, after
+                    if known and original is self._original:
+                        find = functools.partial(self._targets.at, call, batch, after)
+                    else:
+                        before = original.look_ahead(batch, index)
+                        find = functools.partial(target.at, before)
+                    yield call, find, after
+
+    def both(self, *calls):
+        """Yields each call with each batch, and the values in both networks before it.
+
+        Args:
+            *calls: Calls of the copy from `position` on.
+        """
+        for call in calls:
+            for batch in range(self.num_batches):
+                before = self._original.look_ahead(batch, call.index)
+                yield call, before, self._pruned.look_ahead(batch, call.index)
 
     def twin(self, call):
         """Returns the original's call that a call of the copy stands for."""
-        return self.graphs[0].calls[call.index]
+        return self._original_map.graph.calls[call.index]
+
+    def has_changed(self, call):
+        """Returns whether a call of the copy reads something else than its twin."""
+        return call in self._dirty
+
+    def collect(self, call, position):
+        """Returns what `collect_at` does."""
+        return collect_at(self, call, position)
 
     def advance(self, position):
         """Runs the calls before `position`, and repairs them as they come."""
         for index in range(self.position, position):
-            call = self.graphs[1].calls[index]
+            call = self.channel_map.graph.calls[index]
             calls = self._calls_of[call.operation]
             if calls[0] is call and not self._dirty.isdisjoint(calls):
+                self._original.advance(index)
+                self._pruned.advance(index)
                 self._repair(calls)
-            self._original.advance(index + 1)
-            self._pruned.advance(index + 1)
+        self._original.advance(position)
+        self._pruned.advance(position)
 
     def _find_dirty(self):
         """Returns the calls that read something else than the original's do."""
         changed, dirty = set(), set()
-        for call in self.graphs[1].calls:
+        for call in self.channel_map.graph.calls:
             if self.find_masks(call) or not changed.isdisjoint(call.inputs):
                 dirty.add(call)
                 changed.update(call.outputs)
@@ -158,12 +218,16 @@ class Repairer:
                 estimate_statistics(self, calls)
             return
         form = find_linear_form(operation)
-        if form is None and not is_depthwise(operation):
+        if not is_fitted(operation):
             return
-        following = find_normalization(self.graphs[1], calls[0])
+        following = find_normalization(self.channel_map.graph, calls[0])
         normalization = following.operation if following and len(calls) == 1 else None
         with_bias = has_bias(operation)
         can_shift = with_bias or normalization is not None
+        known = self._method == "mean" or self._targets.has(calls)
+        graph = self._original_map.graph
+        if not known and LayerTarget(graph, self.twin(calls[0])).is_returned:
+            self._original.advance(calls[0].index + 1)  # it is not run twice
         if self._method == "mean":
             bias = fit_bias(self, form, calls) if can_shift else None
         elif form is None:
@@ -181,3 +245,30 @@ class Repairer:
         elif normalization is not None:
             mean = normalization.moving_mean
             mean.assign(mean - tf.cast(bias, mean.dtype))
+
+
+def _record(channel_map, keep, batches):
+    """Returns the `RecordedTargets` of what is changed by the loss of some units."""
+    groups = [g for g in channel_map.groups if not keep[g.units].all()]
+    return record_targets(channel_map, groups, batches)
+
+
+def _copy_layers(channel_map):
+    """Returns the map of a network in which all that can be repaired are copies.
+
+    Layers that no unit can change are shared.
+    """
+    copies, calls = {}, []
+    for call in channel_map.graph.calls:
+        operation = call.operation
+        if is_fitted(operation) or normalizes_channels(call):
+            if operation not in copies:
+                copies[operation] = copy_with_weights(call)
+            call = dataclasses.replace(call, operation=copies[operation])
+        calls.append(call)
+    graph = dataclasses.replace(channel_map.graph, calls=tuple(calls))
+    layer_ids = {copies.get(o, o): ids for o, ids in channel_map.layer_ids.items()}
+    produced = {(copies.get(o, o), a): p for (o, a), p in channel_map.produced.items()}
+    return dataclasses.replace(
+        channel_map, graph=graph, layer_ids=layer_ids, produced=produced
+    )

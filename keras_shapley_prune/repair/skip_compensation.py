@@ -13,24 +13,22 @@ from keras_shapley_prune.trace.graph import find_ancestors, run_calls
 
 
 class SkipCompensation:
-    """What an addition after a layer lacks on its other side.
+    """What an addition after a layer has on its other side, as the layer would add it.
 
     In a residual block the last convolution can make up for what the skip connection
     lost: then the sum, and not only the convolution's output, is as in the original.
     With s and s' what the other inputs sum up to in the original and the pruned model,
     the convolution's target is its old output plus s - s', and divided by the factor of
-    the BatchNormalization that stands in between.
+    the BatchNormalization that stands in between. This is s, or s', so divided.
 
     Args:
-        graph: The recorded `Graph` of the original.
-        other_graph: That of the pruned model, the same calls in the same order.
+        graph: The recorded `Graph` of one of the two.
         call: The call of the layer, linear up to its output.
-        find_masks: The `find_masks` of the pruned model.
+        find_masks: The `find_masks` of that network.
     """
 
-    def __init__(self, graph, other_graph, call, find_masks=no_masks):
-        self._find_masks = no_masks, find_masks
-        self._pairs, self._missing, self._normalization = [], [], None
+    def __init__(self, graph, call, find_masks=no_masks):
+        self._find_masks, self._others, self._normalization = find_masks, [], None
         # Behind an activation a difference can not be made up for by a sum before it.
         if not ends_linear(call.operation):
             return
@@ -43,48 +41,38 @@ class SkipCompensation:
         # What is broadcast has fewer values than the sum that it changes.
         if [t.shape for t in addition.inputs] != [tensor.shape] * len(addition.inputs):
             return
-        twin = other_graph.calls[addition.index]
-        self._pairs = [
-            pair
-            for pair in zip(addition.inputs, twin.inputs, strict=True)
-            if pair[0] is not tensor
-        ]
-        self._normalization = normalization and normalization.operation
+        others = [other for other in addition.inputs if other is not tensor]
         # The other side may have been run only in part when the layer is repaired: what
-        # is missing of it is run then, in both networks.
-        others = [[pair[side] for pair in self._pairs] for side in (0, 1)]
-        self._missing = [
-            find_ancestors(g, tensors, call.index)
-            for g, tensors in zip((graph, other_graph), others, strict=True)
-        ]
-        if any(_is_fitted(missing.operation) for missing in self._missing[0]):
-            self._pairs = []  # it will make up for this layer, not the reverse
+        # is missing of it is run then.
+        self._missing = find_ancestors(graph, others, call.index)
+        if any(is_fitted(missing.operation) for missing in self._missing):
+            return  # it will make up for this layer, not the reverse
+        self._others = others
+        self._normalization = normalization and normalization.operation
 
-    def __call__(self, original, pruned):
-        """Returns what to add to the target, or 0.
+    def __call__(self, values):
+        """Returns what the layer would have to add, `None` if nothing is added to it.
 
         Args:
-            original: Dict: symbolic tensor -> value, of the original.
-            pruned: The same of the pruned model.
+            values: Dict: symbolic tensor -> value, before the layer or behind it.
         """
-        original, pruned = dict(original), dict(pruned)
-        if self._pairs:
-            both = zip((original, pruned), self._missing, self._find_masks, strict=True)
-            for values, missing, find_masks in both:
-                run_calls(missing, values, find_masks)
-        known = [(a, b) for a, b in self._pairs if a in original and b in pruned]
-        lacking = sum(tf.cast(original[a] - pruned[b], tf.float32) for a, b in known)
-        if not known or self._normalization is None:
-            return lacking
+        if not self._others:
+            return None
+        values = dict(values)
+        run_calls(self._missing, values, self._find_masks)
+        total = sum(tf.cast(values[other], tf.float32) for other in self._others)
+        if self._normalization is None:
+            return total
         bn = self._normalization
         scale = tf.math.rsqrt(bn.moving_variance + bn.epsilon)
         scale = scale * bn.gamma if bn.scale else scale
         # A channel that the normalization all but switches off cannot carry it.
         usable = tf.abs(scale) > 1e-3 * tf.reduce_max(tf.abs(scale))
-        return tf.where(usable, lacking / tf.where(usable, scale, 1.0), 0.0)
+        return tf.where(usable, total / tf.where(usable, scale, 1.0), 0.0)
 
 
-def _is_fitted(operation):
+def is_fitted(operation):
+    """Returns whether a layer can be fitted by least squares."""
     return bool(find_linear_form(operation) or find_depthwise_form(operation))
 
 

@@ -1,37 +1,42 @@
 """How far the calibration set has got through a network."""
 
 from keras_shapley_prune.layer_types.masked_calls import no_masks
-from keras_shapley_prune.trace.graph import run_calls
+from keras_shapley_prune.trace.segments import Segments
 
-MEMORY = 2**31  # bytes of activations that are kept; the rest is computed again
+FEW_BATCHES = 3  # are run before what runs them is compiled
+MEMORY = 2**30  # bytes of activations that are kept; the rest is computed again
 
 
 class ForwardPass:
     """The activations of every batch at one place of a network, which advances.
 
-    What has been computed once is kept as long as a later call reads it, up to
-    `memory` bytes. The batches beyond are run from the input each time they are
-    asked for.
+    A batch is run when its values are asked for, and not before. Each is kept at the
+    last place where that took no more than `memory` bytes in all, and is run from
+    there: a batch does not start again from the input because a few of the tensors on
+    the way are large.
 
     Args:
         graph: The recorded `Graph`.
-        batches: List of lists of input tensors, one list a batch.
-        find_masks: See `run_calls`.
+        batches: List of lists of input tensors, one list a batch; or of callables that
+            return such a list, for what need not be held.
+        find_masks: See `run_calls`. It is asked once for each call, but see `forget`.
         memory: Integer, bytes.
+        segments: The `Segments` of `graph` and `find_masks`, if there are some.
 
     Attributes:
         position: Integer, the index of the next call.
     """
 
-    def __init__(self, graph, batches, find_masks=no_masks, memory=MEMORY):
+    def __init__(
+        self, graph, batches, find_masks=no_masks, memory=MEMORY, segments=None
+    ):
         self._graph, self.find_masks, self._memory = graph, find_masks, memory
-        self._inputs = [dict(zip(graph.inputs, x, strict=True)) for x in batches]
-        self._kept = [dict(values) for values in self._inputs]
+        self.segments = segments or Segments(
+            graph, find_masks, compiled=len(batches) > FEW_BATCHES
+        )
+        self._inputs = batches
+        self._kept = {}  # batch -> (position, values, bytes)
         self.position = 0
-        self._last_use = {tensor: len(graph.calls) for tensor in graph.outputs}
-        for call in graph.calls:
-            for tensor in call.inputs:
-                self._last_use[tensor] = max(call.index, self._last_use.get(tensor, -1))
 
     @property
     def num_batches(self):
@@ -47,41 +52,47 @@ class ForwardPass:
         Returns:
             Dict: symbolic tensor -> value. It can be changed.
         """
-        if self._kept[batch] is not None:
-            return dict(self._kept[batch])
-        values = dict(self._inputs[batch])
-        self._run(values, 0, self.position)
-        return values
+        position, values, _ = self._kept.get(batch) or self._enter(batch)
+        if position < self.position:
+            values = self.segments.run(values, position, self.position)
+            self._keep(batch, values)
+        return dict(values)
 
     def look_ahead(self, batch, position):
         """Returns the values of a batch further on, without moving."""
-        values = self.values(batch)
-        self._run(values, self.position, position)
-        return values
+        return self.segments.run(self.values(batch), self.position, position)
 
     def advance(self, position):
-        """Runs the calls before `position`.
+        """Moves to before the call at `position`.
 
         Args:
             position: Integer, the index of a call. Never moves backwards.
         """
-        if position <= self.position:
-            return
-        used = 0
-        for batch, values in enumerate(self._kept):
-            if values is not None:
-                self._run(values, self.position, position)
-                used += sum(_count_bytes(value) for value in values.values())
-                if used > self._memory:
-                    self._kept[batch] = None
-        self.position = position
+        self.position = max(self.position, position)
 
-    def _run(self, values, start, stop):
-        for call in self._graph.calls[start:stop]:
-            run_calls([call], values, self.find_masks)
-            for tensor in (*call.inputs, *call.outputs):
-                if self._last_use.get(tensor, -1) <= call.index:
-                    values.pop(tensor, None)
+    def forget(self):
+        """Asks `find_masks` anew for the calls from `position` on."""
+        self.segments.forget(self.position)
+
+    def on(self, batches, memory):
+        """Returns a `ForwardPass` of other data through the same network.
+
+        Args:
+            batches: List, one entry a batch, as in the constructor.
+            memory: Integer, bytes.
+        """
+        return ForwardPass(self._graph, batches, self.find_masks, memory, self.segments)
+
+    def _enter(self, batch):
+        inputs = self._inputs[batch]
+        inputs = inputs() if callable(inputs) else inputs
+        return 0, dict(zip(self._graph.inputs, inputs, strict=True)), 0
+
+    def _keep(self, batch, values):
+        used = sum(size for other, (*_, size) in self._kept.items() if other != batch)
+        size = sum(map(_count_bytes, values.values()))
+        if used + size <= self._memory:
+            self._kept[batch] = self.position, values, size
 
 
 def _count_bytes(value):

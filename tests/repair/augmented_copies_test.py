@@ -7,10 +7,14 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_shapley_prune.layer_types.masked_calls import no_masks
 from keras_shapley_prune.repair import augmented_copies
-from keras_shapley_prune.repair.augmented_copies import AugmentedCopies, count_copies
+from keras_shapley_prune.repair.augmented_copies import (
+    AugmentedCopies,
+    count_copies,
+    most_copies,
+)
 from keras_shapley_prune.repair.repair_channels import repair_channels
+from keras_shapley_prune.trace.forward_pass import ForwardPass
 from keras_shapley_prune.trace.graph import run_calls
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.tracer import trace_channels
@@ -22,6 +26,14 @@ from keras_shapley_prune.trace.tracer import trace_channels
 )
 def test_the_number_of_copies_fills_up_the_rows(num_rows, num_columns, expected):
     assert count_copies(num_rows, num_columns) == expected
+    assert count_copies(num_rows, num_columns, most=1) == min(expected, 1)
+
+
+@pytest.mark.parametrize(
+    "num_examples, expected", [(20, 4), (40, 2), (50, 1), (99, 1), (100, 0), (300, 0)]
+)
+def test_copies_are_for_few_examples(num_examples, expected):
+    assert most_copies(num_examples) == expected
 
 
 def pooled():
@@ -36,8 +48,8 @@ def pooled():
 def take(images, sizes, num_copies=2):
     batches = [[tf.constant(part)] for part in np.split(images, np.cumsum(sizes)[:-1])]
     graph = record_graph(models.build(pooled))
-    copies_of = AugmentedCopies((graph, graph), batches, no_masks)
-    return graph, copies_of.take(num_copies, 0)
+    networks = ForwardPass(graph, batches), ForwardPass(graph, batches)
+    return graph, AugmentedCopies(batches).take(num_copies, *networks)
 
 
 def images_of(graph, pairs):
@@ -70,7 +82,8 @@ def test_batches_of_images_of_several_sizes():
         for size in (16, 20)
     ]
     graph = record_graph(models.build(pooled))
-    ((original, _),) = AugmentedCopies((graph, graph), batches, no_masks).take(1, 0)
+    networks = ForwardPass(graph, batches), ForwardPass(graph, batches)
+    ((original, _),) = AugmentedCopies(batches).take(1, *networks)
     shapes = [original.values(batch)[graph.inputs[0]].shape for batch in (0, 1)]
     assert shapes == [(3, 16, 16, 1), (3, 20, 20, 1)]
 
@@ -92,17 +105,23 @@ def test_each_call_runs_once_on_a_copy_and_not_before_it_is_asked_for():
         seen.append(call.index)
         return {}
 
-    copies_of = AugmentedCopies((graph, graph), [[tf.constant(images)]], count)
-    assert copies_of.take(0, 2) == [] and seen == []
-    for position in range(1, len(graph.calls) + 1):
-        copies_of.take(2, position)
+    batches = [[tf.constant(images)]]
+    original, pruned = ForwardPass(graph, batches), ForwardPass(graph, batches, count)
+    copies_of = AugmentedCopies(batches)
+    pruned.advance(2)
+    assert copies_of.take(0, original, pruned) == [] and seen == []
+    for position in range(3, len(graph.calls) + 1):
+        pruned.advance(position)
+        for _, taken in copies_of.take(2, original, pruned):
+            taken.values(0)
         assert sorted(seen) == sorted([*range(position)] * 2)
 
 
 def test_what_is_no_image_is_not_copied():
     graph = record_graph(models.build(pooled))
     batches = [[tf.zeros((4, 7))]]
-    assert AugmentedCopies((graph, graph), batches, no_masks).take(3, 0) == []
+    networks = ForwardPass(graph, batches), ForwardPass(graph, batches)
+    assert AugmentedCopies(batches).take(3, *networks) == []
 
 
 def test_copies_bring_dense_layers_nearer_to_the_original(monkeypatch):

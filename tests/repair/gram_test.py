@@ -73,8 +73,11 @@ def test_grams_do_not_share_sums():
     first.add(tf.ones((3, 2)), tf.ones((3, 1)))
     assert not second.xx.any() and not second.sum_x.any()
     total = first + second
-    total.add(tf.ones((3, 2)), tf.ones((3, 1)))
-    assert (first.count, first.xx[0, 0], total.xx[0, 0]) == (3, 3, 6)
+    total.add(tf.zeros((3, 2)), tf.ones((3, 1)))
+    assert (first.count, second.count, total.count) == (3, 0, 6)
+    np.testing.assert_array_equal(first.covariances()[0], [1, 1])
+    np.testing.assert_array_equal(total.covariances()[0], [0.5, 0.5])
+    assert not first.covariances()[2].any() and total.covariances()[2].all()
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1.0, 7.3])

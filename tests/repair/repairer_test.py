@@ -9,10 +9,11 @@ from keras import layers
 
 from keras_shapley_prune.cut.masking import mask_channels
 from keras_shapley_prune.cut.surgery import remove_channels
-from keras_shapley_prune.repair import fits, layer_data
+from keras_shapley_prune.repair import fits, layer_data, taken_rows
 from keras_shapley_prune.repair.repair_channels import repair_channels
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.repair.ridge import RIDGE
+from keras_shapley_prune.trace.batches import rebatch
 from keras_shapley_prune.trace.forward_pass import ForwardPass
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -32,7 +33,7 @@ def advance_all(model, keep, inputs, ridge=RIDGE, size=16):
 
 
 def repaired_by(walk):
-    return remove_channels(walk.model, walk.keep, walk.channel_map)
+    return remove_channels(walk.model, walk.keep)
 
 
 def keep_without(model, **units):
@@ -71,7 +72,7 @@ def test_the_masked_copy_is_the_smaller_model(builder):
     walk = advance_all(model, keep, inputs)
     values = walk.values(0)
     walked = [values[t].numpy() for t in walk.channel_map.graph.outputs]
-    masked = mask_channels(walk.model, keep, walk.channel_map)
+    masked = mask_channels(walk.model, keep)
     expected = models.outputs_of(repaired_by(walk), inputs)
     assert models.relative_difference(walked, expected) < 1e-4
     masked = models.outputs_of(masked, inputs)
@@ -83,7 +84,10 @@ def test_repair_channels_is_the_whole_walk():
     images = models.images(model, 32)
     keep = models.random_keep(trace_channels(model), 0.5)
     expected = repair_channels(model, keep, images, batch_size=16)
-    walk = advance_all(model, keep, images, ridge=None)
+    channel_map = trace_channels(model)
+    batches = rebatch(batches_of(images), channel_map.graph)
+    walk = Repairer(model, channel_map, batches, keep)
+    walk.advance(len(channel_map.graph.calls))
     assert_same_weights(repaired_by(walk), expected, 0)
 
 
@@ -302,7 +306,7 @@ def test_the_end_of_a_block_makes_up_for_the_skip(monkeypatch, normalized):
     keep = keep_without(model, stem=[0, 3, 5, 6], inner=[1, 2])
     expected = models.outputs_of(model, images)
     ours = error(repaired_by(advance_all(model, keep, images)), expected, images)
-    monkeypatch.setattr(layer_data.SkipCompensation, "__call__", lambda *_: 0)
+    monkeypatch.setattr(layer_data.SkipCompensation, "__call__", lambda *_: None)
     without = error(repaired_by(advance_all(model, keep, images)), expected, images)
     pruned = error(remove_channels(model, keep), expected, images)
     assert ours < 0.9 * without
@@ -408,16 +412,17 @@ def test_a_shared_layer_is_fitted_once_over_both_calls(monkeypatch):
     walk = advance_all(model, keep, images)
     assert [c[0].operation.name for c in fitted] == ["b", "shared"]
     assert [len(c) for c in fitted] == [1, 2]
+    repaired = walk.model
     expected = models.outputs_of(model, images)
     before, after = (
         np.mean((a - b) ** 2)
-        for a, b in zip(models.outputs_of(walk.model, images), expected, strict=True)
+        for a, b in zip(models.outputs_of(repaired, images), expected, strict=True)
     )
     assert before > 0 and after > 0
-    layer = walk.model.get_layer("shared")
+    layer = repaired.get_layer("shared")
     layer.set_weights(model.get_layer("shared").get_weights())
     # With its old weights the first call is exact and the second one worse.
-    unfitted = models.outputs_of(walk.model, images)
+    unfitted = models.outputs_of(repaired, images)
     assert np.mean((unfitted[1] - expected[1]) ** 2) > after
     assert np.mean((unfitted[1] - expected[1]) ** 2) > before + after
 
@@ -453,7 +458,7 @@ def test_each_group_of_a_convolution_is_fitted_by_itself(monkeypatch, max_column
     images = models.images(model, 40)
     keep = keep_without(model, first=[1])  # the second and the sixth filter
     monkeypatch.setattr(fits, "MAX_COLUMNS", max_columns)
-    monkeypatch.setattr(layer_data, "ROWS_A_COLUMN", 10**6)
+    monkeypatch.setattr(taken_rows, "ROWS_A_COLUMN", 10**6)
     wide = functools.partial(fits.fit_wide, tolerance=1e-9)
     monkeypatch.setattr(fits, "fit_wide", wide)
     pruned = repaired_by(advance_all(model, keep, images))

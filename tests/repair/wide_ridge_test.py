@@ -250,7 +250,7 @@ def test_values_that_are_not_finite_are_an_error(monkeypatch, value, use_bias):
     keep = np.ones(channel_map.num_units, bool)
     keep[channel_map.groups[0].units[:2]] = False
     images = models.images(model, 10)
-    images[3] = value
+    model.get_layer("first").kernel.assign(np.full((5, 6), value))
     walk = Repairer(model, channel_map, [[tf.constant(images)]], keep)
     with pytest.raises(ValueError, match=r"finite values .* 'last' reads"):
         walk.advance(len(channel_map.graph.calls))

@@ -79,3 +79,37 @@ def test_masks_act_on_every_batch():
     frontier.advance(len(graph.calls))
     first, second = (frontier.values(b)[graph.outputs[0]].numpy() for b in (0, 1))
     np.testing.assert_allclose(first, second)
+
+
+@pytest.mark.parametrize("count", [2, 6])
+def test_a_batch_is_not_run_before_its_values_are_asked_for(count):
+    model = models.residual()
+    graph, asked = record_graph(model), []
+    network = ForwardPass(
+        graph, batches(model, count), lambda call: asked.append(call.index) or {}
+    )
+    network.advance(len(graph.calls))
+    assert asked == []
+    network.values(0)
+    assert asked == list(range(len(graph.calls)))
+
+
+def test_what_does_not_fit_goes_on_from_where_it_did():
+    """Not from the input: that would be run again at every step of the way."""
+    model = models.residual()
+    graph, runs = record_graph(model), []
+    sizes = [_bytes_at(graph, batches(model, 1)[0], p) for p in range(len(graph.calls))]
+    first, last = 2, len(graph.calls) - 1
+    memory = sizes[first]  # later cuts are larger, at least one of them
+    assert max(sizes[first:last]) > memory
+    data = [[lambda: runs.append("input") or batches(model, 1)[0]]]
+    network = ForwardPass(graph, [data[0][0]], memory=memory)
+    for position in range(first, last):
+        network.advance(position)
+        network.values(0)
+    assert runs == ["input"]
+
+
+def _bytes_at(graph, inputs, position):
+    values = ForwardPass(graph, [inputs]).look_ahead(0, position).values()
+    return sum(4 * int(np.prod(value.shape)) for value in values)

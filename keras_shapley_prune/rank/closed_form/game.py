@@ -10,10 +10,25 @@ after the other are the squared rows of `inv(L) W_R`, where `L L' = H_RR` is the
 Cholesky factor in the order of removal: one factorization is a whole walk.
 """
 
+import functools
+
 import numpy as np
 import scipy.linalg
 
+from keras_shapley_prune.repair.blas_threads import suited_threads
+
 MAX_BYTES = 2**26  # of the weights of units whose costs are computed at a time
+
+
+def _on_suited_threads(method):
+    """Runs a method with as many threads as the game's matrices are worth."""
+
+    @functools.wraps(method)
+    def run(self, *args):
+        with suited_threads(len(self._inverse)):
+            return method(self, *args)
+
+    return run
 
 
 class ReconstructionGame:
@@ -34,6 +49,12 @@ class ReconstructionGame:
     """
 
     def __init__(self, xx, xy, prior, unit_of, num_units, ridge, scale=1.0):
+        with suited_threads(len(xx)):
+            self._set_up(xx, xy, prior, unit_of, ridge, scale)
+        owners = unit_of[unit_of >= 0]
+        self._columns = [np.flatnonzero(owners == unit) for unit in range(num_units)]
+
+    def _set_up(self, xx, xy, prior, unit_of, ridge, scale):
         strength = max(ridge * np.trace(xx) / len(xx), np.finfo(float).tiny)
         regular = xx + strength * np.eye(len(xx))
         factor = scipy.linalg.cho_factor(regular, lower=True)
@@ -45,10 +66,8 @@ class ReconstructionGame:
         if outputs.shape[1] > len(columns):
             outputs = np.linalg.qr(outputs.T, mode="r").T
         self._inverse, self._outputs = inverse, outputs
-        self._columns = [
-            np.flatnonzero(unit_of[columns] == unit) for unit in range(num_units)
-        ]
 
+    @_on_suited_threads
     def walk(self, order):
         """Returns what each of a sequence of removals costs.
 
@@ -60,15 +79,21 @@ class ReconstructionGame:
         """
         removed = [self._columns[unit] for unit in order]
         columns = np.concatenate(removed)
-        factor = scipy.linalg.cholesky(
-            self._inverse[np.ix_(columns, columns)], lower=True, check_finite=False
-        )
+        # Columns first, as LAPACK has it, nothing is copied: the matrix is symmetric.
+        inner = self._inverse[np.ix_(columns, columns)].T
+        factor, failed = scipy.linalg.lapack.dpotrf(inner, lower=1, overwrite_a=1)
+        if failed:
+            raise np.linalg.LinAlgError(f"Minor {failed} is not positive definite.")
         # Without the threads that solve_triangular starts for the smallest matrix.
-        rows = scipy.linalg.blas.dtrsm(1.0, factor, self._outputs[columns], lower=1)
+        outputs = self._outputs[columns].T
+        rows = scipy.linalg.blas.dtrsm(
+            1.0, factor, outputs, side=1, lower=1, trans_a=1, overwrite_b=1
+        ).T
         costs = np.append(np.einsum("co,co->c", rows, rows), 0.0)
         starts = np.cumsum([0, *[len(found) for found in removed]])
         return np.diff(np.append(0.0, np.cumsum(costs))[starts])
 
+    @_on_suited_threads
     def leave_one_out(self, active):
         """Returns what the removal of each active unit alone costs.
 
@@ -84,6 +109,11 @@ class ReconstructionGame:
         sizes = np.array([len(self._columns[unit]) for unit in active])
         for size in set(sizes) - {0}:
             alike = np.flatnonzero(sizes == size)
+            if size == 1:
+                columns = np.concatenate([self._columns[active[p]] for p in alike])
+                weights = np.einsum("co,co->c", *[self._outputs[columns]] * 2)
+                costs[alike] = weights / np.diag(self._inverse)[columns]
+                continue
             num_units = max(MAX_BYTES // (8 * size * self._outputs.shape[1]), 1)
             for some in np.split(alike, range(num_units, len(alike), num_units)):
                 columns = np.stack([self._columns[active[place]] for place in some])
@@ -93,6 +123,7 @@ class ReconstructionGame:
                 costs[some] = np.einsum("uco,uco->u", outputs, weights)
         return costs
 
+    @_on_suited_threads
     def leave(self, units):
         """Removes units for good; the others are refitted."""
         gone = np.concatenate([self._columns[unit] for unit in units])

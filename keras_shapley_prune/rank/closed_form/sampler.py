@@ -6,15 +6,18 @@ import numpy as np
 
 from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.rank.closed_form.source import (
-    MAX_COLUMNS,
     ReconstructionSource,
     find_games,
 )
 from keras_shapley_prune.rank.ranking_plan import GroupCost
 from keras_shapley_prune.rank.sources import Sampler, stream_of
 from keras_shapley_prune.rank.staging import count_legs
-from keras_shapley_prune.repair.layer_data import ROWS_A_COLUMN
+from keras_shapley_prune.repair.moments import InputMoments
+from keras_shapley_prune.repair.readers import MAX_COLUMNS
+from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.repair.ridge import RIDGE
+from keras_shapley_prune.repair.taken_rows import ROWS_A_COLUMN
+from keras_shapley_prune.trace.batches import rebatch
 
 _FLOPS_A_SECOND = 2e10
 
@@ -36,9 +39,15 @@ class ReconstructionSampler(Sampler):
         self._game, self._estimator = game, estimator
 
     def open_network(self, calibration):
-        # Its moments are those of what layers read in the original and in the copy,
-        # so a `Repairer` is needed even where nothing is removed on the way.
-        return calibration.open_network(repaired=True)
+        channel_map = calibration.channel_map
+        batches = [inputs for inputs, _, _ in calibration.batches]
+        batches = rebatch(batches, channel_map.graph)
+        if self.sequential:
+            return Repairer(calibration.model, channel_map, batches)
+        # Nothing is removed on the way: moments of the original say all.
+        return InputMoments(
+            channel_map, calibration.groups, batches, calibration.targets
+        )
 
     def open_source(self, calibration, network, group):
         num_units, num_removed = group.num_units, calibration.num_removed[group.name]

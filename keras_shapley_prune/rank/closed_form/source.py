@@ -6,9 +6,6 @@ from keras_shapley_prune.layer_types.unit_ids import INSIDE, kept
 from keras_shapley_prune.rank.closed_form.game import ReconstructionGame
 from keras_shapley_prune.rank.sources import SampleSource
 from keras_shapley_prune.rank.table import SampleTable
-from keras_shapley_prune.repair.fits import collect_at
-
-MAX_COLUMNS = 2400  # of a layer whose taps are told apart
 
 
 class ReconstructionSource(SampleSource):
@@ -53,7 +50,7 @@ class ReconstructionSource(SampleSource):
         return sum(game.walk(units) for game in self._games)
 
 
-def find_games(repairer, group, ridge):
+def find_games(network, group, ridge):
     """Returns the reconstruction games of the layers that read a group.
 
     One a layer; one for each of the groups of a convolution.
@@ -61,29 +58,27 @@ def find_games(repairer, group, ridge):
     Where a layer of another kind reads it, what it reads is reconstructed instead.
 
     Args:
-        repairer: A `Repairer` that has not passed the group yet.
+        network: A `Repairer` that has not passed the group yet, or `InputMoments`.
         group: A `ChannelGroup`.
         ridge: Float, see `solve_towards`.
 
     Returns:
         List of `ReconstructionGame`.
     """
-    channel_map, games, seen = repairer.channel_map, [], set()
+    channel_map, games, seen = network.channel_map, [], set()
     for (index, position), ids in channel_map.ends_of(group).items():
         call = channel_map.graph.calls[index]
         if position != INSIDE:  # an attention may read one tensor three times over
             if (call, call.inputs[position]) in seen:
                 continue
             seen.add((call, call.inputs[position]))
-        gram, prior, channel_of, blocks = collect_at(
-            repairer, call, position, MAX_COLUMNS
-        )
-        unit_of = np.searchsorted(group.units, ids[channel_of])
-        unit_of[~np.isin(ids[channel_of], group.units)] = -1
-        *_, xx, xy, yy = gram.covariances()
-        left = kept(repairer.keep, ids)[channel_of]
+        reader, (xx, xy, yy) = network.collect(call, position)
+        ids_of = ids[reader.channel_of]
+        unit_of = np.searchsorted(group.units, ids_of)
+        unit_of[~np.isin(ids_of, group.units)] = -1
+        left = kept(network.keep, ids_of)
         scale = 1 / np.sqrt(max(yy.sum(), np.finfo(float).tiny))
-        for columns, outputs in blocks:
+        for columns, outputs in reader.blocks:
             columns = columns[left[columns]]
             if not (unit_of[columns] >= 0).any():
                 continue
@@ -91,7 +86,7 @@ def find_games(repairer, group, ridge):
                 ReconstructionGame(
                     xx[np.ix_(columns, columns)],
                     xy[np.ix_(columns, outputs)],
-                    prior[np.ix_(columns, outputs)],
+                    reader.weights[np.ix_(columns, outputs)],
                     unit_of[columns],
                     group.num_units,
                     ridge,

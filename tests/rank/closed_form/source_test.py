@@ -10,10 +10,10 @@ from keras import layers
 
 from keras_shapley_prune.layer_types import registry
 from keras_shapley_prune.layer_types.registry import find_linear_form, register_layer
-from keras_shapley_prune.rank.closed_form import source
 from keras_shapley_prune.rank.estimators import ClosedFormPermutation
 from keras_shapley_prune.rank.games import Reconstruction
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
+from keras_shapley_prune.repair import readers
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.repair.ridge import RIDGE
 from keras_shapley_prune.trace.tracer import trace_channels
@@ -174,14 +174,14 @@ def _uneven(reader):
 def test_taps_need_not_be_told_apart(monkeypatch, make):
     model, x = _uneven(make())
     full = _rank(model, x, num_draws=20)["units"].values
-    monkeypatch.setattr(source, "MAX_COLUMNS", 7)
+    monkeypatch.setattr(readers, "MAX_COLUMNS", 7)
     short = _rank(model, x, num_draws=20)["units"].values
     assert (short != full).any()
     assert scipy.stats.spearmanr(full, short).statistic > 0.85
 
 
 def test_each_tap_belongs_to_its_channel(monkeypatch):
-    monkeypatch.setattr(source, "MAX_COLUMNS", 7)
+    monkeypatch.setattr(readers, "MAX_COLUMNS", 7)
     reader = layers.SeparableConv2D(6, 3, depth_multiplier=2, name="reader")
     model, x = _uneven(reader)
     kernel = np.zeros(reader.pointwise_kernel.shape, "float32")
@@ -193,7 +193,7 @@ def test_each_tap_belongs_to_its_channel(monkeypatch):
 def test_without_taps_the_limit_changes_nothing(monkeypatch):
     model, x = _hidden(layers.Dense(3, name="reader"))
     full = _rank(model, x)["units"].values
-    monkeypatch.setattr(source, "MAX_COLUMNS", 2)
+    monkeypatch.setattr(readers, "MAX_COLUMNS", 2)
     np.testing.assert_allclose(_rank(model, x)["units"].values, full, rtol=1e-3)
 
 

@@ -1,0 +1,93 @@
+"""Moments of what the layers of a network read, from one pass through it."""
+
+import math
+
+import numpy as np
+
+from keras_shapley_prune.repair.augmented_copies import (
+    augment_batches,
+    count_copies,
+)
+from keras_shapley_prune.repair.gram import Gram, check_finite, check_inputs
+from keras_shapley_prune.repair.readers import Reader
+from keras_shapley_prune.trace.watched_pass import WatchedPass
+
+MOST_COPIES = 2  # two more bring a point, for twice the price of the ranking
+
+
+class InputMoments:
+    """Moments of what the readers of some groups read in a whole network.
+
+    There, what a linear layer should return is what it returns. So moments with it
+    follow from those of what it reads and from its weights. Readers of the same rows
+    share their moments.
+
+    Args:
+        channel_map: The `ChannelMap` of the network.
+        groups: Sequence of its `ChannelGroup`s.
+        batches: List of lists of input tensors, one list a batch.
+        targets: `RecordedTargets` that take down what repair will ask for, or `None`.
+
+    Attributes:
+        channel_map: The `ChannelMap`.
+        keep: Boolean array: all units.
+    """
+
+    def __init__(self, channel_map, groups, batches, targets=None):
+        check_inputs(channel_map.graph, batches)
+        self.channel_map = channel_map
+        self.keep = np.ones(channel_map.num_units, bool)
+        self._readers, firsts = {}, {}
+        ends = [end for group in groups for end in channel_map.ends_of(group)]
+        for index, position in sorted(set(ends)):
+            reader = Reader(channel_map.graph.calls[index], position)
+            self._readers[index, position] = reader
+            firsts.setdefault(reader.key, reader)
+        self._num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
+        self._grams = {key: Gram(len(r.channel_of), 0) for key, r in firsts.items()}
+        watches = [(r.call.index, self._look_at(r)) for r in firsts.values()]
+        if targets is not None:
+            watches += targets.watch(channel_map, groups, batches)
+        network = WatchedPass(channel_map.graph, watches)
+        for inputs in batches:
+            seen = network.run(inputs)
+            self._add(firsts, seen)
+            if targets is not None:
+                targets.record(seen[len(firsts) :])
+        self._read_copies(firsts, batches)
+        for key, reader in firsts.items():
+            check_finite(self._grams[key].xx, reader.call)
+
+    def advance(self, position):
+        """All is known already."""
+
+    def collect(self, call, position):
+        """Returns what `Repairer.collect` does."""
+        reader = self._readers[call.index, position]
+        return reader, reader.complete(self._grams[reader.key].covariances()[2])
+
+    def _look_at(self, reader):
+        return lambda values: reader.take(values, {}, self._num_examples)
+
+    def _add(self, firsts, seen):
+        for (key, _), rows in zip(firsts.items(), seen, strict=False):
+            self._grams[key].add(rows)
+
+    def _read_copies(self, firsts, batches):
+        """Reads augmented copies of the data where there are few rows."""
+        few = {key: self._count_copies(reader) for key, reader in firsts.items()}
+        few = {key: count for key, count in few.items() if count}
+        watches = [(firsts[k].call.index, self._look_at(firsts[k])) for k in few]
+        network = WatchedPass(self.channel_map.graph, watches)
+        for copy in range(max(few.values(), default=0)):
+            for make in augment_batches(batches, copy):
+                seen = network.run(make())
+                for (key, count), rows in zip(few.items(), seen, strict=True):
+                    if copy < count:
+                        self._grams[key].add(rows)
+
+    def _count_copies(self, reader):
+        """Returns how many augmented copies of the data are read too."""
+        shape = reader.positions_shape
+        num_rows = self._num_examples * math.prod(n or 1 for n in shape)
+        return count_copies(num_rows, len(reader.channel_of), MOST_COPIES)

@@ -1,0 +1,211 @@
+"""What a repaired layer should return: what it returns in the original, and more."""
+
+import functools
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from keras_shapley_prune.layer_types.bias_folding import ends_linear
+from keras_shapley_prune.layer_types.linear_forms import to_rows
+from keras_shapley_prune.layer_types.masked_calls import no_masks
+from keras_shapley_prune.layer_types.registry import find_linear_form
+from keras_shapley_prune.repair.depthwise import apply_depthwise_at
+from keras_shapley_prune.repair.skip_compensation import SkipCompensation, is_fitted
+from keras_shapley_prune.repair.taken_rows import (
+    choose_positions,
+    rows_at,
+    take_rows,
+)
+from keras_shapley_prune.trace.watched_pass import WatchedPass
+
+MEMORY = 2**29  # bytes of targets that are kept for repair
+DEPTHWISE_COLUMNS = 32  # a scale and a bias get the rows of so many
+
+
+class LayerTarget:
+    """The target of one call of a fitted layer, as far as the original says it.
+
+    Args:
+        graph: The recorded `Graph` of the original.
+        call: Its `Call`, of a layer with a `LinearForm` or a `DepthwiseForm`.
+
+    Attributes:
+        call: The `Call`.
+        is_returned: Boolean, whether the target is what the call returns: it has no
+            activation, and something reads it.
+    """
+
+    def __init__(self, graph, call):
+        self.call, self._form = call, find_linear_form(call.operation)
+        self.is_returned = _is_returned(graph, call)
+        self._skip = SkipCompensation(graph, call) if self._form else None
+        if self._form and not self.is_returned:  # while it is compiled it is too late
+            self._matrix, self._bias = self._form.matrix, self._form.bias
+
+    def at(self, values, positions):
+        """Returns the target at some positions.
+
+        Args:
+            values: Dict: symbolic tensor -> value, before the call; behind it if
+                `is_returned`.
+            positions: Integer array, places among its outputs, or `None` for all.
+
+        Returns:
+            Float32 tensor, shape `(batch, positions, num_outputs)`.
+        """
+        call, form = self.call, self._form
+        if self.is_returned:
+            target = rows_at(to_rows(values[call.outputs[0]]), positions)
+        elif form is None:
+            read = values[call.inputs[0]]
+            target = apply_depthwise_at(call.operation, read, positions, bias=True)
+        else:
+            target = self._apply(read_whole(form, call, values), positions)
+        skipped = self._skip(values) if self._skip else None
+        if skipped is None:
+            return target
+        return target + rows_at(to_rows(skipped), positions)
+
+    def _apply(self, inputs, positions):
+        """Returns what the layer has before its activation."""
+        if positions is None:
+            return to_rows(self._form.apply(inputs))
+        rows = take_rows(self._form, inputs, positions)
+        outputs = tf.matmul(rows, tf.constant(self._matrix, tf.float32))
+        bias = 0 if self._bias is None else tf.cast(self._bias, tf.float32)
+        return outputs + bias
+
+
+class RecordedTargets:
+    """Targets of all layers that may have to be repaired, from one pass.
+
+    To rank and to repair read the same of the original: what is recorded while it is
+    ranked need not be run again.
+
+    Attributes:
+        batches: List of lists of input tensors, the data; `None` if nothing has been
+            recorded yet.
+    """
+
+    def __init__(self):
+        self.batches, self._num_examples, self._bytes = None, 0, 0
+        self._recorded = {}  # index of a call -> list of rows, one entry a batch
+
+    def watch(self, channel_map, groups, batches):
+        """Returns the watches of a `WatchedPass` that sees the targets.
+
+        Args:
+            channel_map: The `ChannelMap` of the original.
+            groups: Sequence of its `ChannelGroup`s, of which units may be removed.
+            batches: List of lists of input tensors, one list a batch.
+        """
+        self.__init__()
+        self.batches = batches
+        self._num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
+        graph, changed, watches = channel_map.graph, set(), []
+        sites = {index for group in groups for index, _ in channel_map.sites_of(group)}
+        for call in graph.calls:
+            if call.index in sites or not changed.isdisjoint(call.inputs):
+                changed.update(call.outputs)
+                if is_fitted(call.operation):
+                    target = LayerTarget(graph, call)
+                    self._recorded[call.index] = []
+                    look = functools.partial(self._look, target)
+                    watches.append((call.index + target.is_returned, look))
+        return watches
+
+    def record(self, seen):
+        """Takes down the targets of the next batch.
+
+        Args:
+            seen: List, what the watches returned.
+        """
+        for index, rows in zip(list(self._recorded), seen, strict=True):
+            if self._recorded[index] is None:
+                continue
+            self._recorded[index].append(rows)
+            self._bytes += _count_bytes(rows)
+            if self._bytes > MEMORY:  # for this layer the original is run again
+                self._bytes -= sum(_count_bytes(r) for r in self._recorded[index])
+                self._recorded[index] = None
+
+    def has(self, calls):
+        """Returns whether the targets of all of these calls are known."""
+        return all(self._recorded.get(call.index) for call in calls)
+
+    def at(self, call, batch, values, positions):
+        """Returns what `LayerTarget.at` returned.
+
+        Args:
+            call: A `Call` of the original, or of a copy of it.
+            batch: Integer.
+            values: Dict: symbolic tensor -> value, before the call.
+            positions: Integer array, some of those recorded; `None` for all.
+        """
+        rows = self._recorded[call.index][batch]
+        known = positions_of(call, values, self._num_examples)
+        if known is None or positions is None:
+            return rows_at(rows, positions)
+        return rows_at(rows, np.searchsorted(known, positions))
+
+    def _look(self, target, values):
+        positions = positions_of(target.call, values, self._num_examples)
+        return target.at(values, positions)
+
+
+def record_targets(channel_map, groups, batches):
+    """Returns `RecordedTargets` of a pass of their own.
+
+    Args:
+        channel_map: The `ChannelMap` of the original.
+        groups: Sequence of its `ChannelGroup`s, of which units may be removed.
+        batches: List of lists of input tensors, one list a batch.
+    """
+    targets = RecordedTargets()
+    network = WatchedPass(
+        channel_map.graph, targets.watch(channel_map, groups, batches)
+    )
+    for inputs in batches:
+        targets.record(network.run(inputs))
+    return targets
+
+
+def positions_of(call, values, num_examples, num_columns=None):
+    """Returns at which positions of its output a layer is fitted.
+
+    Those of fewer columns are some of those of more.
+
+    Args:
+        call: A `Call` of a layer with a `LinearForm` or a `DepthwiseForm`.
+        values: Dict: symbolic tensor -> value, before the call.
+        num_examples: Integer, in all batches.
+        num_columns: Integer, of a linear layer's rows; `None` for all.
+
+    Returns:
+        Integer array, or `None` for all positions.
+    """
+    form = find_linear_form(call.operation)
+    if form is not None:
+        count = form.count_positions(read_whole(form, call, values))
+        num_columns = num_columns or len(form.channel_of)
+        return choose_positions(count, num_columns, num_examples)
+    shape = tuple(values[call.inputs[0]].shape)
+    count = math.prod(call.operation.compute_output_shape(shape)[1:-1])
+    return choose_positions(count, DEPTHWISE_COLUMNS, num_examples)
+
+
+def read_whole(form, call, values):
+    """Returns what a linear layer reads in a network that nothing is removed from."""
+    return form.read(call, call.read(values), no_masks(call))
+
+
+def _is_returned(graph, call):
+    output, operation = call.outputs[0], call.operation
+    read = output in graph.outputs or graph.consumers().get(output)
+    exact = getattr(operation, "compute_dtype", None) == "float32"
+    return bool(read and exact and ends_linear(operation))
+
+
+def _count_bytes(tensor):
+    return tensor.dtype.size * tensor.shape.num_elements()

@@ -1,0 +1,53 @@
+"""A pass through a whole network that is watched on the way."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_shapley_prune.trace.graph import run_calls
+from keras_shapley_prune.trace.segments import batch_spec
+
+
+class WatchedPass:
+    """Runs a network as one `tf.function` that returns what is seen on the way.
+
+    What is seen is a small part of what the network computes, such as a few positions
+    of what a layer reads. So nothing of the rest has to be held, and nothing stops
+    where somebody looks.
+
+    Args:
+        graph: The recorded `Graph`.
+        watches: List of `(position, look)`: before the call of that index `look` is
+            called with the values so far, a dict: symbolic tensor -> value, and returns
+            (nested) tensors. Nothing is run behind the last one.
+    """
+
+    def __init__(self, graph, watches):
+        self._graph, self._watches = graph, watches
+        self._functions = {}
+
+    def run(self, inputs):
+        """Returns what each of the watches returned.
+
+        Args:
+            inputs: List of tensors, one batch.
+        """
+        signature = tuple((x.dtype, tuple(x.shape[1:])) for x in inputs)
+        if signature not in self._functions:
+            specs = [
+                batch_spec(symbolic, value)
+                for symbolic, value in zip(self._graph.inputs, inputs, strict=True)
+            ]
+            compiled = tf.function(self._run, autograph=False)
+            self._functions[signature] = compiled.get_concrete_function(*specs)
+        return self._functions[signature](*inputs)
+
+    def _run(self, *inputs):
+        values, seen = self._graph.feed(inputs), [None] * len(self._watches)
+        places = [position for position, _ in self._watches]
+        done = 0
+        for place in np.argsort(places, kind="stable"):
+            position, look = self._watches[place]
+            run_calls(self._graph.calls[done:position], values)
+            seen[place] = look(values)
+            done = position
+        return seen
