@@ -15,6 +15,11 @@ class GradientEstimator(OutputEstimator):
     def describe(self):
         return f"{counted_noun(self.num_draws, 'gradient')} an example"
 
+    @property
+    def num_traced(self):
+        """Integer, forward and backward, and both ends at once."""
+        return 3 if self.window == 1 else 2
+
     def num_evaluations(self, num_active):
         """A backward pass counts as two evaluations."""
         # One forward, two for the backward pass, and without a window the two ends.

@@ -54,6 +54,11 @@ class Permutation(OutputEstimator):
     dtype = tf.int32
     walks = True
 
+    @property
+    def num_traced(self):
+        """Integer, once for the walk, and once for its ends."""
+        return 2 if self.window == 1 else 1
+
     def describe(self):
         return f"{counted_noun(self.num_draws, 'permutation')} an example"
 

@@ -15,11 +15,13 @@ import tensorflow as tf
 
 from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.plan.flops import estimate_cost
+from keras_shapley_prune.rank.estimators.permutation import Permutation
 from keras_shapley_prune.rank.estimators.walks import OUT, left_after
 from keras_shapley_prune.rank.sampled.game import repeat_batch
 from keras_shapley_prune.rank.sampled.unit_terms import UnitTerms
 
 _FREE_WALKS = 64  # where nothing follows the layer
+_A_FREE_WALK = 0.05  # of what one costs that runs the layer
 _WORTHWHILE = 1  # times cheaper than to run the layer
 # In floating-point operations of a convolution: small matrix products run slower than
 # those, and an element that is subtracted and copied costs as much as many.
@@ -34,10 +36,11 @@ class IncrementalWalk:
         call: A call that reads the units, and nothing else that masks change.
         columns_of: Integer array, shape `(num_units, k)`: the columns of the layer's
             rows that belong to each unit.
+        share: Float, what a step costs, as a share of the whole suffix.
     """
 
-    def __init__(self, suffix, call, columns_of):
-        self._suffix, self._call = suffix, call
+    def __init__(self, suffix, call, columns_of, share=1.0):
+        self._suffix, self._call, self._share = suffix, call, share
         self._form = find_linear_form(call.operation)
         self._terms = UnitTerms(self._form, columns_of)
 
@@ -49,6 +52,18 @@ class IncrementalWalk:
         all of these walks no more than a few without increments.
         """
         return _FREE_WALKS if len(self._suffix.calls) == 1 else 1
+
+    def share_of_cost(self, estimator):
+        """Returns what a sample costs, as a share of one without increments.
+
+        Args:
+            estimator: An `OutputEstimator`.
+        """
+        if not isinstance(estimator, Permutation):
+            return 1.0
+        # In a large batch, as free walks make, each of them costs far less.
+        free = estimator.walks and self.num_free > 1
+        return self.num_free * _A_FREE_WALK if free else self._share
 
     def run(self, data, worth, ranks, num_steps, fold):
         """Returns the value after each number of removals.
@@ -179,11 +194,12 @@ def plan_incremental(suffix):
         outputs = math.prod(call.outputs[0].shape[1:])
         a_step = outputs * (_A_PRODUCT * columns.shape[1] + _AN_ELEMENT)
         # The ends of a walk, where all and no units are there, are evaluated twice.
-        reduced = (num_units + 3) * (whole - costs[call] + a_step)
+        share = (whole - costs[call] + a_step) / whole
+        reduced = (num_units + 3) * share * whole
         saved = (num_units + 1) * whole - _WORTHWHILE * reduced
         # Where the layer is the last of the network, walks are all but free: always.
         if saved > most or len(costs) == 1:
-            walk, most = IncrementalWalk(suffix, call, columns), saved
+            walk, most = IncrementalWalk(suffix, call, columns, share), saved
     return walk
 
 
