@@ -79,14 +79,18 @@ class ReconstructionSampler(Sampler):
         inputs, _, _ = calibration.batches[0]
         seconds = profile_calls(graph, inputs)
         tracing = time_tracing(graph, inputs)
-        passes = time_passes(calibration, seconds, tracing)
+        running = time_passes(calibration, seconds, 0.0)
+        compiling = time_passes(calibration, dict.fromkeys(seconds, 0.0), tracing)
+        # Augmented copies are run through the network as the data is, all of them by
+        # one other function.
         copies = self._count_copies(calibration)
+        passes = (1 + copies) * np.array(running)
+        passes += (1 + min(copies, 1)) * np.array(compiling)
         seen, costs = set(), []
         for group, spent in zip(calibration.groups, passes, strict=True):
             cost = self._estimate_cost(calibration, group, seen)
-            # Augmented copies are run through the network as the data is.
-            spent = cost.seconds + spent * (1 + copies)
-            costs.append(dataclasses.replace(cost, seconds=spent))
+            seconds = cost.seconds + float(spent)
+            costs.append(dataclasses.replace(cost, seconds=seconds))
         return costs
 
     def _count_copies(self, calibration):

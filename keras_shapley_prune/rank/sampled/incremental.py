@@ -37,10 +37,13 @@ class IncrementalWalk:
         columns_of: Integer array, shape `(num_units, k)`: the columns of the layer's
             rows that belong to each unit.
         share: Float, what a step costs, as a share of the whole suffix.
+
+    Attributes:
+        call: The call.
     """
 
     def __init__(self, suffix, call, columns_of, share=1.0):
-        self._suffix, self._call, self._share = suffix, call, share
+        self._suffix, self.call, self._share = suffix, call, share
         self._form = find_linear_form(call.operation)
         self._terms = UnitTerms(self._form, columns_of)
 
@@ -82,11 +85,11 @@ class IncrementalWalk:
         cut, *rest = data
         # Units that are out of play are masked from the start.
         present = tf.cast(ranks != OUT, tf.float32)
-        read = self._call.read(dict(zip(self._suffix.cut, cut, strict=True)))
-        masks = self._suffix.masker.masks(present)(self._call)
-        inputs = self._form.read(self._call, read, masks)
+        read = self.call.read(dict(zip(self._suffix.cut, cut, strict=True)))
+        masks = self._suffix.masker.masks(present)(self.call)
+        inputs = self._form.read(self.call, read, masks)
         start, shifts = self._start(inputs, masks, present)
-        terms, kept = self._terms.split(inputs), self._suffix.cut_after(self._call)
+        terms, kept = self._terms.split(inputs), self._suffix.cut_after(self.call)
         # The unit that each step removes: the inverse of `ranks`, `(steps, batch)`.
         # Units that no step removes come last.
         order = tf.argsort(tf.where(ranks == OUT, ranks.shape[1], ranks), stable=True)
@@ -104,7 +107,7 @@ class IncrementalWalk:
                 repeat_batch(part, copies) for part in ([cut[i] for i in kept], *rest)
             ]
             outputs = self._suffix.run_after(
-                self._call, self._form.activate(outputs), others, coalitions
+                self.call, self._form.activate(outputs), others, coalitions
             )
             return worth(outputs, repeated)
 
@@ -117,7 +120,7 @@ class IncrementalWalk:
     def _start(self, inputs, masks, present):
         """Returns what the layer has with all units in play, and what shifts it."""
         start = self._form.apply(self._form.mask(inputs, masks[self._form.site]))
-        shift = self._suffix.shift_of(self._call)
+        shift = self._suffix.shift_of(self.call)
         if shift is None:
             return start, None
         by_unit = tf.constant(shift.by_unit, tf.float32)

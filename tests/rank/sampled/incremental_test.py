@@ -154,7 +154,7 @@ def test_equal_values_on_the_models_of_the_other_tests(builder):
 def test_equal_values(builder, replaced):
     ((suffix, walk, cut),) = _open(models.build(builder), "conv", replaced=replaced)
     assert walk is not None
-    assert (suffix.shift_of(walk._call) is not None) == replaced
+    assert (suffix.shift_of(walk.call) is not None) == replaced
     _assert_equal_walks(suffix, walk, cut, folds=(3, 50))
 
 
@@ -165,7 +165,7 @@ def test_equal_values(builder, replaced):
 def test_equal_values_where_several_layers_read_the_units(builder, name, replaced):
     ((suffix, walk, cut),) = _open(models.build(builder), name, replaced=replaced)
     assert len(suffix.masker.sites) > 1
-    others = [c for c in suffix.calls if c is not walk._call]
+    others = [c for c in suffix.calls if c is not walk.call]
     assert any(suffix.shift_of(call) is not None for call in others) == replaced
     _assert_equal_walks(suffix, walk, cut, folds=(3, 50))
 
@@ -227,7 +227,7 @@ def test_where_the_last_layer_reads_the_units_walks_are_free():
     ],
 )
 def test_of_several_layers_one_that_no_other_stands_before(builder, name, reader):
-    assert _plans(builder)[name]._call.name == reader
+    assert _plans(builder)[name].call.name == reader
 
 
 def test_not_where_units_act_inside_of_a_layer():
