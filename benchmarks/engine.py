@@ -5,14 +5,16 @@
 1. One evaluation of the compiled step of a walk against a bare compiled forward pass of
    the same part of the network on the same batch of 32, taking turns, medians; early,
    middle and late groups of VGG16-BN (32x32), ResNet-20 and MobileNetV2 (96x96, random
-   weights). "incremental" is the step that the ranker takes where one layer reads the
-   group. Also the seconds to trace the step.
-2. The time to rank all groups of VGG16-BN on 200 images: measured, or planned where it
+   weights). "incremental" is the step that subtracts what a unit contributes to a layer
+   that reads it, where the ranker takes it. Also the FLOPs that a step touches, as a
+   share of those of the suffix, and the seconds to trace the step.
+2. The seconds that `plan` predicts against those that `rank` takes, on small data.
+3. The time to rank all groups of VGG16-BN on 200 images: measured, or planned where it
    would take too long (marked), beside what the paper's estimator needs (5 shared
    permutations, 1,000 images).
-3. The estimate of the time left after the first tenth, against what it then took.
+4. The estimate of the time left after the first tenth, against what it then took.
 
-Writes engine.csv, engine.png, and prints the tables.
+Writes engine.csv, engine_plans.csv, engine.png, and prints the tables.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from keras import layers
 
 import keras_shapley_prune as ksp
 from keras_shapley_prune.inputs.losses import resolve_loss
+from keras_shapley_prune.plan.flops import count_call_flops
 from keras_shapley_prune.rank import group_loop, progress
 from keras_shapley_prune.rank.estimators import (
     Gradient,
@@ -109,7 +112,8 @@ def time_steps(name, model):
         count = estimator.num_evaluations(group.num_units)
         timed = {"bare": lambda f=bare, c=cut: f(c, labels).numpy()}
         traces = {}
-        for kind, walk in (("step", None), ("incremental", plan_incremental(suffix))):
+        chosen = plan_incremental(suffix)
+        for kind, walk in (("step", None), ("incremental", chosen)):
             if kind == "incremental" and walk is None:
                 continue
             game = OutputGame(suffix, value, estimator, BATCH, walk)
@@ -138,7 +142,39 @@ def time_steps(name, model):
                 BATCH / per_evaluation["bare"],
                 ratio - 1,
                 traces[kind],
+                touched_flops(suffix, chosen if kind == "incremental" else None),
             )
+
+
+def touched_flops(suffix, walk):
+    """Returns the FLOPs of one step of a walk, as a share of those of its suffix."""
+    flops = {call: count_call_flops(call) for call in suffix.calls}
+    whole = sum(flops.values())
+    if walk is None:
+        return 1.0
+    # One unit's part of the layer, instead of all of it.
+    return 1 - flops[walk.call] / whole * (1 - 1 / suffix.num_units)
+
+
+def check_plans(args):
+    """Yields `(network, game, estimator, seconds planned, seconds taken)`."""
+    vgg, resnet, mobile = (model for _, model in load_models(args))
+    cases = [
+        ("VGG16-BN", vgg, "reconstruction", None, 50),
+        ("ResNet-20", resnet, "reconstruction", None, 200),
+        ("ResNet-20", resnet, "loss", "permutation", 32),
+        ("ResNet-20", resnet, "kl", "gradient", 200),
+        ("MobileNetV2", mobile, "reconstruction", None, 100),
+        ("MobileNetV2", mobile, "kl", "gradient", 50),
+    ]
+    for name, model, game, estimator, num_examples in cases:
+        ranker, data = (
+            ksp.ShapleyRanker(game, estimator),
+            random_data(model, num_examples),
+        )
+        planned, start = ranker.plan(model, data).seconds, time.perf_counter()
+        ranker.rank(model, data, verbose=0)
+        yield name, game, estimator or "", planned, time.perf_counter() - start
 
 
 def rank_vgg(num_examples=200, longest=300):
@@ -221,10 +257,21 @@ def main():
             print(
                 f"{row[0]:12} {row[1]:7} {row[2]:24} {row[3]:4d} {row[4]:12}"
                 f"{row[5]:11,.0f}{row[6]:11,.0f}  {row[7]:+7.1%}  trace {row[8]:.1f} s"
+                f"  FLOPs {row[9]:.1%}"
             )
     header = "network place group units step rate bare_rate overhead trace_seconds"
+    header += " flops_of_suffix"
     networks.write_csv(args.output / "engine.csv", header, rows)
     plot(rows, args.output / "engine.png")
+    print("\nplan against rank: seconds predicted, seconds taken")
+    plans = list(check_plans(args))
+    for *names, planned, taken in plans:
+        print(
+            "{:12} {:15} {:12}".format(*names),
+            f"{planned:8.1f}{taken:8.1f}  ratio {planned / taken:.2f}",
+        )
+    header = "network game estimator planned taken"
+    networks.write_csv(args.output / "engine_plans.csv", header, plans)
     guess, truth = check_estimate(args)
     print(f"\nseconds left after a tenth: estimated {guess:.0f}, it took {truth:.0f}")
     print("\nranking all groups of VGG16-BN: evaluations, seconds planned, seconds")

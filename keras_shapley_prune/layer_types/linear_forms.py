@@ -221,4 +221,7 @@ class EinsumForm(LinearForm):
 def to_rows(tensor):
     """Returns a tensor as `(batch, positions, channels)`, float32."""
     tensor = tf.cast(tensor, tf.float32)
-    return tf.reshape(tensor, [-1, math.prod(tensor.shape[1:-1]), tensor.shape[-1]])
+    positions, channels = math.prod(tensor.shape[1:-1]), tensor.shape[-1]
+    # There may be as many channels as a batch has examples.
+    channels = tf.shape(tensor)[-1] if channels is None else channels
+    return tf.reshape(tensor, [-1, positions, channels])

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import keras
-
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.plan.budget import check_ratio
 from keras_shapley_prune.rank.ranking import Ranking
@@ -51,7 +49,7 @@ class Calibration:
         self.groups = sorted(self.selected, key=self.first_site)
         self.num_removed = {g.name: _count_removed(g, ratio) for g in self.selected}
         structure = self.channel_map.graph.input_structure
-        self._outputs = {}  # of the batches that were asked for
+        self._whole = None  # a `ForwardPass` that stands at the outputs
         self.batches = list(
             CalibrationData(dataset, structure, batch_size, needs_labels)
         )
@@ -81,12 +79,13 @@ class Calibration:
         Args:
             batch: Integer.
         """
-        # Every group and draw compares with them: they are computed once.
-        if batch not in self._outputs:
-            graph = self.channel_map.graph
-            outputs = graph.run(self.batches[batch][0])
-            self._outputs[batch] = keras.tree.flatten(outputs)
-        return self._outputs[batch]
+        graph = self.channel_map.graph
+        # Every group and draw compares with them: they are computed once, and kept.
+        if self._whole is None:
+            self._whole = ForwardPass(graph, [inputs for inputs, _, _ in self.batches])
+            self._whole.advance(len(graph.calls))
+        values = self._whole.values(batch)
+        return [values[tensor] for tensor in graph.outputs]
 
     def first_site(self, group):
         """Returns the index of the first call that reads a group."""

@@ -1,15 +1,13 @@
 """What a ranking will cost, before it is run."""
 
 import dataclasses
-import time
-
-import numpy as np
 
 from keras_shapley_prune.plan.flops import count_call_flops
+from keras_shapley_prune.rank.machine_speed import measure_speed
 from keras_shapley_prune.rank.staging import count_legs
-from keras_shapley_prune.trace.graph import run_calls
 
-_TRACE_SECONDS = 0.02  # of one call in a compiled step, to begin with
+_A_START = 3e-5  # seconds to start what a call computes, for a whole batch
+_A_FUNCTION = 25  # as many calls as take as long to compile as what is around them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +80,7 @@ class RankingPlan:
 
 
 def profile_calls(graph, inputs):
-    """Measures what each call of a network costs.
+    """Estimates what each call of a network costs, see `MachineSpeed`.
 
     Args:
         graph: The recorded `Graph`.
@@ -91,20 +89,30 @@ def profile_calls(graph, inputs):
     Returns:
         Dict: index of a call -> seconds for one example.
     """
-    size = inputs[0].shape[0]
-    seconds = {}
-    for _ in range(3):  # the first run warms up
-        values = graph.feed(inputs)
-        for call in graph.calls:
-            start = time.perf_counter()
-            run_calls([call], values)
-            spent = (time.perf_counter() - start) / size
-            # The shortest time: other programs can only make it longer.
-            seconds[call.index] = min(seconds.get(call.index, np.inf), spent)
-    return seconds
+    speed, size = measure_speed(), max([1, *inputs[0].shape[1:-1]])
+    started = _A_START / len(inputs[0])
+    return {call.index: started + speed.seconds_of(call, size) for call in graph.calls}
 
 
-def cost_of(suffix, draws, staging, num_removed, seconds):
+def time_passes(calibration, seconds, tracing):
+    """Returns what it takes to get from each group to the next, a list of seconds.
+
+    Args:
+        calibration: A `Calibration`.
+        seconds: What `profile_calls` returned.
+        tracing: Float, seconds to compile a call.
+    """
+    num_examples, passes, done = sum(calibration.batch_sizes), [], 0
+    first = tracing * _A_FUNCTION
+    for group in calibration.groups:
+        position = calibration.first_site(group)
+        each = [num_examples * seconds[i] + tracing for i in range(done, position)]
+        passes.append(sum(each) + (0 if passes else first))
+        done = max(done, position)
+    return passes
+
+
+def cost_of(suffix, draws, staging, num_removed, seconds, tracing=0.0, walk=None):
     """Returns the `GroupCost` of one group.
 
     Args:
@@ -113,21 +121,29 @@ def cost_of(suffix, draws, staging, num_removed, seconds):
         staging: The `Staging`.
         num_removed: Integer, how many of its units will be removed.
         seconds: What `profile_calls` returned.
+        tracing: Float, seconds to compile a call.
+        walk: The group's `IncrementalWalk`, or `None`.
     """
-    num_active, evaluations = suffix.num_units, 0
+    num_active, evaluations, run = suffix.num_units, 0, 0.0
+    whole = sum(seconds[call.index] for call in suffix.calls)
     for count in count_legs(staging, suffix.num_units, num_removed):
         for estimator, num_examples in draws:
             each = estimator.num_draws * estimator.num_evaluations(num_active)
             evaluations += num_examples * each
+            cheaper = walk.share_of_cost(estimator) if walk is not None else 1.0
+            run += num_examples * each * whole * cheaper
         # A later stage has fewer units in play, and so shorter walks.
         num_active -= count
     flops = [count_call_flops(call) for call in suffix.calls]
-    run = evaluations * sum(seconds[call.index] for call in suffix.calls)
+    # Each estimator has a compiled step of its own, with the suffix in it a few times.
+    traced = [
+        estimator.num_traced * len(suffix.calls) + _A_FUNCTION * (1 + estimator.walks)
+        for estimator, _ in draws
+    ]
     return GroupCost(
         name=suffix.group.name,
         num_units=suffix.num_units,
         evaluations=evaluations,
         flops=None if None in flops else evaluations * sum(flops),
-        # Each estimator has a compiled step of its own.
-        seconds=run + _TRACE_SECONDS * len(suffix.calls) * len(draws),
+        seconds=run + tracing * sum(traced),
     )

@@ -1,8 +1,6 @@
 """Tests of what a ranking is said to cost before it is run."""
 
-import collections
-import sys
-import types
+import time
 
 import keras
 import models
@@ -18,6 +16,7 @@ from keras_shapley_prune.rank.estimators import (
 )
 from keras_shapley_prune.rank.games import Loss, Reconstruction
 from keras_shapley_prune.rank.ranking_plan import GroupCost, RankingPlan, profile_calls
+from keras_shapley_prune.rank.sampled import sampler
 from keras_shapley_prune.rank.sampled.suffix import Suffix
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 from keras_shapley_prune.trace.recording import record_graph
@@ -157,21 +156,62 @@ def test_one_unknown_size_makes_the_sum_unknown():
     ]
 
 
-def test_every_call_is_timed(monkeypatch):
-    """The fastest of three runs, for one example: by a clock that the calls move."""
-    model = models.build(models.branches)
-    graph = record_graph(model)
-    module = sys.modules[profile_calls.__module__]
-    clock, runs, run_calls = [0.0], collections.Counter(), module.run_calls
+# --- seconds ---------------------------------------------------------------------
 
-    def run(calls, values):
-        for call in calls:
-            clock[0] += (call.index + 1) * [9, 2, 4][runs[call.index]]
-            runs[call.index] += 1
-        return run_calls(calls, values)
 
-    monkeypatch.setattr(module, "run_calls", run)
-    fake = types.SimpleNamespace(perf_counter=lambda: clock[0])
-    monkeypatch.setattr(module, "time", fake)
-    seconds = profile_calls(graph, [models.images(model, 2)])
-    assert seconds == {call.index: call.index + 1 for call in graph.calls}
+def test_a_call_takes_longer_the_more_it_computes():
+    inputs = keras.Input((16, 16, 8))
+    x = layers.ReLU()(inputs)
+    x = layers.DepthwiseConv2D(3, padding="same", name="depthwise")(x)
+    x = layers.Conv2D(64, 3, padding="same", name="conv")(x)
+    graph = record_graph(keras.Model(inputs, x))
+    seconds = profile_calls(graph, [np.ones((32, 16, 16, 8))])
+    assert sorted(seconds) == [0, 1, 2]
+    assert 0 < seconds[0] < seconds[1] < seconds[2]
+
+
+def test_more_examples_take_as_many_times_longer(monkeypatch):
+    # Without what is compiled, which all examples share.
+    monkeypatch.setattr(sampler, "time_tracing", lambda graph, inputs: 0.0)
+    model, ranker = models.classifier(), ShapleyRanker("loss", batch_size=4)
+    few, many = (
+        ranker.plan(model, models.labelled_images(count)).seconds for count in (4, 16)
+    )
+    assert many == pytest.approx(4 * few, rel=1e-6)
+
+
+def test_to_compile_counts_once_for_each_network_in_a_step(monkeypatch):
+    model, data, found = models.classifier(), models.labelled_images(4), {}
+    for tracing in (0.0, 1.0):
+        monkeypatch.setattr(sampler, "time_tracing", lambda *_, t=tracing: t)
+        for estimator in (Gradient(), Gradient(window=0.5)):
+            plan = ShapleyRanker("loss", estimator).plan(model, data)
+            found[tracing, estimator] = plan.seconds
+    channel_map = trace_channels(model)
+    suffixes = [Suffix(channel_map, group) for group in channel_map.groups]
+    more = found[1.0, Gradient()] - found[0.0, Gradient()]
+    less = found[1.0, Gradient(window=0.5)] - found[0.0, Gradient(window=0.5)]
+    # The ends of the density are not evaluated in a window.
+    assert more - less == pytest.approx(sum(len(s.calls) for s in suffixes))
+
+
+@pytest.mark.parametrize("game", ["loss", "reconstruction"])
+def test_the_seconds_of_the_groups_add_up(game):
+    plan = ShapleyRanker(game).plan(models.classifier(), models.labelled_images(8))
+    assert plan.seconds == pytest.approx(sum(cost.seconds for cost in plan.groups))
+    assert min(cost.seconds for cost in plan.groups) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("game", "estimator"),
+    [("reconstruction", None), ("loss", "permutation"), ("kl", "gradient")],
+)
+def test_it_takes_about_as_long_as_planned(game, estimator):
+    # Loosely, for other programs may run: the benchmarks show how near it is.
+    model, data = models.classifier(), models.labelled_images(256)
+    ranker = ShapleyRanker(game, estimator)
+    planned = ranker.plan(model, data).seconds
+    start = time.perf_counter()
+    ranker.rank(model, data, verbose=0)
+    assert 1 / 6 < planned / (time.perf_counter() - start) < 6

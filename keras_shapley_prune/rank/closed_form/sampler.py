@@ -1,5 +1,6 @@
 """The reconstruction games of a model's groups: how they are opened, what they cost."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,17 +10,24 @@ from keras_shapley_prune.rank.closed_form.source import (
     ReconstructionSource,
     find_games,
 )
-from keras_shapley_prune.rank.ranking_plan import GroupCost
+from keras_shapley_prune.rank.machine_speed import measure_speed, time_tracing
+from keras_shapley_prune.rank.ranking_plan import (
+    GroupCost,
+    profile_calls,
+    time_passes,
+)
 from keras_shapley_prune.rank.sources import Sampler, stream_of
 from keras_shapley_prune.rank.staging import count_legs
-from keras_shapley_prune.repair.moments import InputMoments
+from keras_shapley_prune.repair.augmented_copies import count_copies
+from keras_shapley_prune.repair.moments import MOST_COPIES, InputMoments
 from keras_shapley_prune.repair.readers import MAX_COLUMNS
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.repair.ridge import RIDGE
 from keras_shapley_prune.repair.taken_rows import ROWS_A_COLUMN
 from keras_shapley_prune.trace.batches import rebatch
 
-_FLOPS_A_SECOND = 2e10
+_A_WALK = 20  # small factorizations: what is done around one
+_A_GROUP = 0.01  # seconds, for what is done once
 
 
 class ReconstructionSampler(Sampler):
@@ -67,21 +75,70 @@ class ReconstructionSampler(Sampler):
         )
 
     def estimate_costs(self, calibration):
-        return [self._estimate_cost(calibration, g) for g in calibration.groups]
+        graph = calibration.channel_map.graph
+        inputs, _, _ = calibration.batches[0]
+        seconds = profile_calls(graph, inputs)
+        tracing = time_tracing(graph, inputs)
+        running = time_passes(calibration, seconds, 0.0)
+        compiling = time_passes(calibration, dict.fromkeys(seconds, 0.0), tracing)
+        # Augmented copies are run through the network as the data is, all of them by
+        # one other function.
+        copies = self._count_copies(calibration)
+        passes = (1 + copies) * np.array(running)
+        passes += (1 + min(copies, 1)) * np.array(compiling)
+        seen, costs = set(), []
+        for group, spent in zip(calibration.groups, passes, strict=True):
+            cost = self._estimate_cost(calibration, group, seen)
+            seconds = cost.seconds + float(spent)
+            costs.append(dataclasses.replace(cost, seconds=seconds))
+        return costs
 
-    def _estimate_cost(self, calibration, group):
+    def _count_copies(self, calibration):
+        """Returns how many augmented copies the layer with the fewest rows reads."""
+        images = len(calibration.batches[0][0][0].shape) == 4
+        num_examples, most = sum(calibration.batch_sizes), 0
+        for group in calibration.groups if images else ():
+            for index, _ in calibration.channel_map.ends_of(group):
+                call = calibration.channel_map.graph.calls[index]
+                positions, columns = _count_rows(call)
+                rows = num_examples * positions
+                most = max(most, count_copies(rows, columns, MOST_COPIES))
+        return most
+
+    def _estimate_cost(self, calibration, group, seen):
+        """Returns the `GroupCost` of a group, without the pass through the network.
+
+        Args:
+            calibration: The `Calibration`.
+            group: One of its groups.
+            seen: Set of what has moments already. What the group reads is added.
+        """
+        speed, graph = measure_speed(), calibration.channel_map.graph
         sizes = self._sizes_of_walks(group, calibration.num_removed[group.name])
         evaluations = sum(self._estimator.num_evaluations(size) for size in sizes)
-        num_examples, flops = sum(calibration.batch_sizes), 0
-        graph = calibration.channel_map.graph
-        for (index, _), ids in calibration.channel_map.ends_of(group).items():
-            rows, columns = _count_rows(graph.calls[index])
-            rows = min(rows * num_examples, ROWS_A_COLUMN * columns)
-            # The moments, the inverse, and then a factorization for each walk.
-            flops += 2 * rows * columns**2 + 3 * columns**3
-            walks = [(columns * size / len(ids)) ** 3 for size in sizes]
-            flops += self._estimator.num_walks * sum(walks)
-        seconds = flops / _FLOPS_A_SECOND + 0.1
+        num_examples, flops, seconds = sum(calibration.batch_sizes), 0, 0.0
+        # One more than are drawn says what each unit costs in the order of removal.
+        num_walks = self._estimator.num_walks + 1
+        for (index, position), ids in calibration.channel_map.ends_of(group).items():
+            call = graph.calls[index]
+            positions, columns = _count_rows(call)
+            if (call.inputs[max(position, 0)], columns) not in seen:
+                seen.add((call.inputs[max(position, 0)], columns))
+                rows = min(positions * num_examples, ROWS_A_COLUMN * columns)
+                flops += 2 * rows * columns**2
+                seconds += 2 * rows * columns**2 / speed.moments
+                seconds += rows * columns / speed.elements
+            # The inverse, then a factorization and its solves for each walk, and what
+            # each stage takes out of the inverse.
+            walked = [columns * size / max(len(ids), size) for size in sizes]
+            outputs = min(columns, call.outputs[0].shape[-1])
+            steps = [num_walks * w**2 * (w / 3 + outputs) for w in walked]
+            steps += [3 * columns**3, columns**3]
+            flops += sum(steps)
+            seconds += sum(steps) / speed.factoring
+            # A walk is a dozen operations of NumPy on small matrices, too.
+            seconds += num_walks * len(sizes) * _A_WALK * speed.small_factoring
+        seconds += _A_GROUP
         return GroupCost(group.name, group.num_units, evaluations, int(flops), seconds)
 
     def _sizes_of_walks(self, group, num_removed):

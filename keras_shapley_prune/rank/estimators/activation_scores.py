@@ -17,6 +17,7 @@ class _OneLook(OutputEstimator):
     """
 
     reads_value = True
+    num_traced = 2
 
     def describe_values(self, game):
         """Returns what is estimated, for `Ranking.method`."""

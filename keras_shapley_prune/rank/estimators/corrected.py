@@ -23,6 +23,7 @@ class BiasEstimator(Permutation):
     """
 
     walks = False
+    num_traced = 2 + 3 * _LOOKS
 
     def num_evaluations(self, num_active):
         """A backward pass counts as two evaluations."""

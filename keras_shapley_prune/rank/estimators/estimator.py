@@ -71,6 +71,8 @@ class OutputEstimator(Estimator):
         dtype: The dtype of a draw.
         walks: Boolean, whether more walks than asked for would do no harm where they
             are free.
+        num_traced: Integer, how many times the network is in its compiled step; once
+            more for a backward pass.
         correction: Another `OutputEstimator`, of what these estimates have to be
             corrected by, or `None`.
     """
@@ -78,6 +80,7 @@ class OutputEstimator(Estimator):
     dtype = tf.float32
     walks = False
     correction = None
+    num_traced = 1
 
     def num_evaluations(self, num_active):
         """Returns how many coalitions one draw evaluates for one example.

@@ -15,6 +15,11 @@ class GradientEstimator(OutputEstimator):
     def describe(self):
         return f"{counted_noun(self.num_draws, 'gradient')} an example"
 
+    @property
+    def num_traced(self):
+        """Integer, forward and backward, and both ends at once."""
+        return 3 if self.window == 1 else 2
+
     def num_evaluations(self, num_active):
         """A backward pass counts as two evaluations."""
         # One forward, two for the backward pass, and without a window the two ends.
@@ -40,8 +45,8 @@ class GradientEstimator(OutputEstimator):
         if self.window < 1:
             return gains
         # What is known exactly is the sum over the units: the error in it is shared.
-        gap = values_of(active) - values_of(tf.zeros_like(active))
-        missing = gap - tf.reduce_sum(gains, axis=1)
+        first, last = values_of.ends(active)
+        missing = first - last - tf.reduce_sum(gains, axis=1)
         # Efficiency, Σ φ_i = v(all) - v(none). Spread evenly, the rest changes no
         # order.
         share = missing / tf.reduce_sum(active, axis=1)

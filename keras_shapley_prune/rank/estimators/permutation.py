@@ -54,6 +54,11 @@ class Permutation(OutputEstimator):
     dtype = tf.int32
     walks = True
 
+    @property
+    def num_traced(self):
+        """Integer, once for the walk, and once for its ends."""
+        return 2 if self.window == 1 else 1
+
     def describe(self):
         return f"{counted_noun(self.num_draws, 'permutation')} an example"
 
@@ -74,7 +79,7 @@ class Permutation(OutputEstimator):
         if self.window < 1:
             return walk_marginals(values_of.walk(ranks), ranks)
         active = tf.cast(ranks != OUT, tf.float32)
-        ends = values_of(active), values_of(tf.zeros_like(active))
+        ends = values_of.ends(active)
         # The permutations of a block go to examples that have about as much to share
         # out: between those the errors of a block cancel. What they have to share out
         # does not depend on the permutations, so nothing is biased.

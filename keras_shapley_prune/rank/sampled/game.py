@@ -121,6 +121,16 @@ class CoalitionValues:
         cut, *rest = [repeat_batch(part, copies) for part in self._data]
         return self._worth(self._suffix.run(cut, coalitions), rest)
 
+    def ends(self, active):
+        """Returns the values of all units in play and of none, `(batch,)` each.
+
+        Args:
+            active: Float tensor, shape `(batch, num_units)`, 1 for a unit in play.
+        """
+        # At once: to trace a network takes longer than to run it on a batch.
+        both = tf.concat([active, tf.zeros_like(active)], axis=0)
+        return tf.split(self(both, copies=2), 2)
+
     def walk(self, ranks, ends=None):
         """Returns the value after each number of removals.
 

@@ -1,11 +1,13 @@
 """Walks that subtract what a unit contributes, where that is cheaper than a layer.
 
-A walk removes one unit a step. Where one layer reads the units, its output before the
-activation is a sum over them: `y(S) = b + sum(x_u W_u for u in S)`, where `x_u` is what
-the layer reads of unit u, and `W_u` are the rows of its kernel for that unit. A step
-subtracts one term `x_u W_u` and runs only what follows the layer.
+A walk removes one unit a step. The output, before the activation, of a linear layer
+that reads the units is a sum over them: `y(S) = b + sum(x_u W_u for u in S)`, where
+`x_u` is what the layer reads of unit u, and `W_u` are the rows of its kernel for that
+unit. A step subtracts one term `x_u W_u` and runs only what is left of the suffix. That
+holds for one layer of a suffix: behind the activation all of its outputs have changed.
 """
 
+import collections
 import math
 
 import numpy as np
@@ -13,39 +15,58 @@ import tensorflow as tf
 
 from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.plan.flops import estimate_cost
+from keras_shapley_prune.rank.estimators.permutation import Permutation
 from keras_shapley_prune.rank.estimators.walks import OUT, left_after
 from keras_shapley_prune.rank.sampled.game import repeat_batch
+from keras_shapley_prune.rank.sampled.unit_terms import UnitTerms
 
-_FOLD = 4  # times the steps at once that a whole suffix takes
 _FREE_WALKS = 64  # where nothing follows the layer
-_WORTHWHILE = 2  # times cheaper than to run the layer
+_A_FREE_WALK = 0.05  # of what one costs that runs the layer
+_WORTHWHILE = 1  # times cheaper than to run the layer
 # In floating-point operations of a convolution: small matrix products run slower than
-# those, and an element that is gathered, summed up and copied costs as much as many.
-_A_PRODUCT, _AN_ELEMENT = 40, 480
+# those, and an element that is subtracted and copied costs as much as many.
+_A_PRODUCT, _AN_ELEMENT = 8, 68
 
 
 class IncrementalWalk:
-    """Walks of one group whose units are read by one linear layer.
+    """Walks of one group, whose units a linear layer reads.
 
     Args:
         suffix: The `Suffix` of the group.
-        call: The one call that reads the units.
+        call: A call that reads the units, and nothing else that masks change.
         columns_of: Integer array, shape `(num_units, k)`: the columns of the layer's
             rows that belong to each unit.
+        share: Float, what a step costs, as a share of the whole suffix.
+
+    Attributes:
+        call: The call.
     """
 
-    def __init__(self, suffix, call, columns_of):
-        self._suffix, self._call, self._columns_of = suffix, call, columns_of
+    def __init__(self, suffix, call, columns_of, share=1.0):
+        self._suffix, self.call, self._share = suffix, call, share
         self._form = find_linear_form(call.operation)
-        self._weights = self._form.matrix[columns_of].astype("float32")
+        self._terms = UnitTerms(self._form, columns_of)
 
     @property
     def num_free(self):
-        """Integer, how many walks together cost less than one without increments.
+        """Integer, how many walks take the place of one without increments.
 
-        Where the layer is the last of the network, a step costs next to nothing.
+        Where the layer is the last of the network, a step costs next to nothing, and
+        all of these walks no more than a few without increments.
         """
         return _FREE_WALKS if len(self._suffix.calls) == 1 else 1
+
+    def share_of_cost(self, estimator):
+        """Returns what a sample costs, as a share of one without increments.
+
+        Args:
+            estimator: An `OutputEstimator`.
+        """
+        if not isinstance(estimator, Permutation):
+            return 1.0
+        # In a large batch, as free walks make, each of them costs far less.
+        free = estimator.walks and self.num_free > 1
+        return self.num_free * _A_FREE_WALK if free else self._share
 
     def run(self, data, worth, ranks, num_steps, fold):
         """Returns the value after each number of removals.
@@ -61,77 +82,101 @@ class IncrementalWalk:
         Returns:
             Float tensor, shape `(num_steps + 1, batch)`.
         """
-        fold = _FOLD * fold
         cut, *rest = data
-        batch = tf.shape(ranks)[0]
         # Units that are out of play are masked from the start.
         present = tf.cast(ranks != OUT, tf.float32)
-        read = self._call.read(dict(zip(self._suffix.cut, cut, strict=True)))
-        masks = self._suffix.masker.masks(present)(self._call)
-        inputs = self._form.read(self._call, read, masks)
-        masked = self._form.mask(inputs, masks[self._form.site])
-        # The layer runs once, with all units in play: (batch, *positions, outputs).
-        start = self._form.apply(masked)
-        terms = self._split(inputs)  # (batch, units, positions, k)
-        weights = tf.constant(self._weights)  # (units, k, outputs)
-        shift = self._suffix.shift_of(self._call)
-        if shift is not None:  # what is read of a removed unit is its mean
-            by_unit = tf.constant(shift.by_unit, tf.float32)
-            start += _to_rank(tf.matmul(1 - present, by_unit), start.shape.rank)
-        kept = [cut[i] for i in self._suffix.cut_after(self._call)]
-        # The unit that each step removes: the inverse of `ranks`. Units that no step
-        # removes come last.
+        read = self.call.read(dict(zip(self._suffix.cut, cut, strict=True)))
+        masks = self._suffix.masker.masks(present)(self.call)
+        inputs = self._form.read(self.call, read, masks)
+        start, shifts = self._start(inputs, masks, present)
+        terms, kept = self._terms.split(inputs), self._suffix.cut_after(self.call)
+        # The unit that each step removes: the inverse of `ranks`, `(steps, batch)`.
+        # Units that no step removes come last.
         order = tf.argsort(tf.where(ranks == OUT, ranks.shape[1], ranks), stable=True)
+        order = tf.transpose(order)
+
+        def change_by(units):
+            change = tf.reshape(self._terms.of(terms, units), tf.shape(start))
+            if shifts is not None:
+                change -= _to_rank(tf.gather(shifts, units), start.shape.rank)
+            return change
 
         def evaluate(outputs, steps, copies):
             coalitions = tf.reshape(left_after(ranks, steps), [-1, ranks.shape[1]])
-            repeated = [repeat_batch(part, copies) for part in (kept, *rest)]
-            outputs = self._form.activate(outputs)
+            others, *repeated = [
+                repeat_batch(part, copies) for part in ([cut[i] for i in kept], *rest)
+            ]
             outputs = self._suffix.run_after(
-                self._call, outputs, repeated[0], coalitions
+                self.call, self._form.activate(outputs), others, coalitions
             )
-            return worth(outputs, repeated[1:])
+            return worth(outputs, repeated)
 
-        def next_round(first, outputs, values):
-            # Several steps at once: the changes are summed along the steps, so that
-            # what follows the layer runs on a batch of `fold * batch` examples.
-            steps = tf.minimum(first + tf.range(fold), ranks.shape[1] - 1)
-            units = tf.gather(order, steps, axis=1)  # (batch, fold)
-            change = tf.matmul(
-                tf.gather(terms, units, batch_dims=1), tf.gather(weights, units)
-            )
-            change = tf.reshape(change, [batch, fold, *start.shape[1:]])
-            if shift is not None:
-                change -= _to_rank(tf.gather(by_unit, units), change.shape.rank)
-            removed = tf.cumsum(change, axis=1)
-            after = outputs[:, tf.newaxis] - removed
-            # Steps come first, as everywhere: whole batches, one after the other.
-            swapped = tf.experimental.numpy.swapaxes(after, 0, 1)
-            swapped = tf.reshape(swapped, [-1, *start.shape[1:]])
-            worths = evaluate(swapped, steps + 1, fold)
-            values = values.write(first // fold, tf.reshape(worths, [fold, batch]))
-            # The last one carries on. Its rounding errors grow with the walk, by
-            # one subtraction a step: they stay far below the noise of the samples.
-            return first + fold, after[:, -1], values
+        # The ends too, though they may be known: rounded in the same way, values do not
+        # change where a unit contributes nothing.
+        first = evaluate(start, tf.constant([0]), 1)[tf.newaxis]
+        values = walk_from(start, change_by, order[:num_steps], evaluate, fold)
+        return tf.concat([first, values], axis=0)
 
-        num_rounds = -(-num_steps // fold)
-        values = tf.TensorArray(tf.float32, num_rounds, element_shape=[None, None])
-        _, _, values = tf.while_loop(
-            lambda first, *_: first < num_steps,
-            next_round,
-            (0, start, values),
+    def _start(self, inputs, masks, present):
+        """Returns what the layer has with all units in play, and what shifts it."""
+        start = self._form.apply(self._form.mask(inputs, masks[self._form.site]))
+        shift = self._suffix.shift_of(self.call)
+        if shift is None:
+            return start, None
+        by_unit = tf.constant(shift.by_unit, tf.float32)
+        # What is read of a removed unit is its mean.
+        removed = tf.matmul(1 - present, by_unit)
+        return start + _to_rank(removed, start.shape.rank), by_unit
+
+
+def walk_from(start, change_by, order, evaluate, fold):
+    """Returns the values along a walk, the first one left out.
+
+    Args:
+        start: Tensor, shape `(batch, ...)`, the state before the first step.
+        change_by: Callable: int32 tensor, shape `(batch,)`, of units -> what the state
+            loses by them.
+        order: Int32 tensor, shape `(num_steps, batch)`, the units of each step.
+        evaluate: Callable: `(states, steps, copies)` -> values, of states after
+            several steps: whole batches, one after the other.
+        fold: Integer tensor, how many steps are evaluated at once.
+
+    Returns:
+        Float tensor, shape `(num_steps, batch)`.
+    """
+    num_steps, batch = tf.shape(order)[0], tf.shape(order)[1]
+
+    def next_step(index, removed, first, states):
+        removed += change_by(order[first + index])
+        return index + 1, removed, first, states.write(index, start - removed)
+
+    def next_round(first, removed, values):
+        count = tf.minimum(fold, num_steps - first)
+        states = tf.TensorArray(tf.float32, count, element_shape=start.shape)
+        # What has been removed carries on. Its rounding errors grow with the walk, by
+        # one addition a step: they stay far below the noise of the samples.
+        _, removed, _, states = tf.while_loop(
+            lambda index, *_: index < count,
+            next_step,
+            (0, removed, first, states),
             parallel_iterations=1,
         )
-        whole = evaluate(start, tf.constant([0]), 1)
-        return tf.concat([whole[tf.newaxis], values.concat()[:num_steps]], axis=0)
+        # What follows the layer runs on a batch of `count * batch` examples.
+        states = tf.ensure_shape(states.concat(), [None, *start.shape[1:]])
+        steps = first + 1 + tf.range(count)
+        worths = tf.reshape(evaluate(states, steps, count), [count, batch])
+        return first + count, removed, values.write(first // fold, worths)
 
-    def _split(self, inputs):
-        """Returns the layer's rows by unit, `(batch, num_units, positions, k)`."""
-        rows = self._form.rows(inputs)
-        num_units, k = self._columns_of.shape
-        rows = tf.gather(rows, self._columns_of.ravel(), axis=2)
-        rows = tf.reshape(rows, [-1, rows.shape[1], num_units, k])
-        return tf.transpose(rows, [0, 2, 1, 3])
+    values = tf.TensorArray(
+        tf.float32, -(-num_steps // fold), element_shape=[None, None], infer_shape=False
+    )
+    _, _, values = tf.while_loop(
+        lambda first, *_: first < num_steps,
+        next_round,
+        (0, tf.zeros_like(start), values),
+        parallel_iterations=1,
+    )
+    return values.concat()
 
 
 def plan_incremental(suffix):
@@ -143,30 +188,46 @@ def plan_incremental(suffix):
     Args:
         suffix: A `Suffix`.
     """
-    sites = suffix.masker.sites
-    if len(sites) != 1:
-        return None
-    ((index, _),) = sites
-    (call,) = [c for c in suffix.calls if c.index == index]
-    form = find_linear_form(call.operation)
-    if form is None or sites[0][1] != form.site:
-        return None
-    costs = {c: estimate_cost(c) for c in suffix.calls}
+    costs = {call: estimate_cost(call) for call in suffix.calls}
     if None in costs.values():
         return None
-    units = suffix.masker.columns(sites[0])[form.channel_of]
-    columns = [np.flatnonzero(units == unit) for unit in range(suffix.num_units)]
-    if len({len(found) for found in columns}) != 1:
-        return None  # the terms could not be one tensor
-    outputs = math.prod(call.outputs[0].shape[1:])
-    a_step = outputs * (_A_PRODUCT * len(columns[0]) + _AN_ELEMENT)
-    rest = sum(costs.values()) - costs[call]
-    # What follows is run in both ways, so it only dilutes what is saved.
-    pays = costs[call] + rest >= _WORTHWHILE * (a_step + rest)
-    # Where the layer is the last of the network, walks are all but free: always.
-    if not pays and rest:
-        return None
-    return IncrementalWalk(suffix, call, np.stack(columns))
+    whole, num_units = sum(costs.values()), suffix.num_units
+    walk, most = None, 0
+    for call, columns in _find_readers(suffix):
+        outputs = math.prod(call.outputs[0].shape[1:])
+        a_step = outputs * (_A_PRODUCT * columns.shape[1] + _AN_ELEMENT)
+        # The ends of a walk, where all and no units are there, are evaluated twice.
+        share = (whole - costs[call] + a_step) / whole
+        reduced = (num_units + 3) * share * whole
+        saved = (num_units + 1) * whole - _WORTHWHILE * reduced
+        # Where the layer is the last of the network, walks are all but free: always.
+        if saved > most or len(costs) == 1:
+            walk, most = IncrementalWalk(suffix, call, columns, share), saved
+    return walk
+
+
+def _find_readers(suffix):
+    """Yields the linear layers that read the units as they enter the suffix.
+
+    Args:
+        suffix: A `Suffix`.
+
+    Yields:
+        Tuple of a call and an integer array, see `IncrementalWalk`.
+    """
+    calls = {call.index: call for call in suffix.calls}
+    read_at = collections.Counter(index for index, _ in suffix.masker.sites)
+    for index, position in suffix.masker.sites:
+        call, form = calls[index], find_linear_form(calls[index].operation)
+        if form is None or position != form.site or read_at[index] > 1:
+            continue
+        # Behind another reader, more than single units changes from step to step.
+        if not set(suffix.cut).issuperset(call.inputs):
+            continue
+        units = suffix.masker.columns((index, position))[form.channel_of]
+        columns = [np.flatnonzero(units == unit) for unit in range(suffix.num_units)]
+        if len({len(found) for found in columns}) == 1:  # the terms are one tensor
+            yield call, np.stack(columns)
 
 
 def _to_rank(tensor, rank):

@@ -1,7 +1,10 @@
 """How the games on the outputs are opened, group by group, and what they cost."""
 
+import dataclasses
+
 from keras_shapley_prune.rank.estimators.corrected import SHARE
-from keras_shapley_prune.rank.ranking_plan import cost_of, profile_calls
+from keras_shapley_prune.rank.machine_speed import time_tracing
+from keras_shapley_prune.rank.ranking_plan import cost_of, profile_calls, time_passes
 from keras_shapley_prune.rank.sampled.game import OutputGame
 from keras_shapley_prune.rank.sampled.incremental import plan_incremental
 from keras_shapley_prune.rank.sampled.replacement import mean_shifts
@@ -57,20 +60,26 @@ class OutputSampler(Sampler):
         return CorrectedSource(source, open_with(correction, STEP))
 
     def estimate_costs(self, calibration):
+        channel_map = calibration.channel_map
         inputs, _, _ = calibration.batches[0]
         # Of the original network: sequential play, which makes it smaller, takes less.
-        seconds = profile_calls(calibration.channel_map.graph, inputs)
+        seconds = profile_calls(channel_map.graph, inputs)
+        tracing = time_tracing(channel_map.graph, inputs)
         draws = [(self._estimator, sum(calibration.batch_sizes))]
         if self._estimator.correction is not None:
             chosen = rows_of_batches(calibration.batch_sizes, STEP)
             draws.append((self._estimator.correction, sum(map(len, chosen))))
-        return [
-            cost_of(
-                Suffix(calibration.channel_map, group),
+        passes, costs = time_passes(calibration, seconds, tracing), []
+        for group, spent in zip(calibration.groups, passes, strict=True):
+            suffix, count = Suffix(channel_map, group), calibration.num_removed
+            cost = cost_of(
+                suffix,
                 draws,
                 self.staging,
-                calibration.num_removed[group.name],
+                count[group.name],
                 seconds,
+                tracing,
+                plan_incremental(suffix),
             )
-            for group in calibration.groups
-        ]
+            costs.append(dataclasses.replace(cost, seconds=cost.seconds + spent))
+        return costs

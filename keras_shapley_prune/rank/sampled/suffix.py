@@ -75,15 +75,7 @@ class Suffix:
             watch: Optional callable, see `GroupMasker.masks`.
         """
         values = dict(zip(self.cut, cut_values, strict=True))
-        # A layer that reads means in the place of removed units is run by its `Shift`.
-        removed = 1.0 - coalitions
-        stand_ins = {
-            call: functools.partial(shift.run, removed)
-            for call, shift in self._shifts.items()
-        }
-        find_masks = self.masker.masks(coalitions, watch)
-        run_calls(self.calls, values, find_masks, stand_ins)
-        return [values[tensor] for tensor in self._outputs]
+        return self._run(self.calls, values, coalitions, watch)
 
     def cut_after(self, call):
         """Returns the positions in `cut` of what is read by others than one call."""
@@ -98,7 +90,7 @@ class Suffix:
         """Returns the model's outputs, given what one of the calls returns.
 
         Args:
-            call: The only call that reads the group.
+            call: One that reads the group, and otherwise what enters the suffix.
             output: Tensor, what it returns.
             cut_values: List of the values of `cut` at `cut_after(call)`.
             coalitions: Float tensor, shape `(batch, num_units)`.
@@ -107,8 +99,7 @@ class Suffix:
         values = dict(zip(tensors, cut_values, strict=True))
         values[call.outputs[0]] = output
         others = [c for c in self.calls if c is not call]
-        run_calls(others, values, self.masker.masks(coalitions))
-        return [values[tensor] for tensor in self._outputs]
+        return self._run(others, values, coalitions)
 
     def shift_of(self, call):
         """Returns the `Shift` at a call, or `None`."""
@@ -120,6 +111,16 @@ class Suffix:
             tf.TensorSpec((None, *tensor.shape[1:]), value.dtype)
             for tensor, value in zip(self.cut, cut_values, strict=True)
         ]
+
+    def _run(self, calls, values, coalitions, watch=None):
+        # A layer that reads means in the place of removed units is run by its `Shift`.
+        removed = 1.0 - coalitions
+        stand_ins = {
+            call: functools.partial(shift.run, removed)
+            for call, shift in self._shifts.items()
+        }
+        run_calls(calls, values, self.masker.masks(coalitions, watch), stand_ins)
+        return [values[tensor] for tensor in self._outputs]
 
     def _inputs_of(self, calls, produced):
         read = [tensor for call in calls for tensor in call.inputs]

@@ -132,12 +132,14 @@ def _assert_equal_walks(suffix, walk, cut, out=(), window=1.0, folds=(1, 3)):
         assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
 
 
-# Of hidden units, each is read by its own layer too: no walk is incremental.
-ONE_READER = [builder for builder in models.BUILDERS if builder is not models.recurrent]
+# Hidden units are read inside of their own layer too, where nothing is subtracted.
+WITHOUT_STATE = [
+    builder for builder in models.BUILDERS if builder is not models.recurrent
+]
 
 
 @pytest.mark.sweep(4)
-@pytest.mark.parametrize("builder", ONE_READER)
+@pytest.mark.parametrize("builder", WITHOUT_STATE)
 def test_equal_values_on_the_models_of_the_other_tests(builder):
     found = 0
     for suffix, walk, cut in _open(models.build(builder)):
@@ -152,7 +154,19 @@ def test_equal_values_on_the_models_of_the_other_tests(builder):
 def test_equal_values(builder, replaced):
     ((suffix, walk, cut),) = _open(models.build(builder), "conv", replaced=replaced)
     assert walk is not None
-    assert (suffix.shift_of(walk._call) is not None) == replaced
+    assert (suffix.shift_of(walk.call) is not None) == replaced
+    _assert_equal_walks(suffix, walk, cut, folds=(3, 50))
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+@pytest.mark.parametrize(
+    ("builder", "name"), [(models.residual, "stem"), (models.branches, "a")]
+)
+def test_equal_values_where_several_layers_read_the_units(builder, name, replaced):
+    ((suffix, walk, cut),) = _open(models.build(builder), name, replaced=replaced)
+    assert len(suffix.masker.sites) > 1
+    others = [c for c in suffix.calls if c is not walk.call]
+    assert any(suffix.shift_of(call) is not None for call in others) == replaced
     _assert_equal_walks(suffix, walk, cut, folds=(3, 50))
 
 
@@ -204,24 +218,34 @@ def test_where_the_last_layer_reads_the_units_walks_are_free():
     assert _plans(_strided)["conv"].num_free == 1
 
 
-def test_not_where_two_layers_read_the_units():
-    plans = _plans(models.branches)
-    assert plans["a"] is None
-    assert plans["mixed"] is None
-    assert plans["b"] is not None
-    assert _plans(models.residual)["stem"] is None
+@pytest.mark.parametrize(
+    ("builder", "name", "reader"),
+    [
+        (models.residual, "stem", "inner1"),
+        (models.branches, "a", "mixed"),
+        (models.branches, "mixed", "squeeze"),
+    ],
+)
+def test_of_several_layers_one_that_no_other_stands_before(builder, name, reader):
+    assert _plans(builder)[name].call.name == reader
+
+
+def test_not_where_units_act_inside_of_a_layer():
+    plans = _plans(models.recurrent)
+    assert plans["lstm"] is None
+    assert plans["gru"] is None
 
 
 @pytest.mark.parametrize(
-    ("size", "width", "following", "chosen"),
-    [(2, 128, 8, True), (2, 128, 1024, False), (16, 8, 8, False)],
+    ("size", "filters", "kernel_size", "chosen"),
+    [(2, 128, 3, True), (16, 16, 3, True), (16, 4, 3, False), (16, 16, 1, False)],
 )
-def test_where_it_pays(monkeypatch, size, width, following, chosen):
-    monkeypatch.setattr(incremental, "_WORTHWHILE", 2)
+def test_where_it_pays(monkeypatch, size, filters, kernel_size, chosen):
+    monkeypatch.setattr(incremental, "_WORTHWHILE", 1)
     inputs = keras.Input((size, size, 2))
-    x = layers.Conv2D(width, 1, activation="relu", name="conv")(inputs)
-    x = layers.Conv2D(width, 3, padding="same", activation="relu")(x)
-    x = layers.Conv2D(following, 3, padding="same", name="last")(x)
+    x = layers.Conv2D(filters, 1, activation="relu", name="conv")(inputs)
+    x = layers.Conv2D(24, kernel_size, padding="same", activation="relu")(x)
+    x = layers.Conv2D(8, 3, padding="same", name="last")(x)
     model = keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
     plans = {s.group.name: walk for s, walk, _ in _open(model)}
     assert (plans["conv"] is not None) == chosen
