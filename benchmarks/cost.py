@@ -1,21 +1,21 @@
 """What pruning costs: CPU seconds, forward passes, memory, threads; what it saves.
 
     python benchmarks/cost.py [--pretrained DIR] [--output benchmarks/results]
-    python benchmarks/cost.py --pretrained DIR --cases resnet20 digits  # some of a table
+    python benchmarks/cost.py --pretrained DIR --cases resnet20 digits  # some rows
     python benchmarks/cost.py --pretrained DIR --threads                # some parts
 
 Four parts; without an option for one of them, all are run:
 
---table    For each case, in a process of its own with one thread: CPU seconds of `prune`,
-           and how often `model.predict` of the same images (the median of several calls)
-           fits into them; resident memory before and its peak; the README from top to
-           bottom, with the threads that are the default.
+--table    For each case, in a process of its own with one thread: CPU seconds of
+           `prune`, and how often `model.predict` of the same images (the median of
+           several calls) fits into them; resident memory before and its peak. The
+           README from top to bottom, with the default threads.
 --threads  Wall seconds of `prune` with the default threads, and with one BLAS thread;
            alone, and beside two busy processes.
 --profile  Where the CPU seconds of the largest case go, and how far each part is from
            the speed of matrix products.
---latency  Latency of one inference at half of the FLOPs against the original, batches of
-           1 and 32; seconds of ranking and of repair against the number of images.
+--latency  Latency of one inference at half of the FLOPs against the original, batches
+           of 1 and 32; seconds of ranking and of repair against the number of images.
 
 The load average stands beside what other programs can disturb. Writes cost.csv,
 cost_threads.csv, cost_profile.csv and cost_latency.csv, each when its part is complete.
@@ -50,7 +50,7 @@ NUM_BUSY = 2
 
 
 def environment(limited):
-    """Returns an environment in which some of the kinds of threads are limited to one."""
+    """Returns an environment with one thread of each of these kinds."""
     others = {k: v for k, v in os.environ.items() if k not in ALL_THREADS}
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     return {**others, **dict.fromkeys(limited, "1"), "PYTHONPATH": path}
@@ -149,7 +149,7 @@ def busy_processes(count):
 
 
 def measure_threads(args):
-    """Yields wall seconds with the default threads, with one BLAS thread, their ratio."""
+    """Yields wall seconds with the default threads and with one BLAS thread."""
     for name, count in itertools.product(THREADED, (0, NUM_BUSY)):
         seconds = {(): [], BLAS: []}
         with busy_processes(count):
@@ -158,9 +158,9 @@ def measure_threads(args):
                 seconds[limited] += found["seconds"]
         default, one = (float(np.median(seconds[limited])) for limited in ((), BLAS))
         print(
-            f"{CASES[name].label}, beside {count} busy processes: default {default:.1f} "
-            f"s, one BLAS thread {one:.1f} s, ratio {default / one:.2f} (at most 1.1), "
-            f"load {load()}",
+            f"{CASES[name].label}, beside {count} busy processes: default "
+            f"{default:.1f} s, one BLAS thread {one:.1f} s, ratio {default / one:.2f} "
+            f"(at most 1.1), load {load()}",
             flush=True,
         )
         yield name, count, default, one, default / one, load()
