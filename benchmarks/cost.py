@@ -153,7 +153,7 @@ def measure_threads(args):
     for name, count in itertools.product(THREADED, (0, NUM_BUSY)):
         seconds = {(): [], BLAS: []}
         with busy_processes(count):
-            for limited in ((), BLAS, BLAS, ()):  # what else runs may come and go
+            for limited in seconds:
                 found = run_case(name, args, limited, "--wall")
                 seconds[limited] += found["seconds"]
         default, one = (float(np.median(seconds[limited])) for limited in ((), BLAS))

@@ -106,7 +106,8 @@ class Case:
         bar: String, what it should be at most.
         run: Callable, `prune` or `rank`.
         memory: The argument of `prune`.
-        num_predicts: How often `predict` runs before; the first does not count.
+        num_predicts: Integer, how often `predict` runs before, the first not counted,
+            and half as often after.
     """
 
     label: str
@@ -146,7 +147,7 @@ CASES = {
         _application("ResNet50", 224, 200),
         "78 forwards, 8.3 GB (64 images)",
         "8 forwards, 4 GB",
-        num_predicts=3,
+        num_predicts=2,
     ),
     "resnet20": Case("ResNet-20 32x32, 200 images", resnet20, "20 CPU s", "5 CPU s"),
     "vgg16_bn": Case(
@@ -159,7 +160,7 @@ CASES = {
         "-",
         "4 GB",
         memory=2**30,
-        num_predicts=2,
+        num_predicts=1,
     ),
 }
 
@@ -191,7 +192,7 @@ def measure(case, args):
     case.run(model, images, case.memory)
     cpu, wall = time.process_time() - start, time.perf_counter() - clock
     _, peak = memory_of_process()
-    predict(1 + before // 2)
+    predict((before + 1) // 2)
     forward = float(np.median(predicts[1:]))
     return {
         "cpu_seconds": cpu,

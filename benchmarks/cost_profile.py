@@ -19,7 +19,7 @@ import keras_shapley_prune as ksp
 from keras_shapley_prune.plan.flops import count_call_flops
 
 PRODUCT, FACTOR, CONVOLUTION = "x.T @ x", "dpotrf", "convolution"
-BATCHES = (8, 16, 32, 64, 128)
+BATCHES = (8, 16, 32, 64)
 
 
 def _calls_flops(calls):
@@ -137,8 +137,13 @@ class Profile:
                 self._inside[-1] += spent
 
 
-def best_speeds(model, images):
-    """Returns operations a second of the kinds of work, a dict."""
+def best_speeds(model, batches):
+    """Returns operations a second of the kinds of work, a dict.
+
+    Args:
+        model: The `keras.Model`.
+        batches: What `by_batch` returned.
+    """
     generator = np.random.default_rng(0)
     rows = generator.standard_normal((8192, 1024), "float32")
     square = np.asfortranarray(np.eye(1024) + 0.01)
@@ -146,7 +151,7 @@ def best_speeds(model, images):
         PRODUCT: rows.size * 1024 / fastest(lambda: rows.T @ rows),
         FACTOR: 1024**3 / 3 / fastest(lambda: scipy.linalg.lapack.dpotrf(square)),
         # What TensorFlow reaches when it runs the network and nothing else.
-        CONVOLUTION: ksp.count_flops(model) / min(by_batch(model, images).values()),
+        CONVOLUTION: ksp.count_flops(model) / min(batches.values()),
         "TensorFlow's matmul": rows.size
         * 1024
         / fastest(lambda: tf.matmul(rows, rows, transpose_a=True)),
@@ -157,13 +162,13 @@ def by_batch(model, images):
     """Returns CPU seconds an image of a compiled forward pass: batch -> seconds."""
     run = tf.function(lambda x: model(x, training=False), autograph=False)
     some = {size: tf.constant(images[:size]) for size in BATCHES if size <= len(images)}
-    return {size: fastest(lambda x=x: run(x)) / size for size, x in some.items()}
+    return {size: fastest(lambda x=x: run(x), 2) / size for size, x in some.items()}
 
 
-def fastest(run):
-    """Returns the CPU seconds of the fastest of three runs, after one."""
+def fastest(run, times=4):
+    """Returns the CPU seconds of the fastest of some runs after the first."""
     spent = []
-    for _ in range(4):
+    for _ in range(times):
         start = time.process_time()
         run()
         spent.append(time.process_time() - start)
@@ -174,7 +179,7 @@ def measure(case, args):
     """Returns the profile of a case, a dict."""
     model, images = case.load(args)
     batches = by_batch(model, images)
-    speeds = best_speeds(model, images)
+    speeds = best_speeds(model, batches)
     predict = functools.partial(model.predict, images, verbose=0)
     predict()
     start = time.process_time()
