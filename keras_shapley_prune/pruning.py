@@ -37,6 +37,7 @@ def prune(
     repair="least_squares",
     verify=True,
     keep_optimizer=False,
+    memory=None,
     verbose="auto",
 ):
     """Removes the least valuable filters and neurons from a trained model.
@@ -89,6 +90,9 @@ def prune(
         keep_optimizer: Boolean, whether the optimizer goes on from where that of
             `model` is: with its number of steps, learning rate and, cut like the
             weights, its slots such as momentum.
+        memory: Integer, how many bytes of activations may be held at a time. What does
+            not fit is computed again. `None` for a quarter of what is free, at most
+            1 GiB.
         verbose: `"auto"` or 1 for a progress bar, 2 for one line a group, 0 for
             silence.
 
@@ -123,8 +127,9 @@ def prune(
     channel_map = trace_channels(model)
     check_prunable(model, channel_map, keep_optimizer)
     # What ranking and repair both ask of the original is taken down once.
-    targets = RecordedTargets() if repair in FITTED else None
-    ranking = rank_for(model, dataset, budget, ranker, channel_map, verbose, targets)
+    targets = RecordedTargets(memory)
+    taken = targets if repair in FITTED else None
+    ranking = rank_for(model, dataset, budget, ranker, channel_map, verbose, taken)
     plan = make_plan(channel_map, ranking, budget)
     return carry_out(model, plan, dataset, repair, verify, keep_optimizer, targets)
 
@@ -172,6 +177,7 @@ def apply_plan(
     repair="least_squares",
     verify=True,
     keep_optimizer=False,
+    memory=None,
 ):
     """Prunes a model as planned.
 
@@ -182,6 +188,7 @@ def apply_plan(
         repair: See `prune`.
         verify: See `prune`.
         keep_optimizer: See `prune`.
+        memory: See `prune`.
 
     Returns:
         What `prune` returns.
@@ -200,7 +207,8 @@ def apply_plan(
     check_method(repair)
     plan = plan.bind(model)
     check_prunable(model, plan.channel_map, keep_optimizer)
-    return carry_out(model, plan, dataset, repair, verify, keep_optimizer)
+    targets = RecordedTargets(memory)
+    return carry_out(model, plan, dataset, repair, verify, keep_optimizer, targets)
 
 
 def check_prunable(model, channel_map, keep_optimizer=False):

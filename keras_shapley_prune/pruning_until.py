@@ -17,7 +17,8 @@ from keras_shapley_prune.inputs.evaluation import (
 from keras_shapley_prune.plan.budget import PruningBudget, to_budget
 from keras_shapley_prune.plan.selection import DEEPEST, make_plan
 from keras_shapley_prune.pruning import carry_out, check_prunable, rank_for
-from keras_shapley_prune.repair.repair_channels import check_method
+from keras_shapley_prune.repair.repair_channels import FITTED, check_method
+from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.trace.tracer import trace_channels
 
 _TRIALS = 7  # bisections: the ratio is then known within 1 / 128
@@ -100,7 +101,9 @@ def prune_until(
     # Any share of a group may be removed in the end: all of it has to be ranked.
     to_rank = dataclasses.replace(budget, ratio=DEEPEST, scope="global")
     least = measure(model) - max_drop
-    ranking = rank_for(model, dataset, to_rank, ranker, channel_map, verbose)
+    targets = RecordedTargets()  # all trials are repaired towards the same
+    taken = targets if repair in FITTED else None
+    ranking = rank_for(model, dataset, to_rank, ranker, channel_map, verbose, taken)
     # Bisection takes the metric to fall with the share. Where it does not quite, the
     # result is still within the drop: only what was measured to be so is returned.
     best, low, high = None, 0.0, 1.0
@@ -110,7 +113,7 @@ def prune_until(
         plan = make_plan(channel_map, ranking, trial_budget, strict=False)
         if plan.keep.all():  # even a single step would remove more than that
             break
-        trial = carry_out(model, plan, dataset, repair)
+        trial = carry_out(model, plan, dataset, repair, targets=targets)
         found = measure(trial)
         within = found >= least
         if verbose != 0:

@@ -22,7 +22,8 @@ def check_copies(graph):
         ValueError: If a layer cannot; the message names it.
     """
     for operation in dict.fromkeys(call.operation for call in graph.calls):
-        copy_operation(operation, {})
+        if not _is_stock(operation):
+            copy_operation(operation, {})
 
 
 def copy_operation(operation, kept_at):
@@ -48,6 +49,28 @@ def copy_operation(operation, kept_at):
             f"Received: layer {operation.name!r} (of type {type(operation)}), which "
             f"cannot: {error}"
         ) from error
+
+
+def _is_stock(operation):
+    """Returns whether an operation is made of nothing but Keras's own parts.
+
+    That of them are re-created from their configs need not be tried.
+    """
+    if not type(operation).__module__.startswith("keras.src.layers."):
+        return False
+    stack = [operation.get_config()]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            module = value.get("module", "keras")
+            if value.get("registered_name") or module.split(".")[0] != "keras":
+                return False  # a part of the user's
+            stack.extend(value.values())
+        elif isinstance(value, (list, tuple)):
+            stack.extend(value)
+        elif not isinstance(value, (str, int, float, type(None))):
+            return False
+    return True
 
 
 def copy_with_weights(call):

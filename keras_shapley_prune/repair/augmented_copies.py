@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.repair.augmentation import draw_moves, move
-from keras_shapley_prune.trace.forward_pass import MEMORY
 
 FEW_ROWS = 8  # for each column: with fewer, a fit follows its few examples
 ENOUGH_EXAMPLES = 100  # with as many, moved ones show a fit next to nothing new
@@ -23,10 +22,12 @@ class AugmentedCopies:
 
     Args:
         batches: List of lists of input tensors, one list a batch.
+        memory: Integer, bytes of activations that all of them may hold.
     """
 
-    def __init__(self, batches):
+    def __init__(self, batches, memory):
         self._batches, self._copies = batches, []
+        self._memory = memory
 
     def take(self, num_copies, *networks):
         """Returns a list of tuples of `ForwardPass`es, one a copy: of each network.
@@ -42,7 +43,7 @@ class AugmentedCopies:
             batches = augment_batches(self._batches, copy)
             if not batches:
                 return []
-            memory = MEMORY // (2 * MAX_COPIES)  # all together as much as the data
+            memory = max(self._memory // (MAX_COPIES * len(networks)), 1)
             self._copies.append([network.on(batches, memory) for network in networks])
         for copy in self._copies[:num_copies]:
             for theirs, ours in zip(copy, networks, strict=True):
@@ -99,5 +100,5 @@ def augment_batches(batches, copy):
 
 
 def _augment(batch, shifts, flipped):
-    moved = move([tensor.numpy() for tensor in batch], shifts, flipped)
+    moved = move(list(map(np.asarray, batch)), shifts, flipped)
     return [tf.constant(array) for array in moved]

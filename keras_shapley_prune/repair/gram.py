@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import tensorflow as tf
 
 from keras_shapley_prune.repair.blas_threads import suited_threads
 
@@ -155,7 +156,7 @@ def check_inputs(graph, batches):
     for inputs in batches:
         for symbolic, value in zip(graph.inputs, inputs, strict=True):
             # A compiled ReLU makes 0 of what is not a number: later it is not seen.
-            if value.dtype.is_floating and not np.isfinite(value).all():
+            if tf.as_dtype(value.dtype).is_floating and not np.isfinite(value).all():
                 raise ValueError(
                     "Expected finite values as calibration data. Received: values that "
                     f"are not, for input {symbolic.name!r}"

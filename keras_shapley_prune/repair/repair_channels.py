@@ -8,6 +8,7 @@ from keras_shapley_prune.inputs.arguments import check_integer
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.repair.mimic import mimic
 from keras_shapley_prune.repair.repairer import Repairer
+from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.trace.batches import rebatch
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -32,6 +33,7 @@ def repair_channels(
     channel_map=None,
     batch_size=32,
     verify=True,
+    memory=None,
 ):
     """Returns a smaller copy of `model` that is repaired on calibration data.
 
@@ -61,8 +63,10 @@ def repair_channels(
         repair: String, one of these, or `None`.
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
         batch_size: Integer, where the data comes as arrays.
-        verify: Boolean, whether to check on the first batch that the smaller model
-            computes what the masked model does.
+        verify: Boolean, whether to check on the first eight examples that the smaller
+            model computes what the masked model does.
+        memory: Integer, how many bytes of activations may be held. What does not fit
+            is computed again. `None` for a quarter of what is free, at most 1 GiB.
 
     Returns:
         What `remove_channels` returns, with other weights.
@@ -84,7 +88,8 @@ def repair_channels(
     channel_map = channel_map or trace_channels(model)
     keep = channel_map.check_keep(keep)
     batches = read_batches(dataset, channel_map.graph, repair, verify, batch_size)
-    whole = repair_layers(model, keep, batches, repair, channel_map)
+    targets = RecordedTargets(memory)
+    whole = repair_layers(model, keep, batches, repair, channel_map, targets)
     repaired = cut_out(model, keep, channel_map, whole.graph)
     if verify:
         verify_removal(model, repaired, keep, batches, whole, NUM_VERIFIED)
@@ -127,7 +132,7 @@ def repair_layers(
         repair: See `repair_channels`. Of `"mimic"`, only the first part is done: the
             training needs the network that has been cut.
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
-        targets: `RecordedTargets` of the same data, or `None`.
+        targets: `RecordedTargets` of the same data, or to be filled, or `None`.
 
     Returns:
         The `ChannelMap` of the repaired network: of the same calls, of layers of its
@@ -137,9 +142,7 @@ def repair_layers(
     if repair is None:
         return channel_map
     method = "least_squares" if repair == "mimic" else repair
-    recorded = targets is not None and targets.batches is not None
-    inputs = None if recorded else [batch for (batch,) in batches]
-    inputs = inputs and rebatch(inputs, channel_map.graph)
+    inputs = rebatch([batch for (batch,) in batches], channel_map.graph)
     repairer = Repairer(model, channel_map, inputs, keep, method, targets=targets)
     repairer.advance(len(channel_map.graph.calls))
     return repairer.channel_map

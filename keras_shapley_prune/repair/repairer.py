@@ -47,14 +47,14 @@ class Repairer:
     Args:
         model: The original `keras.Model`.
         channel_map: Its `ChannelMap`.
-        batches: List of lists of input tensors, one list a batch. `None` for those of
-            `targets`.
+        batches: List of lists of input tensors, one list a batch.
         keep: Boolean array, shape `(num_units,)`, or `None` if nothing is removed
             yet.
         method: String, see `repair_channels`.
         ridge: Float, see `solve_towards`, or `None` to choose it for each layer on a
             fifth of the examples that is held out.
-        targets: `RecordedTargets` of the same data, or `None`.
+        targets: `RecordedTargets`, filled or not, or `None`. Those that are filled are
+            of the same examples, and their `batches` are used.
 
     Attributes:
         channel_map: The `ChannelMap` of the copy: the same units, groups and symbolic
@@ -74,14 +74,13 @@ class Repairer:
         ridge=None,
         targets=None,
     ):
-        if batches is not None:
-            check_inputs(channel_map.graph, batches)
+        check_inputs(channel_map.graph, batches)
         self._model, self._original_map = model, channel_map
-        if targets is None:
-            fits = keep is not None and method == "least_squares"
-            targets = _record(channel_map, keep, batches) if fits else RecordedTargets()
-        self._targets = targets
-        batches = targets.batches if batches is None else batches
+        self._targets = targets = targets or RecordedTargets()
+        if targets.batches is None and keep is not None and method == "least_squares":
+            groups = [g for g in channel_map.groups if not keep[g.units].all()]
+            record_targets(targets, channel_map, groups, batches)
+        batches = batches if targets.batches is None else targets.batches
         self.channel_map = _copy_layers(channel_map)
         self.keep = np.ones(channel_map.num_units, bool)
         self.keep = self.keep if keep is None else np.array(keep)
@@ -91,9 +90,13 @@ class Repairer:
         for call in self.channel_map.graph.calls:
             self._calls_of.setdefault(call.operation, []).append(call)
         self._dirty = self._find_dirty()
-        self._original = ForwardPass(channel_map.graph, batches)
-        self._pruned = ForwardPass(self.channel_map.graph, batches, self.find_masks)
-        self._copies = AugmentedCopies(batches)
+        # What targets leave is shared by the two networks and the copies of the data.
+        share = max((targets.memory - targets.num_bytes) // 3, 1)
+        self._original = ForwardPass(channel_map.graph, batches, memory=share)
+        self._pruned = ForwardPass(
+            self.channel_map.graph, batches, self.find_masks, share
+        )
+        self._copies = AugmentedCopies(batches, share)
 
     @property
     def model(self):
@@ -245,12 +248,6 @@ class Repairer:
         elif normalization is not None:
             mean = normalization.moving_mean
             mean.assign(mean - tf.cast(bias, mean.dtype))
-
-
-def _record(channel_map, keep, batches):
-    """Returns the `RecordedTargets` of what is changed by the loss of some units."""
-    groups = [g for g in channel_map.groups if not keep[g.units].all()]
-    return record_targets(channel_map, groups, batches)
 
 
 def _copy_layers(channel_map):

@@ -17,10 +17,10 @@ from keras_shapley_prune.repair.taken_rows import (
     rows_at,
     take_rows,
 )
+from keras_shapley_prune.trace.memory import resolve_memory
 from keras_shapley_prune.trace.watched_pass import WatchedPass
 
-MEMORY = 2**29  # bytes of targets that are kept for repair
-DEPTHWISE_COLUMNS = 32  # a scale and a bias get the rows of so many
+DEPTHWISE_COLUMNS = 16  # a scale and a bias get the rows of so many
 
 
 class LayerTarget:
@@ -83,13 +83,20 @@ class RecordedTargets:
     To rank and to repair read the same of the original: what is recorded while it is
     ranked need not be run again.
 
+    Args:
+        memory: See `resolve_memory`. Half of it is for targets: the layers whose
+            targets do not fit have none.
+
     Attributes:
+        memory: Integer, bytes.
+        num_bytes: Integer, how many of them the targets take.
         batches: List of lists of input tensors, the data; `None` if nothing has been
             recorded yet.
     """
 
-    def __init__(self):
-        self.batches, self._num_examples, self._bytes = None, 0, 0
+    def __init__(self, memory=None):
+        self.memory = resolve_memory(memory)
+        self.batches, self._num_examples, self.num_bytes = None, 0, 0
         self._recorded = {}  # index of a call -> list of rows, one entry a batch
 
     def watch(self, channel_map, groups, batches):
@@ -100,7 +107,7 @@ class RecordedTargets:
             groups: Sequence of its `ChannelGroup`s, of which units may be removed.
             batches: List of lists of input tensors, one list a batch.
         """
-        self.__init__()
+        self.__init__(self.memory)
         self.batches = batches
         self._num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
         graph, changed, watches = channel_map.graph, set(), []
@@ -125,9 +132,11 @@ class RecordedTargets:
             if self._recorded[index] is None:
                 continue
             self._recorded[index].append(rows)
-            self._bytes += _count_bytes(rows)
-            if self._bytes > MEMORY:  # for this layer the original is run again
-                self._bytes -= sum(_count_bytes(r) for r in self._recorded[index])
+            self.num_bytes += _count_bytes(rows)
+            if (
+                self.num_bytes > self.memory // 2
+            ):  # for this layer the original is run again
+                self.num_bytes -= sum(_count_bytes(r) for r in self._recorded[index])
                 self._recorded[index] = None
 
     def has(self, calls):
@@ -154,21 +163,19 @@ class RecordedTargets:
         return target.at(values, positions)
 
 
-def record_targets(channel_map, groups, batches):
-    """Returns `RecordedTargets` of a pass of their own.
+def record_targets(targets, channel_map, groups, batches):
+    """Fills `RecordedTargets` in a pass of their own.
 
     Args:
+        targets: The `RecordedTargets`.
         channel_map: The `ChannelMap` of the original.
         groups: Sequence of its `ChannelGroup`s, of which units may be removed.
         batches: List of lists of input tensors, one list a batch.
     """
-    targets = RecordedTargets()
-    network = WatchedPass(
-        channel_map.graph, targets.watch(channel_map, groups, batches)
-    )
+    watches = targets.watch(channel_map, groups, batches)
+    network = WatchedPass(channel_map.graph, watches)
     for inputs in batches:
         targets.record(network.run(inputs))
-    return targets
 
 
 def positions_of(call, values, num_examples, num_columns=None):

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import tensorflow as tf
 
 LARGEST_BYTES = 2**26  # of the largest tensor: larger ones leave the processor's caches
@@ -19,22 +20,28 @@ def rebatch(batches, graph):
         graph: The recorded `Graph`.
 
     Returns:
-        List of lists of input tensors. `batches` itself if the model takes batches of
-        one size only.
+        List of lists of arrays, of tensors if they are strings. `batches` itself if the
+        model takes batches of one size only.
     """
     if any(tensor.shape[0] is not None for tensor in graph.inputs):
         return batches
     rebatched = []
-    for _, alike in itertools.groupby(
-        batches, lambda batch: [t.shape[1:] for t in batch]
-    ):
-        whole = [tf.concat(tensors, axis=0) for tensors in zip(*alike, strict=True)]
-        size = max(LARGEST_BYTES // _largest(graph, whole), 1)
-        count = math.ceil(len(whole[0]) / size)
-        size = math.ceil(len(whole[0]) / count)  # all of about one size
-        for start in range(0, len(whole[0]), size):
-            rebatched.append([tensor[start : start + size] for tensor in whole])
+    for _, alike in itertools.groupby(batches, _shapes_of):
+        alike = list(alike)
+        size = max(LARGEST_BYTES // _largest(graph, alike[0]), 1)
+        if min(len(batch[0]) for batch in alike) < size:
+            alike = [[tf.concat(parts, axis=0) for parts in zip(*alike, strict=True)]]
+        rebatched += [part for batch in alike for part in _split(batch, size)]
     return rebatched
+
+
+def _split(batch, size):
+    """Returns parts of a batch, all of about one size, without a copy of numbers."""
+    count = math.ceil(len(batch[0]) / size)
+    size = math.ceil(len(batch[0]) / count)
+    whole = [np.asarray(t) if t.dtype != tf.string else t for t in batch]
+    starts = range(0, len(batch[0]), size)
+    return [[tensor[start : start + size] for tensor in whole] for start in starts]
 
 
 def _shapes_of(batch):

@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from keras_shapley_prune.layer_types.unit_ids import INSIDE
+from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -154,11 +154,21 @@ class ChannelMap:
         Returns:
             Dict: those of `sites` that carry units of the group.
         """
-        return {
-            site: ids
-            for site, ids in self.sites.items()
-            if np.isin(group.units, ids).any()
-        }
+        places = self._places_of.get(group.name, ())
+        return {place: self.sites[place] for place in places}
+
+    @functools.cached_property
+    def _places_of(self):
+        """Dict: name of a group -> list of the keys of `sites` that carry its units."""
+        owner = np.full(self.num_units, -1)
+        for number, group in enumerate(self.groups):
+            owner[group.units] = number
+        found = {group.name: [] for group in self.groups}
+        for place, ids in self.sites.items():
+            for number in np.unique(owner[ids[ids != FIXED]]):
+                if number >= 0:
+                    found[self.groups[number].name].append(place)
+        return found
 
     def ends_of(self, group):
         """Finds where a group is read for good: its sites but for the passing ones.

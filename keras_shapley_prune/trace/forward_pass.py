@@ -1,10 +1,12 @@
 """How far the calibration set has got through a network."""
 
+import tensorflow as tf
+
 from keras_shapley_prune.layer_types.masked_calls import no_masks
+from keras_shapley_prune.trace.memory import resolve_memory
 from keras_shapley_prune.trace.segments import Segments
 
 FEW_BATCHES = 3  # are run before what runs them is compiled
-MEMORY = 2**30  # bytes of activations that are kept; the rest is computed again
 
 
 class ForwardPass:
@@ -20,17 +22,16 @@ class ForwardPass:
         batches: List of lists of input tensors, one list a batch; or of callables that
             return such a list, for what need not be held.
         find_masks: See `run_calls`. It is asked once for each call, but see `forget`.
-        memory: Integer, bytes.
+        memory: See `resolve_memory`.
         segments: The `Segments` of `graph` and `find_masks`, if there are some.
 
     Attributes:
         position: Integer, the index of the next call.
     """
 
-    def __init__(
-        self, graph, batches, find_masks=no_masks, memory=MEMORY, segments=None
-    ):
-        self._graph, self.find_masks, self._memory = graph, find_masks, memory
+    def __init__(self, graph, batches, find_masks=no_masks, memory=None, segments=None):
+        self._graph, self.find_masks = graph, find_masks
+        self._memory = resolve_memory(memory)
         self.segments = segments or Segments(
             graph, find_masks, compiled=len(batches) > FEW_BATCHES
         )
@@ -85,7 +86,7 @@ class ForwardPass:
 
     def _enter(self, batch):
         inputs = self._inputs[batch]
-        inputs = inputs() if callable(inputs) else inputs
+        inputs = inputs() if callable(inputs) else map(tf.convert_to_tensor, inputs)
         return 0, dict(zip(self._graph.inputs, inputs, strict=True)), 0
 
     def _keep(self, batch, values):

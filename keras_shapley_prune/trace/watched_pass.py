@@ -29,8 +29,9 @@ class WatchedPass:
         """Returns what each of the watches returned.
 
         Args:
-            inputs: List of tensors, one batch.
+            inputs: List of tensors or arrays, one batch.
         """
+        inputs = list(map(tf.convert_to_tensor, inputs))
         signature = tuple((x.dtype, tuple(x.shape[1:])) for x in inputs)
         if signature not in self._functions:
             specs = [

@@ -49,7 +49,7 @@ def take(images, sizes, num_copies=2):
     batches = [[tf.constant(part)] for part in np.split(images, np.cumsum(sizes)[:-1])]
     graph = record_graph(models.build(pooled))
     networks = ForwardPass(graph, batches), ForwardPass(graph, batches)
-    return graph, AugmentedCopies(batches).take(num_copies, *networks)
+    return graph, AugmentedCopies(batches, 2**28).take(num_copies, *networks)
 
 
 def images_of(graph, pairs):
@@ -83,7 +83,7 @@ def test_batches_of_images_of_several_sizes():
     ]
     graph = record_graph(models.build(pooled))
     networks = ForwardPass(graph, batches), ForwardPass(graph, batches)
-    ((original, _),) = AugmentedCopies(batches).take(1, *networks)
+    ((original, _),) = AugmentedCopies(batches, 2**28).take(1, *networks)
     shapes = [original.values(batch)[graph.inputs[0]].shape for batch in (0, 1)]
     assert shapes == [(3, 16, 16, 1), (3, 20, 20, 1)]
 
@@ -107,7 +107,7 @@ def test_each_call_runs_once_on_a_copy_and_not_before_it_is_asked_for():
 
     batches = [[tf.constant(images)]]
     original, pruned = ForwardPass(graph, batches), ForwardPass(graph, batches, count)
-    copies_of = AugmentedCopies(batches)
+    copies_of = AugmentedCopies(batches, 2**28)
     pruned.advance(2)
     assert copies_of.take(0, original, pruned) == [] and seen == []
     for position in range(3, len(graph.calls) + 1):
@@ -121,7 +121,7 @@ def test_what_is_no_image_is_not_copied():
     graph = record_graph(models.build(pooled))
     batches = [[tf.zeros((4, 7))]]
     networks = ForwardPass(graph, batches), ForwardPass(graph, batches)
-    assert AugmentedCopies(batches).take(3, *networks) == []
+    assert AugmentedCopies(batches, 2**28).take(3, *networks) == []
 
 
 def test_copies_bring_dense_layers_nearer_to_the_original(monkeypatch):

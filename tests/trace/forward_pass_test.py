@@ -16,7 +16,7 @@ def batches(model, count=3):
     ]
 
 
-@pytest.mark.parametrize("memory", [2**30, 100_000, 0])
+@pytest.mark.parametrize("memory", [2**30, 100_000, 1])
 def test_the_outputs_are_the_models(memory):
     model = models.residual()
     data = batches(model)
@@ -75,7 +75,7 @@ def test_masks_act_on_every_batch():
         channels = (tensor.shape[-1] for tensor in call.inputs)
         return {i: Mask(np.zeros(count)) for i, count in enumerate(channels)}
 
-    frontier = ForwardPass(graph, data, mask_everything, memory=0)
+    frontier = ForwardPass(graph, data, mask_everything, memory=1)
     frontier.advance(len(graph.calls))
     first, second = (frontier.values(b)[graph.outputs[0]].numpy() for b in (0, 1))
     np.testing.assert_allclose(first, second)

@@ -18,6 +18,7 @@ import scipy.linalg
 from keras_shapley_prune.repair.blas_threads import suited_threads
 
 MAX_BYTES = 2**26  # of the weights of units whose costs are computed at a time
+COMPACT = 0.7  # share of the columns, below it those that are gone are dropped
 
 
 def _on_suited_threads(method):
@@ -57,10 +58,11 @@ class ReconstructionGame:
     def _set_up(self, xx, xy, prior, unit_of, ridge, scale):
         strength = max(ridge * np.trace(xx) / len(xx), np.finfo(float).tiny)
         regular = xx + strength * np.eye(len(xx))
-        factor = scipy.linalg.cho_factor(regular, lower=True)
-        fitted = scipy.linalg.cho_solve(factor, xy + strength * prior)
+        inverse = _invert(regular)
+        fitted = inverse @ (xy + strength * prior)
         columns = np.flatnonzero(unit_of >= 0)
-        inverse = scipy.linalg.cho_solve(factor, np.eye(len(xx))[:, columns])[columns]
+        if len(columns) < len(inverse):
+            inverse = _submatrix(inverse, columns)
         # Outputs enter the costs through W W' alone.
         outputs = fitted[columns] * scale
         if outputs.shape[1] > len(columns):
@@ -80,10 +82,7 @@ class ReconstructionGame:
         removed = [self._columns[unit] for unit in order]
         columns = np.concatenate(removed)
         # Columns first, as LAPACK has it, nothing is copied: the matrix is symmetric.
-        inner = self._inverse[np.ix_(columns, columns)].T
-        factor, failed = scipy.linalg.lapack.dpotrf(inner, lower=1, overwrite_a=1)
-        if failed:
-            raise np.linalg.LinAlgError(f"Minor {failed} is not positive definite.")
+        factor = _factorize(_submatrix(self._inverse, columns).T)
         # Without the threads that solve_triangular starts for the smallest matrix.
         outputs = self._outputs[columns].T
         rows = scipy.linalg.blas.dtrsm(
@@ -127,17 +126,50 @@ class ReconstructionGame:
     def leave(self, units):
         """Removes units for good; the others are refitted."""
         gone = np.concatenate([self._columns[unit] for unit in units])
-        inner = self._inverse[np.ix_(gone, gone)]
-        factor = scipy.linalg.cho_factor(inner, lower=True, check_finite=False)
+        if not len(gone):
+            return
         across = self._inverse[gone]
-        weights = scipy.linalg.cho_solve(factor, self._outputs[gone])
-        self._outputs = self._outputs - across.T @ weights
-        self._inverse = self._inverse - across.T @ scipy.linalg.cho_solve(
-            factor, across
-        )
-        stays = np.ones(len(self._inverse), bool)
-        stays[gone] = False
-        self._inverse = self._inverse[np.ix_(stays, stays)]
-        self._outputs = self._outputs[stays]
-        place = np.cumsum(stays) - 1
-        self._columns = [place[found[stays[found]]] for found in self._columns]
+        factor = _factorize(across[:, gone].T.copy(order="F"))
+        # inv(L) of what leaves, times its rows: their products are what is subtracted.
+        half = scipy.linalg.blas.dtrsm(1.0, factor, across, lower=1)
+        outputs = scipy.linalg.blas.dtrsm(1.0, factor, self._outputs[gone], lower=1)
+        self._outputs -= half.T @ outputs
+        self._inverse -= half.T @ half
+        for unit in units:
+            self._columns[unit] = self._columns[unit][:0]
+        self._compact()
+
+    def _compact(self):
+        """Drops the columns that are gone, once they are many: it copies all."""
+        left = np.sort(np.concatenate(self._columns))
+        if len(left) > COMPACT * len(self._inverse):
+            return
+        self._inverse = _submatrix(self._inverse, left)
+        self._outputs = self._outputs[left]
+        self._columns = [np.searchsorted(left, found) for found in self._columns]
+
+
+def _invert(matrix):
+    """Returns the inverse of a symmetric positive definite matrix."""
+    lower, failed = scipy.linalg.lapack.dpotri(_factorize(matrix.T), lower=1)
+    _check(failed)
+    inverse = np.tril(lower)
+    inverse += np.tril(inverse, -1).T
+    return inverse
+
+
+def _factorize(matrix):
+    """Returns the lower Cholesky factor of a matrix, which may be overwritten."""
+    factor, failed = scipy.linalg.lapack.dpotrf(matrix, lower=1, overwrite_a=1)
+    _check(failed)
+    return factor
+
+
+def _check(failed):
+    if failed:
+        raise np.linalg.LinAlgError(f"Minor {failed} is not positive definite.")
+
+
+def _submatrix(matrix, places):
+    """Returns rows and columns of a matrix; one after the other is the fast way."""
+    return matrix.take(places, axis=0).take(places, axis=1)
