@@ -3,7 +3,7 @@
 from keras_shapley_prune.cut.layer_copies import check_copies
 from keras_shapley_prune.cut.optimizer_slots import carry_optimizer, check_optimizer
 from keras_shapley_prune.cut.surgery import cut_out
-from keras_shapley_prune.cut.verification import verify_removal
+from keras_shapley_prune.cut.verification import verify_cut
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.plan.budget import to_budget
@@ -13,7 +13,6 @@ from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 from keras_shapley_prune.repair.mimic import mimic
 from keras_shapley_prune.repair.repair_channels import (
     FITTED,
-    NUM_VERIFIED,
     check_method,
     read_batches,
     repair_layers,
@@ -80,7 +79,7 @@ def prune(
         min_units: Integer, the minimum number of units kept in each group.
         ranker: A `ShapleyRanker`, a `BaselineRanker`, or another object with their
             method `rank`; or the criterion of a `BaselineRanker`, such as `"l1_norm"`.
-            `None` for `ShapleyRanker()`, whose game has `horizon=0.25` for
+            `None` for `ShapleyRanker()`, whose game has other settings for
             `scope="global"`.
         repair: String, how the kept units are repaired: `"least_squares"`, `"mimic"`
             (which then trains for some minutes), `"mean"`, `"batchnorm"`, or `None`.
@@ -137,7 +136,7 @@ def prune(
 def carry_out(
     model, plan, dataset, repair, verify=True, keep_optimizer=False, targets=None
 ):
-    """Does the second half of `prune`: repairs, cuts, verifies and compiles.
+    """Does the second half of `prune`: cuts, repairs, verifies and compiles.
 
     Args:
         model: The `keras.Model`, which `check_prunable` has let pass.
@@ -157,11 +156,11 @@ def carry_out(
     """
     keep, channel_map = plan.keep, plan.channel_map
     batches = read_batches(dataset, channel_map.graph, repair, verify)
-    # Repaired at its full size, so that what is cut can be checked against it.
-    whole = repair_layers(model, keep, batches, repair, channel_map, targets)
-    pruned = cut_out(model, keep, channel_map, whole.graph)
+    cut = cut_out(model, keep, channel_map)
+    repair_layers(cut, batches, repair, targets)
     if verify:
-        verify_removal(model, pruned, keep, batches, whole, NUM_VERIFIED)
+        verify_cut(cut, batches)
+    pruned = cut.model
     if repair == "mimic":
         pruned = mimic(pruned, model, batches)
     compile_with(pruned, copy_compile_config(model))

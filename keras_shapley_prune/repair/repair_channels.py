@@ -3,7 +3,7 @@
 import itertools
 
 from keras_shapley_prune.cut.surgery import cut_out
-from keras_shapley_prune.cut.verification import verify_removal
+from keras_shapley_prune.cut.verification import verify_cut
 from keras_shapley_prune.inputs.arguments import check_integer
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.repair.mimic import mimic
@@ -14,7 +14,6 @@ from keras_shapley_prune.trace.tracer import trace_channels
 
 METHODS = ("least_squares", "mimic", "mean", "batchnorm", None)
 FITTED = ("least_squares", "mimic")  # layers are refitted to targets
-NUM_VERIFIED = 8  # examples: a mistake in the cut shows in nearly every one
 
 
 def check_method(method):
@@ -86,14 +85,12 @@ def repair_channels(
     check_method(repair)
     check_integer("batch_size", batch_size, 1)
     channel_map = channel_map or trace_channels(model)
-    keep = channel_map.check_keep(keep)
     batches = read_batches(dataset, channel_map.graph, repair, verify, batch_size)
-    targets = RecordedTargets(memory)
-    whole = repair_layers(model, keep, batches, repair, channel_map, targets)
-    repaired = cut_out(model, keep, channel_map, whole.graph)
+    cut = cut_out(model, keep, channel_map)
+    repair_layers(cut, batches, repair, RecordedTargets(memory))
     if verify:
-        verify_removal(model, repaired, keep, batches, whole, NUM_VERIFIED)
-    return mimic(repaired, model, batches) if repair == "mimic" else repaired
+        verify_cut(cut, batches)
+    return mimic(cut.model, model, batches) if repair == "mimic" else cut.model
 
 
 def read_batches(dataset, graph, repair, verify=True, batch_size=32):
@@ -117,32 +114,18 @@ def read_batches(dataset, graph, repair, verify=True, batch_size=32):
     return [(inputs,) for inputs, _, _ in itertools.islice(data, num_read)]
 
 
-def repair_layers(
-    model, keep, batches, repair="least_squares", channel_map=None, targets=None
-):
-    """Repairs the layers of a network that still has its full size.
-
-    It computes what is wanted of the smaller model as soon as its removed units are
-    masked or cut out.
+def repair_layers(cut, batches, repair="least_squares", targets=None):
+    """Repairs the layers of a smaller model, from its input to its output.
 
     Args:
-        model: See `repair_channels`.
-        keep: See `repair_channels`.
+        cut: A `Cut`. The weights of its model are changed.
         batches: What `read_batches` returned.
-        repair: See `repair_channels`. Of `"mimic"`, only the first part is done: the
-            training needs the network that has been cut.
-        channel_map: The `ChannelMap` of `model`, if it has been traced already.
+        repair: See `repair_channels`. Of `"mimic"`, only the first part is done.
         targets: `RecordedTargets` of the same data, or to be filled, or `None`.
-
-    Returns:
-        The `ChannelMap` of the repaired network: of the same calls, of layers of its
-        own where they are repaired; `channel_map` if nothing is. See `cut_out`.
     """
-    channel_map = channel_map or trace_channels(model)
     if repair is None:
-        return channel_map
+        return
+    graph = cut.channel_map.graph
     method = "least_squares" if repair == "mimic" else repair
-    inputs = rebatch([batch for (batch,) in batches], channel_map.graph)
-    repairer = Repairer(model, channel_map, inputs, keep, method, targets=targets)
-    repairer.advance(len(channel_map.graph.calls))
-    return repairer.channel_map
+    inputs = rebatch([batch for (batch,) in batches], graph)
+    Repairer(cut, inputs, method, targets=targets).advance(len(graph.calls))
