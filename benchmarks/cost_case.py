@@ -222,6 +222,8 @@ def main():
     parser.add_argument("--profile", action="store_true", help="seconds of each part")
     args = networks.parse_arguments(parser)
     case = CASES[args.case]
+    if not args.wall:  # one core, so that NumPy's products do not run beside each other
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     if args.profile:
         import cost_profile
 

@@ -64,6 +64,7 @@ def _solve(xx, xy, *args):
 
 
 _GAME = "rank.closed_form.game", "ReconstructionGame"
+_MOMENTS = "repair.moments", "InputMoments.__init__"
 _SAMPLER = "rank.closed_form.sampler", "ReconstructionSampler.estimate_costs"
 PARTS = [  # part, module and name of what is wrapped, its operations
     ("passes of the original", "trace.watched_pass", "WatchedPass.run", _watched),
@@ -81,10 +82,17 @@ PARTS = [  # part, module and name of what is wrapped, its operations
     ("fits, taking rows", "repair.fits", "_collect", None),
     ("fits, scales of depthwise layers", "repair.repairer", "fit_scales", None),
     ("moments, covariances", "repair.gram", "Gram.covariances", None),
+    ("moments, copies of the data, the rest", *_MOMENTS, None),
+    ("games, the rest", "rank.group_loop", "play_stages", None),
+    ("games, the rest", "rank.closed_form.sampler", "find_games", None),
+    ("repair, the rest", "pruning", "repair_layers", None),
     ("tracing channels", "pruning", "trace_channels", None),
-    ("copying layers", "repair.repairer", "_copy_layers", None),
+    ("reading data, checks", "pruning", "check_prunable", None),
+    ("reading data, checks", "rank.shapley_ranker", "Calibration.__init__", None),
+    ("reading data, checks", "pruning", "read_batches", None),
     ("cutting out", "pruning", "cut_out", None),
-    ("verification", "pruning", "verify_removal", None),
+    ("verification", "pruning", "verify_cut", None),
+    ("compiling like the original", "pruning", "compile_with", None),
     ("plan of seconds", *_SAMPLER, None),
 ]
 SPEEDS = {_gram: PRODUCT, _watched: CONVOLUTION, _segment: CONVOLUTION}
