@@ -4,9 +4,11 @@ import itertools
 
 from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.cut.verification import verify_removal
-from keras_shapley_prune.inputs.arguments import check_integer
+from keras_shapley_prune.inputs.arguments import check_integer, check_verbose
 from keras_shapley_prune.inputs.data import CalibrationData
+from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.repair.mimic import mimic
+from keras_shapley_prune.repair.planned_steps import plan_steps
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.trace.batches import rebatch
@@ -34,6 +36,7 @@ def repair_channels(
     batch_size=32,
     verify=True,
     memory=None,
+    verbose="auto",
 ):
     """Returns a smaller copy of `model` that is repaired on calibration data.
 
@@ -67,6 +70,8 @@ def repair_channels(
             model computes what the masked model does.
         memory: Integer, how many bytes of activations may be held. What does not fit
             is computed again. `None` for a quarter of what is free, at most 1 GiB.
+        verbose: `"auto"` or 1 for a progress bar that names the step and the layer at
+            work, 2 for one line a step, 0 for silence.
 
     Returns:
         What `remove_channels` returns, with other weights.
@@ -85,15 +90,51 @@ def repair_channels(
     """
     check_method(repair)
     check_integer("batch_size", batch_size, 1)
+    check_verbose(verbose)
     channel_map = channel_map or trace_channels(model)
     keep = channel_map.check_keep(keep)
     batches = read_batches(dataset, channel_map.graph, repair, verify, batch_size)
     targets = RecordedTargets(memory)
-    whole = repair_layers(model, keep, batches, repair, channel_map, targets)
+    with Progress(verbose, plan_steps(channel_map, keep, repair, verify)) as progress:
+        return repair_and_cut(
+            model, keep, batches, repair, channel_map, verify, targets, progress
+        )
+
+
+def repair_and_cut(
+    model, keep, batches, repair, channel_map, verify, targets, progress
+):
+    """Repairs a network at its full size, cuts it, and checks the cut.
+
+    Args:
+        model: See `repair_channels`.
+        keep: See `repair_channels`.
+        batches: What `read_batches` returned.
+        repair: See `repair_channels`.
+        channel_map: The `ChannelMap` of `model`.
+        verify: See `repair_channels`.
+        targets: See `repair_layers`.
+        progress: A `Progress`, for the steps of `plan_steps`.
+
+    Returns:
+        What `repair_channels` returns.
+    """
+    # At its full size, so that what is cut can be checked against it.
+    whole = repair_layers(model, keep, batches, repair, channel_map, targets, progress)
+    progress.begin("cut")
+    progress.show("cutting")
     repaired = cut_out(model, keep, channel_map, whole.graph)
     if verify:
+        progress.begin("check")
+        progress.show("checking")
         verify_removal(model, repaired, keep, batches, whole, NUM_VERIFIED)
-    return mimic(repaired, model, batches) if repair == "mimic" else repaired
+        progress.note("checked")
+    if repair == "mimic":
+        progress.begin("mimic")
+        progress.show("training")
+        repaired = mimic(repaired, model, batches, progress=progress)
+        progress.note("trained")
+    return repaired
 
 
 def read_batches(dataset, graph, repair, verify=True, batch_size=32):
@@ -118,7 +159,13 @@ def read_batches(dataset, graph, repair, verify=True, batch_size=32):
 
 
 def repair_layers(
-    model, keep, batches, repair="least_squares", channel_map=None, targets=None
+    model,
+    keep,
+    batches,
+    repair="least_squares",
+    channel_map=None,
+    targets=None,
+    progress=None,
 ):
     """Repairs the layers of a network that still has its full size.
 
@@ -133,6 +180,7 @@ def repair_layers(
             training needs the network that has been cut.
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
         targets: `RecordedTargets` of the same data, or to be filled, or `None`.
+        progress: A `Progress`, or `None`.
 
     Returns:
         The `ChannelMap` of the repaired network: of the same calls, of layers of its
@@ -141,8 +189,12 @@ def repair_layers(
     channel_map = channel_map or trace_channels(model)
     if repair is None:
         return channel_map
+    progress = progress or Progress(0)
+    progress.begin("repair")
+    progress.show("repairing")
     method = "least_squares" if repair == "mimic" else repair
     inputs = rebatch([batch for (batch,) in batches], channel_map.graph)
     repairer = Repairer(model, channel_map, inputs, keep, method, targets=targets)
-    repairer.advance(len(channel_map.graph.calls))
+    repairer.advance(len(channel_map.graph.calls), progress)
+    progress.note("repaired")
     return repairer.channel_map
