@@ -33,7 +33,7 @@ def measure_latency(name, model, num_runs):
     shape = model.input_shape[1:]
     for round_to in (1, 8):
         plan = ksp.plan_pruning(model, ranking, 0.5, of="flops", round_to=round_to)
-        pruned = ksp.apply_plan(model, plan, repair=None, verify=False)
+        pruned = ksp.apply_plan(model, plan, repair=None, verify=False, verbose=0)
         left = ksp.count_flops(pruned) / ksp.count_flops(model)
         for batch in BATCHES:
             x = np.random.default_rng(0).normal(size=(batch, *shape)).astype("float32")
@@ -59,7 +59,7 @@ def measure_seconds(problem):
         )
         ranked = time.perf_counter()
         plan = ksp.plan_pruning(problem.model, ranking, 0.5, channel_map)
-        ksp.apply_plan(problem.model, plan, x)
+        ksp.apply_plan(problem.model, plan, x, verbose=0)
         repaired = time.perf_counter()
         seconds = ranked - start, repaired - ranked
         print(

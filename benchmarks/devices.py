@@ -57,7 +57,7 @@ def make_variants(model):
     ranking = ksp.BaselineRanker("random").rank(model)
     for round_to in (1, 8):
         plan = ksp.plan_pruning(model, ranking, 0.5, of="flops", round_to=round_to)
-        yield ksp.apply_plan(model, plan, repair=None, verify=False)
+        yield ksp.apply_plan(model, plan, repair=None, verify=False, verbose=0)
 
 
 def open_runner(model, path, int8):

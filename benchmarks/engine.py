@@ -31,8 +31,8 @@ from keras import layers
 
 import keras_shapley_prune as ksp
 from keras_shapley_prune.inputs.losses import resolve_loss
+from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.plan.flops import count_call_flops
-from keras_shapley_prune.rank import group_loop, progress
 from keras_shapley_prune.rank.estimators import (
     Gradient,
     Permutation,
@@ -211,21 +211,21 @@ def check_estimate(args, num_examples=64):
     model = networks.cifar10(args, "resnet20").model
     marks = []
 
-    class Watched(progress.Progress):
-        def add(self, seconds):
-            super().add(seconds)
-            marks.append((time.perf_counter(), self._done / self._planned))
-            if len(marks) == 1 or marks[-2][1] < 0.1 <= marks[-1][1]:
-                spent, share = marks[-1][0] - self._start, marks[-1][1]
-                args.guess = marks[-1][0], spent * (1 - share) / share
+    class Watched(Progress):
+        def begin(self, step, seconds=None):
+            super().begin(step, seconds)
+            self.began, self.share = time.perf_counter(), 0.0
 
-    original, group_loop.Progress = group_loop.Progress, Watched
-    try:
-        ksp.ShapleyRanker("loss").rank(
-            model, random_data(model, num_examples), verbose=0
-        )
-    finally:
-        group_loop.Progress = original
+        def add(self, share):
+            self.share += share
+            marks.append((time.perf_counter(), self.share))
+            if len(marks) == 1 or marks[-2][1] < 0.1 <= marks[-1][1]:
+                spent = marks[-1][0] - self.began
+                args.guess = marks[-1][0], spent * (1 - self.share) / self.share
+
+    ksp.ShapleyRanker("loss").rank(
+        model, random_data(model, num_examples), progress=Watched(0)
+    )
     moment, guess = args.guess
     return guess, time.perf_counter() - moment
 

@@ -131,7 +131,7 @@ def measure(args, problem, seed, name, done, repairs):
         keep = plan.keep
         for repair in wanted:
             pruned = ksp.repair_channels(
-                problem.model, keep, data[0], repair, channel_map
+                problem.model, keep, data[0], repair, channel_map, verbose=0
             )
             accuracy = problem.accuracy(pruned)
             yield problem.name, seed, name, str(repair), ratio, accuracy, seconds

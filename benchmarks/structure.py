@@ -30,7 +30,7 @@ from keras_shapley_prune.cut.verification import verify_removal
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.plan.selection import make_plan
-from keras_shapley_prune.pruning import rank_for
+from keras_shapley_prune.rank.resolve_ranker import rank_for
 from keras_shapley_prune.repair.repairer import Repairer
 
 NETWORKS = {"NASNetLarge": 96, "ConvNeXtXLarge": 32, "EfficientNetB7": 32}

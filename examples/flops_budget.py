@@ -166,7 +166,7 @@ def main(argv=None):
     print(f"{'':20}{'FLOPs':>8}{'parameters':>12}{'accuracy':>10}")
     print_row("original", model, model, test)
     for name, plan in plans.items():
-        print_row(name, model, apply_plan(model, plan, images), test)
+        print_row(name, model, apply_plan(model, plan, images, verbose=0), test)
 
 
 if __name__ == "__main__":

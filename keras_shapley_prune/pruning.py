@@ -1,21 +1,22 @@
 """`prune`: from a trained model to a smaller one, in one line a step."""
 
+import numpy as np
+
 from keras_shapley_prune.cut.layer_copies import check_copies
 from keras_shapley_prune.cut.optimizer_slots import carry_optimizer, check_optimizer
-from keras_shapley_prune.cut.surgery import cut_out
-from keras_shapley_prune.cut.verification import verify_cut
+from keras_shapley_prune.inputs.arguments import check_verbose
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.inputs.data import make_repeatable
+from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.plan.budget import to_budget
-from keras_shapley_prune.plan.selection import make_plan, ratios_to_rank
-from keras_shapley_prune.rank.resolve_ranker import resolve_ranker
-from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
-from keras_shapley_prune.repair.mimic import mimic
+from keras_shapley_prune.plan.selection import make_plan
+from keras_shapley_prune.rank.resolve_ranker import rank_for
+from keras_shapley_prune.repair.planned_steps import plan_steps
 from keras_shapley_prune.repair.repair_channels import (
     FITTED,
     check_method,
+    cut_and_repair,
     read_batches,
-    repair_layers,
 )
 from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.trace.tracer import trace_channels
@@ -92,8 +93,8 @@ def prune(
         memory: Integer, how many bytes of activations may be held at a time. What does
             not fit is computed again. `None` for a quarter of what is free, at most
             1 GiB.
-        verbose: `"auto"` or 1 for a progress bar, 2 for one line a group, 0 for
-            silence.
+        verbose: `"auto"` or 1 for a progress bar over all of it, which names the step
+            and the layer at work; 2 for one line a group and a step; 0 for silence.
 
     Returns:
         A plain `keras.Model` (a `keras.Sequential` if `model` is one), compiled like
@@ -122,19 +123,36 @@ def prune(
     }
     budget = to_budget("prune", ratio, shorthand)
     check_method(repair)
+    check_verbose(verbose)
     dataset = make_repeatable(dataset)  # it is read to rank, and again to repair
     channel_map = trace_channels(model)
     check_prunable(model, channel_map, keep_optimizer)
     # What ranking and repair both ask of the original is taken down once.
     targets = RecordedTargets(memory)
     taken = targets if repair in FITTED else None
-    ranking = rank_for(model, dataset, budget, ranker, channel_map, verbose, taken)
-    plan = make_plan(channel_map, ranking, budget)
-    return carry_out(model, plan, dataset, repair, verify, keep_optimizer, targets)
+    keep = np.ones(channel_map.num_units, bool)
+    for group in budget.select_groups(channel_map):
+        keep[group.units] = False
+    steps = plan_steps(channel_map, keep, repair, verify)
+    with Progress(verbose, steps) as progress:
+        ranking = rank_for(
+            model, dataset, budget, ranker, channel_map, verbose, taken, progress
+        )
+        plan = make_plan(channel_map, ranking, budget)
+        return carry_out(
+            model, plan, dataset, repair, verify, keep_optimizer, targets, progress
+        )
 
 
 def carry_out(
-    model, plan, dataset, repair, verify=True, keep_optimizer=False, targets=None
+    model,
+    plan,
+    dataset,
+    repair,
+    verify=True,
+    keep_optimizer=False,
+    targets=None,
+    progress=None,
 ):
     """Does the second half of `prune`: cuts, repairs, verifies and compiles.
 
@@ -146,6 +164,7 @@ def carry_out(
         verify: See `prune`.
         keep_optimizer: See `prune`.
         targets: `RecordedTargets` that a ranker may have filled, or `None`.
+        progress: A `Progress`, for the steps of `plan_steps`, or `None` for silence.
 
     Returns:
         What `prune` returns.
@@ -156,13 +175,10 @@ def carry_out(
     """
     keep, channel_map = plan.keep, plan.channel_map
     batches = read_batches(dataset, channel_map.graph, repair, verify)
-    cut = cut_out(model, keep, channel_map)
-    repair_layers(cut, batches, repair, targets)
-    if verify:
-        verify_cut(cut, batches)
-    pruned = cut.model
-    if repair == "mimic":
-        pruned = mimic(pruned, model, batches)
+    progress = progress or Progress(0)
+    pruned = cut_and_repair(
+        model, keep, batches, repair, channel_map, verify, targets, progress
+    )
     compile_with(pruned, copy_compile_config(model))
     if keep_optimizer:  # the optimizer is new, and gets its state now
         carry_optimizer(model, pruned, keep, channel_map)
@@ -177,6 +193,7 @@ def apply_plan(
     verify=True,
     keep_optimizer=False,
     memory=None,
+    verbose="auto",
 ):
     """Prunes a model as planned.
 
@@ -188,6 +205,7 @@ def apply_plan(
         verify: See `prune`.
         keep_optimizer: See `prune`.
         memory: See `prune`.
+        verbose: `"auto"` or 1 for a progress bar, 2 for one line a step, 0 for silence.
 
     Returns:
         What `prune` returns.
@@ -204,10 +222,17 @@ def apply_plan(
     ```
     """
     check_method(repair)
+    check_verbose(verbose)
     plan = plan.bind(model)
     check_prunable(model, plan.channel_map, keep_optimizer)
-    targets = RecordedTargets(memory)
-    return carry_out(model, plan, dataset, repair, verify, keep_optimizer, targets)
+    targets, steps = (
+        RecordedTargets(memory),
+        plan_steps(plan.channel_map, plan.keep, repair, verify),
+    )
+    with Progress(verbose, steps) as progress:
+        return carry_out(
+            model, plan, dataset, repair, verify, keep_optimizer, targets, progress
+        )
 
 
 def check_prunable(model, channel_map, keep_optimizer=False):
@@ -227,33 +252,3 @@ def check_prunable(model, channel_map, keep_optimizer=False):
     copy_compile_config(model)
     if keep_optimizer:
         check_optimizer(model, channel_map.graph)
-
-
-def rank_for(model, dataset, budget, ranker, channel_map, verbose, targets=None):
-    """Ranks the units among which a budget has to choose.
-
-    Args:
-        model: See `prune`.
-        dataset: See `prune`.
-        budget: A `PruningBudget`.
-        ranker: See `prune`.
-        channel_map: The `ChannelMap` of `model`.
-        verbose: See `prune`.
-        targets: `RecordedTargets` to be filled on the way, or `None`.
-
-    Returns:
-        A `Ranking`.
-    """
-    ranker = resolve_ranker(ranker, budget.scope)
-    records = {"targets": targets} if isinstance(ranker, ShapleyRanker) else {}
-    groups = budget.select_groups(channel_map)
-    return ranker.rank(
-        model,
-        dataset,
-        # One producer names its whole group; a group may share one with another.
-        layers=list(dict.fromkeys(group.producers[0] for group in groups)),
-        channel_map=channel_map,
-        ratio=ratios_to_rank(channel_map, budget),
-        verbose=verbose,
-        **records,
-    )

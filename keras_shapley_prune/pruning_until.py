@@ -14,9 +14,12 @@ from keras_shapley_prune.inputs.evaluation import (
     lower_is_better,
     resolve_metric,
 )
+from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.plan.budget import PruningBudget, to_budget
 from keras_shapley_prune.plan.selection import DEEPEST, make_plan
-from keras_shapley_prune.pruning import carry_out, check_prunable, rank_for
+from keras_shapley_prune.pruning import carry_out, check_prunable
+from keras_shapley_prune.rank.resolve_ranker import rank_for
+from keras_shapley_prune.repair.planned_steps import plan_steps
 from keras_shapley_prune.repair.repair_channels import FITTED, check_method
 from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.trace.tracer import trace_channels
@@ -61,7 +64,8 @@ def prune_until(
             Defaults to `PruningBudget(of="flops")`.
         repair: See `prune`.
         ranker: See `prune`.
-        verbose: See `prune`; the trials are printed, too, unless it is 0.
+        verbose: `"auto"` or 1 for a progress bar of the ranking, and a bar and a line
+            of each trial; 2 for one line a group and a trial; 0 for silence.
         **shorthand: `of`, `scope`, `layers`, `ignore`, `round_to` and `min_units`, the
             fields of `budget`, in its place.
 
@@ -113,7 +117,11 @@ def prune_until(
         plan = make_plan(channel_map, ranking, trial_budget, strict=False)
         if plan.keep.all():  # even a single step would remove more than that
             break
-        trial = carry_out(model, plan, dataset, repair, targets=targets)
+        steps = plan_steps(channel_map, plan.keep, repair, verify=True)
+        with Progress(1 if verbose in ("auto", 1) else 0, steps) as progress:
+            trial = carry_out(
+                model, plan, dataset, repair, targets=targets, progress=progress
+            )
         found = measure(trial)
         within = found >= least
         if verbose != 0:

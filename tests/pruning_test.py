@@ -2,6 +2,7 @@
 
 import functools
 import re
+import time
 
 import datasets
 import keras
@@ -9,15 +10,18 @@ import models
 import numpy as np
 import pytest
 import tensorflow as tf
+from bars import check_whole, drawn, labels_of
 from datasets import Exploding
 from keras import layers
 from odd_losses import OddMetric, SizedMetric, odd_loss, odd_metric
 
 import keras_shapley_prune
 from keras_shapley_prune import ShapleyRanker, estimators, games, prune, trace_channels
+from keras_shapley_prune.cut.verification import verify_cut
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.rank.ranking import GroupScores, Ranking
+from keras_shapley_prune.repair import repair_channels as repair_channels_module
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +229,104 @@ def test_a_model_of_keras_applications(name):
     pruned = prune(model, (x, np.arange(4)), 0.5, layers="block_1_*", verbose=0)
     assert pruned.get_layer("block_1_expand").filters == 24
     assert pruned(x).shape == (4, 4)
+
+
+# --- progress ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ranker", [None, "leave_one_out", "l1_norm"])
+def test_one_bar_from_the_ranking_to_the_check(trained, capsys, monkeypatch, ranker):
+    at_check = []
+
+    def verify(*args):
+        at_check.append(capsys.readouterr().out)
+        return verify_cut(*args)
+
+    monkeypatch.setattr(repair_channels_module, "verify_cut", verify)
+    prune(trained, models.labelled_images(16), 0.5, ranker=ranker)
+    assert max(percent for percent, _ in drawn(at_check[0])) < 100
+    out = at_check[0] + capsys.readouterr().out
+    check_whole(out)
+    ranking = [] if ranker == "l1_norm" else ["ranking conv", "ranking hidden"]
+    repair = ["repairing", "repairing hidden", "repairing classes"]
+    assert labels_of(out) == [*ranking, "cutting", *repair, "checking", ""]
+
+
+def test_without_repair_and_check_the_bar_ends_with_the_cut(trained, capsys):
+    data = models.labelled_images(16)
+    prune(trained, data, ranker="apoz", repair=None, verify=False, verbose=1)
+    out = capsys.readouterr().out
+    check_whole(out)
+    assert labels_of(out) == ["ranking conv", "ranking hidden", "cutting", ""]
+
+
+@pytest.mark.parametrize("verbose", ["auto", 0, 2])
+def test_a_ranker_that_knows_of_no_progress_is_one_step(trained, capsys, verbose):
+    asked = []
+
+    class Own(ShapleyRanker):
+        def rank(self, *args, targets, verbose, **options):
+            asked.append(verbose)
+            time.sleep(0.3)
+            return super().rank(*args, verbose=0, targets=targets, **options)
+
+    prune(trained, models.labelled_images(8), ranker=Own(), verbose=verbose)
+    out = capsys.readouterr().out
+    assert asked == [verbose]
+    if verbose == "auto":
+        check_whole(out)
+        assert drawn(out)[0][0] > 10  # its time counts
+        assert drawn(out)[0][1] == "cutting"
+    else:
+        assert out.count("\n") == verbose  # repaired, checked
+
+
+def test_a_line_a_group_and_a_step(trained, capsys):
+    prune(trained, models.labelled_images(16), verbose=2)
+    lines = capsys.readouterr().out.splitlines()
+    starts = [
+        re.sub(r"(: [\d,]+ evaluations)?, \d+\.\d s so far", "", x) for x in lines
+    ]
+    assert starts == ["conv", "hidden", "repaired", "checked"]
+
+
+def test_silence(trained, capsys):
+    for repair in ("least_squares", None):
+        prune(trained, models.labelled_images(16), repair=repair, verbose=0)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "100/100" not in captured.err
+
+
+def test_an_error_on_the_way_ends_the_line(trained, capsys, monkeypatch):
+    def fail(*args):
+        raise RuntimeError("differs")
+
+    monkeypatch.setattr(repair_channels_module, "verify_cut", fail)
+    with pytest.raises(RuntimeError, match="differs"):
+        prune(trained, models.labelled_images(16))
+    out = capsys.readouterr().out
+    percent, label = drawn(out)[-1]
+    assert percent < 100
+    assert label == "checking"
+    assert out.endswith("\n")
+
+
+def test_a_plan_is_carried_out_with_a_bar(trained, capsys):
+    x = models.images(trained, 16)
+    ranking = keras_shapley_prune.BaselineRanker("l1_norm").rank(trained)
+    plan = keras_shapley_prune.plan_pruning(trained, ranking, 0.5)
+    assert capsys.readouterr().out == ""
+    keras_shapley_prune.apply_plan(trained, plan, x)
+    out = capsys.readouterr().out
+    check_whole(out)
+    assert "repairing classes" in labels_of(out)
+    keras_shapley_prune.apply_plan(trained, plan, x, verbose=2)
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    keras_shapley_prune.apply_plan(trained, plan, x, verbose=0)
+    assert capsys.readouterr().out == ""
+    with pytest.raises(ValueError, match="Argument `verbose`"):
+        keras_shapley_prune.apply_plan(trained, plan, Exploding(), verbose="loud")
 
 
 # --- bad input ---------------------------------------------------------------------

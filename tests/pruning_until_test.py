@@ -6,6 +6,7 @@ import keras
 import models
 import numpy as np
 import pytest
+from bars import check_whole, labels_of
 
 import keras_shapley_prune
 from keras_shapley_prune import PruningBudget, prune_until
@@ -87,6 +88,31 @@ def test_it_prints_its_trials(trained, capsys):
     printed = capsys.readouterr().out
     assert "of the params removed" in printed
     assert "within" in printed or "below" in printed
+
+
+def test_a_bar_of_the_ranking_and_one_of_each_trial(trained, capsys):
+    data = _data(60, seed=1)
+    prune_until(trained, data, 0.02, of="params", ranker="apoz")
+    ranking, *trials, end = capsys.readouterr().out.split("\n")
+    assert end == ""
+    check_whole(ranking + "\n")
+    assert all(label.startswith("ranking ") for label in labels_of(ranking)[:-1])
+    bars, results = trials[::2], trials[1::2]
+    assert len(bars) == len(results) > 1
+    for bar, result in zip(bars, results, strict=True):
+        check_whole(bar + "\n")
+        cutting, *_, checking, end = labels_of(bar)
+        assert (cutting, checking, end) == ("cutting", "checking", "")
+        assert "of the params removed" in result
+
+
+def test_its_lines_and_its_silence(trained, capsys):
+    data = _data(60, seed=1)
+    for verbose, kinds in ((2, {"evaluations", "removed"}), (0, set())):
+        prune_until(trained, data, 0.02, of="params", ranker="apoz", verbose=verbose)
+        lines = capsys.readouterr().out.splitlines()
+        assert {kind for kind in kinds for line in lines if kind in line} == kinds
+        assert all(any(kind in line for kind in kinds) for line in lines)
 
 
 def test_ranked_once(trained, monkeypatch):

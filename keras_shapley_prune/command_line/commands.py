@@ -12,8 +12,7 @@ from keras_shapley_prune.command_line.input_files import (
 from keras_shapley_prune.command_line.staged_files import StagedFiles, check_targets
 from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.plan.selection import DEEPEST
-from keras_shapley_prune.pruning import rank_for
-from keras_shapley_prune.rank.resolve_ranker import resolve_ranker
+from keras_shapley_prune.rank.resolve_ranker import rank_for, resolve_ranker
 from keras_shapley_prune.rank.weight_scores import WEIGHT_SCORES
 from keras_shapley_prune.report.channel_report import channel_report
 from keras_shapley_prune.report.compare import compare

@@ -65,7 +65,13 @@ def prune(options):
         # If one of the models fails, none is written.
         for plan, paths in zip(plans, targets, strict=True):
             with progress():
-                pruned = apply_plan(model, plan, examples, _repair(options))
+                pruned = apply_plan(
+                    model,
+                    plan,
+                    examples,
+                    _repair(options),
+                    verbose=how_verbose(options),
+                )
                 _write(files, paths, pruned, options.int8, examples)
                 _report(files, paths, model, pruned, ranking, examples, validation)
         print_written(files.commit())

@@ -8,6 +8,7 @@ from keras_shapley_prune.inputs.arguments import (
     check_integer,
     check_verbose,
 )
+from keras_shapley_prune.inputs.progress import show_progress
 from keras_shapley_prune.rank.calibration import Calibration
 from keras_shapley_prune.rank.estimators.activation_scores import (
     BASELINES,
@@ -84,6 +85,7 @@ class BaselineRanker(Settings):
         channel_map=None,
         ratio=0.5,
         verbose="auto",
+        progress=None,
     ):
         """Scores every group of a model.
 
@@ -95,6 +97,7 @@ class BaselineRanker(Settings):
             channel_map: The `ChannelMap` of `model`, if it has been traced already.
             ratio: As in `ShapleyRanker.rank`.
             verbose: As in `ShapleyRanker.rank`.
+            progress: As in `ShapleyRanker.rank`.
 
         Returns:
             A `Ranking`. Standard errors of the criteria of the weights are 0.
@@ -115,7 +118,8 @@ class BaselineRanker(Settings):
             self.batch_size,
             sampler.needs_labels,
         )
-        ranking = rank_groups(sampler, calibration, verbose=verbose)
+        with show_progress(progress, verbose) as shown:
+            ranking = rank_groups(sampler, calibration, shown)
         # Statistics of activations alone do not say what a unit does to the outputs.
         ranking.comparable = self.criterion not in ("apoz", "mean_activation")
         return ranking

@@ -1,35 +1,43 @@
 """The loop that all rankers share: groups from input to output, stages in each."""
 
-from keras_shapley_prune.rank.progress import Progress
 from keras_shapley_prune.rank.ranking_plan import RankingPlan
 from keras_shapley_prune.rank.staging import play_stages
 from keras_shapley_prune.rank.stopping import Budget, StopWhen
+from keras_shapley_prune.repair.threads import one_blas_thread
 
 
-def rank_groups(sampler, calibration, stop=None, verbose=0):
+def rank_groups(sampler, calibration, progress, stop=None):
     """Plays the games of all groups.
 
     Args:
         sampler: A `Sampler`.
         calibration: A `Calibration`.
+        progress: A `Progress`. Each round counts with the share of time that it was
+            planned to have, so that rounds of different groups compare.
         stop: A `StopWhen`, or `None`.
-        verbose: See `Progress`.
 
     Returns:
         A `Ranking`.
     """
+    with one_blas_thread():
+        return _play_groups(sampler, calibration, progress, stop)
+
+
+def _play_groups(sampler, calibration, progress, stop):
     costs = sampler.estimate_costs(calibration)
     seconds = [cost.seconds for cost in costs]
     evaluations = [cost.evaluations for cost in costs]
-    progress, budget = Progress(sum(seconds), verbose), Budget(stop or StopWhen())
+    budget, whole = Budget(stop or StopWhen()), max(sum(seconds), 1e-9)
+    progress.begin("rank", whole)
     network = sampler.open_network(calibration)
     scores = {}
     for index, group in enumerate(calibration.groups):
+        progress.show(f"ranking {group.name}")
         # What stands before the first reader is run once, for all coalitions.
         network.advance(calibration.first_site(group))
         source = sampler.open_source(calibration, network, group)
-        # Planned seconds of an evaluation: the bar counts time, not evaluations.
-        pace = seconds[index] / max(evaluations[index], 1)
+        # The planned share of an evaluation: the bar counts time, not evaluations.
+        pace = seconds[index] / max(evaluations[index], 1) / whole
         count = calibration.num_removed[group.name]
         # The groups that are still to be ranked share what has not been spent, in
         # proportion to what each is planned to cost.
@@ -49,8 +57,9 @@ def rank_groups(sampler, calibration, stop=None, verbose=0):
         # The groups that follow are ranked on the network as it will be.
         if sampler.sequential:
             network.remove(group.units[scores[group.name].order[:count]])
-        progress.end_group(group.name, scores[group.name])
-    progress.finish()
+        progress.note(
+            f"{group.name}: {scores[group.name].num_evaluations:,} evaluations"
+        )
     return calibration.make_ranking(scores, sampler.method)
 
 

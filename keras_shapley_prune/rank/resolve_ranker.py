@@ -1,5 +1,8 @@
-"""From what is given as a ranker to the ranker: one place for the default."""
+"""From what is given as a ranker to the ranker, and to the ranking of a budget."""
 
+import time
+
+from keras_shapley_prune.plan.selection import ratios_to_rank
 from keras_shapley_prune.rank.baseline_ranker import BASELINE_NAMES, BaselineRanker
 from keras_shapley_prune.rank.games.reconstruction import Reconstruction
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
@@ -39,3 +42,52 @@ def resolve_ranker(ranker=None, scope="layer", seed=0):
         f"Argument `ranker` should be None, one of {list(RANKER_NAMES)}, or an object "
         f"with the method `rank` of `ShapleyRanker`. Received: ranker={ranker!r}"
     )
+
+
+def rank_for(
+    model,
+    dataset,
+    budget,
+    ranker,
+    channel_map,
+    verbose,
+    targets=None,
+    progress=None,
+):
+    """Ranks the units among which a budget has to choose.
+
+    Args:
+        model: See `prune`.
+        dataset: See `prune`.
+        budget: A `PruningBudget`.
+        ranker: See `prune`.
+        channel_map: The `ChannelMap` of `model`.
+        verbose: See `prune`.
+        targets: `RecordedTargets` to be filled on the way, or `None`.
+        progress: A `Progress` that goes on after the ranking, or `None`.
+
+    Returns:
+        A `Ranking`.
+    """
+    start = time.perf_counter()
+    ranker = resolve_ranker(ranker, budget.scope)
+    extras = {"targets": targets} if isinstance(ranker, ShapleyRanker) else {}
+    # A subclass with a `rank` of its own may not know of it.
+    reports = type(ranker).rank in (ShapleyRanker.rank, BaselineRanker.rank)
+    if reports:
+        extras["progress"] = progress
+    groups = budget.select_groups(channel_map)
+    ranking = ranker.rank(
+        model,
+        dataset,
+        # One producer names its whole group; a group may share one with another.
+        layers=list(dict.fromkeys(group.producers[0] for group in groups)),
+        channel_map=channel_map,
+        ratio=ratios_to_rank(channel_map, budget),
+        verbose=verbose,
+        **extras,
+    )
+    if progress is not None and not reports:
+        # What it did is one step, of which nothing was known before.
+        progress.begin("rank", time.perf_counter() - start)
+    return ranking

@@ -5,6 +5,7 @@ from keras_shapley_prune.inputs.arguments import (
     check_integer,
     check_verbose,
 )
+from keras_shapley_prune.inputs.progress import show_progress
 from keras_shapley_prune.rank.calibration import Calibration
 from keras_shapley_prune.rank.games.resolve_game import resolve_game
 from keras_shapley_prune.rank.group_loop import plan_groups, rank_groups
@@ -109,6 +110,7 @@ class ShapleyRanker(Settings):
         ratio=0.5,
         verbose="auto",
         targets=None,
+        progress=None,
     ):
         """Estimates the values of every group of a model.
 
@@ -125,10 +127,12 @@ class ShapleyRanker(Settings):
                 a dict: group name -> float. It says where staged play and
                 `StopWhen(misassigned=...)` may stop, and how much is removed in
                 sequential play before the next group is ranked.
-            verbose: `"auto"` or 1 for a progress bar, 2 for one line a group, 0 for
-                silence.
+            verbose: `"auto"` or 1 for a progress bar that names the group at work, 2
+                for one line a group, 0 for silence.
             targets: A `RecordedTargets` of `prune`, or `None`. Where the game runs
                 the original network alone, it takes down what repair will ask of it.
+            progress: The `Progress` of `prune`, which then counts in place of
+                `verbose`, or `None`.
 
         Returns:
             A `Ranking`.
@@ -140,7 +144,8 @@ class ShapleyRanker(Settings):
         """
         check_verbose(verbose)
         opened = self._open(model, dataset, layers, channel_map, ratio, targets)
-        return rank_groups(*opened, self.stop, verbose)
+        with show_progress(progress, verbose) as shown:
+            return rank_groups(*opened, shown, self.stop)
 
     def plan(self, model, dataset, layers=None, channel_map=None, ratio=0.5):
         """Estimates what `rank` would cost, before anything is ranked.

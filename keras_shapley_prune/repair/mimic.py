@@ -24,6 +24,7 @@ def mimic(
     batch_size=32,
     seed=0,
     verbose=0,
+    progress=None,
 ):
     """Returns a copy of a pruned model, trained to have the original's features.
 
@@ -53,6 +54,7 @@ def mimic(
         batch_size: Integer, examples a step.
         seed: Integer. The same seed gives the same weights.
         verbose: 1 for a progress bar, 0 for silence.
+        progress: A `Progress` in whose step the network is trained, or `None`.
 
     Returns:
         A model like `pruned`, with other weights, not compiled.
@@ -89,12 +91,12 @@ def mimic(
     lowest = imitation.error(_slices(held_out, batch_size))
     imitation.restore_heads()
     batches = _draw_batches(rest, batch_size, generator)
-    progress = keras.utils.Progbar(
-        num_steps, verbose=verbose, stateful_metrics=["error"]
-    )
+    bar = keras.utils.Progbar(num_steps, verbose=verbose, stateful_metrics=["error"])
     for step in _train(imitation, batches, num_steps, learning_rate):
         error = imitation.error(_slices(held_out, batch_size))
-        progress.update(step, [("error", error)])
+        bar.update(step, [("error", error)])
+        if progress is not None:
+            progress.add(CHECK_EVERY / num_steps)
         if error < lowest:
             lowest = error
             trained.set_weights(student.get_weights())

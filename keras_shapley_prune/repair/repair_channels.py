@@ -4,11 +4,14 @@ import itertools
 
 from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.cut.verification import verify_cut
-from keras_shapley_prune.inputs.arguments import check_integer
+from keras_shapley_prune.inputs.arguments import check_integer, check_verbose
 from keras_shapley_prune.inputs.data import CalibrationData
+from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.repair.mimic import mimic
+from keras_shapley_prune.repair.planned_steps import plan_steps
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.repair.targets import RecordedTargets
+from keras_shapley_prune.repair.threads import one_blas_thread
 from keras_shapley_prune.trace.batches import rebatch
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -33,6 +36,7 @@ def repair_channels(
     batch_size=32,
     verify=True,
     memory=None,
+    verbose="auto",
 ):
     """Returns a smaller copy of `model` that is repaired on calibration data.
 
@@ -66,6 +70,8 @@ def repair_channels(
             model computes what the masked model does.
         memory: Integer, how many bytes of activations may be held. What does not fit
             is computed again. `None` for a quarter of what is free, at most 1 GiB.
+        verbose: `"auto"` or 1 for a progress bar that names the step and the layer at
+            work, 2 for one line a step, 0 for silence.
 
     Returns:
         What `remove_channels` returns, with other weights.
@@ -84,13 +90,51 @@ def repair_channels(
     """
     check_method(repair)
     check_integer("batch_size", batch_size, 1)
+    check_verbose(verbose)
     channel_map = channel_map or trace_channels(model)
     batches = read_batches(dataset, channel_map.graph, repair, verify, batch_size)
+    keep = channel_map.check_keep(keep)
+    targets = RecordedTargets(memory)
+    with Progress(verbose, plan_steps(channel_map, keep, repair, verify)) as progress:
+        return cut_and_repair(
+            model, keep, batches, repair, channel_map, verify, targets, progress
+        )
+
+
+def cut_and_repair(
+    model, keep, batches, repair, channel_map, verify, targets, progress
+):
+    """Cuts a network, repairs what is left of it, and checks the cut.
+
+    Args:
+        model: See `repair_channels`.
+        keep: See `repair_channels`.
+        batches: What `read_batches` returned.
+        repair: See `repair_channels`.
+        channel_map: The `ChannelMap` of `model`.
+        verify: See `repair_channels`.
+        targets: See `repair_layers`.
+        progress: A `Progress`, for the steps of `plan_steps`.
+
+    Returns:
+        What `repair_channels` returns.
+    """
+    progress.begin("cut")
+    progress.show("cutting")
     cut = cut_out(model, keep, channel_map)
-    repair_layers(cut, batches, repair, RecordedTargets(memory))
+    repair_layers(cut, batches, repair, targets, progress)
     if verify:
+        progress.begin("check")
+        progress.show("checking")
         verify_cut(cut, batches)
-    return mimic(cut.model, model, batches) if repair == "mimic" else cut.model
+        progress.note("checked")
+    if repair != "mimic":
+        return cut.model
+    progress.begin("mimic")
+    progress.show("training")
+    trained = mimic(cut.model, model, batches, progress=progress)
+    progress.note("trained")
+    return trained
 
 
 def read_batches(dataset, graph, repair, verify=True, batch_size=32):
@@ -114,7 +158,7 @@ def read_batches(dataset, graph, repair, verify=True, batch_size=32):
     return [(inputs,) for inputs, _, _ in itertools.islice(data, num_read)]
 
 
-def repair_layers(cut, batches, repair="least_squares", targets=None):
+def repair_layers(cut, batches, repair="least_squares", targets=None, progress=None):
     """Repairs the layers of a smaller model, from its input to its output.
 
     Args:
@@ -122,10 +166,17 @@ def repair_layers(cut, batches, repair="least_squares", targets=None):
         batches: What `read_batches` returned.
         repair: See `repair_channels`. Of `"mimic"`, only the first part is done.
         targets: `RecordedTargets` of the same data, or to be filled, or `None`.
+        progress: A `Progress`, or `None`.
     """
     if repair is None:
         return
+    progress = progress or Progress(0)
+    progress.begin("repair")
+    progress.show("repairing")
     graph = cut.channel_map.graph
     method = "least_squares" if repair == "mimic" else repair
     inputs = rebatch([batch for (batch,) in batches], graph)
-    Repairer(cut, inputs, method, targets=targets).advance(len(graph.calls))
+    with one_blas_thread():
+        repairer = Repairer(cut, inputs, method, targets=targets)
+        repairer.advance(len(graph.calls), progress)
+    progress.note("repaired")

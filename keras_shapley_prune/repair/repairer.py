@@ -200,15 +200,24 @@ class Repairer:
         """Returns what `collect_at` does."""
         return collect_at(self, call, position)
 
-    def advance(self, position):
-        """Runs the calls before `position`, and repairs them as they come."""
+    def advance(self, position, progress=None):
+        """Runs the calls before `position`, and repairs them as they come.
+
+        Args:
+            position: Integer, the index of a call.
+            progress: A `Progress` in whose step all calls are repaired, or `None`.
+        """
         for index in range(self.position, position):
             call = self.channel_map.graph.calls[index]
             calls = self._calls_of[call.operation]
-            if calls[0] is call and not self._dirty.isdisjoint(calls):
+            if calls[0] is call and self._is_repaired(calls):
+                if progress is not None:
+                    progress.show(f"repairing {call.name}")
                 self._original.advance(index)
                 self._pruned.advance(index)
                 self._repair(calls)
+            if progress is not None:
+                progress.add(1 / len(self.channel_map.graph.calls))
         self._original.advance(position)
         self._pruned.advance(position)
 
@@ -223,16 +232,21 @@ class Repairer:
                 changed.update(call.outputs)
         return dirty
 
+    def _is_repaired(self, calls):
+        """Returns whether all calls of a layer need a repair that there is."""
+        if self._dirty.isdisjoint(calls):
+            return False
+        if self._method == "batchnorm":
+            return normalizes_channels(calls[0])
+        return is_fitted(calls[0].operation)
+
     def _repair(self, calls):
         """Repairs one layer, over all its calls."""
         operation = calls[0].operation
         if self._method == "batchnorm":
-            if normalizes_channels(calls[0]):
-                estimate_statistics(self, calls)
+            estimate_statistics(self, calls)
             return
         form = find_linear_form(operation)
-        if not is_fitted(operation):
-            return
         following = find_normalization(self.channel_map.graph, calls[0])
         normalization = following.operation if following and len(calls) == 1 else None
         with_bias = has_bias(operation)

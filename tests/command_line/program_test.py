@@ -78,7 +78,8 @@ def test_one_ranking_serves_many_ratios(folder, capsys, monkeypatch):
     arguments = ["prune", "model.keras", *data, "--ranking", "rankings/ranking.json"]
     ratios = ["--ratio", "0.25", "0.5", "-o", "out/pruned_{ratio}.keras"]
     assert main([*arguments, *ratios]) == 0
-    printed = capsys.readouterr().out
+    printed, progress = capsys.readouterr()
+    assert progress.count("repaired, ") == progress.count("checked, ") == 2
     assert "asked: 25.0% of the units" in printed and "asked: 50.0%" in printed
     assert printed.endswith("wrote out/pruned_0.25.keras\nwrote out/pruned_0.5.keras\n")
     pruned = load("out/pruned_0.5.keras")
@@ -91,9 +92,10 @@ def test_one_ranking_serves_many_ratios(folder, capsys, monkeypatch):
     }
 
 
-def test_prune_does_what_the_function_does(folder):
+def test_prune_does_what_the_function_does(folder, capsys):
     data = ["--data", "data.npz", "--num-examples=60", "--seed=0", "-q"]
     assert main(["prune", "model.keras", *data, "-o", "pruned.keras"]) == 0
+    assert not capsys.readouterr().err
     order = np.random.default_rng(0).permutation(60)
     with np.load("data.npz") as arrays:
         x, y = arrays["x"][order], arrays["y"][order]
@@ -290,7 +292,7 @@ def test_wrong_usage_is_told_in_one_line(folder, capsys, command):
 def test_a_failed_check_leaves_no_file(folder, capsys, monkeypatch):
     """The second of two models fails: the first is not there either."""
 
-    def fail(model, plan, *arguments):
+    def fail(model, plan, *arguments, verbose):
         if plan.units["conv"][1] == 3:
             raise RuntimeError("Expected the pruned model\nto compute")
         return remove_channels(model, plan.keep)

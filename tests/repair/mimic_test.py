@@ -6,8 +6,10 @@ import models
 import numpy as np
 import pytest
 import tensorflow as tf
+from bars import drawn
 from students import halve, small
 
+from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.repair.imitation import Imitation
 from keras_shapley_prune.repair.mimic import mimic
 from keras_shapley_prune.repair.repair_channels import repair_channels
@@ -158,3 +160,16 @@ def test_it_is_silent_unless_asked(capsys):
     assert capsys.readouterr().out == ""
     mimic(pruned, model, images, num_steps=2, verbose=1)
     assert "2/2" in capsys.readouterr().out
+
+
+def test_it_moves_a_bar_on(capsys):
+    model, pruned = halve()
+    with Progress(1, {"mimic": 1.0, "rest": 1.0}) as progress:
+        progress.begin("mimic")
+        progress.show("training")
+        mimic(pruned, model, models.images(model, 8), num_steps=50, progress=progress)
+        assert drawn(capsys.readouterr().out) == [
+            (0, "training"),
+            (25, "training"),
+            (50, "training"),
+        ]

@@ -3,6 +3,7 @@ import models
 import numpy as np
 import pytest
 import tensorflow as tf
+from bars import check_whole, labels_of
 from keras import layers
 
 from keras_shapley_prune.cut.surgery import cut_out, remove_channels
@@ -11,6 +12,7 @@ from keras_shapley_prune.repair.repair_channels import (
     repair_channels,
     repair_layers,
 )
+from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.trace.tracer import trace_channels
 
 SOME = [models.chain, models.residual, models.nested, models.two_ends]
@@ -416,3 +418,54 @@ def test_data_is_read_as_far_as_it_is_needed():
     assert sizes("mean", False) == sizes("mimic", True) == [10, 10, 4]
     assert sizes(None, True) == [10]
     assert sizes(None, False) == []
+
+
+# --- progress ----------------------------------------------------------------------
+
+
+FITTED = (layers.Conv2D, layers.Dense, layers.DepthwiseConv2D)
+
+
+@pytest.mark.parametrize("builder", [models.residual, models.nested])
+@pytest.mark.parametrize(
+    ("repair", "kinds"),
+    [("least_squares", FITTED), ("batchnorm", layers.BatchNormalization)],
+)
+def test_a_bar_names_the_layers_that_are_repaired(builder, repair, kinds, capsys):
+    model, keep, inputs = halve(builder)
+    channel_map = trace_channels(model)
+    repair_channels(model, keep, [(inputs,)], repair=repair)
+    out = capsys.readouterr().out
+    check_whole(out)
+    cutting, first, *labels, checking, end = labels_of(out)
+    assert (cutting, first, checking, end) == ("cutting", "repairing", "checking", "")
+    cut = cut_out(model, keep, channel_map)
+    repairer = Repairer(cut, [keras.tree.flatten(inputs)])
+    expected = [
+        f"repairing {call.name}"
+        for call in repairer.channel_map.graph.calls
+        if isinstance(call.operation, kinds) and repairer.has_changed(call)
+    ]
+    assert labels == expected
+    assert labels
+
+
+def test_lines_and_silence(capsys):
+    model, keep, inputs = halve(models.chain)
+    repair_channels(model, keep, inputs, verbose=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines] == ["repaired", "checked"]
+    repair_channels(model, keep, inputs, verbose=0)
+    assert capsys.readouterr().out == ""
+    with pytest.raises(ValueError, match="Argument `verbose`"):
+        repair_channels(model, keep, inputs, verbose="loud")
+
+
+def test_training_is_a_step_of_the_bar(capsys):
+    model, keep, inputs = halve(models.chain, num_examples=3)  # too few to train on
+    repair_channels(model, keep, inputs, repair="mimic")
+    out = capsys.readouterr().out
+    check_whole(out)
+    assert labels_of(out)[-3:] == ["checking", "training", ""]
+    repair_channels(model, keep, inputs, repair="mimic", verbose=2)
+    assert "trained, " in capsys.readouterr().out.splitlines()[-1]
