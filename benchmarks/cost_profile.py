@@ -85,15 +85,16 @@ PARTS = [  # part, module and name of what is wrapped, its operations
     ("moments, copies of the data, the rest", *_MOMENTS, None),
     ("games, the rest", "rank.group_loop", "play_stages", None),
     ("games, the rest", "rank.closed_form.sampler", "find_games", None),
-    ("repair, the rest", "pruning", "repair_layers", None),
+    ("repair, the rest", "repair.repair_channels", "repair_layers", None),
     ("tracing channels", "pruning", "trace_channels", None),
     ("reading data, checks", "pruning", "check_prunable", None),
     ("reading data, checks", "rank.shapley_ranker", "Calibration.__init__", None),
     ("reading data, checks", "pruning", "read_batches", None),
-    ("cutting out", "pruning", "cut_out", None),
-    ("verification", "pruning", "verify_cut", None),
+    ("cutting out", "repair.repair_channels", "cut_out", None),
+    ("verification", "repair.repair_channels", "verify_cut", None),
     ("compiling like the original", "pruning", "compile_with", None),
     ("plan of seconds", *_SAMPLER, None),
+    ("plan of seconds", "pruning", "plan_steps", None),
 ]
 SPEEDS = {_gram: PRODUCT, _watched: CONVOLUTION, _segment: CONVOLUTION}
 
