@@ -15,8 +15,8 @@ from keras_shapley_prune.repair.planned_steps import plan_steps
 from keras_shapley_prune.repair.repair_channels import (
     FITTED,
     check_method,
+    cut_and_repair,
     read_batches,
-    repair_and_cut,
 )
 from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.trace.tracer import trace_channels
@@ -154,7 +154,7 @@ def carry_out(
     targets=None,
     progress=None,
 ):
-    """Does the second half of `prune`: repairs, cuts, verifies and compiles.
+    """Does the second half of `prune`: cuts, repairs, verifies and compiles.
 
     Args:
         model: The `keras.Model`, which `check_prunable` has let pass.
@@ -175,9 +175,15 @@ def carry_out(
     """
     keep, channel_map = plan.keep, plan.channel_map
     batches = read_batches(dataset, channel_map.graph, repair, verify)
-    progress = progress or Progress(0)
-    pruned = repair_and_cut(
-        model, keep, batches, repair, channel_map, verify, targets, progress
+    pruned = cut_and_repair(
+        model,
+        keep,
+        batches,
+        repair,
+        channel_map,
+        verify,
+        targets,
+        progress or Progress(0),
     )
     compile_with(pruned, copy_compile_config(model))
     if keep_optimizer:  # the optimizer is new, and gets its state now

@@ -17,7 +17,7 @@ from odd_losses import OddMetric, SizedMetric, odd_loss, odd_metric
 
 import keras_shapley_prune
 from keras_shapley_prune import ShapleyRanker, estimators, games, prune, trace_channels
-from keras_shapley_prune.cut.verification import verify_removal
+from keras_shapley_prune.cut.verification import verify_cut
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.rank.ranking import GroupScores, Ranking
@@ -240,16 +240,16 @@ def test_one_bar_from_the_ranking_to_the_check(trained, capsys, monkeypatch, ran
 
     def verify(*args):
         at_check.append(capsys.readouterr().out)
-        return verify_removal(*args)
+        return verify_cut(*args)
 
-    monkeypatch.setattr(repair_channels_module, "verify_removal", verify)
+    monkeypatch.setattr(repair_channels_module, "verify_cut", verify)
     prune(trained, models.labelled_images(16), 0.5, ranker=ranker)
     assert max(percent for percent, _ in drawn(at_check[0])) < 100
     out = at_check[0] + capsys.readouterr().out
     check_whole(out)
     ranking = [] if ranker == "l1_norm" else ["ranking conv", "ranking hidden"]
     repair = ["repairing", "repairing hidden", "repairing classes"]
-    assert labels_of(out) == [*ranking, *repair, "cutting", "checking", ""]
+    assert labels_of(out) == [*ranking, "cutting", *repair, "checking", ""]
 
 
 def test_without_repair_and_check_the_bar_ends_with_the_cut(trained, capsys):
@@ -276,7 +276,7 @@ def test_a_ranker_that_knows_of_no_progress_is_one_step(trained, capsys, verbose
     if verbose == "auto":
         check_whole(out)
         assert drawn(out)[0][0] > 10  # its time counts
-        assert drawn(out)[0][1] == "repairing"
+        assert drawn(out)[0][1] == "cutting"
     else:
         assert out.count("\n") == verbose  # repaired, checked
 
@@ -302,7 +302,7 @@ def test_an_error_on_the_way_ends_the_line(trained, capsys, monkeypatch):
     def fail(*args):
         raise RuntimeError("differs")
 
-    monkeypatch.setattr(repair_channels_module, "verify_removal", fail)
+    monkeypatch.setattr(repair_channels_module, "verify_cut", fail)
     with pytest.raises(RuntimeError, match="differs"):
         prune(trained, models.labelled_images(16))
     out = capsys.readouterr().out

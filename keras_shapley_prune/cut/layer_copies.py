@@ -73,21 +73,6 @@ def _is_stock(operation):
     return True
 
 
-def copy_with_weights(call):
-    """Returns a layer of its own with the weights of the one that is called.
-
-    Args:
-        call: A `Call` of a layer.
-    """
-    copied = copy_operation(call.operation, {})
-    # Called on tensors of its own, it is built, and the model's have no new reader.
-    stand_ins = [keras.KerasTensor(t.shape, t.dtype) for t in call.inputs]
-    args, kwargs = call.fill_in(stand_ins)
-    copied(*args, **kwargs)
-    copy_weights(call.operation, copied, {})
-    return copied
-
-
 def _copy_layer(operation, kept_at):
     config = _config_of(operation)
     _resize(operation, config, kept_at)
@@ -147,12 +132,45 @@ def cut_weight(operation, weight, value, kept_at):
     Returns:
         An array, `value` itself if nothing is removed.
     """
-    if not kept_at or all(mask.all() for mask in kept_at.values()):
+    for axis, mask in _masks_of_axes(operation, weight, kept_at).items():
+        value = np.compress(mask, value, axis=axis)
+    return value
+
+
+def embed_weight(operation, weight, value, kept_at):
+    """Puts back what `cut_weight` has taken out: a weight of the full size.
+
+    Args:
+        operation: The layer.
+        weight: The one of its weights in which `value` takes the place of what is kept.
+        value: Array, as `cut_weight` returns it.
+        kept_at: As it was given to `copy_operation`.
+
+    Returns:
+        An array of the shape of `weight`.
+    """
+    masks = _masks_of_axes(operation, weight, kept_at)
+    if not masks:
         return value
+    whole = np.array(keras.ops.convert_to_numpy(weight))
+    places = [
+        np.flatnonzero(masks.get(axis, np.ones(length, bool)))
+        for axis, length in enumerate(whole.shape)
+    ]
+    whole[np.ix_(*places)] = value
+    return whole
+
+
+def _masks_of_axes(operation, weight, kept_at):
+    """Returns a dict: axis of a weight -> which of its positions are kept."""
+    if not kept_at or all(mask.all() for mask in kept_at.values()):
+        return {}
     letters = find_letters(operation, weight)
     # Letters are aligned to the right, as the taps of a kernel stand before its
     # channels, in one, two or three dimensions.
-    for axis, letter in enumerate(letters, start=value.ndim - len(letters)):
-        if letter != "." and axis >= 0:
-            value = np.compress(kept_at[letter], value, axis=axis)
-    return value
+    first = len(weight.shape) - len(letters)
+    return {
+        axis: kept_at[letter]
+        for axis, letter in enumerate(letters, start=first)
+        if letter != "." and axis >= 0
+    }

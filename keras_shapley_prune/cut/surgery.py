@@ -1,5 +1,8 @@
 """Surgery: rebuilds a model without the removed units."""
 
+import dataclasses
+import functools
+
 import keras
 import numpy as np
 
@@ -44,21 +47,64 @@ def remove_channels(model, keep, channel_map=None):
     smaller = keras_shapley_prune.remove_channels(model, keep, channel_map)
     ```
     """
-    channel_map = channel_map or trace_channels(model)
-    return cut_out(model, keep, channel_map, channel_map.graph)
+    return cut_out(model, keep, channel_map or trace_channels(model)).model
 
 
-def cut_out(model, keep, channel_map, repaired):
-    """Does what `remove_channels` does, with the weights of a repaired network.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cut:
+    """A smaller copy of a model, and which of its operations stands for which.
+
+    Attributes:
+        channel_map: The `ChannelMap` of the original.
+        keep: Boolean array, shape `(num_units,)`, the units that are kept.
+        model: The smaller `keras.Model`.
+        operations: Dict: operation of the original -> that of `model`.
+    """
+
+    channel_map: object
+    keep: np.ndarray
+    model: keras.Model
+    operations: dict
+
+    @functools.cached_property
+    def graph(self):
+        """`Graph` of the calls of the original, of the operations of `model`.
+
+        Its symbolic tensors are those of the original: their last axis may be longer
+        than that of the values which they stand for.
+        """
+        calls = []
+        for call in self.channel_map.graph.calls:
+            args, kwargs = resize_call(
+                call.operation, call.args, call.kwargs, self.kept_at(call.operation)
+            )
+            # A cast at the border of a nested model stands in its graph alone.
+            ours = self.operations.get(call.operation, call.operation)
+            calls.append(
+                dataclasses.replace(call, operation=ours, args=args, kwargs=kwargs)
+            )
+        return dataclasses.replace(self.channel_map.graph, calls=tuple(calls))
+
+    def kept_at(self, operation):
+        """Returns a dict: letter of a weight axis -> which positions are kept.
+
+        Args:
+            operation: One of the original.
+        """
+        letters = self.channel_map.layer_ids.get(operation, {})
+        return {letter: kept(self.keep, ids) for letter, ids in letters.items()}
+
+
+def cut_out(model, keep, channel_map):
+    """Does what `remove_channels` does.
 
     Args:
         model: See `remove_channels`.
         keep: See `remove_channels`.
         channel_map: The `ChannelMap` of `model`.
-        repaired: A `Graph` of the same calls, of layers with other weights.
 
     Returns:
-        What `remove_channels` returns.
+        A `Cut`.
 
     Raises:
         ValueError: If `keep` removes locked units, or all units of a group.
@@ -68,8 +114,34 @@ def cut_out(model, keep, channel_map, repaired):
     pruned = copier.copy_model(model)
     # The flag of a model sets those of its layers, so all copies have to be there.
     copier.copy_trainable_flags()
-    copier.copy_weights(repaired)
-    return pruned
+    copier.copy_weights()
+    return Cut(channel_map, keep, pruned, copier.operations)
+
+
+def copy_whole(model, channel_map):
+    """Returns a `Cut` from which nothing has been cut: a copy of its own.
+
+    Args:
+        model: The `keras.Model`.
+        channel_map: Its `ChannelMap`.
+    """
+    return cut_out(model, np.ones(channel_map.num_units, bool), channel_map)
+
+
+def resize_call(operation, args, kwargs, kept_at):
+    """Returns the arguments of a call, of another size where these matter.
+
+    Such as the bounds of a slice of channels: they are not in the config.
+
+    Args:
+        operation: The operation of the original.
+        args: Tuple, positional arguments.
+        kwargs: Dict, keyword arguments.
+        kept_at: See `Cut.kept_at`.
+    """
+    if not kept_at:
+        return args, kwargs
+    return find_layer_type(operation).resize_call(args, kwargs, kept_at)
 
 
 class _Copier:
@@ -81,11 +153,14 @@ class _Copier:
     Args:
         channel_map: The `ChannelMap` of the model.
         keep: Boolean array, shape `(num_units,)`, the units to keep.
+
+    Attributes:
+        operations: Dict: operation of the model -> its copy.
     """
 
     def __init__(self, channel_map, keep):
         self._map, self._keep = channel_map, keep
-        self._models, self._operations = {}, {}  # original -> copy
+        self._models, self.operations = {}, {}  # original -> copy
         self._originals = {}  # copy of an operation -> original
         self._entries = {}  # nested model -> ids of what enters it
         # In all calls of a nested model the same channels enter it: the first tells.
@@ -116,43 +191,33 @@ class _Copier:
 
         `_models` is in the order outer before inner, so that the inner flag wins.
         """
-        for original, copied in (*self._models.items(), *self._operations.items()):
+        for original, copied in (*self._models.items(), *self.operations.items()):
             flag = getattr(original, "trainable", None)
             if flag is not None and copied.trainable != flag:  # setting it is slow
                 copied.trainable = flag
 
-    def copy_weights(self, repaired):
-        """Copies weights, without the slices of removed channels.
-
-        Args:
-            repaired: The `Graph` whose layers have the weights.
-        """
-        calls = zip(self._map.graph.calls, repaired.calls, strict=True)
-        source_of = {ours.operation: theirs.operation for ours, theirs in calls}
-        for original, copied in self._operations.items():
+    def copy_weights(self):
+        """Copies weights, without the slices of removed channels."""
+        for original, copied in self.operations.items():
             if isinstance(original, keras.Layer):
-                source = source_of.get(original, original)
-                copy_weights(source, copied, self._kept_at(original))
+                copy_weights(original, copied, self._kept_at(original))
 
     def _copy(self, operation):
         """Returns the one copy of an operation or nested model."""
         if runs_its_graph(operation):
             known = operation in self._models
             return self._models[operation] if known else self.copy_model(operation)
-        if operation not in self._operations:
+        if operation not in self.operations:
             copied = copy_operation(operation, self._kept_at(operation))
-            self._operations[operation] = copied
+            self.operations[operation] = copied
             self._originals[copied] = operation
-        return self._operations[operation]
+        return self.operations[operation]
 
     def _call(self, copied, *args, **kwargs):
         """Calls a copy, with arguments of another size where these matter."""
-        # Such as the bounds of a slice of channels: they are not in the config.
         original = self._originals.get(copied)
         kept_at = self._kept_at(original)
-        if kept_at:
-            layer_type = find_layer_type(original)
-            args, kwargs = layer_type.resize_call(args, kwargs, kept_at)
+        args, kwargs = resize_call(original, args, kwargs, kept_at)
         return copied(*args, **kwargs)
 
     def _kept_at(self, operation):

@@ -4,6 +4,7 @@ import functools
 
 import keras
 
+from keras_shapley_prune.cut.layer_copies import embed_weight
 from keras_shapley_prune.inputs.arguments import check_integer
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.layer_types.masked_calls import masks_at
@@ -48,29 +49,78 @@ def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32
     """
     check_integer("batch_size", batch_size, 1)
     channel_map = channel_map or trace_channels(model)
-    graph = channel_map.graph
-    data = CalibrationData(dataset, graph.input_structure, batch_size, False)
+    keep = channel_map.check_keep(keep)
+    inputs = _read_first(dataset, channel_map.graph, batch_size)
+    _compare(channel_map, keep, inputs, pruned)
+
+
+def verify_cut(cut, dataset, num_examples=8):
+    """Does what `verify_removal` does, where weights have been repaired since.
+
+    They are those of the smaller model, put back into their places in the original,
+    of which the others are masked.
+
+    Args:
+        cut: A `Cut`.
+        dataset: See `verify_removal`.
+        num_examples: Integer, how many examples are run.
+
+    Raises:
+        RuntimeError: See `verify_removal`.
+    """
+    inputs = _read_first(dataset, cut.channel_map.graph, num_examples)
+    with keras.StatelessScope(_find_weights(cut)):
+        expected = _run_masked(cut.channel_map, cut.keep, inputs)
+    _compare(cut.channel_map, cut.keep, inputs, cut.model, expected)
+
+
+def _find_weights(cut):
+    """Returns pairs of a weight of the original and its value in the smaller model."""
+    pairs = []
+    for original, smaller in cut.operations.items():
+        if isinstance(original, keras.Layer) and original is not smaller:
+            weights = zip(original.weights, smaller.weights, strict=True)
+            for ours, theirs in weights:
+                value = keras.ops.convert_to_numpy(theirs)
+                value = embed_weight(original, ours, value, cut.kept_at(original))
+                pairs.append((ours, value))
+    return pairs
+
+
+def _read_first(dataset, graph, num_examples):
+    """Returns the first examples, as the model takes them."""
+    data = CalibrationData(dataset, graph.input_structure, num_examples, False)
     # One batch is enough: a mistake in the cut shows in nearly every example.
     batch, _, _ = next(iter(data))
     some = all(tensor.shape[0] is None for tensor in graph.inputs)
-    first = [tensor[:batch_size] if some else tensor for tensor in batch]
+    first = [tensor[:num_examples] if some else tensor for tensor in batch]
     if not len(first[0]):  # nothing would be compared, and all would be well
         raise ValueError(
             "Argument `dataset` should begin with a batch of at least one example. "
             "Received: an empty batch"
         )
-    inputs = keras.tree.pack_sequence_as(graph.input_structure, first)
+    return keras.tree.pack_sequence_as(graph.input_structure, first)
+
+
+def _run_masked(channel_map, keep, inputs):
     # Masks use `channel_map.sites`, surgery `channel_map.layer_ids`: a mistake in one
     # of them makes the networks differ.
-    masks = functools.partial(masks_at, channel_map, channel_map.check_keep(keep))
-    expected = graph.run(inputs, masks)
+    masks = functools.partial(masks_at, channel_map, keep)
+    return channel_map.graph.run(inputs, masks)
+
+
+def _compare(channel_map, keep, inputs, pruned, expected=None):
+    """Raises a `RuntimeError` if a model computes something else than expected."""
+    if expected is None:
+        expected = _run_masked(channel_map, keep, inputs)
     received = pruned(inputs, training=False)
     places = [
         [path for path, _ in keras.tree.flatten_with_path(outputs)]
         for outputs in (received, expected)
     ]
     if places[0] == places[1]:
-        difference = describe_difference(expected, received, _tolerance(graph))
+        tolerance = _tolerance(channel_map.graph)
+        difference = describe_difference(expected, received, tolerance)
     else:
         difference = f"outputs at {places[0]} instead of {places[1]}"
     if difference:

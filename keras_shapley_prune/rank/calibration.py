@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from keras_shapley_prune.cut.surgery import copy_whole
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.plan.budget import check_ratio
 from keras_shapley_prune.rank.ranking import Ranking
@@ -71,7 +72,7 @@ class Calibration:
         inputs = [inputs for inputs, _, _ in self.batches]
         if not repaired:
             return ForwardPass(self.channel_map.graph, inputs)
-        return Repairer(self.model, self.channel_map, inputs)
+        return Repairer(copy_whole(self.model, self.channel_map), inputs)
 
     def outputs(self, batch):
         """Returns the flat outputs of the whole model on a batch.

@@ -13,7 +13,7 @@ _EXAMPLES, _TRAINED_EXAMPLES = 100, 1000 * 32 * 4
 
 
 def plan_steps(channel_map, keep, repair, verify):
-    """Estimates what repair, cut and check take, roughly, before data is read.
+    """Estimates what cut, repair and check take, roughly, before data is read.
 
     Args:
         channel_map: A `ChannelMap`.
@@ -22,7 +22,7 @@ def plan_steps(channel_map, keep, repair, verify):
         verify: Boolean, whether the cut is checked.
 
     Returns:
-        Dict: `"repair"`, `"cut"`, `"check"` and `"mimic"`, as far as they are done, in
+        Dict: `"cut"`, `"repair"`, `"check"` and `"mimic"`, as far as they are done, in
         their order -> seconds.
     """
     graph = channel_map.graph
@@ -31,7 +31,7 @@ def plan_steps(channel_map, keep, repair, verify):
     steps = {"cut": _CUT * num_fitted}
     if repair is not None:
         running = _EXAMPLES * flops / _FLOPS_A_SECOND
-        steps = {"repair": _REPAIR * num_fitted + running} | steps
+        steps["repair"] = _REPAIR * num_fitted + running
     if verify:
         steps["check"] = _CHECK * num_fitted
     if repair == "mimic":

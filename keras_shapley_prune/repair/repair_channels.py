@@ -3,7 +3,7 @@
 import itertools
 
 from keras_shapley_prune.cut.surgery import cut_out
-from keras_shapley_prune.cut.verification import verify_removal
+from keras_shapley_prune.cut.verification import verify_cut
 from keras_shapley_prune.inputs.arguments import check_integer, check_verbose
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.inputs.progress import Progress
@@ -16,7 +16,6 @@ from keras_shapley_prune.trace.tracer import trace_channels
 
 METHODS = ("least_squares", "mimic", "mean", "batchnorm", None)
 FITTED = ("least_squares", "mimic")  # layers are refitted to targets
-NUM_VERIFIED = 8  # examples: a mistake in the cut shows in nearly every one
 
 
 def check_method(method):
@@ -92,19 +91,19 @@ def repair_channels(
     check_integer("batch_size", batch_size, 1)
     check_verbose(verbose)
     channel_map = channel_map or trace_channels(model)
-    keep = channel_map.check_keep(keep)
     batches = read_batches(dataset, channel_map.graph, repair, verify, batch_size)
+    keep = channel_map.check_keep(keep)
     targets = RecordedTargets(memory)
     with Progress(verbose, plan_steps(channel_map, keep, repair, verify)) as progress:
-        return repair_and_cut(
+        return cut_and_repair(
             model, keep, batches, repair, channel_map, verify, targets, progress
         )
 
 
-def repair_and_cut(
+def cut_and_repair(
     model, keep, batches, repair, channel_map, verify, targets, progress
 ):
-    """Repairs a network at its full size, cuts it, and checks the cut.
+    """Cuts a network, repairs what is left of it, and checks the result.
 
     Args:
         model: See `repair_channels`.
@@ -119,22 +118,22 @@ def repair_and_cut(
     Returns:
         What `repair_channels` returns.
     """
-    # At its full size, so that what is cut can be checked against it.
-    whole = repair_layers(model, keep, batches, repair, channel_map, targets, progress)
     progress.begin("cut")
     progress.show("cutting")
-    repaired = cut_out(model, keep, channel_map, whole.graph)
+    cut = cut_out(model, keep, channel_map)
+    repair_layers(cut, batches, repair, targets, progress)
     if verify:
         progress.begin("check")
         progress.show("checking")
-        verify_removal(model, repaired, keep, batches, whole, NUM_VERIFIED)
+        verify_cut(cut, batches)
         progress.note("checked")
-    if repair == "mimic":
-        progress.begin("mimic")
-        progress.show("training")
-        repaired = mimic(repaired, model, batches, progress=progress)
-        progress.note("trained")
-    return repaired
+    if repair != "mimic":
+        return cut.model
+    progress.begin("mimic")
+    progress.show("training")
+    trained = mimic(cut.model, model, batches, progress=progress)
+    progress.note("trained")
+    return trained
 
 
 def read_batches(dataset, graph, repair, verify=True, batch_size=32):
@@ -158,43 +157,24 @@ def read_batches(dataset, graph, repair, verify=True, batch_size=32):
     return [(inputs,) for inputs, _, _ in itertools.islice(data, num_read)]
 
 
-def repair_layers(
-    model,
-    keep,
-    batches,
-    repair="least_squares",
-    channel_map=None,
-    targets=None,
-    progress=None,
-):
-    """Repairs the layers of a network that still has its full size.
-
-    It computes what is wanted of the smaller model as soon as its removed units are
-    masked or cut out.
+def repair_layers(cut, batches, repair="least_squares", targets=None, progress=None):
+    """Repairs the layers of a smaller model, from its input to its output.
 
     Args:
-        model: See `repair_channels`.
-        keep: See `repair_channels`.
+        cut: A `Cut`. The weights of its model are changed.
         batches: What `read_batches` returned.
-        repair: See `repair_channels`. Of `"mimic"`, only the first part is done: the
-            training needs the network that has been cut.
-        channel_map: The `ChannelMap` of `model`, if it has been traced already.
+        repair: See `repair_channels`. Of `"mimic"`, only the first part is done.
         targets: `RecordedTargets` of the same data, or to be filled, or `None`.
         progress: A `Progress`, or `None`.
-
-    Returns:
-        The `ChannelMap` of the repaired network: of the same calls, of layers of its
-        own where they are repaired; `channel_map` if nothing is. See `cut_out`.
     """
-    channel_map = channel_map or trace_channels(model)
     if repair is None:
-        return channel_map
+        return
     progress = progress or Progress(0)
     progress.begin("repair")
     progress.show("repairing")
+    graph = cut.channel_map.graph
     method = "least_squares" if repair == "mimic" else repair
-    inputs = rebatch([batch for (batch,) in batches], channel_map.graph)
-    repairer = Repairer(model, channel_map, inputs, keep, method, targets=targets)
-    repairer.advance(len(channel_map.graph.calls), progress)
+    inputs = rebatch([batch for (batch,) in batches], graph)
+    repairer = Repairer(cut, inputs, method, targets=targets)
+    repairer.advance(len(graph.calls), progress)
     progress.note("repaired")
-    return repairer.channel_map

@@ -6,8 +6,6 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.cut.layer_copies import copy_with_weights
-from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.layer_types.bias_folding import (
     find_normalization,
     has_bias,
@@ -36,20 +34,17 @@ from keras_shapley_prune.trace.forward_pass import ForwardPass
 
 
 class Repairer:
-    """Takes a copy of a network forward together with the original, and repairs it.
+    """Takes a smaller network forward together with the original, and repairs it.
 
-    The copy has its full size, removed units are masked. Before a layer is run that
-    reads other values than in the original, it is refitted so that it returns what
-    the original's returns. So each layer is fitted on a network that is pruned and
-    repaired up to there. Where it is known already what the original returns, only the
-    copy is run.
+    Before a layer is run that reads other values than in the original, it is refitted
+    so that it returns what the original's returns. So each layer is fitted on a network
+    that is pruned and repaired up to there. Where it is known already what the original
+    returns, only the smaller network is run. Units can be masked on the way (`remove`)
+    if it is a copy of the full size, from which none has been cut out.
 
     Args:
-        model: The original `keras.Model`.
-        channel_map: Its `ChannelMap`.
+        cut: The `Cut`, of whose model the weights are repaired.
         batches: List of lists of input tensors, one list a batch.
-        keep: Boolean array, shape `(num_units,)`, or `None` if nothing is removed
-            yet.
         method: String, see `repair_channels`.
         ridge: Float, see `solve_towards`, or `None` to choose it for each layer on a
             fifth of the examples that is held out.
@@ -57,53 +52,37 @@ class Repairer:
             of the same examples, and their `batches` are used.
 
     Attributes:
-        channel_map: The `ChannelMap` of the copy: the same units, groups and symbolic
-            tensors, but the layers that can be repaired are copies.
-        keep: Boolean array: the units that have not been removed.
+        model: The smaller `keras.Model`.
+        channel_map: The `ChannelMap` of the smaller network: the units, groups and
+            symbolic tensors of the original, the operations of the smaller one.
+        keep: Boolean array, shape `(num_units,)`: false for units that are masked.
         ridge: Float or `None`.
         num_examples: Integer.
     """
 
-    def __init__(
-        self,
-        model,
-        channel_map,
-        batches,
-        keep=None,
-        method="least_squares",
-        ridge=None,
-        targets=None,
-    ):
-        check_inputs(channel_map.graph, batches)
-        self._model, self._original_map = model, channel_map
-        self._targets = targets = targets or RecordedTargets()
-        if targets.batches is None and keep is not None and method == "least_squares":
-            groups = [g for g in channel_map.groups if not keep[g.units].all()]
-            record_targets(targets, channel_map, groups, batches)
+    def __init__(self, cut, batches, method="least_squares", ridge=None, targets=None):
+        original = cut.channel_map
+        check_inputs(original.graph, batches)
+        self._cut, self.model = cut, cut.model
+        self._targets = targets or RecordedTargets()
+        targets = self._targets
+        groups = [g for g in original.groups if not cut.keep[g.units].all()]
+        if targets.batches is None and groups and method == "least_squares":
+            record_targets(targets, original, groups, batches)
         batches = batches if targets.batches is None else targets.batches
-        self.channel_map = _copy_layers(channel_map)
-        self.keep = np.ones(channel_map.num_units, bool)
-        self.keep = self.keep if keep is None else np.array(keep)
+        self.channel_map = _on_cut(cut)
+        self.keep = np.ones(original.num_units, bool)
         self.ridge, self._method = ridge, method
         self.num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
         self._calls_of = {}
-        for call in self.channel_map.graph.calls:
+        for call in cut.graph.calls:
             self._calls_of.setdefault(call.operation, []).append(call)
         self._dirty = self._find_dirty()
         # What targets leave is shared by the two networks and the copies of the data.
         share = max((targets.memory - targets.num_bytes) // 3, 1)
-        self._original = ForwardPass(channel_map.graph, batches, memory=share)
-        self._pruned = ForwardPass(
-            self.channel_map.graph, batches, self.find_masks, share
-        )
+        self._original = ForwardPass(original.graph, batches, memory=share)
+        self._pruned = ForwardPass(cut.graph, batches, self.find_masks, share)
         self._copies = AugmentedCopies(batches, share)
-
-    @property
-    def model(self):
-        """A `keras.Model` of the copy, at its full size."""
-        whole = np.ones(self.channel_map.num_units, bool)
-        graph = self.channel_map.graph
-        return cut_out(self._model, whole, self._original_map, graph)
 
     @property
     def position(self):
@@ -116,21 +95,29 @@ class Repairer:
         return self._pruned.num_batches
 
     def values(self, batch):
-        """Returns the values of the copy, see `ForwardPass.values`."""
+        """Returns the values of the smaller network, see `ForwardPass.values`."""
         return self._pruned.values(batch)
 
     def look_ahead(self, batch, position):
-        """Returns the values of the copy further on, see `ForwardPass.look_ahead`."""
+        """Returns the values of it further on, see `ForwardPass.look_ahead`."""
         return self._pruned.look_ahead(batch, position)
 
     def remove(self, units):
-        """Masks units from here on; the calls to come read the network without."""
+        """Masks units from here on; the calls to come read the network without.
+
+        Args:
+            units: Integer array.
+        """
+        if not self._cut.keep.all():
+            raise ValueError("Expected a copy of the full size, to mask units of.")
         self.keep[units] = False
         self._dirty = self._find_dirty()
         self._pruned.forget()
 
     def find_masks(self, call):
-        """The `find_masks` under which the network is without the removed units."""
+        """The `find_masks` under which the network is without the masked units."""
+        if self.keep.all():
+            return {}
         return masks_at(self.channel_map, self.keep, call)
 
     def read(self, form, call, values):
@@ -138,7 +125,9 @@ class Repairer:
         return form.read(call, call.read(values), self.find_masks(call))
 
     def columns_left(self, form, call):
-        """Returns which columns of a layer's rows removed units do not supply."""
+        """Returns which columns of a layer's rows masked units do not supply."""
+        if self.keep.all():
+            return np.ones(len(form.channel_of), bool)
         ids = self.channel_map.sites.get((call.index, form.site))
         mask = np.array([True]) if ids is None else kept(self.keep, ids)
         return np.broadcast_to(mask, form.channel_of.max() + 1)[form.channel_of]
@@ -147,16 +136,16 @@ class Repairer:
         """Yields each call with each batch, and what to fit there.
 
         Args:
-            calls: List of calls of a fitted layer of the copy, from `position` on.
+            calls: List of calls of a fitted layer, from `position` on.
             num_copies: Integer, how many `AugmentedCopies` of the data follow it.
 
         Yields:
             Tuple of the call, a callable `fn(positions)` that returns the target there
-            (see `LayerTarget`), and the values of the copy before the call.
+            (see `LayerTarget`), and the values of the smaller network before it.
         """
         main, known = (self._original, self._pruned), self._targets.has(calls)
         for call in calls:
-            target = LayerTarget(self._original_map.graph, self.twin(call))
+            target = LayerTarget(self._cut.channel_map.graph, self.twin(call))
             index = call.index + target.is_returned
             pairs = [main, *self._copies.take(num_copies, *main)]
             for original, pruned in pairs:
@@ -167,13 +156,32 @@ class Repairer:
                     else:
                         before = original.look_ahead(batch, index)
                         find = functools.partial(target.at, before)
-                    yield call, find, after
+                    yield call, self._of_kept(call, find), after
+
+    def _of_kept(self, call, find):
+        """Returns a callable that returns the kept outputs of what `find` returns."""
+        outputs = self.kept_outputs(call)
+        if outputs is None:
+            return find
+        return lambda positions: tf.gather(find(positions), outputs, axis=-1)
+
+    def kept_outputs(self, call):
+        """Returns which outputs of the original's layer are kept.
+
+        Args:
+            call: A `Call` of the smaller network.
+
+        Returns:
+            Integer array, or `None` for all.
+        """
+        mask = kept(self._cut.keep, self.channel_map.ids[call.outputs[0]])
+        return None if mask.all() else np.flatnonzero(mask)
 
     def both(self, *calls):
         """Yields each call with each batch, and the values in both networks before it.
 
         Args:
-            *calls: Calls of the copy from `position` on.
+            *calls: Calls of the smaller network from `position` on.
         """
         for call in calls:
             for batch in range(self.num_batches):
@@ -181,8 +189,8 @@ class Repairer:
                 yield call, before, self._pruned.look_ahead(batch, call.index)
 
     def twin(self, call):
-        """Returns the original's call that a call of the copy stands for."""
-        return self._original_map.graph.calls[call.index]
+        """Returns the original's call that one of the smaller network stands for."""
+        return self._cut.channel_map.graph.calls[call.index]
 
     def has_changed(self, call):
         """Returns whether a call of the copy reads something else than its twin."""
@@ -216,14 +224,16 @@ class Repairer:
     def _find_dirty(self):
         """Returns the calls that read something else than the original's do."""
         changed, dirty = set(), set()
+        keep = self.keep & self._cut.keep
         for call in self.channel_map.graph.calls:
-            if self.find_masks(call) or not changed.isdisjoint(call.inputs):
+            is_site = masks_at(self.channel_map, keep, call)
+            if is_site or not changed.isdisjoint(call.inputs):
                 dirty.add(call)
                 changed.update(call.outputs)
         return dirty
 
     def _is_repaired(self, calls):
-        """Returns whether all calls of a layer need a repair that there is."""
+        """Returns whether a layer reads something else, and can be repaired."""
         if self._dirty.isdisjoint(calls):
             return False
         if self._method == "batchnorm":
@@ -242,7 +252,7 @@ class Repairer:
         with_bias = has_bias(operation)
         can_shift = with_bias or normalization is not None
         known = self._method == "mean" or self._targets.has(calls)
-        graph = self._original_map.graph
+        graph = self._cut.channel_map.graph
         if not known and LayerTarget(graph, self.twin(calls[0])).is_returned:
             self._original.advance(calls[0].index + 1)  # it is not run twice
         if self._method == "mean":
@@ -264,22 +274,13 @@ class Repairer:
             mean.assign(mean - tf.cast(bias, mean.dtype))
 
 
-def _copy_layers(channel_map):
-    """Returns the map of a network in which all that can be repaired are copies.
-
-    Layers that no unit can change are shared.
-    """
-    copies, calls = {}, []
-    for call in channel_map.graph.calls:
-        operation = call.operation
-        if is_fitted(operation) or normalizes_channels(call):
-            if operation not in copies:
-                copies[operation] = copy_with_weights(call)
-            call = dataclasses.replace(call, operation=copies[operation])
-        calls.append(call)
-    graph = dataclasses.replace(channel_map.graph, calls=tuple(calls))
-    layer_ids = {copies.get(o, o): ids for o, ids in channel_map.layer_ids.items()}
-    produced = {(copies.get(o, o), a): p for (o, a), p in channel_map.produced.items()}
+def _on_cut(cut):
+    """Returns the `ChannelMap` of a smaller network, see `Repairer.channel_map`."""
+    ours = cut.operations
+    original = cut.channel_map
     return dataclasses.replace(
-        channel_map, graph=graph, layer_ids=layer_ids, produced=produced
+        original,
+        graph=cut.graph,
+        layer_ids={ours.get(o, o): ids for o, ids in original.layer_ids.items()},
+        produced={(ours.get(o, o), a): p for (o, a), p in original.produced.items()},
     )

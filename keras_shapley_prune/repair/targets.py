@@ -98,6 +98,7 @@ class RecordedTargets:
         self.memory = resolve_memory(memory)
         self.batches, self._num_examples, self.num_bytes = None, 0, 0
         self._recorded = {}  # index of a call -> list of rows, one entry a batch
+        self._num_columns = {}
 
     def watch(self, channel_map, groups, batches):
         """Returns the watches of a `WatchedPass` that sees the targets.
@@ -118,6 +119,8 @@ class RecordedTargets:
                 if is_fitted(call.operation):
                     target = LayerTarget(graph, call)
                     self._recorded[call.index] = []
+                    form = find_linear_form(call.operation)
+                    self._num_columns[call.index] = form and len(form.channel_of)
                     look = functools.partial(self._look, target)
                     watches.append((call.index + target.is_returned, look))
         return watches
@@ -147,13 +150,15 @@ class RecordedTargets:
         """Returns what `LayerTarget.at` returned.
 
         Args:
-            call: A `Call` of the original, or of a copy of it.
+            call: A `Call` of the original, or of the smaller network.
             batch: Integer.
             values: Dict: symbolic tensor -> value, before the call.
             positions: Integer array, some of those recorded; `None` for all.
         """
         rows = self._recorded[call.index][batch]
-        known = positions_of(call, values, self._num_examples)
+        # As many positions as there are, or as the columns of the original want.
+        columns = self._num_columns.get(call.index)
+        known = positions_of(call, values, self._num_examples, columns)
         if known is None or positions is None:
             return rows_at(rows, positions)
         return rows_at(rows, np.searchsorted(known, positions))

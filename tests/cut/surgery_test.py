@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_shapley_prune.cut.layer_copies import check_copies
+from keras_shapley_prune.cut.layer_copies import (
+    check_copies,
+    cut_weight,
+    embed_weight,
+)
 from keras_shapley_prune.cut.masking import mask_channels
-from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.cut.surgery import cut_out, remove_channels
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
@@ -352,3 +356,38 @@ def test_a_preprocessing_normalization_keeps_its_statistics():
     keep = np.ones(trace_channels(model).num_units, bool)
     copied = models.outputs_of(remove_channels(model, keep), images)
     assert models.relative_difference(copied, models.outputs_of(model, images)) < 1e-6
+
+
+@pytest.mark.sweep(5)
+@pytest.mark.parametrize("builder", models.BUILDERS)
+def test_the_graph_of_a_cut_computes_what_its_model_does(builder):
+    model = models.build(builder)
+    channel_map = trace_channels(model)
+    cut = cut_out(model, models.random_keep(channel_map, 0.5), channel_map)
+    inputs = models.inputs_of(model)
+    found = keras.tree.flatten(cut.graph.run(inputs))
+    expected = models.outputs_of(cut.model, inputs)
+    assert models.relative_difference([x.numpy() for x in found], expected) < 1e-5
+
+
+@pytest.mark.sweep(5)
+@pytest.mark.parametrize("builder", models.BUILDERS)
+def test_weights_that_are_put_back_are_in_their_old_places(builder):
+    model = models.build(builder)
+    channel_map = trace_channels(model)
+    cut = cut_out(model, models.random_keep(channel_map, 0.5), channel_map)
+    changed = 0
+    for layer in filter(lambda o: isinstance(o, keras.Layer), cut.operations):
+        kept_at = cut.kept_at(layer)
+        for weight in layer.weights:
+            whole = keras.ops.convert_to_numpy(weight)
+            marked = cut_weight(layer, weight, whole + 1, kept_at)
+            found = embed_weight(layer, weight, marked, kept_at)
+            # What is kept has the new value, all else its own.
+            assert set(np.unique(np.round(found - whole))) <= {0, 1}
+            np.testing.assert_allclose(
+                cut_weight(layer, weight, found, kept_at), marked, rtol=1e-6
+            )
+            assert np.sum(found - whole > 0.5) == marked.size
+            changed += found.size - marked.size
+    assert changed > 0

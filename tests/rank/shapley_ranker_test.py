@@ -520,7 +520,7 @@ def test_right_arguments(arguments):
 def test_the_defaults_are_those_of_prune():
     for ranker in (ShapleyRanker(), resolve_ranker(), ShapleyRanker(stages=32)):
         assert ranker.game == Reconstruction(candidates=1.25, horizon=1.0)
-        assert ranker.estimator == ClosedFormPermutation(num_draws=4, decay=0.0)
+        assert ranker.estimator == ClosedFormPermutation(num_draws=2, decay=0.0)
         assert ranker.stages == 32
     assert ShapleyRanker("loss").stages == ShapleyRanker("kl").stages == 1
 
@@ -573,7 +573,7 @@ def test_functions_and_losses_are_in_the_config_by_name():
     [
         (
             ShapleyRanker(),
-            "Shapley values of the reconstruction game, 4 pairs of permutations, 32 "
+            "Shapley values of the reconstruction game, 2 pairs of permutations, 32 "
             "stages",
         ),
         (ShapleyRanker("loss"), "Shapley values of the loss, 1 permutation an example"),

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.repair import depthwise
 from keras_shapley_prune.repair.depthwise import (
     apply_depthwise,
@@ -170,7 +171,9 @@ def test_a_network_with_scaled_channels_is_repaired(monkeypatch, kind):
     (group,) = (g for g in channel_map.groups if g.name == "free")
     keep[group.units[3]] = False
     images = models.images(model, 8)
-    repairer = Repairer(model, channel_map, [[tf.constant(images)]], keep, ridge=1e-8)
+    repairer = Repairer(
+        cut_out(model, keep, channel_map), [[tf.constant(images)]], ridge=1e-8
+    )
     calls = repairer.channel_map.graph.calls
     (first,) = (c.operation for c in calls if c.operation.name == "first")
     for weight in first.weights:

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from keras_shapley_prune.cut.surgery import copy_whole
 from keras_shapley_prune.repair import (
     augmented_copies,
     moments,
@@ -36,7 +37,7 @@ def test_moments_are_those_of_two_equal_networks(monkeypatch, builder, max_colum
     channel_map, batches = trace_channels(model), batches_of(model)
     groups = channel_map.groups
     found = InputMoments(channel_map, groups, batches)
-    repairer = Repairer(model, channel_map, batches)
+    repairer = Repairer(copy_whole(model, channel_map), batches)
     for index, position in {e for g in groups for e in channel_map.ends_of(g)}:
         call = channel_map.graph.calls[index]
         reader, covariances = found.collect(call, position)

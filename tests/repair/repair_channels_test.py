@@ -391,21 +391,20 @@ def test_the_returned_model_can_be_saved_and_trained(tmp_path):
 
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", SOME)
-def test_layers_are_repaired_at_full_size_and_then_cut(builder):
+def test_layers_are_cut_and_then_repaired(builder):
     model, keep, inputs = halve(builder)
     channel_map = trace_channels(model)
     batches = read_batches([(inputs,)], channel_map.graph, "least_squares")
-    whole = repair_layers(model, keep, batches, channel_map=channel_map)
-    pairs = zip(channel_map.graph.calls, whole.graph.calls, strict=True)
-    assert any(ours.operation is not theirs.operation for ours, theirs in pairs)
-    cut = cut_out(model, keep, channel_map, whole.graph)
-    assert_same_weights(cut, repair_channels(model, keep, [(inputs,)]))
+    cut = cut_out(model, keep, channel_map)
+    repair_layers(cut, batches)
+    assert_same_weights(cut.model, repair_channels(model, keep, [(inputs,)]))
 
 
 def test_without_repair_the_model_is_cut_as_it_is():
     model, keep, _ = halve(models.chain)
-    channel_map = trace_channels(model)
-    assert repair_layers(model, keep, [], None, channel_map) is channel_map
+    cut = cut_out(model, keep, trace_channels(model))
+    repair_layers(cut, [], None)
+    assert_same_weights(cut.model, remove_channels(model, keep))
 
 
 def test_data_is_read_as_far_as_it_is_needed():
@@ -438,9 +437,10 @@ def test_a_bar_names_the_layers_that_are_repaired(builder, repair, kinds, capsys
     repair_channels(model, keep, [(inputs,)], repair=repair)
     out = capsys.readouterr().out
     check_whole(out)
-    first, *labels, cutting, checking, end = labels_of(out)
-    assert (first, cutting, checking, end) == ("repairing", "cutting", "checking", "")
-    repairer = Repairer(model, channel_map, [keras.tree.flatten(inputs)], keep)
+    cutting, first, *labels, checking, end = labels_of(out)
+    assert (cutting, first, checking, end) == ("cutting", "repairing", "checking", "")
+    cut = cut_out(model, keep, channel_map)
+    repairer = Repairer(cut, [keras.tree.flatten(inputs)])
     expected = [
         f"repairing {call.name}"
         for call in repairer.channel_map.graph.calls

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_shapley_prune.cut.masking import mask_channels
-from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.cut.surgery import copy_whole, cut_out, remove_channels
 from keras_shapley_prune.repair import fits, layer_data, taken_rows
 from keras_shapley_prune.repair.repair_channels import repair_channels
 from keras_shapley_prune.repair.repairer import Repairer
@@ -25,11 +25,14 @@ def batches_of(inputs, size=16):
 
 
 def advance_all(model, keep, inputs, ridge=RIDGE, size=16, memory=None):
-    """Returns a `Repairer` at the end of its walk."""
+    """Returns a `Repairer` at the end of its walk, at the full size, with masks."""
     channel_map = trace_channels(model)
     targets = RecordedTargets(memory)
     batches = batches_of(inputs, size)
-    found = Repairer(model, channel_map, batches, keep, ridge=ridge, targets=targets)
+    whole = copy_whole(model, channel_map)
+    found = Repairer(whole, batches, ridge=ridge, targets=targets)
+    if keep is not None:
+        found.remove(np.flatnonzero(~keep))
     found.advance(len(channel_map.graph.calls))
     return found
 
@@ -88,9 +91,9 @@ def test_repair_channels_is_the_whole_walk():
     expected = repair_channels(model, keep, images, batch_size=16)
     channel_map = trace_channels(model)
     batches = rebatch(batches_of(images), channel_map.graph)
-    walk = Repairer(model, channel_map, batches, keep)
+    walk = Repairer(cut_out(model, keep, channel_map), batches)
     walk.advance(len(channel_map.graph.calls))
-    assert_same_weights(repaired_by(walk), expected, 0)
+    assert_same_weights(walk.model, expected, 0)
 
 
 def test_nothing_is_removed_at_first():
@@ -104,7 +107,7 @@ def test_nothing_is_removed_at_first():
 def test_the_copy_has_the_size_and_units_of_the_original():
     model = models.build(models.branches)
     channel_map = trace_channels(model)
-    walk = Repairer(model, channel_map, batches_of(models.images(model)))
+    walk = Repairer(copy_whole(model, channel_map), batches_of(models.images(model)))
     assert walk.model is not model
     assert [w.shape for w in walk.model.weights] == [w.shape for w in model.weights]
     for ours, theirs in zip(walk.channel_map.groups, channel_map.groups, strict=True):
@@ -116,7 +119,7 @@ def test_position_and_values_move_with_the_walk():
     model = models.build(models.chain)
     channel_map = trace_channels(model)
     images = models.images(model, 6)
-    walk = Repairer(model, channel_map, batches_of(images, 4))
+    walk = Repairer(copy_whole(model, channel_map), batches_of(images, 4))
     assert (walk.position, walk.num_batches) == (0, 2)
     walk.advance(3)
     assert walk.position == 3
@@ -132,7 +135,7 @@ def test_the_given_keep_is_not_changed():
     model = models.build(models.chain)
     channel_map = trace_channels(model)
     keep = np.ones(channel_map.num_units, bool)
-    walk = Repairer(model, channel_map, batches_of(models.images(model)), keep)
+    walk = Repairer(cut_out(model, keep, channel_map), batches_of(models.images(model)))
     walk.remove(channel_map.groups[0].units[:2])
     assert keep.all()
     assert (~walk.keep).sum() == 2
@@ -144,7 +147,7 @@ def test_units_can_leave_on_the_way(builder):
     channel_map = trace_channels(model)
     images = models.images(model, 16)
     keep = models.random_keep(channel_map, 0.5)
-    walk = Repairer(model, channel_map, batches_of(images), ridge=RIDGE)
+    walk = Repairer(copy_whole(model, channel_map), batches_of(images), ridge=RIDGE)
     for group in channel_map.groups:
         sites = [
             index

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.repair import augmented_copies, fits, wide_ridge
 from keras_shapley_prune.repair.gram import Gram
 from keras_shapley_prune.repair.repairer import Repairer
@@ -195,7 +196,7 @@ def repair_both(monkeypatch, reader, use_bias, ridge):
     for limit in (fits.MAX_COLUMNS, 0):
         monkeypatch.setattr(fits, "MAX_COLUMNS", limit)
         monkeypatch.setattr(fits, "fit_wide", exact)
-        walk = Repairer(model, channel_map, batches, keep, ridge=ridge)
+        walk = Repairer(cut_out(model, keep, channel_map), batches, ridge=ridge)
         walk.advance(len(channel_map.graph.calls))
         found.append(walk.model)
     return found
@@ -224,7 +225,7 @@ def test_no_more_rows_are_made_than_are_allowed(monkeypatch):
         "rows",
         lambda self: (seen.append(pair[0].shape) or pair for pair in rows(self)),
     )
-    monkeypatch.setattr(fits, "MAX_BYTES", 3 * 16 * 54 * 4)  # three examples
+    monkeypatch.setattr(fits, "MAX_BYTES", 3 * 16 * 36 * 4)  # three examples
     monkeypatch.setattr(fits, "Gram", None)
     monkeypatch.setattr(fits, "MAX_COLUMNS", 0)
     inputs = keras.Input((6, 6, 3))
@@ -234,7 +235,7 @@ def test_no_more_rows_are_made_than_are_allowed(monkeypatch):
     keep = np.ones(channel_map.num_units, bool)
     keep[channel_map.groups[0].units[:2]] = False
     batches = [[tf.constant(models.images(model, 16))]]
-    walk = Repairer(model, channel_map, batches, keep, ridge=RIDGE)
+    walk = Repairer(cut_out(model, keep, channel_map), batches, ridge=RIDGE)
     walk.advance(len(channel_map.graph.calls))
     assert {tuple(shape) for shape in seen} == {(3, 16, 36), (1, 16, 36)}
 
@@ -251,6 +252,6 @@ def test_values_that_are_not_finite_are_an_error(monkeypatch, value, use_bias):
     keep[channel_map.groups[0].units[:2]] = False
     images = models.images(model, 10)
     model.get_layer("first").kernel.assign(np.full((5, 6), value))
-    walk = Repairer(model, channel_map, [[tf.constant(images)]], keep)
+    walk = Repairer(cut_out(model, keep, channel_map), [[tf.constant(images)]])
     with pytest.raises(ValueError, match=r"finite values .* 'last' reads"):
         walk.advance(len(channel_map.graph.calls))

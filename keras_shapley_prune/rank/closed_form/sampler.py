@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from keras_shapley_prune.cut.surgery import copy_whole
 from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.rank.closed_form.source import (
     ReconstructionSource,
@@ -51,7 +52,7 @@ class ReconstructionSampler(Sampler):
         batches = [inputs for inputs, _, _ in calibration.batches]
         batches = rebatch(batches, channel_map.graph)
         if self.sequential:
-            return Repairer(calibration.model, channel_map, batches)
+            return Repairer(copy_whole(calibration.model, channel_map), batches)
         # Nothing is removed on the way: moments of the original say all.
         return InputMoments(
             channel_map, calibration.groups, batches, calibration.targets

@@ -71,7 +71,7 @@ class ClosedFormPermutation(ClosedFormEstimator):
     ```
     """
 
-    num_draws: int = 4
+    num_draws: int = 2
     decay: float = 0.0
 
     @property

@@ -8,6 +8,7 @@ import pytest
 import scipy.stats
 from keras import layers
 
+from keras_shapley_prune.cut.surgery import copy_whole
 from keras_shapley_prune.layer_types import registry
 from keras_shapley_prune.layer_types.registry import find_linear_form, register_layer
 from keras_shapley_prune.rank.estimators import ClosedFormPermutation
@@ -221,7 +222,7 @@ def test_later_groups_are_ranked_on_what_is_left_of_earlier_ones():
 
     channel_map = trace_channels(model)
     (first,) = channel_map.select_groups("first")
-    network = Repairer(model, channel_map, [[x]])
+    network = Repairer(copy_whole(model, channel_map), [[x]])
     network.remove(first.units[ranking["first"].order[:4]])
     network.advance(2)
     _, wanted, prior = _pair(model, x, "reader")

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from keras_shapley_prune.cut.surgery import copy_whole
 from keras_shapley_prune.rank.estimators import Gradient, Permutation
 from keras_shapley_prune.rank.games import Custom, Loss
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
@@ -48,7 +49,7 @@ def test_later_groups_are_ranked_on_what_is_left_of_earlier_ones(game):
     channel_map = trace_channels(model)
     (conv,) = channel_map.select_groups("conv")
     flat = [[tf.constant(x[i : i + 6])] for i in (0, 6, 12)]
-    network = Repairer(model, channel_map, flat)
+    network = Repairer(copy_whole(model, channel_map), flat)
     network.remove(conv.units[ranking["conv"].order[:3]])
     network.advance(3)
     copy = network.model
