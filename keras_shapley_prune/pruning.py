@@ -80,7 +80,7 @@ def prune(
         min_units: Integer, the minimum number of units kept in each group.
         ranker: A `ShapleyRanker`, a `BaselineRanker`, or another object with their
             method `rank`; or the criterion of a `BaselineRanker`, such as `"l1_norm"`.
-            `None` for `ShapleyRanker()`, whose game has `horizon=0.25` for
+            `None` for `ShapleyRanker()`, whose game has other settings for
             `scope="global"`.
         repair: String, how the kept units are repaired: `"least_squares"`, `"mimic"`
             (which then trains for some minutes), `"mean"`, `"batchnorm"`, or `None`.

@@ -9,8 +9,9 @@ from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 
 RANKER_NAMES = ("shapley", *BASELINE_NAMES)
 # A global budget removes most of some groups and little of others: candidates are
-# counted for a shallow cut, so that the order is fine where all groups begin.
-_GLOBAL_HORIZON = 0.25
+# counted for a shallow cut, so that the order is fine where all groups begin. And it
+# compares layers, for which those of few rows need more of them.
+_GLOBAL = {"horizon": 0.25, "num_copies": 2}
 
 
 def resolve_ranker(ranker=None, scope="layer", seed=0):
@@ -21,7 +22,7 @@ def resolve_ranker(ranker=None, scope="layer", seed=0):
             string for the `BaselineRanker` of that criterion; or an object with the
             method `rank` of `ShapleyRanker`, which is returned as it is.
         scope: String, `"layer"` or `"global"`, how a budget will be spent. For
-            `"global"` the default has the horizon 0.25.
+            `"global"` the game of the default has `horizon=0.25, num_copies=2`.
         seed: Integer, of rankers that are made here.
 
     Returns:
@@ -31,8 +32,8 @@ def resolve_ranker(ranker=None, scope="layer", seed=0):
         ValueError: If it is none of these.
     """
     if ranker is None or (isinstance(ranker, str) and ranker == "shapley"):
-        horizon = _GLOBAL_HORIZON if scope == "global" else 1.0
-        return ShapleyRanker(Reconstruction(horizon=horizon), seed=seed)
+        game = Reconstruction(**_GLOBAL) if scope == "global" else Reconstruction()
+        return ShapleyRanker(game, seed=seed)
     if isinstance(ranker, str) and ranker in BASELINE_NAMES:
         return BaselineRanker(ranker, seed=seed)
     if callable(getattr(ranker, "rank", None)) and not isinstance(ranker, type):

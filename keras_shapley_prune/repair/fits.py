@@ -8,7 +8,6 @@ import tensorflow as tf
 from keras_shapley_prune.layer_types.linear_forms import to_rows
 from keras_shapley_prune.layer_types.masked_calls import mask_inputs
 from keras_shapley_prune.layer_types.registry import find_linear_form
-from keras_shapley_prune.repair.blas_threads import suited_threads
 from keras_shapley_prune.repair.depthwise import apply_depthwise
 from keras_shapley_prune.repair.gram import Gram, check_finite
 from keras_shapley_prune.repair.layer_data import LayerData
@@ -64,12 +63,11 @@ def fit_matrix(repairer, form, calls, can_shift):
 
 def _fit_grams(rest, held_out, prior, can_shift, ridge):
     """Returns the weights and the bias that fit second moments best."""
-    with suited_threads(len(prior)):
-        if ridge is None:
-            ridge = choose_ridge(rest, held_out, prior, can_shift)
-        mean_x, mean_y, xx, xy, _ = (rest + held_out).covariances(can_shift)
-        weights = solve_towards(xx, xy, prior, ridge)
-        return weights, mean_y - mean_x @ weights
+    if ridge is None:
+        ridge = choose_ridge(rest, held_out, prior, can_shift)
+    mean_x, mean_y, xx, xy, _ = (rest + held_out).covariances(can_shift)
+    weights = solve_towards(xx, xy, prior, ridge)
+    return weights, mean_y - mean_x @ weights
 
 
 def collect_at(repairer, call, position):

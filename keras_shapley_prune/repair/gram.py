@@ -5,8 +5,6 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.repair.blas_threads import suited_threads
-
 CONSTANT = 1e-9  # share of the square that counts as rounding
 
 
@@ -76,9 +74,8 @@ class Gram:
         self.count += len(rows)
         self.sum_x += rows.sum(axis=0)
         self.sum_y += targets.sum(axis=0)
-        with suited_threads(self.num_columns):
-            self.xx += rows.T @ rows  # for NumPy, half the steps of another product
-            self.xy += rows.T @ targets
+        self.xx += rows.T @ rows  # for NumPy, half the steps of another product
+        self.xy += rows.T @ targets
         self.yy += np.einsum("no,no->o", targets, targets)
 
     def __add__(self, other):

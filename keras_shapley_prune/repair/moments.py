@@ -7,12 +7,12 @@ import numpy as np
 from keras_shapley_prune.repair.augmented_copies import (
     augment_batches,
     count_copies,
+    most_copies,
 )
 from keras_shapley_prune.repair.gram import Gram, check_finite, check_inputs
 from keras_shapley_prune.repair.readers import Reader
+from keras_shapley_prune.repair.threads import in_parallel
 from keras_shapley_prune.trace.watched_pass import WatchedPass
-
-MOST_COPIES = 2  # two more bring a point, for twice the price of the ranking
 
 
 class InputMoments:
@@ -27,13 +27,15 @@ class InputMoments:
         groups: Sequence of its `ChannelGroup`s.
         batches: List of lists of input tensors, one list a batch.
         targets: `RecordedTargets` that take down what repair will ask for, or `None`.
+        num_copies: Integer, how many `augment_batches` are read too where a layer has
+            few rows; with few examples there are some anyway.
 
     Attributes:
         channel_map: The `ChannelMap`.
         keep: Boolean array: all units.
     """
 
-    def __init__(self, channel_map, groups, batches, targets=None):
+    def __init__(self, channel_map, groups, batches, targets=None, num_copies=0):
         check_inputs(channel_map.graph, batches)
         self.channel_map = channel_map
         self.keep = np.ones(channel_map.num_units, bool)
@@ -44,6 +46,7 @@ class InputMoments:
             self._readers[index, position] = reader
             firsts.setdefault(reader.key, reader)
         self._num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
+        self._most_copies = max(num_copies, most_copies(self._num_examples))
         self._grams = {key: Gram(len(r.channel_of), 0) for key, r in firsts.items()}
         watches = [(r.call.index, self._look_at(r)) for r in firsts.values()]
         if targets is not None:
@@ -70,8 +73,8 @@ class InputMoments:
         return lambda values: reader.take(values, {}, self._num_examples)
 
     def _add(self, firsts, seen):
-        for (key, _), rows in zip(firsts.items(), seen, strict=False):
-            self._grams[key].add(rows)
+        adds = [self._grams[key].add for key in firsts]
+        in_parallel(lambda add, rows: add(rows), adds, seen[: len(adds)])
 
     def _read_copies(self, firsts, batches):
         """Reads augmented copies of the data where there are few rows."""
@@ -90,4 +93,4 @@ class InputMoments:
         """Returns how many augmented copies of the data are read too."""
         shape = reader.positions_shape
         num_rows = self._num_examples * math.prod(n or 1 for n in shape)
-        return count_copies(num_rows, len(reader.channel_of), MOST_COPIES)
+        return count_copies(num_rows, len(reader.channel_of), self._most_copies)

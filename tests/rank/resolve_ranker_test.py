@@ -9,10 +9,13 @@ from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 
 
 @pytest.mark.parametrize("given", [None, "shapley"])
-@pytest.mark.parametrize(("scope", "horizon"), [("layer", 1.0), ("global", 0.25)])
-def test_the_default(given, scope, horizon):
+@pytest.mark.parametrize(
+    ("scope", "settings"),
+    [("layer", {}), ("global", {"horizon": 0.25, "num_copies": 2})],
+)
+def test_the_default(given, scope, settings):
     ranker = resolve_ranker(given, scope, seed=3)
-    expected = ShapleyRanker(Reconstruction(horizon=horizon), seed=3)
+    expected = ShapleyRanker(Reconstruction(**settings), seed=3)
     assert repr(ranker) == repr(expected)
 
 

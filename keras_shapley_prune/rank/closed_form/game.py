@@ -10,26 +10,11 @@ after the other are the squared rows of `inv(L) W_R`, where `L L' = H_RR` is the
 Cholesky factor in the order of removal: one factorization is a whole walk.
 """
 
-import functools
-
 import numpy as np
 import scipy.linalg
 
-from keras_shapley_prune.repair.blas_threads import suited_threads
-
 MAX_BYTES = 2**26  # of the weights of units whose costs are computed at a time
 COMPACT = 0.7  # share of the columns, below it those that are gone are dropped
-
-
-def _on_suited_threads(method):
-    """Runs a method with as many threads as the game's matrices are worth."""
-
-    @functools.wraps(method)
-    def run(self, *args):
-        with suited_threads(len(self._inverse)):
-            return method(self, *args)
-
-    return run
 
 
 class ReconstructionGame:
@@ -50,8 +35,7 @@ class ReconstructionGame:
     """
 
     def __init__(self, xx, xy, prior, unit_of, num_units, ridge, scale=1.0):
-        with suited_threads(len(xx)):
-            self._set_up(xx, xy, prior, unit_of, ridge, scale)
+        self._set_up(xx, xy, prior, unit_of, ridge, scale)
         owners = unit_of[unit_of >= 0]
         self._columns = [np.flatnonzero(owners == unit) for unit in range(num_units)]
 
@@ -69,7 +53,6 @@ class ReconstructionGame:
             outputs = np.linalg.qr(outputs.T, mode="r").T
         self._inverse, self._outputs = inverse, outputs
 
-    @_on_suited_threads
     def walk(self, order):
         """Returns what each of a sequence of removals costs.
 
@@ -92,7 +75,6 @@ class ReconstructionGame:
         starts = np.cumsum([0, *[len(found) for found in removed]])
         return np.diff(np.append(0.0, np.cumsum(costs))[starts])
 
-    @_on_suited_threads
     def leave_one_out(self, active):
         """Returns what the removal of each active unit alone costs.
 
@@ -122,7 +104,6 @@ class ReconstructionGame:
                 costs[some] = np.einsum("uco,uco->u", outputs, weights)
         return costs
 
-    @_on_suited_threads
     def leave(self, units):
         """Removes units for good; the others are refitted."""
         gone = np.concatenate([self._columns[unit] for unit in units])

@@ -19,8 +19,8 @@ from keras_shapley_prune.rank.ranking_plan import (
 )
 from keras_shapley_prune.rank.sources import Sampler, stream_of
 from keras_shapley_prune.rank.staging import count_legs
-from keras_shapley_prune.repair.augmented_copies import count_copies
-from keras_shapley_prune.repair.moments import MOST_COPIES, InputMoments
+from keras_shapley_prune.repair.augmented_copies import count_copies, most_copies
+from keras_shapley_prune.repair.moments import InputMoments
 from keras_shapley_prune.repair.readers import MAX_COLUMNS
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.repair.ridge import RIDGE
@@ -55,7 +55,11 @@ class ReconstructionSampler(Sampler):
             return Repairer(copy_whole(calibration.model, channel_map), batches)
         # Nothing is removed on the way: moments of the original say all.
         return InputMoments(
-            channel_map, calibration.groups, batches, calibration.targets
+            channel_map,
+            calibration.groups,
+            batches,
+            calibration.targets,
+            self._game.num_copies,
         )
 
     def open_source(self, calibration, network, group):
@@ -98,12 +102,13 @@ class ReconstructionSampler(Sampler):
         """Returns how many augmented copies the layer with the fewest rows reads."""
         images = len(calibration.batches[0][0][0].shape) == 4
         num_examples, most = sum(calibration.batch_sizes), 0
+        limit = max(self._game.num_copies, most_copies(num_examples))
         for group in calibration.groups if images else ():
             for index, _ in calibration.channel_map.ends_of(group):
                 call = calibration.channel_map.graph.calls[index]
                 positions, columns = _count_rows(call)
                 rows = num_examples * positions
-                most = max(most, count_copies(rows, columns, MOST_COPIES))
+                most = max(most, count_copies(rows, columns, limit))
         return most
 
     def _estimate_cost(self, calibration, group, seen):

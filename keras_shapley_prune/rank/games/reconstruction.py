@@ -3,7 +3,11 @@
 import dataclasses
 import typing
 
-from keras_shapley_prune.inputs.arguments import check_at_least, check_share
+from keras_shapley_prune.inputs.arguments import (
+    check_at_least,
+    check_integer,
+    check_share,
+)
 from keras_shapley_prune.rank.closed_form.sampler import ReconstructionSampler
 from keras_shapley_prune.rank.estimators.closed_form import ClosedFormPermutation
 from keras_shapley_prune.rank.games.game import Game
@@ -34,6 +38,10 @@ class Reconstruction(Game):
         horizon: Float in (0, 1]. For the number of candidates, at most this share of
             a group counts as still to be removed. Below 1, one ranking serves budgets
             of different depth.
+        num_copies: Integer, how many flipped and shifted copies of the images are read
+            too, for layers that see few of their positions. They make costs of layers
+            comparable, for a pass of the network each. With fewer than 100 examples
+            there are some anyway.
 
     Raises:
         ValueError: If an argument is not of that form.
@@ -48,12 +56,14 @@ class Reconstruction(Game):
 
     candidates: float | None = 1.25
     horizon: float = 1.0
+    num_copies: int = 0
 
     default_stages = 32
     estimators: typing.ClassVar[dict] = {"permutation": ClosedFormPermutation}
 
     def __post_init__(self):
         check_share("horizon", self.horizon, above_zero=True)
+        check_integer("num_copies", self.num_copies, 0)
         if self.candidates is not None:
             check_at_least("candidates", self.candidates, 1)
         elif self.horizon != 1:
