@@ -175,15 +175,9 @@ def carry_out(
     """
     keep, channel_map = plan.keep, plan.channel_map
     batches = read_batches(dataset, channel_map.graph, repair, verify)
+    progress = progress or Progress(0)
     pruned = cut_and_repair(
-        model,
-        keep,
-        batches,
-        repair,
-        channel_map,
-        verify,
-        targets,
-        progress or Progress(0),
+        model, keep, batches, repair, channel_map, verify, targets, progress
     )
     compile_with(pruned, copy_compile_config(model))
     if keep_optimizer:  # the optimizer is new, and gets its state now

@@ -101,8 +101,8 @@ def test_a_bar_of_the_ranking_and_one_of_each_trial(trained, capsys):
     assert len(bars) == len(results) > 1
     for bar, result in zip(bars, results, strict=True):
         check_whole(bar + "\n")
-        assert labels_of(bar)[0] == "cutting"
-        assert labels_of(bar)[-2:] == ["checking", ""]
+        cutting, *_, checking, end = labels_of(bar)
+        assert (cutting, checking, end) == ("cutting", "checking", "")
         assert "of the params removed" in result
 
 

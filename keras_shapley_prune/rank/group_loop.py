@@ -3,6 +3,7 @@
 from keras_shapley_prune.rank.ranking_plan import RankingPlan
 from keras_shapley_prune.rank.staging import play_stages
 from keras_shapley_prune.rank.stopping import Budget, StopWhen
+from keras_shapley_prune.repair.threads import one_blas_thread
 
 
 def rank_groups(sampler, calibration, progress, stop=None):
@@ -18,6 +19,11 @@ def rank_groups(sampler, calibration, progress, stop=None):
     Returns:
         A `Ranking`.
     """
+    with one_blas_thread():
+        return _play_groups(sampler, calibration, progress, stop)
+
+
+def _play_groups(sampler, calibration, progress, stop):
     costs = sampler.estimate_costs(calibration)
     seconds = [cost.seconds for cost in costs]
     evaluations = [cost.evaluations for cost in costs]

@@ -11,6 +11,7 @@ from keras_shapley_prune.repair.mimic import mimic
 from keras_shapley_prune.repair.planned_steps import plan_steps
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.repair.targets import RecordedTargets
+from keras_shapley_prune.repair.threads import one_blas_thread
 from keras_shapley_prune.trace.batches import rebatch
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -103,7 +104,7 @@ def repair_channels(
 def cut_and_repair(
     model, keep, batches, repair, channel_map, verify, targets, progress
 ):
-    """Cuts a network, repairs what is left of it, and checks the result.
+    """Cuts a network, repairs what is left of it, and checks the cut.
 
     Args:
         model: See `repair_channels`.
@@ -175,6 +176,7 @@ def repair_layers(cut, batches, repair="least_squares", targets=None, progress=N
     graph = cut.channel_map.graph
     method = "least_squares" if repair == "mimic" else repair
     inputs = rebatch([batch for (batch,) in batches], graph)
-    repairer = Repairer(cut, inputs, method, targets=targets)
-    repairer.advance(len(graph.calls), progress)
+    with one_blas_thread():
+        repairer = Repairer(cut, inputs, method, targets=targets)
+        repairer.advance(len(graph.calls), progress)
     progress.note("repaired")
