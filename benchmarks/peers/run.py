@@ -68,9 +68,11 @@ STEPS = {  # name: environment (None: ours), script, arguments
     "TorchPruner": ("torch", "torchpruner_rows.py"),
     "Sony MCT": ("zoo", "mct_rows.py"),
     "tfmot": ("keras", "tfmot_rows.py"),
+    "cost": (None, "cost.py"),
     "masked == pruned": ("zoo", "masked_equals_pruned.py"),
 }
-WITH_DATA = ("export.py", "ours.py", "tfmot_rows.py")
+WITH_DATA = ("export.py", "ours.py", "cost.py", "tfmot_rows.py")
+WITH_ENVIRONMENTS = ("installs.py", "cost.py")
 
 
 def print_missing(folder):
@@ -96,7 +98,7 @@ def run(step, args):
     command += ["--output", args.output]
     if script in WITH_DATA:
         command += ["--pretrained", args.pretrained]
-    if script == "installs.py":
+    if script in WITH_ENVIRONMENTS:
         command += ["--environments", args.environments]
     print(f"== {step}", flush=True)
     subprocess.run([str(part) for part in command], check=True)
