@@ -1,13 +1,10 @@
 """Surgery: rebuilds a model without the removed units."""
 
-import dataclasses
-import functools
-
 import keras
 import numpy as np
 
+from keras_shapley_prune.cut.cut_network import Cut, resize_call
 from keras_shapley_prune.cut.layer_copies import copy_operation, copy_weights
-from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import FIXED, kept
 from keras_shapley_prune.trace.functional_models import (
     functional_view,
@@ -50,51 +47,6 @@ def remove_channels(model, keep, channel_map=None):
     return cut_out(model, keep, channel_map or trace_channels(model)).model
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Cut:
-    """A smaller copy of a model, and which of its operations stands for which.
-
-    Attributes:
-        channel_map: The `ChannelMap` of the original.
-        keep: Boolean array, shape `(num_units,)`, the units that are kept.
-        model: The smaller `keras.Model`.
-        operations: Dict: operation of the original -> that of `model`.
-    """
-
-    channel_map: object
-    keep: np.ndarray
-    model: keras.Model
-    operations: dict
-
-    @functools.cached_property
-    def graph(self):
-        """`Graph` of the calls of the original, of the operations of `model`.
-
-        Its symbolic tensors are those of the original: their last axis may be longer
-        than that of the values which they stand for.
-        """
-        calls = []
-        for call in self.channel_map.graph.calls:
-            args, kwargs = resize_call(
-                call.operation, call.args, call.kwargs, self.kept_at(call.operation)
-            )
-            # A cast at the border of a nested model stands in its graph alone.
-            ours = self.operations.get(call.operation, call.operation)
-            calls.append(
-                dataclasses.replace(call, operation=ours, args=args, kwargs=kwargs)
-            )
-        return dataclasses.replace(self.channel_map.graph, calls=tuple(calls))
-
-    def kept_at(self, operation):
-        """Returns a dict: letter of a weight axis -> which positions are kept.
-
-        Args:
-            operation: One of the original.
-        """
-        letters = self.channel_map.layer_ids.get(operation, {})
-        return {letter: kept(self.keep, ids) for letter, ids in letters.items()}
-
-
 def cut_out(model, keep, channel_map):
     """Does what `remove_channels` does.
 
@@ -126,22 +78,6 @@ def copy_whole(model, channel_map):
         channel_map: Its `ChannelMap`.
     """
     return cut_out(model, np.ones(channel_map.num_units, bool), channel_map)
-
-
-def resize_call(operation, args, kwargs, kept_at):
-    """Returns the arguments of a call, of another size where these matter.
-
-    Such as the bounds of a slice of channels: they are not in the config.
-
-    Args:
-        operation: The operation of the original.
-        args: Tuple, positional arguments.
-        kwargs: Dict, keyword arguments.
-        kept_at: See `Cut.kept_at`.
-    """
-    if not kept_at:
-        return args, kwargs
-    return find_layer_type(operation).resize_call(args, kwargs, kept_at)
 
 
 class _Copier:

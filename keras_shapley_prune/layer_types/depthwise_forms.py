@@ -1,5 +1,7 @@
 """Linear layers that keep channels apart: each output channel reads one input's."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -44,6 +46,14 @@ class DepthwiseForm:
     def apply_kernel(self, inputs):
         """Returns the same without the bias, for float32 inputs."""
         return convolve_depthwise(self.operation, self.operation.kernel, inputs)
+
+    def count_positions(self, inputs):
+        """Returns how many positions the output has for each example."""
+        try:
+            shape = self.operation.compute_output_shape(tuple(inputs.shape))
+        except NotImplementedError:  # a layer of a user's own need not have it
+            shape = self.apply_kernel(tf.cast(inputs, tf.float32)).shape
+        return math.prod(shape[1:-1])
 
     def scale(self, factors):
         """Multiplies each output channel before its bias.

@@ -75,7 +75,7 @@ def collect_at(repairer, call, position):
 
     Args:
         repairer: A `Repairer`.
-        call: A `Call` of the copy that has not been passed yet.
+        call: A `Call` of its network that has not been passed yet.
         position: Integer, which of its inputs, or `INSIDE`.
 
     Returns:

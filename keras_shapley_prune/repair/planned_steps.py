@@ -5,7 +5,7 @@ from keras_shapley_prune.repair.skip_compensation import is_fitted
 
 # Seconds for each layer that is fitted: measured on digits, ResNet-20 and MobileNetV2,
 # where compiling takes longer than computing.
-_REPAIR, _CUT, _CHECK = 0.1, 0.03, 0.015
+_REPAIR, _CUT, _CHECK = 0.06, 0.03, 0.015
 _FLOPS_A_SECOND = 2e10
 # The data has not been read yet. `prune` asks for 50 to 200 examples, which are run
 # once by each repair; `mimic` takes 1,000 steps of 32, and a step 4 forward passes.

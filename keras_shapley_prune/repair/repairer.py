@@ -1,6 +1,5 @@
 """The walk from input to output on which each layer makes up for what is missing."""
 
-import dataclasses
 import functools
 
 import numpy as np
@@ -70,7 +69,7 @@ class Repairer:
         if targets.batches is None and groups and method == "least_squares":
             record_targets(targets, original, groups, batches)
         batches = batches if targets.batches is None else targets.batches
-        self.channel_map = _on_cut(cut)
+        self.channel_map = cut.smaller_map
         self.keep = np.ones(original.num_units, bool)
         self.ridge, self._method = ridge, method
         self.num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
@@ -121,7 +120,7 @@ class Repairer:
         return masks_at(self.channel_map, self.keep, call)
 
     def read(self, form, call, values):
-        """Returns what a linear layer of the copy reads, but for the mask there."""
+        """Returns what a linear layer reads here, but for the mask there."""
         return form.read(call, call.read(values), self.find_masks(call))
 
     def columns_left(self, form, call):
@@ -193,7 +192,7 @@ class Repairer:
         return self._cut.channel_map.graph.calls[call.index]
 
     def has_changed(self, call):
-        """Returns whether a call of the copy reads something else than its twin."""
+        """Returns whether a call reads something else than its twin."""
         return call in self._dirty
 
     def collect(self, call, position):
@@ -233,7 +232,7 @@ class Repairer:
         return dirty
 
     def _is_repaired(self, calls):
-        """Returns whether all calls of a layer need a repair that there is."""
+        """Returns whether a layer reads something else, and can be repaired."""
         if self._dirty.isdisjoint(calls):
             return False
         if self._method == "batchnorm":
@@ -272,15 +271,3 @@ class Repairer:
         elif normalization is not None:
             mean = normalization.moving_mean
             mean.assign(mean - tf.cast(bias, mean.dtype))
-
-
-def _on_cut(cut):
-    """Returns the `ChannelMap` of a smaller network, see `Repairer.channel_map`."""
-    ours = cut.operations
-    original = cut.channel_map
-    return dataclasses.replace(
-        original,
-        graph=cut.graph,
-        layer_ids={ours.get(o, o): ids for o, ids in original.layer_ids.items()},
-        produced={(ours.get(o, o), a): p for (o, a), p in original.produced.items()},
-    )

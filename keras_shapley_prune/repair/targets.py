@@ -1,7 +1,6 @@
 """What a repaired layer should return: what it returns in the original, and more."""
 
 import functools
-import math
 
 import numpy as np
 import tensorflow as tf
@@ -9,7 +8,10 @@ import tensorflow as tf
 from keras_shapley_prune.layer_types.bias_folding import ends_linear
 from keras_shapley_prune.layer_types.linear_forms import to_rows
 from keras_shapley_prune.layer_types.masked_calls import no_masks
-from keras_shapley_prune.layer_types.registry import find_linear_form
+from keras_shapley_prune.layer_types.registry import (
+    find_depthwise_form,
+    find_linear_form,
+)
 from keras_shapley_prune.repair.depthwise import apply_depthwise_at
 from keras_shapley_prune.repair.skip_compensation import SkipCompensation, is_fitted
 from keras_shapley_prune.repair.taken_rows import (
@@ -202,8 +204,8 @@ def positions_of(call, values, num_examples, num_columns=None):
         count = form.count_positions(read_whole(form, call, values))
         num_columns = num_columns or len(form.channel_of)
         return choose_positions(count, num_columns, num_examples)
-    shape = tuple(values[call.inputs[0]].shape)
-    count = math.prod(call.operation.compute_output_shape(shape)[1:-1])
+    form = find_depthwise_form(call.operation)
+    count = form.count_positions(values[call.inputs[0]])
     return choose_positions(count, DEPTHWISE_COLUMNS, num_examples)
 
 

@@ -14,6 +14,7 @@ from keras_shapley_prune.cut.surgery import cut_out, remove_channels
 from keras_shapley_prune.cut.verification import verify_cut, verify_removal
 from keras_shapley_prune.layer_types import registry
 from keras_shapley_prune.pruning import prune
+from keras_shapley_prune.repair import repair_channels as repair_channels_module
 from keras_shapley_prune.repair.repair_channels import repair_channels, repair_layers
 from keras_shapley_prune.trace.tracer import trace_channels
 

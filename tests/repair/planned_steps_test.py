@@ -1,0 +1,34 @@
+"""Tests of what the steps after a ranking are planned to take."""
+
+import models
+import numpy as np
+import pytest
+
+from keras_shapley_prune.repair.planned_steps import plan_steps
+from keras_shapley_prune.trace.tracer import trace_channels
+
+
+@pytest.mark.parametrize(
+    ("repair", "verify", "names"),
+    [
+        ("least_squares", True, ["cut", "repair", "check"]),
+        ("mimic", False, ["cut", "repair", "mimic"]),
+        (None, True, ["cut", "check"]),
+    ],
+)
+def test_the_steps_that_are_done(repair, verify, names):
+    channel_map = trace_channels(models.build(models.residual))
+    keep = np.zeros(channel_map.num_units, bool)
+    steps = plan_steps(channel_map, keep, repair, verify)
+    assert list(steps) == names
+    assert all(seconds > 0 for seconds in steps.values())
+
+
+def test_what_is_not_reached_by_the_cut_takes_no_time():
+    channel_map = trace_channels(models.build(models.residual))
+    last = max(channel_map.groups, key=lambda g: min(channel_map.sites_of(g)))
+    keep = np.ones(channel_map.num_units, bool)
+    keep[last.units] = False
+    few = plan_steps(channel_map, keep, "least_squares", True)
+    many = plan_steps(channel_map, np.zeros_like(keep), "least_squares", True)
+    assert all(few[name] < many[name] for name in few)
