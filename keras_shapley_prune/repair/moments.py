@@ -12,6 +12,7 @@ from keras_shapley_prune.repair.augmented_copies import (
 from keras_shapley_prune.repair.gram import Gram, check_finite, check_inputs
 from keras_shapley_prune.repair.readers import Reader
 from keras_shapley_prune.repair.threads import in_parallel
+from keras_shapley_prune.trace.batches import rebatch
 from keras_shapley_prune.trace.watched_pass import WatchedPass
 
 
@@ -46,6 +47,9 @@ class InputMoments:
             self._readers[index, position] = reader
             firsts.setdefault(reader.key, reader)
         self._num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
+        readers = firsts.values()
+        seen_bytes = sum(r.count_bytes(self._num_examples) for r in readers)
+        batches = rebatch(batches, channel_map.graph, seen_bytes)
         self._most_copies = max(num_copies, most_copies(self._num_examples))
         self._grams = {key: Gram(len(r.channel_of), 0) for key, r in firsts.items()}
         watches = [(r.call.index, self._look_at(r)) for r in firsts.values()]

@@ -1,5 +1,7 @@
 """What of a call's output depends on one of its inputs, as a matrix product."""
 
+import math
+
 import numpy as np
 
 from keras_shapley_prune.layer_types.convolution_forms import ConvolutionForm
@@ -7,6 +9,7 @@ from keras_shapley_prune.layer_types.linear_forms import DenseForm, to_rows
 from keras_shapley_prune.layer_types.registry import find_layer_type, find_linear_form
 from keras_shapley_prune.layer_types.unit_ids import INSIDE
 from keras_shapley_prune.repair.taken_rows import (
+    ROWS_A_COLUMN,
     choose_positions,
     rows_at,
     take_rows,
@@ -69,6 +72,18 @@ class Reader:
         call = self.call
         tensor = call.inputs[self.position] if self.form is None else call.outputs[0]
         return tensor.shape[1:-1]
+
+    def count_bytes(self, num_examples):
+        """Returns the bytes of the rows of one example, at most.
+
+        Args:
+            num_examples: Integer, in all batches.
+        """
+        num_columns, shape = len(self.channel_of), self.positions_shape
+        wanted = -(-ROWS_A_COLUMN * num_columns // num_examples)
+        if None not in shape:
+            wanted = min(wanted, math.prod(shape))
+        return 4 * wanted * num_columns
 
     def take(self, values, masks, num_examples):
         """Returns rows of what the call reads, at as many positions as a fit needs.

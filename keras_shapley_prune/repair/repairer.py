@@ -13,7 +13,7 @@ from keras_shapley_prune.layer_types.bias_folding import (
 from keras_shapley_prune.layer_types.masked_calls import masks_at
 from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.layer_types.unit_ids import kept
-from keras_shapley_prune.repair.augmented_copies import AugmentedCopies
+from keras_shapley_prune.repair.augmented_copies import AugmentedCopies, most_copies
 from keras_shapley_prune.repair.depthwise import fit_scales
 from keras_shapley_prune.repair.fits import (
     collect_at,
@@ -77,11 +77,21 @@ class Repairer:
         for call in cut.graph.calls:
             self._calls_of.setdefault(call.operation, []).append(call)
         self._dirty = self._find_dirty()
-        # What targets leave is shared by the two networks and the copies of the data.
-        share = max((targets.memory - targets.num_bytes) // 3, 1)
+        # What targets leave is shared by the two networks and the copies of the data,
+        # but for those that will not be run.
+        share = max(targets.memory - targets.num_bytes, 1)
+        if not self._is_original_known():
+            share = max(share // 3, 1)
         self._original = ForwardPass(original.graph, batches, memory=share)
         self._pruned = ForwardPass(cut.graph, batches, self.find_masks, share)
         self._copies = AugmentedCopies(batches, share)
+
+    def _is_original_known(self):
+        """Returns whether neither the original nor a copy of the data will be run."""
+        if self._method != "least_squares" or most_copies(self.num_examples):
+            return False
+        fitted = [call for call in self._dirty if is_fitted(call.operation)]
+        return self._targets.has(fitted)
 
     @property
     def position(self):

@@ -7,9 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 LARGEST_BYTES = 2**26  # of the largest tensor: larger ones leave the processor's caches
+SEEN_BYTES = 2**28  # of all that is seen of a batch on its way
 
 
-def rebatch(batches, graph):
+def rebatch(batches, graph, seen_bytes=0):
     """Returns the same examples, in order, in batches that are fast to run.
 
     The size of the batches in which the data comes says nothing of what the network
@@ -18,6 +19,7 @@ def rebatch(batches, graph):
     Args:
         batches: List of lists of input tensors, one list a batch.
         graph: The recorded `Graph`.
+        seen_bytes: Integer, what a `WatchedPass` returns of one example.
 
     Returns:
         List of lists of arrays, of tensors if they are strings. `batches` itself if the
@@ -28,7 +30,8 @@ def rebatch(batches, graph):
     rebatched = []
     for _, alike in itertools.groupby(batches, _shapes_of):
         alike = list(alike)
-        size = max(LARGEST_BYTES // _largest(graph, alike[0]), 1)
+        size = LARGEST_BYTES // _largest(graph, alike[0])
+        size = max(min(size, SEEN_BYTES // max(seen_bytes, 1)), 1)
         if min(len(batch[0]) for batch in alike) < size:
             alike = [[tf.concat(parts, axis=0) for parts in zip(*alike, strict=True)]]
         rebatched += [part for batch in alike for part in _split(batch, size)]

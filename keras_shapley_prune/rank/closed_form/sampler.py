@@ -50,8 +50,8 @@ class ReconstructionSampler(Sampler):
     def open_network(self, calibration):
         channel_map = calibration.channel_map
         batches = [inputs for inputs, _, _ in calibration.batches]
-        batches = rebatch(batches, channel_map.graph)
         if self.sequential:
+            batches = rebatch(batches, channel_map.graph)
             return Repairer(copy_whole(calibration.model, channel_map), batches)
         # Nothing is removed on the way: moments of the original say all.
         return InputMoments(
