@@ -98,7 +98,10 @@ class Graph:
         # `pack_sequence_as` takes them in the order of `flatten`, which is that of
         # `outputs`.
         outputs = [values[tensor] for tensor in self.outputs]
-        return keras.tree.pack_sequence_as(self.output_structure, outputs)
+        structured = keras.tree.pack_sequence_as(self.output_structure, outputs)
+        # A model of a list of one output returns that output.
+        alone = isinstance(structured, (list, tuple)) and len(structured) == 1
+        return structured[0] if alone else structured
 
     def run(self, inputs, find_masks=no_masks):
         """Runs all calls, and returns what the model returns.

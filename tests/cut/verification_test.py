@@ -237,3 +237,13 @@ def test_slices_of_other_channels_than_those_masked_are_found():
     repair_layers(cut, [(list(data[0]),)], "least_squares")
     with pytest.raises(RuntimeError):
         verify_cut(cut, data)
+
+
+@pytest.mark.parametrize("outer", [list, tuple, lambda x: {"only": x[0]}])
+def test_a_list_of_one_output(outer):
+    inputs = keras.Input((6, 6, 3))
+    x = layers.Conv2D(8, 3, activation="relu")(inputs)
+    outputs = layers.Dense(2)(layers.GlobalAveragePooling2D()(x))
+    model = models.randomize(keras.Model([inputs], outer([outputs])))
+    pruned = prune(model, models.images(model, 8), 0.5, verbose=0)
+    assert pruned.layers[1].filters == 4
