@@ -40,7 +40,7 @@ def measure_latency(name, model, num_runs):
             before, after = ksp.measure_latency([model, pruned], x, num_runs)
             what = f"latency, batch {batch}, round_to={round_to}, {left:.0%} FLOPs"
             print(
-                f"{name:14}{what}: {1e3 * before:.2f} -> {1e3 * after:.2f} ms, "
+                f"{name:16}{what}: {1e3 * before:.2f} -> {1e3 * after:.2f} ms, "
                 f"{before / after:.2f} times faster",
                 flush=True,
             )
