@@ -55,7 +55,7 @@ def prune(
             array of images, a finite, batched `tf.data.Dataset`, a
             `keras.utils.PyDataset`, arrays `(x, y)` or `(x, y, sample_weight)`, or an
             iterable of batches. 50 to 200 examples of the training set are enough. It
-            is read twice.
+            may be read twice.
         ratio: Float in [0, 1), the share to remove. Or a dict: layer name or
             shell-style pattern -> the share of the units of these layers; the first
             pattern that matches counts, layers that match none are not pruned. Or a
@@ -174,7 +174,10 @@ def carry_out(
         RuntimeError: If the check fails.
     """
     keep, channel_map = plan.keep, plan.channel_map
-    batches = read_batches(dataset, channel_map.graph, repair, verify)
+    if targets is not None and targets.batches is not None:
+        batches = [(inputs,) for inputs in targets.batches]  # what was ranked on
+    else:
+        batches = read_batches(dataset, channel_map.graph, repair, verify)
     progress = progress or Progress(0)
     pruned = cut_and_repair(
         model, keep, batches, repair, channel_map, verify, targets, progress

@@ -9,6 +9,7 @@ from keras_shapley_prune.inputs.arguments import check_integer
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.layer_types.masked_calls import masks_at
 from keras_shapley_prune.trace.agreement import describe_difference
+from keras_shapley_prune.trace.batches import suited_size
 from keras_shapley_prune.trace.tracer import trace_channels
 
 TOLERANCES = {"float64": 1e-9, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
@@ -63,12 +64,17 @@ def verify_cut(cut, dataset, num_examples=8):
     Args:
         cut: A `Cut`.
         dataset: See `verify_removal`.
-        num_examples: Integer, how many examples are run.
+        num_examples: Integer, how many examples are run, at most.
 
     Raises:
         RuntimeError: See `verify_removal`.
     """
-    inputs = _read_first(dataset, cut.channel_map.graph, num_examples)
+    graph = cut.channel_map.graph
+    inputs = _read_first(dataset, graph, num_examples)
+    # Large images are fewer: Keras holds all that its layers return.
+    some = suited_size(graph, keras.tree.flatten(inputs))
+    if some < num_examples and all(tensor.shape[0] is None for tensor in graph.inputs):
+        inputs = keras.tree.map_structure(lambda x: x[:some], inputs)
     with keras.StatelessScope(_find_weights(cut)):
         expected = _run_masked(cut.channel_map, cut.keep, inputs)
     _compare(cut.channel_map, cut.keep, inputs, cut.model, expected)

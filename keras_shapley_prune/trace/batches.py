@@ -30,12 +30,22 @@ def rebatch(batches, graph, seen_bytes=0):
     rebatched = []
     for _, alike in itertools.groupby(batches, _shapes_of):
         alike = list(alike)
-        size = LARGEST_BYTES // _largest(graph, alike[0])
+        size = suited_size(graph, alike[0])
         size = max(min(size, SEEN_BYTES // max(seen_bytes, 1)), 1)
         if min(len(batch[0]) for batch in alike) < size:
             alike = [[tf.concat(parts, axis=0) for parts in zip(*alike, strict=True)]]
         rebatched += [part for batch in alike for part in _split(batch, size)]
     return rebatched
+
+
+def suited_size(graph, inputs):
+    """Returns how many examples a batch should have, at least 1.
+
+    Args:
+        graph: The recorded `Graph`.
+        inputs: List of tensors, some batch.
+    """
+    return max(LARGEST_BYTES // _largest(graph, inputs), 1)
 
 
 def _split(batch, size):

@@ -110,8 +110,12 @@ class Graph:
             inputs: See `feed`.
             find_masks: See `run_calls`.
         """
-        values = self.feed(inputs)
-        run_calls(self.calls, values, find_masks)
+        values, last_uses = self.feed(inputs), self.last_uses
+        for call in self.calls:
+            run_calls([call], values, find_masks)
+            for tensor in (*call.inputs, *call.outputs):  # what none reads is dropped
+                if last_uses.get(tensor, -1) <= call.index:
+                    values.pop(tensor, None)
         return self.collect(values)
 
     @functools.cached_property
