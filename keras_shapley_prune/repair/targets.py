@@ -19,6 +19,7 @@ from keras_shapley_prune.repair.taken_rows import (
     rows_at,
     take_rows,
 )
+from keras_shapley_prune.trace.array_store import ArrayStore
 from keras_shapley_prune.trace.memory import resolve_memory
 from keras_shapley_prune.trace.watched_pass import WatchedPass
 
@@ -86,20 +87,20 @@ class RecordedTargets:
     ranked need not be run again.
 
     Args:
-        memory: See `resolve_memory`. Half of it is for targets: the layers whose
-            targets do not fit have none.
+        memory: See `resolve_memory`. Half of it is for targets; what does not fit is
+            held in a temporary file.
 
     Attributes:
         memory: Integer, bytes.
-        num_bytes: Integer, how many of them the targets take.
         batches: List of lists of input tensors, the data; `None` if nothing has been
             recorded yet.
     """
 
     def __init__(self, memory=None):
         self.memory = resolve_memory(memory)
-        self.batches, self._num_examples, self.num_bytes = None, 0, 0
-        self._recorded = {}  # index of a call -> list of rows, one entry a batch
+        self.batches, self._num_examples = None, 0
+        self._store = ArrayStore(self.memory // 2)
+        self._recorded = {}  # index of a call -> a callable a batch that returns rows
         self._num_columns = {}
 
     def watch(self, channel_map, groups, batches):
@@ -133,16 +134,13 @@ class RecordedTargets:
         Args:
             seen: List, what the watches returned.
         """
-        for index, rows in zip(list(self._recorded), seen, strict=True):
-            if self._recorded[index] is None:
-                continue
-            self._recorded[index].append(rows)
-            self.num_bytes += _count_bytes(rows)
-            if (
-                self.num_bytes > self.memory // 2
-            ):  # for this layer the original is run again
-                self.num_bytes -= sum(_count_bytes(r) for r in self._recorded[index])
-                self._recorded[index] = None
+        for recorded, rows in zip(self._recorded.values(), seen, strict=True):
+            recorded.append(self._store.put(rows))
+
+    @property
+    def num_bytes(self):
+        """Integer, the bytes of the targets in memory."""
+        return self._store.num_bytes
 
     def has(self, calls):
         """Returns whether the targets of all of these calls are known."""
@@ -157,7 +155,7 @@ class RecordedTargets:
             values: Dict: symbolic tensor -> value, before the call.
             positions: Integer array, some of those recorded; `None` for all.
         """
-        rows = self._recorded[call.index][batch]
+        rows = self._recorded[call.index][batch]()
         # As many positions as there are, or as the columns of the original want.
         columns = self._num_columns.get(call.index)
         known = positions_of(call, values, self._num_examples, columns)
@@ -219,7 +217,3 @@ def _is_returned(graph, call):
     read = output in graph.outputs or graph.consumers().get(output)
     exact = getattr(operation, "compute_dtype", None) == "float32"
     return bool(read and exact and ends_linear(operation))
-
-
-def _count_bytes(tensor):
-    return tensor.dtype.size * tensor.shape.num_elements()
