@@ -40,10 +40,10 @@ def repair_channels(
 ):
     """Returns a smaller copy of `model` that is repaired on calibration data.
 
-    `prune` without its first half: from the input to the output, each layer that reads
-    what has changed is adjusted in closed form on the pruned and already repaired
-    network; then units are removed as by `remove_channels`, and the result is checked
-    as by `verify_removal`. The data needs no labels. Only `"mimic"` trains.
+    `prune` without its first half: units are removed as by `remove_channels`; then,
+    from the input to the output, each layer that reads what has changed is adjusted in
+    closed form on the pruned and already repaired network, and the result is checked as
+    by `verify_removal`. The data needs no labels. Only `"mimic"` trains.
 
     - `"least_squares"`: each layer is refitted to return what the original's layer
       returns: by ridge regression towards its old kernel, with a bias (its own, or
