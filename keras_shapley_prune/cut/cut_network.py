@@ -65,8 +65,13 @@ class Cut:
         Args:
             operation: One of the original.
         """
-        letters = self.channel_map.layer_ids.get(operation, {})
-        return {letter: kept(self.keep, ids) for letter, ids in letters.items()}
+        return find_kept(self.channel_map, self.keep, operation)
+
+
+def find_kept(channel_map, keep, operation):
+    """Returns what `Cut.kept_at` does, before there is a `Cut`."""
+    letters = channel_map.layer_ids.get(operation, {})
+    return {letter: kept(keep, ids) for letter, ids in letters.items()}
 
 
 def resize_call(operation, args, kwargs, kept_at):

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_shapley_prune.cut.cut_network import Cut, resize_call
+from keras_shapley_prune.cut.cut_network import Cut, find_kept, resize_call
 from keras_shapley_prune.cut.layer_copies import copy_operation, copy_weights
 from keras_shapley_prune.layer_types.unit_ids import FIXED, kept
 from keras_shapley_prune.trace.functional_models import (
@@ -157,9 +157,7 @@ class _Copier:
         return copied(*args, **kwargs)
 
     def _kept_at(self, operation):
-        """Returns a dict: letter of a weight axis -> which positions are kept."""
-        letters = self._map.layer_ids.get(operation, {})
-        return {letter: kept(self._keep, ids) for letter, ids in letters.items()}
+        return find_kept(self._map, self._keep, operation)
 
     def _input_widths(self, model):
         """Returns how many channels of each input of a model are kept.

@@ -52,7 +52,8 @@ def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32
     channel_map = channel_map or trace_channels(model)
     keep = channel_map.check_keep(keep)
     inputs = _read_first(dataset, channel_map.graph, batch_size)
-    _compare(channel_map, keep, inputs, pruned)
+    expected = _run_masked(channel_map, keep, inputs)
+    _compare(channel_map.graph, inputs, pruned, expected)
 
 
 def verify_cut(cut, dataset, num_examples=8):
@@ -77,7 +78,7 @@ def verify_cut(cut, dataset, num_examples=8):
         inputs = keras.tree.map_structure(lambda x: x[:some], inputs)
     with keras.StatelessScope(_find_weights(cut)):
         expected = _run_masked(cut.channel_map, cut.keep, inputs)
-    _compare(cut.channel_map, cut.keep, inputs, cut.model, expected)
+    _compare(graph, inputs, cut.model, expected)
 
 
 def _find_weights(cut):
@@ -115,18 +116,15 @@ def _run_masked(channel_map, keep, inputs):
     return channel_map.graph.run(inputs, masks)
 
 
-def _compare(channel_map, keep, inputs, pruned, expected=None):
+def _compare(graph, inputs, pruned, expected):
     """Raises a `RuntimeError` if a model computes something else than expected."""
-    if expected is None:
-        expected = _run_masked(channel_map, keep, inputs)
     received = pruned(inputs, training=False)
     places = [
         [path for path, _ in keras.tree.flatten_with_path(outputs)]
         for outputs in (received, expected)
     ]
     if places[0] == places[1]:
-        tolerance = _tolerance(channel_map.graph)
-        difference = describe_difference(expected, received, tolerance)
+        difference = describe_difference(expected, received, _tolerance(graph))
     else:
         difference = f"outputs at {places[0]} instead of {places[1]}"
     if difference:
