@@ -26,7 +26,8 @@ def plan_steps(channel_map, keep, repair, verify):
         their order -> seconds.
     """
     graph = channel_map.graph
-    num_fitted = max(_count_fitted(channel_map, keep), 1)
+    changed = channel_map.changed_calls(keep)
+    num_fitted = max(sum(is_fitted(call.operation) for call in changed), 1)
     flops = sum(count_call_flops(call) or 0 for call in graph.calls)
     steps = {"cut": _CUT * num_fitted}
     if repair is not None:
@@ -37,15 +38,3 @@ def plan_steps(channel_map, keep, repair, verify):
     if repair == "mimic":
         steps["mimic"] = _TRAINED_EXAMPLES * flops / _FLOPS_A_SECOND
     return steps
-
-
-def _count_fitted(channel_map, keep):
-    """Returns how many calls read something else once units are removed, and fit."""
-    groups = [group for group in channel_map.groups if not keep[group.units].all()]
-    sites = {index for group in groups for index, _ in channel_map.sites_of(group)}
-    changed, count = set(), 0
-    for call in channel_map.graph.calls:
-        if call.index in sites or not changed.isdisjoint(call.inputs):
-            changed.update(call.outputs)
-            count += is_fitted(call.operation)
-    return count

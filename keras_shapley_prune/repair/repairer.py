@@ -232,14 +232,7 @@ class Repairer:
 
     def _find_dirty(self):
         """Returns the calls that read something else than the original's do."""
-        changed, dirty = set(), set()
-        keep = self.keep & self._cut.keep
-        for call in self.channel_map.graph.calls:
-            is_site = masks_at(self.channel_map, keep, call)
-            if is_site or not changed.isdisjoint(call.inputs):
-                dirty.add(call)
-                changed.update(call.outputs)
-        return dirty
+        return set(self.channel_map.changed_calls(self.keep & self._cut.keep))
 
     def _is_repaired(self, calls):
         """Returns whether a layer reads something else, and can be repaired."""

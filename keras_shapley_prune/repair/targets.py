@@ -114,18 +114,17 @@ class RecordedTargets:
         self.__init__(self.memory)
         self.batches = batches
         self._num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
-        graph, changed, watches = channel_map.graph, set(), []
-        sites = {index for group in groups for index, _ in channel_map.sites_of(group)}
-        for call in graph.calls:
-            if call.index in sites or not changed.isdisjoint(call.inputs):
-                changed.update(call.outputs)
-                if is_fitted(call.operation):
-                    target = LayerTarget(graph, call)
-                    self._recorded[call.index] = []
-                    form = find_linear_form(call.operation)
-                    self._num_columns[call.index] = form and len(form.channel_of)
-                    look = functools.partial(self._look, target)
-                    watches.append((call.index + target.is_returned, look))
+        keep, watches = np.ones(channel_map.num_units, bool), []
+        for group in groups:
+            keep[group.units] = False
+        for call in channel_map.changed_calls(keep):
+            if is_fitted(call.operation):
+                target = LayerTarget(channel_map.graph, call)
+                self._recorded[call.index] = []
+                form = find_linear_form(call.operation)
+                self._num_columns[call.index] = form and len(form.channel_of)
+                look = functools.partial(self._look, target)
+                watches.append((call.index + target.is_returned, look))
         return watches
 
     def record(self, seen):

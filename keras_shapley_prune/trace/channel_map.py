@@ -5,7 +5,8 @@ import functools
 
 import numpy as np
 
-from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE
+from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, kept
+from keras_shapley_prune.trace.graph import find_dependents
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -181,6 +182,19 @@ class ChannelMap:
         """
         sites = self.sites_of(group)
         return {site: ids for site, ids in sites.items() if site not in self.passing}
+
+    def changed_calls(self, keep):
+        """Finds which calls read something else once units are removed.
+
+        Args:
+            keep: Boolean array, shape `(num_units,)`.
+
+        Returns:
+            Tuple of the `Call`s that read removed units, or what such a call returns.
+        """
+        sites = self.sites.items()
+        indices = {index for (index, _), ids in sites if not kept(keep, ids).all()}
+        return find_dependents(self.graph, indices)
 
     def lock_reasons(self):
         """Returns a dict: layer name -> why (some of) its units are locked.

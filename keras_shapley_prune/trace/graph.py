@@ -110,13 +110,25 @@ class Graph:
             inputs: See `feed`.
             find_masks: See `run_calls`.
         """
-        values, last_uses = self.feed(inputs), self.last_uses
-        for call in self.calls:
-            run_calls([call], values, find_masks)
-            for tensor in (*call.inputs, *call.outputs):  # what none reads is dropped
-                if last_uses.get(tensor, -1) <= call.index:
-                    values.pop(tensor, None)
+        values = self.feed(inputs)
+        self.run_between(values, 0, len(self.calls), find_masks)
         return self.collect(values)
+
+    def run_between(self, values, start, stop, find_masks=no_masks):
+        """Runs some calls, and drops what none of the later ones reads.
+
+        Args:
+            values: Dict: symbolic tensor -> value, before the call at `start`. It
+                becomes that before the call at `stop`.
+            start: Integer, the index of a call.
+            stop: Integer, the index of a later call.
+            find_masks: See `run_calls`.
+        """
+        for call in self.calls[start:stop]:
+            run_calls([call], values, find_masks)
+            for tensor in (*call.inputs, *call.outputs):
+                if self.last_uses.get(tensor, -1) <= call.index:
+                    values.pop(tensor, None)
 
     @functools.cached_property
     def producers(self):
@@ -204,6 +216,21 @@ def find_ancestors(graph, tensors, start=0):
             found.add(call)
             pending.extend(call.inputs)
     return tuple(sorted(found, key=lambda call: call.index))
+
+
+def find_dependents(graph, indices):
+    """Returns some calls, and those that read what they return, in order.
+
+    Args:
+        graph: A `Graph`.
+        indices: Set of integers, the indices of the first ones.
+    """
+    changed, found = set(), []
+    for call in graph.calls:  # in running order: one pass finds all behind them
+        if call.index in indices or not changed.isdisjoint(call.inputs):
+            changed.update(call.outputs)
+            found.append(call)
+    return tuple(found)
 
 
 def fill_in(structure, values):

@@ -40,7 +40,9 @@ class Segments:
             Dict: symbolic tensor -> value, of all that later calls read.
         """
         if not self._is_compiled:
-            return self._run_eagerly(values, start, stop)
+            values = dict(values)
+            self._graph.run_between(values, start, stop, self._find_masks)
+            return values
         # Wherever somebody once stopped, everybody does: nothing is compiled twice.
         self._cuts.add(stop)
         while start < stop:
@@ -67,15 +69,6 @@ class Segments:
             tensor: returned[tensor] if tensor in returned else values[tensor]
             for tensor in self._live(stop)
         }
-
-    def _run_eagerly(self, values, start, stop):
-        values, last_uses = dict(values), self._graph.last_uses
-        for call in self._graph.calls[start:stop]:
-            run_calls([call], values, self._find_masks)
-            for tensor in (*call.inputs, *call.outputs):
-                if last_uses.get(tensor, -1) <= call.index:
-                    values.pop(tensor, None)
-        return values
 
     def _live(self, position):
         """Returns the tensors that calls from `position` on read, or that come out."""

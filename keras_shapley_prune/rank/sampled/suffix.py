@@ -7,7 +7,11 @@ import tensorflow as tf
 
 from keras_shapley_prune.layer_types.masked_calls import Mask, no_masks
 from keras_shapley_prune.layer_types.unit_ids import INSIDE
-from keras_shapley_prune.trace.graph import find_ancestors, run_calls
+from keras_shapley_prune.trace.graph import (
+    find_ancestors,
+    find_dependents,
+    run_calls,
+)
 
 
 class Suffix:
@@ -39,7 +43,8 @@ class Suffix:
         # A unit acts where it is read, not where it is produced: everything before its
         # first reader is the same for all coalitions, and is computed once a batch.
         self.start = min(self.masker.sites)[0]
-        self.calls = _dependents(graph, self.masker)
+        sites = self.masker.sites
+        self.calls = find_dependents(graph, {index for index, _ in sites})
         produced = {tensor for call in self.calls for tensor in call.outputs}
         self.cut = self._inputs_of(self.calls, produced)
         # Calls behind `start` that no mask reaches, such as the shortcut of a block.
@@ -128,18 +133,6 @@ class Suffix:
         # order, so that the signature of the compiled step is always the same.
         read = dict.fromkeys([*read, *self._outputs])
         return tuple(tensor for tensor in read if tensor not in produced)
-
-
-def _dependents(graph, masker):
-    """Returns the calls that depend on the masks."""
-    site_calls = {index for index, _ in masker.sites}
-    masked, calls = set(), []
-    for call in graph.calls:
-        # Calls are in running order: one pass finds everything downstream of a mask.
-        if call.index in site_calls or masked.intersection(call.inputs):
-            masked.update(call.outputs)
-            calls.append(call)
-    return tuple(calls)
 
 
 class GroupMasker:
