@@ -51,7 +51,8 @@ class InputMoments:
         seen_bytes = sum(r.count_bytes(self._num_examples) for r in readers)
         batches = rebatch(batches, channel_map.graph, seen_bytes)
         self._most_copies = max(num_copies, most_copies(self._num_examples))
-        self._grams = {key: Gram(len(r.channel_of), 0) for key, r in firsts.items()}
+        sizes = {key: len(reader.channel_of) for key, reader in firsts.items()}
+        self._grams = {key: Gram(n, 0, is_single=True) for key, n in sizes.items()}
         watches = [(r.call.index, self._look_at(r)) for r in firsts.values()]
         if targets is not None:
             watches += targets.watch(channel_map, groups, batches)

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from keras_shapley_prune.repair.gram import Gram
-from keras_shapley_prune.repair.ridge import solve_towards
+from keras_shapley_prune.repair.ridge import RIDGES, solve_towards
 
 
 def rows_and_targets(count=50, columns=4, outputs=3, seed=0):
@@ -88,3 +88,25 @@ def test_constant_rows_leave_the_weights_at_the_prior(value):
     rows = np.tile(row, (30, 1)).astype("float32")
     _, _, xx, xy, _ = gram_of(rows, rows @ prior.astype("float32") + 1).covariances()
     np.testing.assert_allclose(solve_towards(xx, xy, prior), prior, atol=0.02)
+
+
+@pytest.mark.parametrize("kind", ["few", "correlated", "nearly equal"])
+def test_a_fit_of_few_rows_has_the_smallest_ridge(kind):
+    """In single precision, sums like these have no Cholesky factor."""
+    generator = np.random.default_rng(0)
+    rows = {
+        "few": generator.normal(size=(32, 600)),
+        "correlated": generator.normal(size=(400, 3)) @ generator.normal(size=(3, 600)),
+        "nearly equal": generator.normal(size=(400, 1))
+        + 1e-3 * generator.normal(size=(400, 600)),
+    }[kind].astype("float32")
+    gram = Gram(600, 0)
+    for part in np.array_split(rows, 3):
+        gram.add(part)
+    xx = gram.covariances()[2]
+    expected = np.cov(rows.astype("float64"), rowvar=False, bias=True)
+    np.testing.assert_allclose(xx, expected, atol=1e-9 * np.trace(xx))
+    weights = solve_towards(xx, np.zeros((600, 0)), np.zeros((600, 0)), RIDGES[0])
+    assert weights.shape == (600, 0)
+    lowest = np.linalg.eigvalsh(xx)[0] / (np.trace(xx) / 600)
+    assert lowest > -1e-2 * RIDGES[0]

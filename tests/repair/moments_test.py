@@ -62,7 +62,9 @@ def test_readers_of_the_same_rows_share_them(monkeypatch):
     model = keras.Model(inputs, readers)
     made = []
     gram = moments.Gram
-    monkeypatch.setattr(moments, "Gram", lambda *a: made.append(a) or gram(*a))
+    monkeypatch.setattr(
+        moments, "Gram", lambda *a, **k: made.append(a) or gram(*a, **k)
+    )
     channel_map = trace_channels(model)
     InputMoments(channel_map, channel_map.groups, batches_of(model))
     assert sorted(made) == [(6, 0), (54, 0), (54, 0)]
