@@ -13,6 +13,7 @@ from keras_shapley_prune.repair.gram import Gram, check_finite, check_inputs
 from keras_shapley_prune.repair.readers import Reader
 from keras_shapley_prune.repair.threads import in_parallel
 from keras_shapley_prune.trace.batches import rebatch
+from keras_shapley_prune.trace.segments import is_worth_compiling
 from keras_shapley_prune.trace.watched_pass import WatchedPass
 
 
@@ -56,7 +57,8 @@ class InputMoments:
         watches = [(r.call.index, self._look_at(r)) for r in firsts.values()]
         if targets is not None:
             watches += targets.watch(channel_map, groups, batches)
-        network = WatchedPass(channel_map.graph, watches)
+        compiled = is_worth_compiling(batches)
+        network = WatchedPass(channel_map.graph, watches, compiled)
         for inputs in batches:
             seen = network.run(inputs)
             self._add(firsts, seen)
@@ -86,7 +88,8 @@ class InputMoments:
         few = {key: self._count_copies(reader) for key, reader in firsts.items()}
         few = {key: count for key, count in few.items() if count}
         watches = [(firsts[k].call.index, self._look_at(firsts[k])) for k in few]
-        network = WatchedPass(self.channel_map.graph, watches)
+        compiled = is_worth_compiling(batches)
+        network = WatchedPass(self.channel_map.graph, watches, compiled)
         for copy in range(max(few.values(), default=0)):
             for make in augment_batches(batches, copy):
                 seen = network.run(make())

@@ -21,6 +21,7 @@ from keras_shapley_prune.repair.taken_rows import (
 )
 from keras_shapley_prune.trace.array_store import ArrayStore
 from keras_shapley_prune.trace.memory import resolve_memory
+from keras_shapley_prune.trace.segments import is_worth_compiling
 from keras_shapley_prune.trace.watched_pass import WatchedPass
 
 DEPTHWISE_COLUMNS = 16  # a scale and a bias get the rows of so many
@@ -177,7 +178,8 @@ def record_targets(targets, channel_map, groups, batches):
         batches: List of lists of input tensors, one list a batch.
     """
     watches = targets.watch(channel_map, groups, batches)
-    network = WatchedPass(channel_map.graph, watches)
+    compiled = is_worth_compiling(batches)
+    network = WatchedPass(channel_map.graph, watches, compiled)
     for inputs in batches:
         targets.record(network.run(inputs))
 

@@ -4,9 +4,7 @@ import tensorflow as tf
 
 from keras_shapley_prune.layer_types.masked_calls import no_masks
 from keras_shapley_prune.trace.memory import resolve_memory
-from keras_shapley_prune.trace.segments import Segments
-
-FEW_BATCHES = 3  # are run before what runs them is compiled
+from keras_shapley_prune.trace.segments import Segments, is_worth_compiling
 
 
 class ForwardPass:
@@ -33,7 +31,7 @@ class ForwardPass:
         self._graph, self.find_masks = graph, find_masks
         self._memory = resolve_memory(memory)
         self.segments = segments or Segments(
-            graph, find_masks, compiled=len(batches) > FEW_BATCHES
+            graph, find_masks, compiled=is_worth_compiling(batches)
         )
         self._inputs = batches
         self._kept = {}  # batch -> (position, values, bytes)

@@ -5,6 +5,8 @@ import tensorflow as tf
 from keras_shapley_prune.layer_types.masked_calls import no_masks
 from keras_shapley_prune.trace.graph import run_calls
 
+FEW_BATCHES = 3  # are run before what runs them is compiled
+
 
 class Segments:
     """Runs a graph from cut to cut, as one `tf.function` from each to the next.
@@ -121,6 +123,15 @@ class _Function:
         for tensor, mask in zip(self._masked_out, steps, strict=True):
             returned[tensor]._keras_mask = mask
         return returned
+
+
+def is_worth_compiling(batches):
+    """Returns whether there are so many batches that compiling saves time.
+
+    Args:
+        batches: List, one entry a batch.
+    """
+    return len(batches) > FEW_BATCHES
 
 
 def batch_spec(symbolic, value):

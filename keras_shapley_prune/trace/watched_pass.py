@@ -3,12 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.trace.graph import run_calls
 from keras_shapley_prune.trace.segments import batch_spec
 
 
 class WatchedPass:
-    """Runs a network as one `tf.function` that returns what is seen on the way.
+    """Runs a whole network, and returns what is seen on the way.
 
     What is seen is a small part of what the network computes, such as a few positions
     of what a layer reads. So nothing of the rest has to be held, and nothing stops
@@ -19,11 +18,12 @@ class WatchedPass:
         watches: List of `(position, look)`: before the call of that index `look` is
             called with the values so far, a dict: symbolic tensor -> value, and returns
             (nested) tensors. Nothing is run behind the last one.
+        compiled: Boolean, whether it is run as one `tf.function`.
     """
 
-    def __init__(self, graph, watches):
+    def __init__(self, graph, watches, compiled=True):
         self._graph, self._watches = graph, watches
-        self._functions = {}
+        self._is_compiled, self._functions = compiled, {}
 
     def run(self, inputs):
         """Returns what each of the watches returned.
@@ -32,6 +32,8 @@ class WatchedPass:
             inputs: List of tensors or arrays, one batch.
         """
         inputs = list(map(tf.convert_to_tensor, inputs))
+        if not self._is_compiled:
+            return self._run(*inputs)
         signature = tuple((x.dtype, tuple(x.shape[1:])) for x in inputs)
         if signature not in self._functions:
             specs = [
@@ -48,7 +50,7 @@ class WatchedPass:
         done = 0
         for place in np.argsort(places, kind="stable"):
             position, look = self._watches[place]
-            run_calls(self._graph.calls[done:position], values)
+            self._graph.run_between(values, done, position)
             seen[place] = look(values)
             done = position
         return seen

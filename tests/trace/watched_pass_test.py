@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_shapley_prune.trace import watched_pass
+from keras_shapley_prune.trace import graph as graph_module
 from keras_shapley_prune.trace.forward_pass import ForwardPass
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.watched_pass import WatchedPass
@@ -16,8 +16,9 @@ def inputs_of(model, count=4):
     return list(map(tf.constant, keras.tree.flatten(models.inputs_of(model, count))))
 
 
+@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("builder", models.BUILDERS)
-def test_what_is_seen_is_what_a_stop_there_shows(builder):
+def test_what_is_seen_is_what_a_stop_there_shows(builder, compiled):
     model = models.build(builder)
     graph, inputs = record_graph(model), inputs_of(model)
     network = ForwardPass(graph, [inputs])
@@ -27,7 +28,7 @@ def test_what_is_seen_is_what_a_stop_there_shows(builder):
         (last, lambda values: [values[tensor] for tensor in graph.outputs]),
         (first, lambda values: values[read]),
     ]
-    outputs, early = WatchedPass(graph, watches).run(inputs)
+    outputs, early = WatchedPass(graph, watches, compiled).run(inputs)
     expected = network.look_ahead(0, last)
     for tensor, found in zip(graph.outputs, outputs, strict=True):
         scale = max(np.abs(expected[tensor]).max(), 1e-3)
@@ -38,11 +39,11 @@ def test_what_is_seen_is_what_a_stop_there_shows(builder):
 def test_nothing_is_run_behind_the_last_watch(monkeypatch):
     model = models.build(models.chain)
     graph, called = record_graph(model), []
-    run = watched_pass.run_calls
+    run = graph_module.run_calls
     monkeypatch.setattr(
-        watched_pass,
+        graph_module,
         "run_calls",
-        lambda calls, v: called.extend(calls) or run(calls, v),
+        lambda calls, *args: called.extend(calls) or run(calls, *args),
     )
     watch = 3, lambda values: values[graph.calls[3].inputs[0]]
     WatchedPass(graph, [watch]).run(inputs_of(model))

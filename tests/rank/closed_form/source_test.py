@@ -210,12 +210,17 @@ def _chain():
     return model, generator.normal(size=(80, 6)).astype("float32")
 
 
+def _assert_same(scores, expected):
+    """One runs the network in one piece, the other from layer to layer: rounding."""
+    np.testing.assert_allclose(scores.values, expected.values, rtol=1e-5)
+
+
 def test_later_groups_are_ranked_on_what_is_left_of_earlier_ones():
     model, x = _chain()
     weights = [array.copy() for array in model.get_weights()]
     alone = _rank(model, x, num_draws=60)
     ranking = _rank(model, x, num_draws=60, sequential=True)
-    np.testing.assert_array_equal(ranking["first"].values, alone["first"].values)
+    _assert_same(ranking["first"], alone["first"])
     assert np.abs(ranking["units"].values - alone["units"].values).max() > 0.01
     for before, after in zip(weights, model.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
@@ -235,7 +240,7 @@ def test_nothing_is_removed_at_a_ratio_of_zero():
     alone = _rank(model, x, ratio=0.0)
     ranking = _rank(model, x, ratio=0.0, sequential=True)
     for name, scores in ranking.items():
-        np.testing.assert_array_equal(scores.values, alone[name].values)
+        _assert_same(scores, alone[name])
 
 
 def test_units_removed_before_do_not_help_out_in_the_same_layer():
