@@ -130,6 +130,17 @@ class Graph:
                 if self.last_uses.get(tensor, -1) <= call.index:
                     values.pop(tensor, None)
 
+    def drop_read(self, values, position):
+        """Drops what no call from the one at `position` on reads.
+
+        Args:
+            values: Dict: symbolic tensor -> value.
+            position: Integer, the index of a call.
+        """
+        for tensor in list(values):
+            if self.last_uses.get(tensor, -1) < position:
+                del values[tensor]
+
     @functools.cached_property
     def producers(self):
         """Dict: tensor -> the call that returns it. Inputs are not in it."""

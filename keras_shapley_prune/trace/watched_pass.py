@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.trace.graph import run_calls
 from keras_shapley_prune.trace.segments import batch_spec
 
 
@@ -50,7 +51,9 @@ class WatchedPass:
         done = 0
         for place in np.argsort(places, kind="stable"):
             position, look = self._watches[place]
-            self._graph.run_between(values, done, position)
+            run_calls(self._graph.calls[done:position], values)
             seen[place] = look(values)
+            # Who looks at what a call returns may look at what it read as well.
+            self._graph.drop_read(values, position - 1)
             done = position
         return seen

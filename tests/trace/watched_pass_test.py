@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_shapley_prune.trace import graph as graph_module
+from keras_shapley_prune.trace import watched_pass
 from keras_shapley_prune.trace.forward_pass import ForwardPass
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.watched_pass import WatchedPass
@@ -39,11 +39,11 @@ def test_what_is_seen_is_what_a_stop_there_shows(builder, compiled):
 def test_nothing_is_run_behind_the_last_watch(monkeypatch):
     model = models.build(models.chain)
     graph, called = record_graph(model), []
-    run = graph_module.run_calls
+    run = watched_pass.run_calls
     monkeypatch.setattr(
-        graph_module,
+        watched_pass,
         "run_calls",
-        lambda calls, *args: called.extend(calls) or run(calls, *args),
+        lambda calls, v: called.extend(calls) or run(calls, v),
     )
     watch = 3, lambda values: values[graph.calls[3].inputs[0]]
     WatchedPass(graph, [watch]).run(inputs_of(model))
@@ -64,3 +64,14 @@ def test_a_network_is_compiled_once_for_batches_of_all_sizes():
 def test_without_a_watch_nothing_is_run():
     model = models.build(models.chain)
     assert WatchedPass(record_graph(model), []).run(inputs_of(model)) == []
+
+
+def test_what_no_later_call_reads_is_dropped():
+    model = models.build(models.chain)
+    graph, held = record_graph(model), []
+    watches = [
+        (i, lambda values: held.append(len(values))) for i in range(len(graph.calls))
+    ]
+    WatchedPass(graph, watches, compiled=False).run(inputs_of(model))
+    # What the next call reads, and what the two before it read.
+    assert max(held) == 3 < len(graph.calls)
