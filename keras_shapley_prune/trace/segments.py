@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras_shapley_prune.layer_types.masked_calls import no_masks
 from keras_shapley_prune.trace.graph import run_calls
 
-FEW_BATCHES = 3  # are run before what runs them is compiled
+FEW_BATCHES = 4  # are run before what runs them is compiled
 
 
 class Segments:
