@@ -74,6 +74,7 @@ def test_as_much_as_possible_within_the_drop(trained, scope, max_drop):
     assert pruned.compiled
 
 
+@pytest.mark.slow
 def test_more_is_removed_where_more_may_be_lost(trained):
     data = _data(60, seed=1)
     sizes = [

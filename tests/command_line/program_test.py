@@ -209,6 +209,7 @@ def test_report(folder, capsys):
     assert pathlib.Path("report.html").read_text(encoding="utf-8").startswith("<!")
 
 
+@pytest.mark.slow
 def test_old_files_and_own_layers(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     classifier().save("model.h5")

@@ -42,6 +42,7 @@ def test_masked_equals_pruned(builder, fraction, seed):
     _check_masked_equals_pruned(models.build(builder, seed), [fraction], seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["MobileNetV2"]

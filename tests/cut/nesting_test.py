@@ -365,6 +365,7 @@ def _block(name):
     return keras.Model(inputs, layers.Dense(8, name="last")(x), name=name)
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("shared", [False, True])
 def test_nested_models_of_layers_with_masked_forms(shared):

@@ -74,6 +74,7 @@ def _pruned(builder):
     return prune(model, inputs, 0.5, verbose=0), inputs
 
 
+@pytest.mark.slow
 def test_saved_models_answer_without_keras(tmp_path):
     _check_answers(SERVE, tmp_path)
 

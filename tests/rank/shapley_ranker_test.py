@@ -57,6 +57,7 @@ def test_an_additive_game_is_exact_after_one_walk():
     np.testing.assert_allclose(scores.values, exact, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_more_walks_come_closer():
     model, x, y, loss, exact = games.filters()
     errors = [
@@ -113,6 +114,7 @@ def test_symmetric_players_get_the_same():
     np.testing.assert_allclose(values, exact, atol=0.03)
 
 
+@pytest.mark.slow
 def test_standard_errors_cover_the_truth():
     model, *_ = games.figure1(8)
     truth = games.figure1_exact(*games.figure1_inputs(50_000, seed=99))[:3]

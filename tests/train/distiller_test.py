@@ -144,6 +144,7 @@ def two_ends():
     return keras.Model(inputs, outputs)
 
 
+@pytest.mark.slow
 def test_several_outputs():
     student, teacher = two_ends(), two_ends()
     student.compile(

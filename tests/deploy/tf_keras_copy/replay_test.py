@@ -282,6 +282,7 @@ def test_without_tf_keras(monkeypatch):
         to_tf_keras(models.classifier())
 
 
+@pytest.mark.slow
 def test_a_process_with_a_copy_keeps_its_keras():
     code = """
 import json, os, sys

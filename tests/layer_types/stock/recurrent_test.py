@@ -48,7 +48,7 @@ STEPS = [
 ]
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("make", STEPS)
 def test_masked_equals_pruned(make):
     models.check_masks(_model(*make()))
@@ -152,6 +152,7 @@ def test_stateful_layers_are_locked():
     assert "is stateful" in trace_channels(model).lock_reasons()["stateful"]
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("kind", "return_sequences"),

@@ -39,6 +39,7 @@ def test_every_entry_has_a_use():
     assert not set(builders.OPERATIONS) - set(registry.OPERATION_TYPES)
 
 
+@pytest.mark.sweep(46)
 @pytest.mark.parametrize("key", NETWORKS)
 def test_masked_is_pruned_is_counted(key):
     """A branch that fails is named: it is looked for in a network of its own."""
@@ -93,6 +94,7 @@ def test_branches_do_not_disturb_each_other():
             assert ("b" in read.producers) == ("joins" in key), key
 
 
+@pytest.mark.slow
 def test_a_failing_branch_is_named(monkeypatch):
     """One of thirty operations is declared wrongly: the failure says which."""
     key = next(k for k, uses in NETWORKS.items() if "Negative" in map(_name_of, uses))

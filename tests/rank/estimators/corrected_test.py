@@ -102,6 +102,7 @@ def test_both_parts_share_one_budget(limit):
         assert np.isfinite(scores.standard_errors).all()  # there are biases
 
 
+@pytest.mark.slow
 def test_sequential_play_removes_units_by_their_values(monkeypatch):
     removed = []
 
@@ -126,6 +127,7 @@ def test_sequential_play_removes_units_by_their_values(monkeypatch):
     assert np.abs(ranking["hidden"].values - alone["hidden"].values).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_the_stop_rule_asks_about_the_values():
     """Biases near 0 would never be sure, nor would their 16 rows be there before."""
     whole, sure = _rank(), _rank(stop=StopWhen(misassigned=1.0))

@@ -41,6 +41,7 @@ def _error(estimate, truth):
     return np.sum((estimate - truth) ** 2) / spread
 
 
+@pytest.mark.slow
 def test_exact_values_are_efficient(problem):
     model, (x, y), exact = problem
     channel_map = trace_channels(model)
