@@ -20,9 +20,9 @@ Four parts; without an option for one of them, all are run:
 --estimate  The estimate of the time left after the first tenth, against what it then
             took.
 
-The tables in the docs are of one core (`taskset -c 0 python ...`). Each part writes a
-file when it is complete: engine.csv, engine_plans.csv, engine_vgg.csv,
-engine_estimate.csv; and the first engine.png.
+All seconds are CPU seconds of one core, to which the process is bound: what others do
+on the machine is not in them. Each part writes a file when it is complete: engine.csv,
+engine_plans.csv, engine_vgg.csv, engine_estimate.csv; and the first engine.png.
 """
 
 import argparse
@@ -53,7 +53,7 @@ from keras_shapley_prune.rank.sampled.values import LossValue
 from keras_shapley_prune.trace.forward_pass import ForwardPass
 from keras_shapley_prune.trace.graph import run_calls
 
-BATCH, STEPS, ROUNDS = 32, 16, 9
+BATCH, STEPS, ROUNDS = 32, 12, 3
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
@@ -125,18 +125,18 @@ def time_steps(name, model):
             if kind == "incremental" and walk is None:
                 continue
             game = OutputGame(suffix, value, estimator, BATCH, walk)
-            start = time.perf_counter()
+            start = time.process_time()
             game.estimate(ranks, cut, labels, ())
-            traces[kind] = time.perf_counter() - start
+            traces[kind] = time.process_time() - start
             timed[kind] = lambda g=game, c=cut, r=ranks: g.estimate(r, c, labels, ())
         seconds = {kind: [] for kind in timed}
         for _ in range(ROUNDS):
             for kind, run in timed.items():
                 repeats = count if kind == "bare" else 1
-                start = time.perf_counter()
+                start = time.process_time()
                 for _ in range(repeats):
                     run()
-                seconds[kind].append((time.perf_counter() - start) / count)
+                seconds[kind].append((time.process_time() - start) / count)
         per_evaluation = {kind: np.median(s) for kind, s in seconds.items()}
         for kind in traces:
             ratio = np.median(np.divide(seconds[kind], seconds["bare"]))
@@ -178,9 +178,9 @@ def rank_vgg(num_examples=200, longest=300):
         plan = chosen.plan(model, data)
         seconds, measured = plan.seconds, plan.seconds < longest
         if measured:
-            start = time.perf_counter()
+            start = time.process_time()
             chosen.rank(model, data, verbose=0)
-            seconds = time.perf_counter() - start
+            seconds = time.process_time() - start
         yield name, plan.evaluations, plan.seconds, seconds, measured
     papers = ksp.ShapleyRanker("loss", SharedPermutation(num_draws=5))
     plan = papers.plan(model, random_data(model, 1000))
@@ -201,11 +201,11 @@ def check_estimate(args, num_examples=64):
     class Watched(Progress):
         def begin(self, step, seconds=None):
             super().begin(step, seconds)
-            self.began, self.share = time.perf_counter(), 0.0
+            self.began, self.share = time.process_time(), 0.0
 
         def add(self, share):
             self.share += share
-            marks.append((time.perf_counter(), self.share))
+            marks.append((time.process_time(), self.share))
             if len(marks) == 1 or marks[-2][1] < 0.1 <= marks[-1][1]:
                 spent = marks[-1][0] - self.began
                 args.guess = marks[-1][0], spent * (1 - self.share) / self.share
@@ -214,7 +214,7 @@ def check_estimate(args, num_examples=64):
         model, random_data(model, num_examples), progress=Watched(0)
     )
     moment, guess = args.guess
-    return guess, time.perf_counter() - moment
+    return guess, time.process_time() - moment
 
 
 def plot(rows, path):
@@ -312,6 +312,7 @@ def main():
     for part in PARTS:
         parser.add_argument(f"--{part}", action="store_true")
     args = networks.parse_arguments(parser)
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     chosen = [part for part in PARTS if getattr(args, part)]
     for part in chosen or PARTS:
         measure, file, header = PARTS[part]

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import pathlib
 import time
+from unittest import mock
 
 import cost_case
 import keras
@@ -111,6 +112,9 @@ def time_case(case, args):
     model.compile("sgd", LOSS)
     labels = np.random.default_rng(0).integers(0, model.output_shape[-1], len(images))
     ranker, data = ksp.ShapleyRanker(case.game, case.estimator), (images, labels)
-    planned, start = ranker.plan(model, data).seconds, time.perf_counter()
+    # By the clock of engine.py, which other programs do not run.
+    with mock.patch("time.perf_counter", time.process_time):
+        planned = ranker.plan(model, data).seconds
+    start = time.process_time()
     ranker.rank(model, data, verbose=0)
-    return planned, time.perf_counter() - start
+    return planned, time.process_time() - start
