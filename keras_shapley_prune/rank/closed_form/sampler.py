@@ -136,11 +136,13 @@ class ReconstructionSampler(Sampler):
                 seconds += 2 * rows * columns**2 / speed.moments
                 seconds += rows * columns / speed.elements
             # The inverse, then a factorization and its solves for each walk, and what
-            # each stage takes out of the inverse.
-            walked = [columns * size / max(len(ids), size) for size in sizes]
+            # each stage takes out of the inverse. Where several groups are read side by
+            # side, the columns of the others are dropped before.
+            whole = max(len(ids), group.num_units)
+            walked = [columns * size / whole for size in sizes]
             outputs = min(columns, call.outputs[0].shape[-1])
             steps = [num_walks * w**2 * (w / 3 + outputs) for w in walked]
-            steps += [3 * columns**3, columns**3]
+            steps += [3 * columns**3, (columns * group.num_units / whole) ** 3]
             flops += sum(steps)
             seconds += sum(steps) / speed.factoring
             # A walk is a dozen operations of NumPy on small matrices, too.
