@@ -15,7 +15,8 @@ Four parts; without an option for one of them, all are run:
 --profile  Where the CPU seconds of the largest case go, and how far each part is from
            the speed of matrix products.
 --latency  Latency of one inference at half of the FLOPs against the original, batches
-           of 1 and 32; seconds of ranking and of repair against the number of images.
+           of 1 and 32; CPU seconds of ranking and of repair against the number of
+           images.
 
 The load average stands beside what other programs can disturb. Writes cost.csv,
 cost_threads.csv, cost_profile.csv and cost_latency.csv, each when its part is complete.

@@ -1,20 +1,28 @@
 """What the ranker's machinery costs on top of the network it evaluates.
 
     python benchmarks/engine.py [--pretrained DIR] [--output benchmarks/results]
+    python benchmarks/engine.py --pretrained DIR --plans  # some parts
 
-1. One evaluation of the compiled step of a walk against a bare compiled forward pass of
-   the same part of the network on the same batch of 32, taking turns, medians; early,
-   middle and late groups of VGG16-BN (32x32), ResNet-20 and MobileNetV2 (96x96, random
-   weights). "incremental" is the step that subtracts what a unit contributes to a layer
-   that reads it, where the ranker takes it. Also the FLOPs that a step touches, as a
-   share of those of the suffix, and the seconds to trace the step.
-2. The seconds that `plan` predicts against those that `rank` takes, on small data.
-3. The time to rank all groups of VGG16-BN on 200 images: measured, or planned where it
-   would take too long (marked), beside what the paper's estimator needs (5 shared
-   permutations, 1,000 images).
-4. The estimate of the time left after the first tenth, against what it then took.
+Four parts; without an option for one of them, all are run:
 
-Writes engine.csv, engine_plans.csv, engine.png, and prints the tables.
+--steps     One evaluation of the compiled step of a walk against a bare compiled
+            forward pass of the same part of the network on the same batch of 32, taking
+            turns, medians; early, middle and late groups of VGG16-BN (32x32), ResNet-20
+            and MobileNetV2 (96x96, random weights). "incremental" is the step that
+            subtracts what a unit contributes to a layer that reads it, where the ranker
+            takes it. Also the FLOPs that a step touches, as a share of those of the
+            suffix, and the seconds to trace the step.
+--plans     The seconds that `plan` predicts against those that `rank` takes: on the
+            networks that its constants were set on, and on others (engine_plans.py).
+--vgg       The time to rank all groups of VGG16-BN on 200 images: measured, or planned
+            where it would take too long (marked), beside what the paper's estimator
+            needs (5 shared permutations, 1,000 images).
+--estimate  The estimate of the time left after the first tenth, against what it then
+            took.
+
+All seconds are CPU seconds of one core, to which the process is bound: what others do
+on the machine is not in them. Each part writes a file when it is complete: engine.csv,
+engine_plans.csv, engine_vgg.csv, engine_estimate.csv; and the first engine.png.
 """
 
 import argparse
@@ -45,7 +53,7 @@ from keras_shapley_prune.rank.sampled.values import LossValue
 from keras_shapley_prune.trace.forward_pass import ForwardPass
 from keras_shapley_prune.trace.graph import run_calls
 
-BATCH, STEPS, ROUNDS = 32, 16, 9
+BATCH, STEPS, ROUNDS = 32, 12, 3
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
@@ -117,18 +125,18 @@ def time_steps(name, model):
             if kind == "incremental" and walk is None:
                 continue
             game = OutputGame(suffix, value, estimator, BATCH, walk)
-            start = time.perf_counter()
+            start = time.process_time()
             game.estimate(ranks, cut, labels, ())
-            traces[kind] = time.perf_counter() - start
+            traces[kind] = time.process_time() - start
             timed[kind] = lambda g=game, c=cut, r=ranks: g.estimate(r, c, labels, ())
         seconds = {kind: [] for kind in timed}
         for _ in range(ROUNDS):
             for kind, run in timed.items():
                 repeats = count if kind == "bare" else 1
-                start = time.perf_counter()
+                start = time.process_time()
                 for _ in range(repeats):
                     run()
-                seconds[kind].append((time.perf_counter() - start) / count)
+                seconds[kind].append((time.process_time() - start) / count)
         per_evaluation = {kind: np.median(s) for kind, s in seconds.items()}
         for kind in traces:
             ratio = np.median(np.divide(seconds[kind], seconds["bare"]))
@@ -156,27 +164,6 @@ def touched_flops(suffix, walk):
     return 1 - flops[walk.call] / whole * (1 - 1 / suffix.num_units)
 
 
-def check_plans(args):
-    """Yields `(network, game, estimator, seconds planned, seconds taken)`."""
-    vgg, resnet, mobile = (model for _, model in load_models(args))
-    cases = [
-        ("VGG16-BN", vgg, "reconstruction", None, 50),
-        ("ResNet-20", resnet, "reconstruction", None, 200),
-        ("ResNet-20", resnet, "loss", "permutation", 32),
-        ("ResNet-20", resnet, "kl", "gradient", 200),
-        ("MobileNetV2", mobile, "reconstruction", None, 100),
-        ("MobileNetV2", mobile, "kl", "gradient", 50),
-    ]
-    for name, model, game, estimator, num_examples in cases:
-        ranker, data = (
-            ksp.ShapleyRanker(game, estimator),
-            random_data(model, num_examples),
-        )
-        planned, start = ranker.plan(model, data).seconds, time.perf_counter()
-        ranker.rank(model, data, verbose=0)
-        yield name, game, estimator or "", planned, time.perf_counter() - start
-
-
 def rank_vgg(num_examples=200, longest=300):
     """Yields `(method, evaluations, seconds, measured?)` of ranking VGG16-BN."""
     model = vgg16_bn()
@@ -191,9 +178,9 @@ def rank_vgg(num_examples=200, longest=300):
         plan = chosen.plan(model, data)
         seconds, measured = plan.seconds, plan.seconds < longest
         if measured:
-            start = time.perf_counter()
+            start = time.process_time()
             chosen.rank(model, data, verbose=0)
-            seconds = time.perf_counter() - start
+            seconds = time.process_time() - start
         yield name, plan.evaluations, plan.seconds, seconds, measured
     papers = ksp.ShapleyRanker("loss", SharedPermutation(num_draws=5))
     plan = papers.plan(model, random_data(model, 1000))
@@ -214,11 +201,11 @@ def check_estimate(args, num_examples=64):
     class Watched(Progress):
         def begin(self, step, seconds=None):
             super().begin(step, seconds)
-            self.began, self.share = time.perf_counter(), 0.0
+            self.began, self.share = time.process_time(), 0.0
 
         def add(self, share):
             self.share += share
-            marks.append((time.perf_counter(), self.share))
+            marks.append((time.process_time(), self.share))
             if len(marks) == 1 or marks[-2][1] < 0.1 <= marks[-1][1]:
                 spent = marks[-1][0] - self.began
                 args.guess = marks[-1][0], spent * (1 - self.share) / self.share
@@ -227,7 +214,7 @@ def check_estimate(args, num_examples=64):
         model, random_data(model, num_examples), progress=Watched(0)
     )
     moment, guess = args.guess
-    return guess, time.perf_counter() - moment
+    return guess, time.process_time() - moment
 
 
 def plot(rows, path):
@@ -246,38 +233,91 @@ def plot(rows, path):
     figure.savefig(path, dpi=110)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    args = networks.parse_arguments(parser)
-    rows = []
+def measure_steps(args):
+    """Yields the rows of the steps, prints them and draws them."""
     print("evaluations of one example a second: the ranker's step, a bare forward pass")
+    rows = []
     for name, model in load_models(args):
         for row in time_steps(name, model):
             rows.append(row)
             print(
                 f"{row[0]:12} {row[1]:7} {row[2]:24} {row[3]:4d} {row[4]:12}"
                 f"{row[5]:11,.0f}{row[6]:11,.0f}  {row[7]:+7.1%}  trace {row[8]:.1f} s"
-                f"  FLOPs {row[9]:.1%}"
+                f"  FLOPs {row[9]:.1%}",
+                flush=True,
             )
-    header = "network place group units step rate bare_rate overhead trace_seconds"
-    header += " flops_of_suffix"
-    networks.write_csv(args.output / "engine.csv", header, rows)
+            yield row
     plot(rows, args.output / "engine.png")
-    print("\nplan against rank: seconds predicted, seconds taken")
-    plans = list(check_plans(args))
-    for *names, planned, taken in plans:
+
+
+def measure_plans(args):
+    """Yields the rows of engine_plans.py, and prints them."""
+    import engine_plans
+
+    print("constants set on it?, network, game, examples, seconds planned, taken")
+    for row in engine_plans.measure(args):
+        *names, num_images, known, planned, taken = row
         print(
-            "{:12} {:15} {:12}".format(*names),
-            f"{planned:8.1f}{taken:8.1f}  ratio {planned / taken:.2f}",
+            f"{'yes' if known else 'no':4}",
+            "{:23} {:15} {:12}".format(*names),
+            f"{num_images:4d}{planned:8.1f}{taken:8.1f}  ratio {planned / taken:.2f}",
+            flush=True,
         )
-    header = "network game estimator planned taken"
-    networks.write_csv(args.output / "engine_plans.csv", header, plans)
+        yield row
+
+
+def measure_estimate(args):
+    """Yields one row: the seconds left as estimated, and as they were."""
     guess, truth = check_estimate(args)
-    print(f"\nseconds left after a tenth: estimated {guess:.0f}, it took {truth:.0f}")
-    print("\nranking all groups of VGG16-BN: evaluations, seconds planned, seconds")
-    for name, evaluations, planned, seconds, measured in rank_vgg():
+    print(f"seconds left after a tenth: estimated {guess:.0f}, it took {truth:.0f}")
+    yield "ResNet-20", guess, truth
+
+
+def measure_vgg(args):
+    """Yields the rows of VGG16-BN, and prints them."""
+    print("ranking all groups of VGG16-BN: evaluations, seconds planned, seconds")
+    for row in rank_vgg():
+        name, evaluations, planned, seconds, measured = row
         how = "measured" if measured else "planned only"
-        print(f"{name:34}{evaluations:14,}{planned:10,.0f}{seconds:10,.0f}  {how}")
+        print(
+            f"{name:34}{evaluations:14,}{planned:10,.1f}{seconds:10,.1f}  {how}",
+            flush=True,
+        )
+        yield row
+
+
+PARTS = {  # option: what yields the rows, file, header
+    "steps": (
+        measure_steps,
+        "engine.csv",
+        "network place group units step rate bare_rate overhead trace_seconds "
+        "flops_of_suffix",
+    ),
+    "plans": (
+        measure_plans,
+        "engine_plans.csv",
+        "network game estimator images constants_set_on_it planned taken",
+    ),
+    "vgg": (
+        measure_vgg,
+        "engine_vgg.csv",
+        "method evaluations planned seconds measured",
+    ),
+    "estimate": (measure_estimate, "engine_estimate.csv", "network estimated taken"),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    for part in PARTS:
+        parser.add_argument(f"--{part}", action="store_true")
+    args = networks.parse_arguments(parser)
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    chosen = [part for part in PARTS if getattr(args, part)]
+    for part in chosen or PARTS:
+        measure, file, header = PARTS[part]
+        print(f"\n== {part}", flush=True)
+        networks.write_csv(args.output / file, header, list(measure(args)))
 
 
 if __name__ == "__main__":

@@ -202,6 +202,32 @@ def test_the_seconds_of_the_groups_add_up(game):
     assert min(cost.seconds for cost in plan.groups) > 0
 
 
+def test_a_layer_with_many_columns_has_those_of_its_channels():
+    found = []
+    for num_channels in (260, 270):  # 2,340 columns, and 2,430: too many
+        model = keras.Sequential(
+            [
+                keras.Input((4, 4, 3)),
+                layers.Conv2D(num_channels, 1, name="wide"),
+                layers.Conv2D(8, 3, name="reader"),
+            ]
+        )
+        plan = ShapleyRanker().plan(model, models.images(model, 4), layers="wide")
+        found.append(plan.flops)
+    # A ninth of the columns, in products of three of them.
+    assert found[1] < found[0] / 9**2
+
+
+def test_columns_of_other_groups_are_dropped_before_stages():
+    inputs = keras.Input((4, 4, 3))
+    few, many = (layers.Conv2D(n, 1, name=f"of_{n}")(inputs) for n in (2, 198))
+    outputs = layers.Conv2D(8, 1)(layers.Concatenate()([few, many]))
+    model = keras.Model(inputs, outputs)
+    plan = ShapleyRanker().plan(model, models.images(model, 1), layers="of_2")
+    # The inverse alone counts three times the third power.
+    assert 3 * 200**3 < plan.flops < 3.8 * 200**3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("game", "estimator"),

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_shapley_prune.cut.surgery import copy_whole
 from keras_shapley_prune.layer_types.registry import find_linear_form
+from keras_shapley_prune.layer_types.unit_ids import INSIDE
 from keras_shapley_prune.rank.closed_form.source import (
     ReconstructionSource,
     find_games,
@@ -104,9 +105,9 @@ class ReconstructionSampler(Sampler):
         num_examples, most = sum(calibration.batch_sizes), 0
         limit = max(self._game.num_copies, most_copies(num_examples))
         for group in calibration.groups if images else ():
-            for index, _ in calibration.channel_map.ends_of(group):
+            for index, position in calibration.channel_map.ends_of(group):
                 call = calibration.channel_map.graph.calls[index]
-                positions, columns = _count_rows(call)
+                positions, columns = _count_rows(call, position)
                 rows = num_examples * positions
                 most = max(most, count_copies(rows, columns, limit))
         return most
@@ -127,7 +128,7 @@ class ReconstructionSampler(Sampler):
         num_walks = self._estimator.num_walks + 1
         for (index, position), ids in calibration.channel_map.ends_of(group).items():
             call = graph.calls[index]
-            positions, columns = _count_rows(call)
+            positions, columns = _count_rows(call, position)
             if (call.inputs[max(position, 0)], columns) not in seen:
                 seen.add((call.inputs[max(position, 0)], columns))
                 rows = min(positions * num_examples, ROWS_A_COLUMN * columns)
@@ -135,11 +136,13 @@ class ReconstructionSampler(Sampler):
                 seconds += 2 * rows * columns**2 / speed.moments
                 seconds += rows * columns / speed.elements
             # The inverse, then a factorization and its solves for each walk, and what
-            # each stage takes out of the inverse.
-            walked = [columns * size / max(len(ids), size) for size in sizes]
+            # each stage takes out of the inverse. Where several groups are read side by
+            # side, the columns of the others are dropped before.
+            whole = max(len(ids), group.num_units)
+            walked = [columns * size / whole for size in sizes]
             outputs = min(columns, call.outputs[0].shape[-1])
             steps = [num_walks * w**2 * (w / 3 + outputs) for w in walked]
-            steps += [3 * columns**3, columns**3]
+            steps += [3 * columns**3, (columns * group.num_units / whole) ** 3]
             flops += sum(steps)
             seconds += sum(steps) / speed.factoring
             # A walk is a dozen operations of NumPy on small matrices, too.
@@ -176,9 +179,17 @@ class ReconstructionSampler(Sampler):
         return min(max(wanted, at_least), num_active)
 
 
-def _count_rows(call):
-    """Returns the positions and the columns of what a layer reads, about."""
-    form = find_linear_form(call.operation)
-    positions = int(np.prod([n or 1 for n in call.outputs[0].shape[1:-1]]))
-    columns = call.inputs[0].shape[-1] if form is None else len(form.channel_of)
-    return positions, min(columns, MAX_COLUMNS)
+def _count_rows(call, position):
+    """Returns the positions and the columns of what a layer reads, as a `Reader` does.
+
+    Args:
+        call: The `Call`.
+        position: Integer, which of its inputs, or `INSIDE`.
+    """
+    form, tensor = find_linear_form(call.operation), call.outputs[0]
+    columns = 0 if form is None else len(form.channel_of)
+    # Of a layer with very many columns the taps are not told apart.
+    if form is None or (columns > MAX_COLUMNS and position != INSIDE):
+        tensor = call.inputs[max(position, 0)]
+        columns = tensor.shape[-1]
+    return math.prod(n or 1 for n in tensor.shape[1:-1]), columns

@@ -52,8 +52,8 @@ class OutputSource(SampleSource):
                 self._check_finite(samples[counted], batch)
                 # All walks of an example are added up in its one row.
                 rows = np.tile(estimator.rows(first, size, draw), copies)
-                # Extra walks are not counted: together they cost less than a walk
-                # without increments, which is what was planned.
+                # Extra walks are not counted: what is planned in evaluations is what is
+                # asked for. What they cost is in the seconds that are planned.
                 cost = size * estimator.num_evaluations(int(active.sum()))
                 yield rows, samples, counted, cost
                 first += size
