@@ -60,6 +60,7 @@ def _play_groups(sampler, calibration, progress, stop):
         progress.note(
             f"{group.name}: {scores[group.name].num_evaluations:,} evaluations"
         )
+    scores = sampler.finish(calibration, network, scores)
     return calibration.make_ranking(scores, sampler.method)
 
 

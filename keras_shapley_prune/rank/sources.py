@@ -49,6 +49,19 @@ class Sampler:
         """
         raise NotImplementedError
 
+    def finish(self, calibration, network, scores):
+        """Completes the scores of all groups once all have been played.
+
+        Args:
+            calibration: The `Calibration`.
+            network: The `Network`.
+            scores: Dict: group name -> `GroupScores`.
+
+        Returns:
+            Dict: group name -> `GroupScores`.
+        """
+        return scores
+
     def estimate_costs(self, calibration):
         """Returns the `GroupCost` of each of `calibration.groups`, a list.
 

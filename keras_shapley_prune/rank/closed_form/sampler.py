@@ -12,6 +12,7 @@ from keras_shapley_prune.rank.closed_form.source import (
     find_games,
 )
 from keras_shapley_prune.rank.machine_speed import measure_speed, time_tracing
+from keras_shapley_prune.rank.output_costs.removal_costs import measure_removal_costs
 from keras_shapley_prune.rank.ranking_plan import (
     GroupCost,
     profile_calls,
@@ -60,7 +61,14 @@ class ReconstructionSampler(Sampler):
             batches,
             calibration.targets,
             self._game.num_copies,
+            hold_out=self._game.costs == "outputs",
         )
+
+    def finish(self, calibration, network, scores):
+        if self._game.costs == "readers":
+            return scores
+        batches = [inputs for inputs, _, _ in calibration.batches]
+        return measure_removal_costs(network, scores, batches, seed=self.seed)
 
     def open_source(self, calibration, network, group):
         num_units, num_removed = group.num_units, calibration.num_removed[group.name]

@@ -1,0 +1,89 @@
+"""How the layers that read a group change when it is cut to some depths and repaired.
+
+The repair of a linear layer is a ridge regression on the units that are kept. To its
+outputs that is the same as another matrix: what it changes is known before anything is
+cut.
+"""
+
+import numpy as np
+
+from keras_shapley_prune.repair.ridge import RIDGE, solve_towards
+
+# Shares of a group. Budgets are decided among shallow cuts, so these are denser.
+DEPTHS = (0.06, 0.125, 0.25, 0.375, 0.5, 0.7, 0.9)
+
+
+class ReaderChange:
+    """By what the matrix of one reader changes when more and more units are removed.
+
+    Attributes:
+        reader: The `Reader`. Without a `form`, the change is that of what it reads: a
+            removed channel is put together of those that are kept.
+        changes: List of callables, one a depth, that return a float32 array, shape
+            `(num_columns + 1, num_outputs)`; the last row is the change of the bias.
+    """
+
+    def __init__(self, reader, changes):
+        self.reader, self.changes = reader, changes
+
+    @property
+    def key(self):
+        """Tuple, the index of the call and the position of the input."""
+        return self.reader.call.index, self.reader.position
+
+
+def count_depths(num_units):
+    """Returns how many units are removed at each depth, rising integers.
+
+    Args:
+        num_units: Integer, of the group.
+    """
+    counts = {int(round(depth * num_units)) for depth in DEPTHS}
+    return sorted({min(max(count, 1), num_units - 1) for count in counts} - {0})
+
+
+def find_changes(moments, group, order, counts, store):
+    """Returns the `ReaderChange`s of a group, a list.
+
+    Args:
+        moments: The `InputMoments`.
+        group: A `ChannelGroup`.
+        order: Integer array, the places of its units in the order of removal.
+        counts: List of integers, how many are removed at each depth.
+        store: An `ArrayStore`, which holds the changes.
+    """
+    removed_at = np.empty(group.num_units, int)
+    removed_at[order] = np.arange(group.num_units)
+    found = []
+    for (index, position), ids in moments.channel_map.ends_of(group).items():
+        call = moments.channel_map.graph.calls[index]
+        reader, (xx, _, _) = moments.collect(call, position)
+        mean, ids_of = moments.mean_of(call, position), ids[reader.channel_of]
+        when = np.full(len(ids_of), group.num_units)  # units of other groups stay
+        here = np.isin(ids_of, group.units)
+        when[here] = removed_at[np.searchsorted(group.units, ids_of[here])]
+        changes = [
+            store.put(_find_change(reader, xx, mean, when >= count)) for count in counts
+        ]
+        found.append(ReaderChange(reader, changes))
+    return found
+
+
+def _find_change(reader, xx, mean, left):
+    """Returns the change once only some columns are left, see `ReaderChange`."""
+    matrix, blocks = reader.weights, reader.blocks
+    if reader.form is None:
+        columns = np.arange(len(xx))
+        matrix, blocks = np.eye(len(xx)), [(columns, columns)]
+    change = np.zeros((len(matrix) + 1, matrix.shape[1]), "float32")
+    for columns, outputs in blocks:
+        stay = columns[left[columns]]
+        whole = matrix[np.ix_(columns, outputs)]
+        change[np.ix_(columns, outputs)] = -whole
+        if len(stay):
+            prior = matrix[np.ix_(stay, outputs)]
+            xy = xx[np.ix_(stay, columns)] @ whole
+            fitted = solve_towards(xx[np.ix_(stay, stay)], xy, prior, RIDGE)
+            change[np.ix_(stay, outputs)] += fitted
+    change[-1] = -mean @ change[:-1]  # the bias keeps the mean
+    return change

@@ -1,0 +1,81 @@
+"""Removal costs in units of the outputs, which compare layers."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from keras_shapley_prune.rank.output_costs.output_pass import OutputPass
+from keras_shapley_prune.rank.output_costs.output_scale import OutputScale
+from keras_shapley_prune.rank.output_costs.reader_changes import (
+    count_depths,
+    find_changes,
+)
+from keras_shapley_prune.repair.taken_rows import find_held_out
+from keras_shapley_prune.trace.array_store import ArrayStore
+from keras_shapley_prune.trace.memory import resolve_memory
+
+
+def measure_removal_costs(moments, scores, batches, memory=None, seed=0):
+    """Returns scores with the removal costs that the outputs would see.
+
+    Each group alone is cut to some depths in its order and the layers that read it are
+    refitted. What a cut costs is the mean squared change of the network's outputs, on
+    examples that were not fitted.
+
+    Args:
+        moments: `InputMoments` of the examples that are fitted.
+        scores: Dict: group name -> `GroupScores`, of all groups.
+        batches: List of lists of input tensors, one list a batch, of all examples.
+        memory: See `resolve_memory`.
+        seed: Integer.
+
+    Returns:
+        Dict: group name -> `GroupScores`.
+    """
+    channel_map = moments.channel_map
+    store, changes, counts = ArrayStore(resolve_memory(memory) // 2), {}, {}
+    for group in channel_map.groups:
+        if group.name in scores and group.num_units > 1:
+            order = scores[group.name].order
+            counts[group.name] = count_depths(group.num_units)
+            changes[group.name] = find_changes(
+                moments, group, order, counts[group.name], store
+            )
+    held_out = _take_held_out(batches, moments.holds_out)
+    scale = OutputScale(channel_map.graph, held_out[0])
+    costs = OutputPass(channel_map.graph, changes, scale, seed).run(held_out)
+    return {
+        name: _with_costs(found, counts.get(name), costs.get(name))
+        for name, found in scores.items()
+    }
+
+
+def _take_held_out(batches, holds_out):
+    """Returns the examples on which costs are measured, as lists of tensors."""
+    found, first = [], 0
+    for inputs in batches:
+        count = int(inputs[0].shape[0])
+        chosen = np.flatnonzero(find_held_out(first, count))
+        first += count
+        if not holds_out:  # so few that all are fitted
+            chosen = np.arange(count)
+        if len(chosen):
+            found.append([tf.gather(tensor, chosen) for tensor in inputs])
+    return found
+
+
+def _with_costs(scores, counts, costs):
+    """Returns `GroupScores` with other removal costs: steps between the depths."""
+    if counts is None:
+        return scores
+    num_units = len(scores.values)
+    # Removing more never costs less; where it seems to, the difference is noise.
+    known = np.maximum.accumulate(np.maximum(costs, 0.0))
+    slopes = np.diff(known, prepend=0.0) / np.diff(counts, prepend=0)
+    steps = np.repeat(slopes, np.diff(counts, prepend=0))
+    # The last ones are taken with the slope of the deepest cut that was measured.
+    steps = np.append(steps, np.full(num_units - counts[-1], slopes[-1]))
+    by_unit = np.empty(num_units)
+    by_unit[scores.order] = steps
+    return dataclasses.replace(scores, removal_costs=by_unit)
