@@ -89,18 +89,13 @@ class OutputPass:
                 returned = self._run(call, call.read(values), read, seen)
                 values.update(zip(call.outputs, returned, strict=True))
             outputs = self._scale(values)
-            totals = []
-            for vector in range(NUM_VECTORS):
-                signs = [
-                    _signs(tf.shape(z), seed + [0, NUM_VECTORS * place + vector])
+            totals = [
+                sum(
+                    tf.reduce_sum(_signs(z, seed, (vector, place)) * z)
                     for place, z in enumerate(outputs)
-                ]
-                totals.append(
-                    sum(
-                        tf.reduce_sum(s * z)
-                        for s, z in zip(signs, outputs, strict=True)
-                    )
                 )
+                for vector in range(NUM_VECTORS)
+            ]
         gradients = [
             tape.gradient(total, seen, unconnected_gradients="zero") for total in totals
         ]
@@ -123,12 +118,12 @@ class OutputPass:
         return [form.activate(seen[key])]
 
 
-def _signs(shape, seed):
-    return (
-        2.0
-        * tf.cast(tf.random.stateless_uniform(shape, seed, 0, 2, tf.int32), tf.float32)
-        - 1.0
-    )
+def _signs(tensor, seed, key):
+    """Returns random signs of the shape of a tensor, others for each key."""
+    for number in key:
+        seed = tf.random.experimental.stateless_fold_in(seed, number)
+    drawn = tf.random.stateless_uniform(tf.shape(tensor), seed, 0, 2, tf.int32)
+    return 2.0 * tf.cast(drawn, tf.float32) - 1.0
 
 
 def _apply(change, depth, read, derivatives):

@@ -38,7 +38,7 @@ def count_depths(num_units):
     Args:
         num_units: Integer, of the group.
     """
-    counts = {int(round(depth * num_units)) for depth in DEPTHS}
+    counts = {round(depth * num_units) for depth in DEPTHS}
     return sorted({min(max(count, 1), num_units - 1) for count in counts} - {0})
 
 
