@@ -16,7 +16,9 @@ from keras_shapley_prune.trace.array_store import ArrayStore
 from keras_shapley_prune.trace.memory import resolve_memory
 
 
-def measure_removal_costs(moments, scores, batches, memory=None, seed=0):
+def measure_removal_costs(
+    moments, scores, batches, memory=None, seed=0, open_pass=OutputPass
+):
     """Returns scores with the removal costs that the outputs would see.
 
     Each group alone is cut to some depths in its order and the layers that read it are
@@ -29,6 +31,8 @@ def measure_removal_costs(moments, scores, batches, memory=None, seed=0):
         batches: List of lists of input tensors, one list a batch, of all examples.
         memory: See `resolve_memory`.
         seed: Integer.
+        open_pass: The class of what measures, with the arguments and the method `run`
+            of `OutputPass`.
 
     Returns:
         Dict: group name -> `GroupScores`.
@@ -44,7 +48,7 @@ def measure_removal_costs(moments, scores, batches, memory=None, seed=0):
             )
     held_out = _take_held_out(batches, moments.holds_out)
     scale = OutputScale(channel_map.graph, held_out[0])
-    costs = OutputPass(channel_map.graph, changes, scale, seed).run(held_out)
+    costs = open_pass(channel_map.graph, changes, scale, seed).run(held_out)
     return {
         name: _with_costs(found, counts.get(name), costs.get(name))
         for name, found in scores.items()
