@@ -25,7 +25,7 @@ def rebatch(batches, graph, seen_bytes=0):
         List of lists of arrays, of tensors if they are strings. `batches` itself if the
         model takes batches of one size only.
     """
-    if any(tensor.shape[0] is not None for tensor in graph.inputs):
+    if has_fixed_batch(graph):
         return batches
     rebatched = []
     for _, alike in itertools.groupby(batches, _shapes_of):
@@ -36,6 +36,15 @@ def rebatch(batches, graph, seen_bytes=0):
             alike = [[tf.concat(parts, axis=0) for parts in zip(*alike, strict=True)]]
         rebatched += [part for batch in alike for part in _split(batch, size)]
     return rebatched
+
+
+def has_fixed_batch(graph):
+    """Returns whether a model takes batches of one size only.
+
+    Args:
+        graph: The recorded `Graph`.
+    """
+    return any(tensor.shape[0] is not None for tensor in graph.inputs)
 
 
 def suited_size(graph, inputs):

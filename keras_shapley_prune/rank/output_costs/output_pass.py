@@ -13,13 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.layer_types.masked_calls import run_masked
-from keras_shapley_prune.trace.batches import count_bytes
+from keras_shapley_prune.trace.batches import count_bytes, rebatch
+from keras_shapley_prune.trace.segments import batch_spec, is_worth_compiling
 
-NUM_VECTORS = (
-    4  # for each example; more make costs no better, they differ more by images
-)
-MOST_BYTES = 2**28  # of what one batch holds
-LARGEST_BATCH = 8
+NUM_VECTORS = 4  # for each example; costs differ more from image to image
 
 
 class OutputPass:
@@ -29,7 +26,7 @@ class OutputPass:
         graph: The recorded `Graph`.
         changes: Dict: group name -> list of its `ReaderChange`s.
         scale: The `OutputScale`.
-        seed: Integer.
+        seed: Integer, of the random vectors.
     """
 
     def __init__(self, graph, changes, scale, seed=0):
@@ -39,104 +36,127 @@ class OutputPass:
         for change in (change for found in changes.values() for change in found):
             index, _ = change.key
             self._readers.setdefault(index, {})[change.key] = change.reader
-        self._step = tf.function(self._differentiate, reduce_retracing=True)
+        self._functions = {}
 
-    def run(self, batches):
+    def run(self, batches, on_batch=None):
         """Returns the mean squared change of the outputs, at each depth.
 
         Args:
             batches: List of lists of input tensors, one list a batch.
+            on_batch: Callable `fn(share)`, called after each batch with its share of
+                the examples, or `None`.
 
         Returns:
             Dict: group name -> float array, one entry a depth.
         """
-        totals, count = dict.fromkeys(self._changes, 0.0), 0
-        size = self._size_of_batch(batches[0])
+        # What a reader returns has a derivative for each vector.
+        held = (2 + NUM_VECTORS) * count_bytes(self._graph, batches[0])
+        batches = rebatch(batches, self._graph, held)
+        count = sum(len(inputs[0]) for inputs in batches)
+        totals = dict.fromkeys(self._changes, 0.0)
         for inputs in batches:
-            for start in range(0, len(inputs[0]), size):
-                some = [tensor[start : start + size] for tensor in inputs]
-                count += len(some[0])
-                self._add(totals, list(map(tf.convert_to_tensor, some)))
+            found = self._differentiate(inputs, is_worth_compiling(batches))
+            for name, changes in self._changes.items():
+                totals[name] = totals[name] + _sum_squares(changes, *found)
+            if on_batch is not None:
+                on_batch(len(inputs[0]) / count)
         return {name: total / count for name, total in totals.items()}
 
-    def _size_of_batch(self, inputs):
-        # What a reader returns has a derivative for each vector.
-        held = (2 + NUM_VECTORS) * count_bytes(self._graph, inputs)
-        return min(max(MOST_BYTES // held, 1), LARGEST_BATCH)
-
-    def _add(self, totals, inputs):
-        seed = int(self._generator.integers(2**31))
-        read, derivatives = self._step(inputs, tf.constant([seed, 0]))
-        for name, found in self._changes.items():
-            squares = []
-            for depth in range(len(found[0].changes)):
-                dots = sum(
-                    _apply(change, depth, read[change.key], derivatives[change.key])
-                    for change in found
-                )
-                squares.append(np.sum(dots**2) / NUM_VECTORS)
-            totals[name] = totals[name] + np.array(squares)
-
-    def _differentiate(self, inputs, seed):
+    def _differentiate(self, inputs, compiled):
         """Returns what the readers read, and the derivatives of each vector by them."""
-        read, seen = {}, {}
-        with tf.GradientTape(persistent=True) as tape:
+        inputs = list(map(tf.convert_to_tensor, inputs))
+        seed = tf.constant([self._generator.integers(2**31), 0], tf.int32)
+        if not compiled:
+            return self._run(seed, *inputs)
+        # A graph knows all lengths but that of the batch: some layers ask for them.
+        signature = tuple((x.dtype, tuple(x.shape[1:])) for x in inputs)
+        if signature not in self._functions:
+            specs = map(batch_spec, self._graph.inputs, inputs)
+            run = tf.function(self._run, autograph=False)
+            found = run.get_concrete_function(tf.TensorSpec([2], tf.int32), *specs)
+            self._functions[signature] = found
+        return self._functions[signature](seed, *inputs)
+
+    def _run(self, seed, *inputs):
+        read, changed = {}, {}
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             values = self._graph.feed(inputs)
-            for tensor in values.values():
-                if tensor.dtype.is_floating:
-                    tape.watch(tensor)
             for call in self._graph.calls:
-                returned = self._run(call, call.read(values), read, seen)
+                returned = self._run_call(tape, call, call.read(values), read, changed)
                 values.update(zip(call.outputs, returned, strict=True))
             outputs = self._scale(values)
-            totals = [
-                sum(
-                    tf.reduce_sum(_signs(z, seed, (vector, place)) * z)
-                    for place, z in enumerate(outputs)
-                )
-                for vector in range(NUM_VECTORS)
-            ]
-        gradients = [
-            tape.gradient(total, seen, unconnected_gradients="zero") for total in totals
+            totals = [_weigh(outputs, seed, vector) for vector in range(NUM_VECTORS)]
+        found = [
+            tape.gradient(t, changed, unconnected_gradients="zero") for t in totals
         ]
-        return read, {key: tf.stack([g[key] for g in gradients]) for key in seen}
+        derivatives = {key: tf.stack([each[key] for each in found]) for key in changed}
+        return read, derivatives
 
-    def _run(self, call, inputs, read, seen):
+    def _run_call(self, tape, call, inputs, read, changed):
         """Returns what a call returns, and takes down what a change of it acts on."""
         linear = None
         for key, reader in self._readers.get(call.index, {}).items():
             if reader.form is not None:
                 linear = key, reader.form
                 continue
-            inputs[reader.position] = tf.identity(inputs[reader.position])
-            seen[key] = read[key] = inputs[reader.position]
+            place = reader.position
+            # The same tensor at two inputs, or calls, has derivatives for each.
+            inputs[place] = _with_mask(tf.identity(inputs[place]), inputs[place])
+            tape.watch(inputs[place])
+            changed[key] = read[key] = inputs[place]
         if linear is None:
             return run_masked(call, inputs, {})
         key, form = linear
         read[key] = form.read(call, inputs, {})
-        seen[key] = form.apply(read[key])
-        return [form.activate(seen[key])]
+        changed[key] = form.apply(read[key])
+        tape.watch(changed[key])
+        return [_with_mask(form.activate(changed[key]), inputs[0])]
 
 
-def _signs(tensor, seed, key):
-    """Returns random signs of the shape of a tensor, others for each key."""
-    for number in key:
-        seed = tf.random.experimental.stateless_fold_in(seed, number)
-    drawn = tf.random.stateless_uniform(tf.shape(tensor), seed, 0, 2, tf.int32)
-    return 2.0 * tf.cast(drawn, tf.float32) - 1.0
+def _weigh(outputs, seed, vector):
+    """Returns the sum of all outputs, each entry with a random sign."""
+    total = 0.0
+    for place, tensor in enumerate(outputs):
+        key = seed
+        for number in (vector, place):
+            key = tf.random.experimental.stateless_fold_in(key, number)
+        drawn = tf.random.stateless_uniform(tf.shape(tensor), key, 0, 2, tf.int32)
+        total += tf.reduce_sum((2.0 * tf.cast(drawn, tf.float32) - 1.0) * tensor)
+    return total
+
+
+def _with_mask(tensor, source):
+    """Returns a tensor with Keras's mask of time steps, if another one has it."""
+    if (steps := getattr(source, "_keras_mask", None)) is not None:
+        tensor._keras_mask = steps
+    return tensor
+
+
+def _sum_squares(changes, read, derivatives):
+    """Returns the squared change of the outputs, summed over a batch, at each depth."""
+    squares = []
+    for depth in range(len(changes[0].changes)):
+        # The readers of a group change together: their errors may cancel out.
+        dots = sum(
+            _apply(change, depth, read[change.key], derivatives[change.key])
+            for change in changes
+        )
+        squares.append(np.sum(dots**2) / NUM_VECTORS)
+    return np.array(squares)
 
 
 def _apply(change, depth, read, derivatives):
     """Returns `v'J d` of each vector and example, shape `(vectors, batch)`."""
-    found = change.changes[depth]()
+    found, form = change.changes[depth](), change.reader.form
     matrix, bias = found[:-1], found[-1]
-    if (form := change.reader.form) is None:
-        different = tf.matmul(tf.cast(read, tf.float32), matrix)
+    read = tf.cast(read, tf.float32)
+    if form is None:
+        different = tf.matmul(read, matrix)
     else:
-        kernel = tf.constant(form.from_matrix(np.array(matrix)), tf.float32)
+        kernel = tf.constant(form.from_matrix(matrix), tf.float32)
         # The layer's own operation, with another kernel for the moment.
         with keras.StatelessScope(state_mapping=[(form.kernel_weight, kernel)]):
-            different = form.apply_kernel(tf.cast(read, tf.float32))
+            different = form.apply_kernel(read)
     different = different + bias
     axes = list(range(2, len(derivatives.shape)))
     return tf.reduce_sum(different * tf.cast(derivatives, tf.float32), axes).numpy()

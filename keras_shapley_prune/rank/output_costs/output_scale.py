@@ -11,7 +11,8 @@ class OutputScale:
     """Takes outputs to where a change of one is as bad as a change of another.
 
     Probabilities become logits: there, a small one counts too. Everything else stays as
-    it is. Outputs of several layers are divided by their standard deviation.
+    it is. If there are several outputs, each is divided by its standard deviation.
+    Outputs that are no floats, such as class numbers, are left out.
 
     Args:
         graph: The recorded `Graph`.
@@ -19,18 +20,17 @@ class OutputScale:
     """
 
     def __init__(self, graph, inputs):
-        self._graph = graph
-        makers = (graph.producers.get(tensor) for tensor in graph.outputs)
-        names = [call and _activation_name(call.operation) for call in makers]
-        self._convert = [_CONVERSIONS.get(name, _as_it_is) for name in names]
-        self._scales = [1.0] * len(names)
-        if len(names) > 1:
+        tensors = [t for t in graph.outputs if tf.as_dtype(t.dtype).is_floating]
+        self._outputs = [
+            (tensor, _find_conversion(graph, tensor)) for tensor in tensors
+        ]
+        self._scales = [1.0] * len(tensors)
+        if len(tensors) > 1:
             values = graph.feed(inputs)
             graph.run_between(values, 0, len(graph.calls))
-            outputs = self(values)
-            self._scales = [
-                1 / max(float(tf.math.reduce_std(z)), 1e-12) for z in outputs
-            ]
+            spreads = [float(tf.math.reduce_std(z)) for z in self(values)]
+            # One that is constant says nothing about its scale.
+            self._scales = [1 / spread if spread > 0 else 1.0 for spread in spreads]
 
     def __call__(self, values):
         """Returns the outputs, float32 tensors, a list.
@@ -38,15 +38,20 @@ class OutputScale:
         Args:
             values: Dict: symbolic tensor -> value, at the end of the network.
         """
-        rows = zip(self._graph.outputs, self._convert, self._scales, strict=True)
         return [
             convert(tf.cast(values[tensor], tf.float32)) * scale
-            for tensor, convert, scale in rows
+            for (tensor, convert), scale in zip(
+                self._outputs, self._scales, strict=True
+            )
         ]
 
 
-def _activation_name(operation):
-    return find_nearest_type(operation).output_activation(operation)
+def _find_conversion(graph, tensor):
+    if (call := graph.producers.get(tensor)) is None:  # an input that is returned
+        return _as_it_is
+    operation = call.operation
+    name = find_nearest_type(operation).output_activation(operation)
+    return _CONVERSIONS.get(name, _as_it_is)
 
 
 def _as_it_is(outputs):

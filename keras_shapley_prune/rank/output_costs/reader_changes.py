@@ -36,10 +36,10 @@ def count_depths(num_units):
     """Returns how many units are removed at each depth, rising integers.
 
     Args:
-        num_units: Integer, of the group.
+        num_units: Integer, of the group, at least 2.
     """
     counts = {round(depth * num_units) for depth in DEPTHS}
-    return sorted({min(max(count, 1), num_units - 1) for count in counts} - {0})
+    return sorted({min(max(count, 1), num_units - 1) for count in counts})
 
 
 def find_changes(moments, group, order, counts, store):
@@ -62,22 +62,22 @@ def find_changes(moments, group, order, counts, store):
         when = np.full(len(ids_of), group.num_units)  # units of other groups stay
         here = np.isin(ids_of, group.units)
         when[here] = removed_at[np.searchsorted(group.units, ids_of[here])]
-        changes = [
-            store.put(_find_change(reader, xx, mean, when >= count)) for count in counts
-        ]
-        found.append(ReaderChange(reader, changes))
+        changes = [_find_change(reader, xx, mean, when >= count) for count in counts]
+        found.append(ReaderChange(reader, list(map(store.put, changes))))
     return found
 
 
 def _find_change(reader, xx, mean, left):
     """Returns the change once only some columns are left, see `ReaderChange`."""
     matrix, blocks = reader.weights, reader.blocks
-    if reader.form is None:
-        columns = np.arange(len(xx))
-        matrix, blocks = np.eye(len(xx)), [(columns, columns)]
+    if reader.form is None:  # what is read itself: the removed channels change
+        matrix, removed = np.eye(len(xx)), np.flatnonzero(~left)
+        blocks = [(np.arange(len(xx)), removed)]
     change = np.zeros((len(matrix) + 1, matrix.shape[1]), "float32")
     for columns, outputs in blocks:
         stay = columns[left[columns]]
+        if len(stay) == len(columns):
+            continue
         whole = matrix[np.ix_(columns, outputs)]
         change[np.ix_(columns, outputs)] = -whole
         if len(stay):

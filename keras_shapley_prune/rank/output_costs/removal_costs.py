@@ -1,6 +1,7 @@
 """Removal costs in units of the outputs, which compare layers."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 import tensorflow as tf
@@ -13,17 +14,21 @@ from keras_shapley_prune.rank.output_costs.reader_changes import (
 )
 from keras_shapley_prune.repair.taken_rows import find_held_out
 from keras_shapley_prune.trace.array_store import ArrayStore
+from keras_shapley_prune.trace.batches import has_fixed_batch, rebatch
 from keras_shapley_prune.trace.memory import resolve_memory
 
 
 def measure_removal_costs(
-    moments, scores, batches, memory=None, seed=0, open_pass=OutputPass
+    moments, scores, batches, memory=None, seed=0, open_pass=OutputPass, on_batch=None
 ):
     """Returns scores with the removal costs that the outputs would see.
 
     Each group alone is cut to some depths in its order and the layers that read it are
     refitted. What a cut costs is the mean squared change of the network's outputs, on
     examples that were not fitted.
+
+    If the outputs have no derivatives, or some that are not finite, the scores are
+    returned as they are, with a warning.
 
     Args:
         moments: `InputMoments` of the examples that are fitted.
@@ -33,29 +38,47 @@ def measure_removal_costs(
         seed: Integer.
         open_pass: The class of what measures, with the arguments and the method `run`
             of `OutputPass`.
+        on_batch: See `OutputPass.run`.
 
     Returns:
         Dict: group name -> `GroupScores`.
     """
-    channel_map = moments.channel_map
-    store, changes, counts = ArrayStore(resolve_memory(memory) // 2), {}, {}
-    for group in channel_map.groups:
-        if group.name in scores and group.num_units > 1:
-            order = scores[group.name].order
-            counts[group.name] = count_depths(group.num_units)
-            changes[group.name] = find_changes(
-                moments, group, order, counts[group.name], store
-            )
-    held_out = _take_held_out(batches, moments.holds_out)
-    scale = OutputScale(channel_map.graph, held_out[0])
-    costs = open_pass(channel_map.graph, changes, scale, seed).run(held_out)
-    return {
-        name: _with_costs(found, counts.get(name), costs.get(name))
-        for name, found in scores.items()
+    graph = moments.channel_map.graph
+    changes, counts = _find_all_changes(moments, scores, memory)
+    if not changes:  # no group has two units
+        return scores
+    held_out = _take_held_out(graph, batches, moments.holds_out)
+    scale = OutputScale(graph, held_out[0])
+    costs = open_pass(graph, changes, scale, seed).run(held_out, on_batch)
+    known = np.concatenate(list(costs.values()))
+    if not np.isfinite(known).all() or not known.any():
+        warnings.warn(
+            "The outputs of the model have no derivatives by what its layers return, "
+            "or some that are not finite. So the removal costs of units are those of "
+            "the layers that read them, which compare layers less well.",
+            stacklevel=2,
+        )
+        return scores
+    done = {
+        name: _with_costs(scores[name], counts[name], costs[name]) for name in costs
     }
+    return scores | done
 
 
-def _take_held_out(batches, holds_out):
+def _find_all_changes(moments, scores, memory):
+    """Returns two dicts by group name: the `ReaderChange`s, and how many units go."""
+    store, changes, counts = ArrayStore(resolve_memory(memory) // 2), {}, {}
+    for group in moments.channel_map.groups:
+        name = group.name
+        if name in scores and group.num_units > 1:
+            counts[name] = count_depths(group.num_units)
+            changes[name] = find_changes(
+                moments, group, scores[name].order, counts[name], store
+            )
+    return changes, counts
+
+
+def _take_held_out(graph, batches, holds_out):
     """Returns the examples on which costs are measured, as lists of tensors."""
     found, first = [], 0
     for inputs in batches:
@@ -64,15 +87,16 @@ def _take_held_out(batches, holds_out):
         first += count
         if not holds_out:  # so few that all are fitted
             chosen = np.arange(count)
-        if len(chosen):
-            found.append([tf.gather(tensor, chosen) for tensor in inputs])
-    return found
+        if not len(chosen):
+            continue
+        if has_fixed_batch(graph):  # which is filled up with the same examples
+            chosen = np.resize(chosen, count)
+        found.append([tf.gather(tensor, chosen) for tensor in inputs])
+    return rebatch(found, graph)
 
 
 def _with_costs(scores, counts, costs):
     """Returns `GroupScores` with other removal costs: steps between the depths."""
-    if counts is None:
-        return scores
     num_units = len(scores.values)
     # Removing more never costs less; where it seems to, the difference is noise.
     known = np.maximum.accumulate(np.maximum(costs, 0.0))
