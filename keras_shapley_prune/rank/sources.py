@@ -49,13 +49,15 @@ class Sampler:
         """
         raise NotImplementedError
 
-    def finish(self, calibration, network, scores):
+    def finish(self, calibration, network, scores, on_share):
         """Completes the scores of all groups once all have been played.
 
         Args:
             calibration: The `Calibration`.
             network: The `Network`.
             scores: Dict: group name -> `GroupScores`.
+            on_share: Callable `fn(share)`, to be called with what share of it has been
+                done since the last call.
 
         Returns:
             Dict: group name -> `GroupScores`.

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.layer_types.masked_calls import run_masked
-from keras_shapley_prune.trace.batches import count_bytes, rebatch
+from keras_shapley_prune.trace.batches import SEEN_BYTES, count_bytes, rebatch
 from keras_shapley_prune.trace.segments import batch_spec, is_worth_compiling
 
 NUM_VECTORS = 4  # for each example; costs differ more from image to image
@@ -38,28 +38,29 @@ class OutputPass:
             self._readers.setdefault(index, {})[change.key] = change.reader
         self._functions = {}
 
-    def run(self, batches, on_batch=None):
+    def run(self, batches, on_share=None):
         """Returns the mean squared change of the outputs, at each depth.
 
         Args:
             batches: List of lists of input tensors, one list a batch.
-            on_batch: Callable `fn(share)`, called after each batch with its share of
-                the examples, or `None`.
+            on_share: Callable `fn(share)`, called after each batch with its share of
+                all examples, or `None`.
 
         Returns:
             Dict: group name -> float array, one entry a depth.
         """
-        # What a reader returns has a derivative for each vector.
-        held = (2 + NUM_VECTORS) * count_bytes(self._graph, batches[0])
-        batches = rebatch(batches, self._graph, held)
+        batches = rebatch(batches, self._graph, _held_bytes(self._graph, batches[0]))
         count = sum(len(inputs[0]) for inputs in batches)
-        totals = dict.fromkeys(self._changes, 0.0)
+        totals, compiled = (
+            dict.fromkeys(self._changes, 0.0),
+            is_worth_compiling(batches),
+        )
         for inputs in batches:
-            found = self._differentiate(inputs, is_worth_compiling(batches))
+            found = self._differentiate(inputs, compiled)
             for name, changes in self._changes.items():
                 totals[name] = totals[name] + _sum_squares(changes, *found)
-            if on_batch is not None:
-                on_batch(len(inputs[0]) / count)
+            if on_share is not None:
+                on_share(len(inputs[0]) / count)
         return {name: total / count for name, total in totals.items()}
 
     def _differentiate(self, inputs, compiled):
@@ -111,6 +112,23 @@ class OutputPass:
         changed[key] = form.apply(read[key])
         tape.watch(changed[key])
         return [_with_mask(form.activate(changed[key]), inputs[0])]
+
+
+def count_batches(graph, inputs, num_examples):
+    """Returns in how many batches examples are run, about, a float of at least 1.
+
+    Args:
+        graph: The recorded `Graph`.
+        inputs: List of tensors, some batch.
+        num_examples: Integer, of all batches.
+    """
+    return max(num_examples * _held_bytes(graph, inputs) / SEEN_BYTES, 1)
+
+
+def _held_bytes(graph, inputs):
+    """Returns the bytes that a pass of one example holds, about."""
+    # What a reader returns has a derivative for each vector.
+    return (2 + NUM_VECTORS) * count_bytes(graph, inputs)
 
 
 def _weigh(outputs, seed, vector):

@@ -21,9 +21,7 @@ class OutputScale:
 
     def __init__(self, graph, inputs):
         tensors = [t for t in graph.outputs if tf.as_dtype(t.dtype).is_floating]
-        self._outputs = [
-            (tensor, _find_conversion(graph, tensor)) for tensor in tensors
-        ]
+        self._outputs = tensors, [_find_conversion(graph, t) for t in tensors]
         self._scales = [1.0] * len(tensors)
         if len(tensors) > 1:
             values = graph.feed(inputs)
@@ -40,9 +38,7 @@ class OutputScale:
         """
         return [
             convert(tf.cast(values[tensor], tf.float32)) * scale
-            for (tensor, convert), scale in zip(
-                self._outputs, self._scales, strict=True
-            )
+            for tensor, convert, scale in zip(*self._outputs, self._scales, strict=True)
         ]
 
 

@@ -19,7 +19,7 @@ from keras_shapley_prune.trace.memory import resolve_memory
 
 
 def measure_removal_costs(
-    moments, scores, batches, memory=None, seed=0, open_pass=OutputPass, on_batch=None
+    moments, scores, batches, memory=None, seed=0, open_pass=OutputPass, on_share=None
 ):
     """Returns scores with the removal costs that the outputs would see.
 
@@ -38,7 +38,7 @@ def measure_removal_costs(
         seed: Integer.
         open_pass: The class of what measures, with the arguments and the method `run`
             of `OutputPass`.
-        on_batch: See `OutputPass.run`.
+        on_share: See `OutputPass.run`.
 
     Returns:
         Dict: group name -> `GroupScores`.
@@ -49,7 +49,7 @@ def measure_removal_costs(
         return scores
     held_out = _take_held_out(graph, batches, moments.holds_out)
     scale = OutputScale(graph, held_out[0])
-    costs = open_pass(graph, changes, scale, seed).run(held_out, on_batch)
+    costs = open_pass(graph, changes, scale, seed).run(held_out, on_share)
     known = np.concatenate(list(costs.values()))
     if not np.isfinite(known).all() or not known.any():
         warnings.warn(
