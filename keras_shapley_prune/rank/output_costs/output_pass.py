@@ -133,7 +133,7 @@ def _held_bytes(graph, inputs):
 
 def _weigh(outputs, seed, vector):
     """Returns the sum of all outputs, each entry with a random sign."""
-    total = 0.0
+    total = tf.zeros([])
     for place, tensor in enumerate(outputs):
         key = seed
         for number in (vector, place):

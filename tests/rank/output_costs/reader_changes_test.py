@@ -79,12 +79,13 @@ def test_it_is_the_ridge_regression_on_the_units_that_are_kept():
         np.testing.assert_allclose(change[:-1], expected, atol=1e-4)
 
 
-def test_the_bias_keeps_the_mean():
-    heads = layers.Dense(3), layers.LayerNormalization()
-    model, data, rows = hidden(*heads)
-    changes, found = find(model, data, [0, 1, 2, 3, 4], [1, 2, 4])
-    assert sorted(change.reader.form is None for change in changes) == [False, True]
-    for change in (change for depths in found for change in depths):
+@pytest.mark.parametrize("max_columns", [2400, 4])
+def test_the_bias_keeps_the_mean(monkeypatch, max_columns):
+    monkeypatch.setattr(readers, "MAX_COLUMNS", max_columns)
+    model, data, rows = hidden(layers.Dense(3))
+    ((reader,), (found,)) = find(model, data, [0, 1, 2, 3, 4], [1, 2, 4])
+    assert (reader.reader.form is None) == (max_columns == 4)
+    for change in found:
         added = rows @ change[:-1] + change[-1]
         assert np.abs(added).max() > 1e-2
         np.testing.assert_allclose(added.mean(axis=0), 0, atol=1e-5)
@@ -100,9 +101,10 @@ def test_a_copy_costs_nothing_until_both_are_removed():
     assert lost[0] < 0.01 * min(lost[1:])
 
 
-def test_what_is_read_itself_is_made_of_what_is_kept():
+def test_what_is_read_itself_is_made_of_what_is_kept(monkeypatch):
     """A removed channel is put together of the others, which stay as they are."""
-    model, data, rows = hidden(layers.LayerNormalization())
+    monkeypatch.setattr(readers, "MAX_COLUMNS", 4)
+    model, data, rows = hidden(layers.Dense(3))
     ((change,), ((found,),)) = find(model, data, [3, 0, 1, 2, 4], [1])
     assert change.reader.form is None
     np.testing.assert_array_equal(found[:, [0, 1, 2, 4]], 0)
@@ -123,19 +125,29 @@ def test_taps_of_a_wide_layer_are_not_told_apart(monkeypatch):
     assert not found[:, 2:].any()
 
 
-def test_units_of_other_groups_and_blocks_stay():
+def _beside(reader):
+    """Returns a model of two layers side by side, and the kernel that reads both."""
     inputs = keras.Input((6, 6, 2))
-    x = layers.Conv2D(4, 3, activation="relu", name="units")(inputs)
-    y = layers.Conv2D(4, 3, activation="relu", name="others")(inputs)
-    joined = layers.Concatenate()([x, y])
-    outputs = layers.Conv2D(6, 1, groups=2, name="blocks")(joined)
-    model = models.randomize(keras.Model(inputs, outputs))
-    data = models.images(model, 9)
-    channel_map = trace_channels(model)
-    for group in channel_map.groups:
-        _, ((found,),) = find(model, data, range(group.num_units), [1], group.name)
-        # Each half of the outputs reads one of the groups.
-        half = slice(0, 3) if group.name == "units" else slice(3, 6)
-        assert found[:, half].any()
-        found[:, half] = 0
-        assert not found.any()
+    x, y = (layers.Conv2D(4, 3, activation="relu", name=n)(inputs) for n in "xy")
+    model = keras.Model(inputs, reader(layers.Concatenate()([x, y])))
+    kernel = models.randomize(model).layers[-1].kernel.numpy()
+    return model, models.images(model, 9), kernel.reshape(-1, kernel.shape[-1])
+
+
+def test_units_of_other_groups_make_up_for_it_too():
+    model, data, kernel = _beside(layers.Dense(3))
+    _, ((found,),) = find(model, data, [2, 0, 1, 3], [1], "y")
+    removed = np.arange(8) == 6
+    np.testing.assert_allclose(found[:-1][removed], -kernel[removed], rtol=1e-6)
+    assert np.abs(found[:4]).min() > 1e-4
+    assert not np.isclose(found[:-1][~removed], -kernel[~removed]).any()
+
+
+def test_each_group_of_a_convolution_is_refitted_by_itself():
+    model, data, kernel = _beside(layers.Conv2D(6, 1, groups=2))
+    _, ((found,),) = find(model, data, [0, 1, 2, 3], [1], "x")  # x and y are tied
+    assert not found[:4, 3:].any()
+    assert not found[4:8, :3].any()
+    for row, half in ((0, slice(0, 3)), (4, slice(3, 6))):
+        np.testing.assert_allclose(found[row, half], -kernel[0, half], rtol=1e-6)
+        assert found[row + 1 : row + 4, half].all()
