@@ -47,8 +47,10 @@ class Reconstruction(Game):
             budget over all layers is spent. `"readers"`: the share of the variance of
             the layers that read a group. `"outputs"`: the squared change of the
             network's outputs (logits, where they are probabilities) if the group alone
-            is cut and its readers are refitted; on a fifth of the examples, which then
-            nothing else is read of. It takes a few backward passes of these examples.
+            is cut and its readers are refitted. It is measured to first order on a
+            fifth of the examples, which are not used for anything else unless there
+            are fewer than ten, and takes four backward passes of them. Groups cannot
+            be ranked with `sequential=True` then.
 
     Raises:
         ValueError: If an argument is not of that form.
