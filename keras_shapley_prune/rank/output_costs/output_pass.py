@@ -51,10 +51,8 @@ class OutputPass:
         """
         batches = rebatch(batches, self._graph, _held_bytes(self._graph, batches[0]))
         count = sum(len(inputs[0]) for inputs in batches)
-        totals, compiled = (
-            dict.fromkeys(self._changes, 0.0),
-            is_worth_compiling(batches),
-        )
+        compiled = is_worth_compiling(batches)
+        totals = dict.fromkeys(self._changes, 0.0)
         for inputs in batches:
             found = self._differentiate(inputs, compiled)
             for name, changes in self._changes.items():

@@ -69,21 +69,37 @@ def find_changes(moments, group, order, counts, store):
 
 def _find_change(reader, xx, mean, left):
     """Returns the change once only some columns are left, see `ReaderChange`."""
-    matrix, blocks = reader.weights, reader.blocks
-    if reader.form is None:  # what is read itself: the removed channels change
-        matrix, removed = np.eye(len(xx)), np.flatnonzero(~left)
-        blocks = [(np.arange(len(xx)), removed)]
-    change = np.zeros((len(matrix) + 1, matrix.shape[1]), "float32")
-    for columns, outputs in blocks:
+    change = _rebuild(xx, left) if reader.form is None else _refit(reader, xx, left)
+    # The bias keeps the mean.
+    return np.vstack([change, -mean @ change]).astype("float32")
+
+
+def _refit(reader, xx, left):
+    """Returns the change of a reader's matrix."""
+    change = np.zeros(reader.weights.shape)
+    for columns, outputs in reader.blocks:
         stay = columns[left[columns]]
         if len(stay) == len(columns):
             continue
-        whole = matrix[np.ix_(columns, outputs)]
+        whole = reader.weights[np.ix_(columns, outputs)]
         change[np.ix_(columns, outputs)] = -whole
         if len(stay):
-            prior = matrix[np.ix_(stay, outputs)]
+            prior = reader.weights[np.ix_(stay, outputs)]
             xy = xx[np.ix_(stay, columns)] @ whole
             fitted = solve_towards(xx[np.ix_(stay, stay)], xy, prior, RIDGE)
             change[np.ix_(stay, outputs)] += fitted
-    change[-1] = -mean @ change[:-1]  # the bias keeps the mean
+    return change
+
+
+def _rebuild(xx, left):
+    """Returns what is added to channels to put removed ones together of the others."""
+    stay, removed = np.flatnonzero(left), np.flatnonzero(~left)
+    change = np.zeros(xx.shape, "float32")
+    change[removed, removed] = -1
+    if len(stay) and len(removed):
+        prior = np.zeros((len(stay), len(removed)))
+        fitted = solve_towards(
+            xx[np.ix_(stay, stay)], xx[np.ix_(stay, removed)], prior, RIDGE
+        )
+        change[np.ix_(stay, removed)] = fitted
     return change
