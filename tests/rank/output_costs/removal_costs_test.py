@@ -218,6 +218,14 @@ def test_outputs_without_derivatives(head):
     assert costs.any()
 
 
+def test_the_bar_says_what_is_measured(capsys):
+    model, data = two_layers()
+    for game, expected in ((GAME, True), (Reconstruction(), False)):
+        ShapleyRanker(game).rank(model, data, verbose=1)
+        shown = capsys.readouterr().out
+        assert ("measuring the outputs" in shown) == expected
+
+
 def test_they_are_saved(tmp_path):
     model, data = two_layers()
     ranking = rank(model, data)
