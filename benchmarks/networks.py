@@ -4,8 +4,10 @@ Data comes from folders that are given on the command line, trained networks are
 in a cache folder:
 
     --tfds DIR       TensorFlow Datasets' data_dir, with fashion_mnist prepared
-    --pretrained DIR the files cifar10_8k.npz, resnet20_cifar10.keras,
-                     resnet56_cifar10.keras and resnet8_cifar10_mlperf.keras
+    --pretrained DIR the files cifar10_8k.npz, resnet20_cifar10.keras, the same of 44
+                     and 56 layers, resnet8_cifar10_mlperf.keras; cifar100_7k.npz and
+                     resnet32_cifar100.keras; imagenet_800_jpeg.npz and
+                     mobilenet025_imagenet.keras
     --cache DIR      where networks trained here are kept; cnn_model.h5, if "cnn" is
                      wanted, from `pip download --no-deps cifar-10-model==7.4.0`
 """
@@ -13,10 +15,12 @@ in a cache folder:
 import csv
 import dataclasses
 import functools
+import itertools
 import pathlib
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
 import keras_shapley_prune
@@ -109,6 +113,7 @@ def fashion_mnist(args, seed=0):
 
 _CIFAR10_FILES = {
     "resnet20": "resnet20_cifar10.keras",
+    "resnet44": "resnet44_cifar10.keras",
     "resnet56": "resnet56_cifar10.keras",
     "resnet8": "resnet8_cifar10_mlperf.keras",
     "cnn": "cnn_model.h5",
@@ -121,8 +126,8 @@ def cifar10(args, name):
 
     Args:
         args: Parsed options.
-        name: `"resnet20"`, `"resnet56"`, `"resnet8"`, or `"cnn"`, a plain
-            64-64-M-128-128-M-64-64-M with three dense layers.
+        name: `"resnet20"`, `"resnet44"`, `"resnet56"`, `"resnet8"`, or `"cnn"`, a
+            plain 64-64-M-128-128-M-64-64-M with three dense layers.
     """
     folder = pathlib.Path(args.pretrained)
     with np.load(folder / "cifar10_8k.npz") as data:
@@ -149,8 +154,49 @@ def cifar10(args, name):
     )
 
 
+def cifar100(args):
+    """A pretrained CIFAR-100 ResNet of 32 layers, softmax out."""
+    folder = pathlib.Path(args.pretrained)
+    with np.load(folder / "cifar100_7k.npz") as data:
+        train, test = (
+            ((data[f"x_{part}"] / 255).astype("float32"), data[f"y_{part}"].ravel())
+            for part in ("train", "test")
+        )
+    return Problem(
+        "resnet32", _load_classifier(folder / "resnet32_cifar100.keras"), train, test
+    )
+
+
+def imagenet(args):
+    """A pretrained ImageNet MobileNet, alpha 0.25: 300 images to calibrate on."""
+    folder = pathlib.Path(args.pretrained)
+    with np.load(folder / "imagenet_800_jpeg.npz") as data:
+        files, offsets, labels = (data[k] for k in ("bytes", "offsets", "labels"))
+    images = np.stack(
+        [
+            tf.io.decode_jpeg(files[start:end].tobytes(), channels=3).numpy()
+            for start, end in itertools.pairwise(offsets)
+        ]
+    )
+    images = images.astype("float32") / 127.5 - 1
+    return Problem(
+        "mobilenet",
+        _load_classifier(folder / "mobilenet025_imagenet.keras"),
+        (images[:300], labels[:300]),
+        (images[300:], labels[300:]),
+    )
+
+
+def _load_classifier(path):
+    model = keras.models.load_model(path, compile=False)
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
 NETWORKS = {
     "fashion_mnist": fashion_mnist,
+    "resnet32": cifar100,
+    "mobilenet": imagenet,
     **{name: functools.partial(cifar10, name=name) for name in _CIFAR10_FILES},
 }
 

@@ -87,14 +87,15 @@ The units are ranked once; a ranking serves any number of plans. A plan knows th
 FLOPs of the smaller network, and nothing has been cut yet.
 
 The global plan removes units where they cost least for the FLOPs they save. Units are
-removed in ranked order. The cost of a unit is how much output variance of its readers
-can no longer be reproduced once it, and all units before it, are gone. Read a plan
-before you apply it; `min_units` is the minimum number of units kept in each group.
+removed in ranked order. The cost of a unit is by how much more the outputs of the
+network change once it, and all units before it, are gone and the layers that read them
+are refitted. Read a plan before you apply it; `min_units` is the minimum number of
+units kept in each group.
 """
 
 
 def make_plans(model, images, ratio):
-    ranker = ShapleyRanker(games.Reconstruction(horizon=0.25))
+    ranker = ShapleyRanker(games.Reconstruction(horizon=0.25, costs="outputs"))
     ranking = ranker.rank(model, images, verbose=0)
     return {
         name: plan_pruning(model, ranking, ratio, of="flops", **budget)

@@ -67,10 +67,11 @@ def prune(
         scope: `"layer"`: every layer loses the same share of its units. `"global"`:
             units of any layer are removed, first those that lose least for what they
             save. With the default ranker, units are removed in ranked order, and what
-            a unit loses is the output variance of its readers that can no longer be
-            reproduced once it, and all units before it, have been removed
-            (`GroupScores.removal_costs`). Other Shapley values are compared as they
-            are. Weight norms and activations are divided by the mean of their group.
+            a unit loses is by how much more the model's outputs change once it, and
+            all units before it, have been removed and the layers that read them have
+            been refitted (`GroupScores.removal_costs`). Other Shapley values are
+            compared as they are. Weight norms and activations are divided by the mean
+            of their group.
         layers: `None` for all layers, or a layer name, a shell-style pattern such as
             `"block2_*"`, or a list of them: only these layers (and the layers tied
             to them) lose units.

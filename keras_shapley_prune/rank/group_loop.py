@@ -25,9 +25,10 @@ def rank_groups(sampler, calibration, progress, stop=None):
 
 def _play_groups(sampler, calibration, progress, stop):
     costs = sampler.estimate_costs(calibration)
-    seconds = [cost.seconds for cost in costs]
+    later = sum(cost.later_seconds for cost in costs)
+    seconds = [cost.seconds - cost.later_seconds for cost in costs]
     evaluations = [cost.evaluations for cost in costs]
-    budget, whole = Budget(stop or StopWhen()), max(sum(seconds), 1e-9)
+    budget, whole = Budget(stop or StopWhen()), max(sum(seconds) + later, 1e-9)
     progress.begin("rank", whole)
     network = sampler.open_network(calibration)
     scores = {}
@@ -60,6 +61,11 @@ def _play_groups(sampler, calibration, progress, stop):
         progress.note(
             f"{group.name}: {scores[group.name].num_evaluations:,} evaluations"
         )
+    if later:
+        progress.show("measuring the outputs")
+    scores = sampler.finish(
+        calibration, network, scores, lambda share: progress.add(share * later / whole)
+    )
     return calibration.make_ranking(scores, sampler.method)
 
 

@@ -27,9 +27,9 @@ class GroupScores:
             is not known).
         removal_costs: Float array, shape `(num_units,)`, or `None`. Units are removed
             in the order of `order`; this is what each costs once all units before it
-            have been removed. It is known only in reconstruction games. The values of
-            a group are means over coalitions, most of which are nearly whole; these
-            costs are those of a deep cut.
+            have been removed. It is known only in reconstruction games, whose `costs`
+            says in what it is counted. The values of a group are means over coalitions,
+            most of which are nearly whole; these costs are those of a deep cut.
     """
 
     values: np.ndarray

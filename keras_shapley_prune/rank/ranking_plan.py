@@ -20,6 +20,8 @@ class GroupCost:
         evaluations: Integer, coalitions evaluated, an example at a time.
         flops: Integer, floating-point operations, or `None` if a size is not known.
         seconds: Float, an estimate for this machine.
+        later_seconds: Float, those of `seconds` that are spent on the group once all
+            groups have been played.
     """
 
     name: str
@@ -27,6 +29,7 @@ class GroupCost:
     evaluations: int
     flops: int | None
     seconds: float
+    later_seconds: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

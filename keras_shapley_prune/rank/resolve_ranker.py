@@ -10,8 +10,8 @@ from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 RANKER_NAMES = ("shapley", *BASELINE_NAMES)
 # A global budget removes most of some groups and little of others: candidates are
 # counted for a shallow cut, so that the order is fine where all groups begin. And it
-# compares layers, for which those of few rows need more of them.
-_GLOBAL = {"horizon": 0.25, "num_copies": 2}
+# compares layers: by what the outputs lose, for which those of few rows need more.
+_GLOBAL = {"horizon": 0.25, "num_copies": 2, "costs": "outputs"}
 
 
 def resolve_ranker(ranker=None, scope="layer", seed=0):
@@ -22,7 +22,8 @@ def resolve_ranker(ranker=None, scope="layer", seed=0):
             string for the `BaselineRanker` of that criterion; or an object with the
             method `rank` of `ShapleyRanker`, which is returned as it is.
         scope: String, `"layer"` or `"global"`, how a budget will be spent. For
-            `"global"` the game of the default has `horizon=0.25, num_copies=2`.
+            `"global"` the game of the default has `horizon=0.25, num_copies=2,
+            costs="outputs"`.
         seed: Integer, of rankers that are made here.
 
     Returns:

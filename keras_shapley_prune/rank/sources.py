@@ -49,6 +49,21 @@ class Sampler:
         """
         raise NotImplementedError
 
+    def finish(self, calibration, network, scores, on_share):
+        """Completes the scores of all groups once all have been played.
+
+        Args:
+            calibration: The `Calibration`.
+            network: The `Network`.
+            scores: Dict: group name -> `GroupScores`.
+            on_share: Callable `fn(share)`, to be called with what share of it has been
+                done since the last call.
+
+        Returns:
+            Dict: group name -> `GroupScores`.
+        """
+        return scores
+
     def estimate_costs(self, calibration):
         """Returns the `GroupCost` of each of `calibration.groups`, a list.
 

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.layer_types.linear_forms import to_rows
@@ -10,7 +9,11 @@ from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.repair.augmented_copies import count_copies, most_copies
 from keras_shapley_prune.repair.depthwise import apply_depthwise_at
 from keras_shapley_prune.repair.skip_compensation import SkipCompensation
-from keras_shapley_prune.repair.taken_rows import rows_at, take_rows
+from keras_shapley_prune.repair.taken_rows import (
+    find_held_out,
+    rows_at,
+    take_rows,
+)
 from keras_shapley_prune.repair.targets import positions_of
 
 
@@ -86,7 +89,7 @@ class LayerData:
             count = size = len(inputs)
             if self._max_rows is not None:
                 size = max(self._max_rows // self._form.count_positions(inputs), 1)
-            held_out = (first + np.arange(count)) % 5 == 0
+            held_out = find_held_out(first, count)
             first = (first + count) % num_examples  # then the next call
             pieces = [slice(start, start + size) for start in range(0, count, size)]
             pieces = [(piece, held_out[piece]) for piece in pieces]

@@ -11,10 +11,13 @@ from keras_shapley_prune.repair.augmented_copies import (
 )
 from keras_shapley_prune.repair.gram import Gram, check_finite, check_inputs
 from keras_shapley_prune.repair.readers import Reader
+from keras_shapley_prune.repair.taken_rows import find_held_out
 from keras_shapley_prune.repair.threads import in_parallel
 from keras_shapley_prune.trace.batches import rebatch
 from keras_shapley_prune.trace.segments import is_worth_compiling
 from keras_shapley_prune.trace.watched_pass import WatchedPass
+
+FEWEST = 10  # examples, of which two are held out
 
 
 class InputMoments:
@@ -31,13 +34,18 @@ class InputMoments:
         targets: `RecordedTargets` that take down what repair will ask for, or `None`.
         num_copies: Integer, how many `augment_batches` are read too where a layer has
             few rows; with few examples there are some anyway.
+        hold_out: Boolean. If so, every fifth example is not added to the moments, but
+            of fewer than `FEWEST` examples none is held out.
 
     Attributes:
         channel_map: The `ChannelMap`.
+        holds_out: Boolean, whether examples are held out.
         keep: Boolean array: all units.
     """
 
-    def __init__(self, channel_map, groups, batches, targets=None, num_copies=0):
+    def __init__(
+        self, channel_map, groups, batches, targets=None, num_copies=0, hold_out=False
+    ):
         check_inputs(channel_map.graph, batches)
         self.channel_map = channel_map
         self.keep = np.ones(channel_map.num_units, bool)
@@ -48,6 +56,7 @@ class InputMoments:
             self._readers[index, position] = reader
             firsts.setdefault(reader.key, reader)
         self._num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
+        self.holds_out = hold_out and self._num_examples >= FEWEST
         readers = firsts.values()
         seen_bytes = sum(r.count_bytes(self._num_examples) for r in readers)
         batches = rebatch(batches, channel_map.graph, seen_bytes)
@@ -59,9 +68,11 @@ class InputMoments:
             watches += targets.watch(channel_map, groups, batches)
         compiled = is_worth_compiling(batches)
         network = WatchedPass(channel_map.graph, watches, compiled)
+        first = 0
         for inputs in batches:
             seen = network.run(inputs)
-            self._add(firsts, seen)
+            self._add(firsts, seen, first)
+            first += len(inputs[0])
             if targets is not None:
                 targets.record(seen[len(firsts) :])
         self._read_copies(firsts, batches)
@@ -76,12 +87,21 @@ class InputMoments:
         reader = self._readers[call.index, position]
         return reader, reader.complete(self._grams[reader.key].covariances()[2])
 
+    def mean_of(self, call, position):
+        """Returns the means of the columns that `collect` has the covariances of."""
+        return self._grams[self._readers[call.index, position].key].covariances()[0]
+
     def _look_at(self, reader):
         return lambda values: reader.take(values, {}, self._num_examples)
 
-    def _add(self, firsts, seen):
-        adds = [self._grams[key].add for key in firsts]
-        in_parallel(lambda add, rows: add(rows), adds, seen[: len(adds)])
+    def _add(self, keys, seen, first):
+        """Adds what was seen of a batch to the moments, but for what is held out."""
+        adds, chosen = [self._grams[key].add for key in keys], slice(None)
+        if self.holds_out:
+            chosen = np.flatnonzero(~find_held_out(first, len(seen[0])))
+        in_parallel(
+            lambda add, rows: add(np.asarray(rows)[chosen]), adds, seen[: len(adds)]
+        )
 
     def _read_copies(self, firsts, batches):
         """Reads augmented copies of the data where there are few rows."""
@@ -91,11 +111,12 @@ class InputMoments:
         compiled = is_worth_compiling(batches)
         network = WatchedPass(self.channel_map.graph, watches, compiled)
         for copy in range(max(few.values(), default=0)):
+            read = [key for key, count in few.items() if copy < count]
+            first = 0
             for make in augment_batches(batches, copy):
-                seen = network.run(make())
-                for (key, count), rows in zip(few.items(), seen, strict=True):
-                    if copy < count:
-                        self._grams[key].add(rows)
+                seen = dict(zip(few, network.run(make()), strict=True))
+                self._add(read, [seen[key] for key in read], first)
+                first += len(seen[read[0]])
 
     def _count_copies(self, reader):
         """Returns how many augmented copies of the data are read too."""

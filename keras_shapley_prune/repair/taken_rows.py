@@ -30,6 +30,19 @@ def choose_positions(num_positions, num_columns, num_examples):
     return np.sort(np.random.default_rng(0).permutation(num_positions)[:wanted])
 
 
+def find_held_out(first, count):
+    """Returns which of some examples no fit reads: every fifth of the data.
+
+    Args:
+        first: Integer, the number of the first of them in the data.
+        count: Integer.
+
+    Returns:
+        Boolean array, shape `(count,)`.
+    """
+    return (first + np.arange(count)) % 5 == 0
+
+
 def rows_at(rows, positions):
     """Returns rows at some positions, or all if that is `None`."""
     return rows if positions is None else tf.gather(rows, positions, axis=1)

@@ -25,7 +25,7 @@ def rebatch(batches, graph, seen_bytes=0):
         List of lists of arrays, of tensors if they are strings. `batches` itself if the
         model takes batches of one size only.
     """
-    if any(tensor.shape[0] is not None for tensor in graph.inputs):
+    if has_fixed_batch(graph):
         return batches
     rebatched = []
     for _, alike in itertools.groupby(batches, _shapes_of):
@@ -38,6 +38,15 @@ def rebatch(batches, graph, seen_bytes=0):
     return rebatched
 
 
+def has_fixed_batch(graph):
+    """Returns whether a model takes batches of one size only.
+
+    Args:
+        graph: The recorded `Graph`.
+    """
+    return any(tensor.shape[0] is not None for tensor in graph.inputs)
+
+
 def suited_size(graph, inputs):
     """Returns how many examples a batch should have, at least 1.
 
@@ -45,7 +54,17 @@ def suited_size(graph, inputs):
         graph: The recorded `Graph`.
         inputs: List of tensors, some batch.
     """
-    return max(LARGEST_BYTES // _largest(graph, inputs), 1)
+    return max(LARGEST_BYTES // max(_sizes(graph, inputs)), 1)
+
+
+def count_bytes(graph, inputs):
+    """Returns how many bytes all tensors of one example take, about.
+
+    Args:
+        graph: The recorded `Graph`.
+        inputs: List of tensors, some batch.
+    """
+    return sum(_sizes(graph, inputs))
 
 
 def _split(batch, size):
@@ -61,8 +80,8 @@ def _shapes_of(batch):
     return [tuple(tensor.shape[1:]) for tensor in batch]
 
 
-def _largest(graph, inputs):
-    """Returns the bytes of the largest tensor for one example, about."""
+def _sizes(graph, inputs):
+    """Returns the bytes of each tensor for one example, about, a list."""
     symbolic, real = graph.inputs[0].shape[1:], inputs[0].shape[1:]
     # Where a model takes images of any size, tensors are guessed from the channels.
     unknown = max(
@@ -70,4 +89,4 @@ def _largest(graph, inputs):
     )
     tensors = [*graph.inputs, *(t for call in graph.calls for t in call.outputs)]
     shapes = [tensor.shape[1:] for tensor in tensors if tensor.shape]
-    return 4 * max(math.prod(n or unknown for n in shape) for shape in shapes)
+    return [4 * math.prod(n or unknown for n in shape) for shape in shapes]

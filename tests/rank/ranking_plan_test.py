@@ -228,10 +228,24 @@ def test_columns_of_other_groups_are_dropped_before_stages():
     assert 3 * 200**3 < plan.flops < 3.8 * 200**3
 
 
+@pytest.mark.parametrize("costs", ["readers", "outputs"])
+def test_what_comes_after_all_groups_is_planned(costs):
+    model, data = models.classifier(), models.labelled_images(20)
+    groups = ShapleyRanker(Reconstruction(costs=costs)).plan(model, data).groups
+    for cost in groups:
+        assert (cost.later_seconds > 0) == (costs == "outputs")
+        assert cost.later_seconds < cost.seconds
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("game", "estimator"),
-    [("reconstruction", None), ("loss", "permutation"), ("kl", "gradient")],
+    [
+        ("reconstruction", None),
+        (Reconstruction(costs="outputs"), None),
+        ("loss", "permutation"),
+        ("kl", "gradient"),
+    ],
 )
 def test_it_takes_about_as_long_as_planned(game, estimator):
     # Loosely, for other programs may run: the benchmarks show how near it is.

@@ -11,7 +11,10 @@ from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 @pytest.mark.parametrize("given", [None, "shapley"])
 @pytest.mark.parametrize(
     ("scope", "settings"),
-    [("layer", {}), ("global", {"horizon": 0.25, "num_copies": 2})],
+    [
+        ("layer", {}),
+        ("global", {"horizon": 0.25, "num_copies": 2, "costs": "outputs"}),
+    ],
 )
 def test_the_default(given, scope, settings):
     ranker = resolve_ranker(given, scope, seed=3)

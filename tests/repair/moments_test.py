@@ -71,6 +71,52 @@ def test_readers_of_the_same_rows_share_them(monkeypatch):
     assert sorted(made) == [(6, 0), (54, 0), (54, 0)]
 
 
+@pytest.mark.parametrize("count", [24, 9])
+def test_every_fifth_example_is_held_out(monkeypatch, count):
+    """Of fewer than ten examples none is."""
+    monkeypatch.setattr(moments, "most_copies", lambda _: 0)
+    model = models.build(models.chain)
+    channel_map, x = trace_channels(model), models.images(model, count)
+    fitted = np.delete(x, np.s_[::5], axis=0) if count >= 10 else x
+    found, expected = (
+        InputMoments(
+            channel_map,
+            channel_map.groups,
+            [[tf.constant(part)] for part in np.split(images, [7])],
+            num_copies=2 if len(images) < 10 else 0,
+            hold_out=hold_out,
+        )
+        for images, hold_out in ((x, True), (fitted, False))
+    )
+    assert found.holds_out == (count >= 10)
+    assert not expected.holds_out
+    for group in channel_map.groups:
+        for index, position in channel_map.ends_of(group):
+            call = channel_map.graph.calls[index]
+            ours, theirs = (
+                (m.collect(call, position)[1][0], m.mean_of(call, position))
+                for m in (found, expected)
+            )
+            np.testing.assert_allclose(ours[0], theirs[0], atol=1e-5)
+            np.testing.assert_allclose(ours[1], theirs[1], atol=1e-5)
+
+
+def test_copies_of_held_out_examples_are_held_out():
+    model = models.build(models.chain)  # of which all layers read copies
+    channel_map, x = trace_channels(model), models.images(model, 24)
+    call = next(c for c in channel_map.graph.calls if c.name == "dense2")
+    found = []
+    for added in (0.0, 1.0):
+        images = x.copy()
+        images[::5] += added
+        batches = [[tf.constant(images)]]
+        seen = InputMoments(
+            channel_map, channel_map.groups, batches, num_copies=2, hold_out=True
+        )
+        found.append(seen.collect(call, 0)[1][0])
+    np.testing.assert_allclose(*found, rtol=1e-5)
+
+
 def test_values_that_are_not_finite_are_an_error():
     model = models.fresh(models.chain)
     channel_map, ((images,), *_) = trace_channels(model), batches_of(model)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_shapley_prune.trace import batches as module
-from keras_shapley_prune.trace.batches import rebatch
+from keras_shapley_prune.trace.batches import count_bytes, has_fixed_batch, rebatch
 from keras_shapley_prune.trace.recording import record_graph
 
 
@@ -41,3 +41,13 @@ def test_a_model_may_take_batches_of_one_size_only():
     graph = record_graph(keras.Model(inputs, layers.Dense(2)(inputs)))
     data = [[tf.zeros((2, 5))] for _ in range(3)]
     assert rebatch(data, graph) is data
+    assert has_fixed_batch(graph)
+    assert not has_fixed_batch(record_graph(models.build(models.two_ends)))
+
+
+def test_bytes_of_all_tensors_of_an_example():
+    inputs = keras.Input((None, 3))
+    x = layers.Conv1D(5, 1)(inputs)
+    graph = record_graph(keras.Model(inputs, layers.GlobalMaxPooling1D()(x)))
+    # The length is not known but from the data: three channels, five, and the maxima.
+    assert count_bytes(graph, [np.zeros((2, 7, 3))]) == 4 * (7 * 3 + 7 * 5 + 5)

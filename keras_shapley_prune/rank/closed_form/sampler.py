@@ -13,6 +13,8 @@ from keras_shapley_prune.rank.closed_form.source import (
     find_games,
 )
 from keras_shapley_prune.rank.machine_speed import measure_speed, time_tracing
+from keras_shapley_prune.rank.output_costs.planned_seconds import estimate_seconds
+from keras_shapley_prune.rank.output_costs.removal_costs import measure_removal_costs
 from keras_shapley_prune.rank.ranking_plan import (
     GroupCost,
     profile_calls,
@@ -61,6 +63,15 @@ class ReconstructionSampler(Sampler):
             batches,
             calibration.targets,
             self._game.num_copies,
+            hold_out=self._game.costs == "outputs",
+        )
+
+    def finish(self, calibration, network, scores, on_share):
+        if self._game.costs == "readers":
+            return scores
+        batches = [inputs for inputs, _, _ in calibration.batches]
+        return measure_removal_costs(
+            network, scores, batches, seed=self.seed, on_share=on_share
         )
 
     def open_source(self, calibration, network, group):
@@ -93,10 +104,14 @@ class ReconstructionSampler(Sampler):
         passes = (1 + copies) * np.array(running)
         passes += (1 + min(copies, 1)) * np.array(compiling)
         seen, costs = set(), []
-        for group, spent in zip(calibration.groups, passes, strict=True):
+        finishing = [0.0] * len(passes)
+        if self._game.costs == "outputs":
+            finishing = estimate_seconds(calibration, seconds, tracing)
+        rows = zip(calibration.groups, passes, finishing, strict=True)
+        for group, spent, later in rows:
             cost = self._estimate_cost(calibration, group, seen)
-            seconds = cost.seconds + float(spent)
-            costs.append(dataclasses.replace(cost, seconds=seconds))
+            total = cost.seconds + float(spent) + later
+            costs.append(dataclasses.replace(cost, seconds=total, later_seconds=later))
         return costs
 
     def _count_copies(self, calibration):

@@ -5,6 +5,7 @@ import typing
 
 from keras_shapley_prune.inputs.arguments import (
     check_at_least,
+    check_choice,
     check_integer,
     check_share,
 )
@@ -42,6 +43,14 @@ class Reconstruction(Game):
             too, for layers that see few of their positions. They make costs of layers
             comparable, for a pass of the network each. With fewer than 100 examples
             there are some anyway.
+        costs: String, in what `GroupScores.removal_costs` are counted, by which a
+            budget over all layers is spent. `"readers"`: the share of the variance of
+            the layers that read a group. `"outputs"`: the squared change of the
+            network's outputs (logits, where they are probabilities) if the group alone
+            is cut and its readers are refitted. It is measured to first order on a
+            fifth of the examples, which are not used for anything else unless there
+            are fewer than ten, and takes four backward passes of them. Groups cannot
+            be ranked with `sequential=True` then.
 
     Raises:
         ValueError: If an argument is not of that form.
@@ -57,6 +66,7 @@ class Reconstruction(Game):
     candidates: float | None = 1.25
     horizon: float = 1.0
     num_copies: int = 0
+    costs: str = "readers"
 
     default_stages = 32
     estimators: typing.ClassVar[dict] = {"permutation": ClosedFormPermutation}
@@ -64,6 +74,7 @@ class Reconstruction(Game):
     def __post_init__(self):
         check_share("horizon", self.horizon, above_zero=True)
         check_integer("num_copies", self.num_copies, 0)
+        check_choice("costs", self.costs, ["readers", "outputs"])
         if self.candidates is not None:
             check_at_least("candidates", self.candidates, 1)
         elif self.horizon != 1:
@@ -76,5 +87,11 @@ class Reconstruction(Game):
         return "the reconstruction game"
 
     def open_sampler(self, model, estimator, staging, sequential, batch_size, seed):
+        if sequential and self.costs == "outputs":
+            raise ValueError(
+                "Argument `sequential` should be False where costs are those of the "
+                "outputs: they are measured on the original network. Received: "
+                "sequential=True, costs='outputs'"
+            )
         method = self.describe_method(estimator, staging)
         return ReconstructionSampler(self, estimator, method, staging, sequential, seed)

@@ -59,6 +59,8 @@ def test_what_a_game_does_not_take_is_no_argument_of_it(make, arguments):
         (lambda: Reconstruction(candidates=0.5), "candidates=0.5"),
         (lambda: Reconstruction(candidates="2"), "candidates='2'"),
         (lambda: Reconstruction(horizon=0), "horizon=0"),
+        (lambda: Reconstruction(costs="logits"), "costs='logits'"),
+        (lambda: Reconstruction(costs=None), "costs=None"),
         (lambda: Reconstruction(None, horizon=0.5), "candidates=None, horizon=0.5"),
         (lambda: Loss("mean_sqared"), "loss='mean_sqared'"),
         (lambda: Loss(["mse", "mean_sqared"]), "loss=['mse', 'mean_sqared']"),
@@ -106,3 +108,11 @@ def test_a_game_says_what_it_is():
     assert Loss(replacement="mean", reduction="mean+2std").describe() == (
         "the loss, removed units replaced by means, mean+2std over the examples"
     )
+
+
+def test_costs_of_the_outputs_are_those_of_the_original_network():
+    model, data = models.classifier(), models.labelled_images(4)
+    ranker = ShapleyRanker(Reconstruction(costs="outputs"), sequential=True)
+    for method in (ranker.rank, ranker.plan):
+        with pytest.raises(ValueError, match=r"`sequential` .*costs='outputs'"):
+            method(model, data)

@@ -1,0 +1,178 @@
+"""What the outputs lose to first order, for all groups from a few backward passes.
+
+If a layer returns `y + d` instead of `y`, the outputs `z` change by `J d`, with the
+derivatives J. For a random vector v of signs, `E (v'J d)^2 = |J d|^2` (Hutchinson
+1989), and `J'v` is one backward pass, for all layers at once. So the squared change of
+the outputs is known for every depth of every group without running the network for any
+of them. All positions of an example are added up before it is squared: what a later
+pooling averages out costs nothing.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_shapley_prune.layer_types.masked_calls import run_masked
+from keras_shapley_prune.trace.batches import SEEN_BYTES, count_bytes, rebatch
+from keras_shapley_prune.trace.segments import batch_spec, is_worth_compiling
+
+NUM_VECTORS = 4  # for each example; costs differ more from image to image
+
+
+class OutputPass:
+    """Passes of the original that see what a change of each reader does to the outputs.
+
+    Args:
+        graph: The recorded `Graph`.
+        changes: Dict: group name -> list of its `ReaderChange`s.
+        scale: The `OutputScale`.
+        seed: Integer, of the random vectors.
+    """
+
+    def __init__(self, graph, changes, scale, seed=0):
+        self._graph, self._changes, self._scale = graph, changes, scale
+        self._generator = np.random.default_rng(seed)
+        self._readers = {}  # index of a call -> dict: key -> `Reader`
+        for change in (change for found in changes.values() for change in found):
+            index, _ = change.key
+            self._readers.setdefault(index, {})[change.key] = change.reader
+        self._functions = {}
+
+    def run(self, batches, on_share=None):
+        """Returns the mean squared change of the outputs, at each depth.
+
+        Args:
+            batches: List of lists of input tensors, one list a batch.
+            on_share: Callable `fn(share)`, called after each batch with its share of
+                all examples, or `None`.
+
+        Returns:
+            Dict: group name -> float array, one entry a depth.
+        """
+        batches = rebatch(batches, self._graph, _held_bytes(self._graph, batches[0]))
+        count = sum(len(inputs[0]) for inputs in batches)
+        compiled = is_worth_compiling(batches)
+        totals = dict.fromkeys(self._changes, 0.0)
+        for inputs in batches:
+            found = self._differentiate(inputs, compiled)
+            for name, changes in self._changes.items():
+                totals[name] = totals[name] + _sum_squares(changes, *found)
+            if on_share is not None:
+                on_share(len(inputs[0]) / count)
+        return {name: total / count for name, total in totals.items()}
+
+    def _differentiate(self, inputs, compiled):
+        """Returns what the readers read, and the derivatives of each vector by them."""
+        inputs = list(map(tf.convert_to_tensor, inputs))
+        seed = tf.constant([self._generator.integers(2**31), 0], tf.int32)
+        if not compiled:
+            return self._run(seed, *inputs)
+        # A graph knows all lengths but that of the batch: some layers ask for them.
+        signature = tuple((x.dtype, tuple(x.shape[1:])) for x in inputs)
+        if signature not in self._functions:
+            specs = map(batch_spec, self._graph.inputs, inputs)
+            run = tf.function(self._run, autograph=False)
+            found = run.get_concrete_function(tf.TensorSpec([2], tf.int32), *specs)
+            self._functions[signature] = found
+        return self._functions[signature](seed, *inputs)
+
+    def _run(self, seed, *inputs):
+        read, changed = {}, {}
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            values = self._graph.feed(inputs)
+            for call in self._graph.calls:
+                returned = self._run_call(tape, call, call.read(values), read, changed)
+                values.update(zip(call.outputs, returned, strict=True))
+            outputs = self._scale(values)
+            totals = [_weigh(outputs, seed, vector) for vector in range(NUM_VECTORS)]
+        found = [
+            tape.gradient(t, changed, unconnected_gradients="zero") for t in totals
+        ]
+        derivatives = {key: tf.stack([each[key] for each in found]) for key in changed}
+        return read, derivatives
+
+    def _run_call(self, tape, call, inputs, read, changed):
+        """Returns what a call returns, and takes down what a change of it acts on."""
+        linear = None
+        for key, reader in self._readers.get(call.index, {}).items():
+            if reader.form is not None:
+                linear = key, reader.form
+                continue
+            place = reader.position
+            # The same tensor at two inputs, or calls, has derivatives for each.
+            inputs[place] = _with_mask(tf.identity(inputs[place]), inputs[place])
+            tape.watch(inputs[place])
+            changed[key] = read[key] = inputs[place]
+        if linear is None:
+            return run_masked(call, inputs, {})
+        key, form = linear
+        read[key] = form.read(call, inputs, {})
+        changed[key] = form.apply(read[key])
+        tape.watch(changed[key])
+        return [_with_mask(form.activate(changed[key]), inputs[0])]
+
+
+def count_batches(graph, inputs, num_examples):
+    """Returns in how many batches examples are run, about, a float of at least 1.
+
+    Args:
+        graph: The recorded `Graph`.
+        inputs: List of tensors, some batch.
+        num_examples: Integer, of all batches.
+    """
+    return max(num_examples * _held_bytes(graph, inputs) / SEEN_BYTES, 1)
+
+
+def _held_bytes(graph, inputs):
+    """Returns the bytes that a pass of one example holds, about."""
+    # What a reader returns has a derivative for each vector.
+    return (2 + NUM_VECTORS) * count_bytes(graph, inputs)
+
+
+def _weigh(outputs, seed, vector):
+    """Returns the sum of all outputs, each entry with a random sign."""
+    total = tf.zeros([])
+    for place, tensor in enumerate(outputs):
+        key = seed
+        for number in (vector, place):
+            key = tf.random.experimental.stateless_fold_in(key, number)
+        drawn = tf.random.stateless_uniform(tf.shape(tensor), key, 0, 2, tf.int32)
+        total += tf.reduce_sum((2.0 * tf.cast(drawn, tf.float32) - 1.0) * tensor)
+    return total
+
+
+def _with_mask(tensor, source):
+    """Returns a tensor with Keras's mask of time steps, if another one has it."""
+    if (steps := getattr(source, "_keras_mask", None)) is not None:
+        tensor._keras_mask = steps
+    return tensor
+
+
+def _sum_squares(changes, read, derivatives):
+    """Returns the squared change of the outputs, summed over a batch, at each depth."""
+    squares = []
+    for depth in range(len(changes[0].changes)):
+        # The readers of a group change together: their errors may cancel out.
+        dots = sum(
+            _apply(change, depth, read[change.key], derivatives[change.key])
+            for change in changes
+        )
+        squares.append(np.sum(dots**2) / NUM_VECTORS)
+    return np.array(squares)
+
+
+def _apply(change, depth, read, derivatives):
+    """Returns `v'J d` of each vector and example, shape `(vectors, batch)`."""
+    found, form = change.changes[depth](), change.reader.form
+    matrix, bias = found[:-1], found[-1]
+    read = tf.cast(read, tf.float32)
+    if form is None:
+        different = tf.matmul(read, matrix)
+    else:
+        kernel = tf.constant(form.from_matrix(matrix), tf.float32)
+        # The layer's own operation, with another kernel for the moment.
+        with keras.StatelessScope(state_mapping=[(form.kernel_weight, kernel)]):
+            different = form.apply_kernel(read)
+    different = different + bias
+    axes = list(range(2, len(derivatives.shape)))
+    return tf.reduce_sum(different * tf.cast(derivatives, tf.float32), axes).numpy()
