@@ -70,7 +70,8 @@ def prune(
             a unit loses is the output variance of its readers that can no longer be
             reproduced once it, and all units before it, have been removed
             (`GroupScores.removal_costs`). Other Shapley values are compared as they
-            are. Weight norms and activations are divided by the mean of their group.
+            are. Weight norms and activations are divided by the mean of their group,
+            and not by what a unit saves.
         layers: `None` for all layers, or a layer name, a shell-style pattern such as
             `"block2_*"`, or a list of them: only these layers (and the layers tied
             to them) lose units.
