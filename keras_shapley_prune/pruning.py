@@ -71,7 +71,7 @@ def prune(
             all units before it, have been removed and the layers that read them have
             been refitted (`GroupScores.removal_costs`). Other Shapley values are
             compared as they are. Weight norms and activations are divided by the mean
-            of their group.
+            of their group, and not by what a unit saves.
         layers: `None` for all layers, or a layer name, a shell-style pattern such as
             `"block2_*"`, or a list of them: only these layers (and the layers tied
             to them) lose units.

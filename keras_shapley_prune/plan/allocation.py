@@ -10,7 +10,9 @@ from keras_shapley_prune.plan.cost_model import CostModel
 TOLERANCE = 0.01  # of the quantity: how far from the budget is still met
 
 
-def allocate(channel_map, budget, orders=None, losses=None, strict=True):
+def allocate(
+    channel_map, budget, orders=None, losses=None, strict=True, by_saving=True
+):
     """Finds out how many units of each group are kept.
 
     Units are removed in small steps, each from the group that is next: the one that
@@ -27,6 +29,9 @@ def allocate(channel_map, budget, orders=None, losses=None, strict=True):
             that order, comparable between groups. Only for `scope="global"`.
         strict: Boolean. If not, as much is removed as possible where the budget
             cannot be met.
+        by_saving: Boolean, whether losses are divided by what a step saves. Scores that
+            only order units, such as weight norms, do not bear that: nearly all would
+            go from the layers in which a unit costs most.
 
     Returns:
         Dict: group name -> integer, how many units are kept.
@@ -40,7 +45,7 @@ def allocate(channel_map, budget, orders=None, losses=None, strict=True):
     # A share of each layer's own units depends on no other layer: no walk is needed.
     if (budget.of, budget.scope) == ("units", "layer"):
         return {group.name: _nearest_size(budget, group) for group in groups}
-    walk = _Walk(channel_map, budget, groups, orders, losses)
+    walk = _Walk(channel_map, budget, groups, orders, losses, by_saving)
     walk.run()
     if strict:
         walk.check()
@@ -63,8 +68,8 @@ class _Walk:
     any step is exact, also where two groups meet in one kernel.
     """
 
-    def __init__(self, channel_map, budget, groups, orders, losses):
-        self._budget = budget
+    def __init__(self, channel_map, budget, groups, orders, losses, by_saving):
+        self._budget, self._by_saving = budget, by_saving
         self._costs = CostModel(channel_map, budget.of)
         self._lengths = self._costs.lengths(np.ones(channel_map.num_units, bool))
         self._whole = self._costs.total(self._lengths)
@@ -137,7 +142,7 @@ class _Walk:
             if saved <= 0:  # it would never come nearer to the budget
                 continue
             priority = self._priorities[group][taken]
-            if self._budget.scope == "global":
+            if self._budget.scope == "global" and self._by_saving:
                 priority = priority / saved  # loss per FLOP, byte, ...
             if priority < lowest:
                 best, lowest = group, priority

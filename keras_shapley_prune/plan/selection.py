@@ -64,7 +64,7 @@ def make_plan(channel_map, ranking, budget, strict=True):
     orders = {group.name: ranking[group.name].order for group in ranked}
     comparable = getattr(ranking, "comparable", True)
     losses = {g.name: _losses(ranking[g.name], comparable) for g in ranked}
-    kept = allocate(channel_map, budget, orders, losses, strict)
+    kept = allocate(channel_map, budget, orders, losses, strict, comparable)
     return PruningPlan(channel_map, kept, orders, budget)
 
 

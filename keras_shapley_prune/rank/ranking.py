@@ -92,7 +92,8 @@ class Ranking(collections.abc.Mapping):
         locks: Dict: layer name -> why its units are locked.
         comparable: Boolean, whether values of different groups are on one scale, as
             Shapley values are. Values of other criteria, such as weight norms, are
-            divided by the mean of their group in a plan over all groups.
+            divided by the mean of their group in a plan over all groups, and what
+            a unit saves does not count.
 
     Example:
 

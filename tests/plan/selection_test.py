@@ -161,6 +161,22 @@ def test_values_of_different_scale_are_compared_as_shares_of_the_mean():
     assert all(before - after in (2, 3, 4) for before, after in units.values())
 
 
+def test_scores_that_only_order_units_do_not_count_for_what_units_save():
+    """Or nearly all units would leave the layer in which one costs most."""
+    channel_map = trace_channels(models.build(models.chain))
+    sizes = {"conv1": 8, "conv2": 12, "dense1": 10}
+    ranking = _scores(channel_map, **{n: np.arange(1, s + 1) for n, s in sizes.items()})
+    budget = PruningBudget(0.4, "flops", "global")
+    ranking.comparable = False
+    units = make_plan(channel_map, ranking, budget).units
+    shares = [1 - after / before for before, after in units.values()]
+    assert max(shares) - min(shares) < 0.2
+    ranking.comparable = True
+    units = make_plan(channel_map, ranking, budget).units
+    shares = [1 - after / before for before, after in units.values()]
+    assert max(shares) - min(shares) > 0.25
+
+
 def test_which_rankings_compare(tmp_path):
     model = models.build(models.chain)
     x = models.images(model, 8)
