@@ -10,7 +10,11 @@ from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.plan.budget import to_budget
 from keras_shapley_prune.plan.selection import make_plan
-from keras_shapley_prune.rank.resolve_ranker import rank_for
+from keras_shapley_prune.rank.games.outputs import OutputGame
+from keras_shapley_prune.rank.resolve_ranker import rank_for, resolve_ranker
+from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
+from keras_shapley_prune.repair.agreement import measure_agreement, tell_agreement
+from keras_shapley_prune.repair.calibration_check import check_calibration, read_sample
 from keras_shapley_prune.repair.planned_steps import plan_steps
 from keras_shapley_prune.repair.repair_channels import (
     FITTED,
@@ -133,15 +137,23 @@ def prune(
     keep = np.ones(channel_map.num_units, bool)
     for group in budget.select_groups(channel_map):
         keep[group.units] = False
+    ranker = open_ranker(model, ranker, budget.scope)
+    sample = read_sample(dataset, channel_map.graph)
+    check_calibration(channel_map.graph, sample)
     steps = plan_steps(channel_map, keep, repair, verify)
     with Progress(verbose, steps) as progress:
         ranking = rank_for(
             model, dataset, budget, ranker, channel_map, verbose, taken, progress
         )
         plan = make_plan(channel_map, ranking, budget)
-        return carry_out(
+        pruned = carry_out(
             model, plan, dataset, repair, verify, keep_optimizer, targets, progress
         )
+        agreement = measure_agreement(
+            model, channel_map.graph, pruned, sample if repair else [], progress
+        )
+    tell_agreement(agreement, model, pruned, verbose)
+    return pruned
 
 
 def carry_out(
@@ -228,14 +240,18 @@ def apply_plan(
     check_verbose(verbose)
     plan = plan.bind(model)
     check_prunable(model, plan.channel_map, keep_optimizer)
-    targets, steps = (
-        RecordedTargets(memory),
-        plan_steps(plan.channel_map, plan.keep, repair, verify),
-    )
+    graph, targets = plan.channel_map.graph, RecordedTargets(memory)
+    dataset = make_repeatable(dataset)
+    sample = read_sample(dataset if repair else None, graph)
+    check_calibration(graph, sample)
+    steps = plan_steps(plan.channel_map, plan.keep, repair, verify)
     with Progress(verbose, steps) as progress:
-        return carry_out(
+        pruned = carry_out(
             model, plan, dataset, repair, verify, keep_optimizer, targets, progress
         )
+        agreement = measure_agreement(model, graph, pruned, sample, progress)
+    tell_agreement(agreement, model, pruned, verbose)
+    return pruned
 
 
 def check_prunable(model, channel_map, keep_optimizer=False):
@@ -255,3 +271,21 @@ def check_prunable(model, channel_map, keep_optimizer=False):
     copy_compile_config(model)
     if keep_optimizer:
         check_optimizer(model, channel_map.graph)
+
+
+def open_ranker(model, ranker, scope):
+    """Returns a ranker, and raises what it would raise before it reads the data.
+
+    Args:
+        model: The `keras.Model`.
+        ranker: See `prune`.
+        scope: See `prune`.
+
+    Raises:
+        ValueError: If `ranker` is none, or plays with a loss that `model` has not.
+    """
+    ranker = resolve_ranker(ranker, scope)
+    # A baseline has a game too, but some criteria do not play it.
+    if isinstance(ranker, ShapleyRanker) and isinstance(ranker.game, OutputGame):
+        ranker.game.open_value(model)
+    return ranker
