@@ -59,7 +59,8 @@ def prune(
             array of images, a finite, batched `tf.data.Dataset`, a
             `keras.utils.PyDataset`, arrays `(x, y)` or `(x, y, sample_weight)`, or an
             iterable of batches. 50 to 200 examples of the training set are enough. It
-            may be read twice.
+            may be read three times. A `UserWarning` tells if it is unlike what the
+            first BatchNormalizations remember.
         ratio: Float in [0, 1), the share to remove. Or a dict: layer name or
             shell-style pattern -> the share of the units of these layers; the first
             pattern that matches counts, layers that match none are not pruned. Or a
@@ -98,11 +99,14 @@ def prune(
             not fit is computed again. `None` for a quarter of what is free, at most
             1 GiB.
         verbose: `"auto"` or 1 for a progress bar over all of it, which names the step
-            and the layer at work; 2 for one line a group and a step; 0 for silence.
+            and the layer at work; 2 for one line a group and a step; both with a line
+            of what was saved, and how often the result agrees with `model`; 0 for
+            silence.
 
     Returns:
         A plain `keras.Model` (a `keras.Sequential` if `model` is one), compiled like
-        `model` if that is compiled, with an optimizer of its own.
+        `model` if that is compiled, with an optimizer of its own. A `UserWarning`
+        tells if it does not do what `model` does.
 
     Raises:
         ValueError: If an argument is not of that form, the data does not fit the

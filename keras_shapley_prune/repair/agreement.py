@@ -14,12 +14,14 @@ from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.plan.quantities import describe_cost
 from keras_shapley_prune.repair.augmentation import mix_pairs
 from keras_shapley_prune.repair.augmented_copies import MAX_COPIES, augment_batches
+from keras_shapley_prune.repair.calibration_check import first_examples
 from keras_shapley_prune.trace.batches import rebatch
 from keras_shapley_prune.trace.recording import record_graph
 
+COMPARED = 24  # examples: both networks are run, which is to take a tenth of `prune`
 FEWEST = 16  # examples; of fewer, a share says too little to warn of it
 # Losses by a part of their names, with which a linear output is no logits of classes.
-_WITHOUT_CLASSES = ("error", "huber", "cosh", "cosine", "poisson", "binary")
+_WITHOUT_CLASSES = "error mse mae mape msle huber cosh cosine poisson binary".split()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,15 +77,15 @@ def measure_agreement(model, graph, pruned, batches, progress):
         return None
     progress.begin("compare")
     progress.show("comparing")
-    batches = rebatch(batches, graph)
+    batches = rebatch(first_examples(batches, graph, COMPARED), graph)
     varied = vary_images(batches)
     examples = "varied images" if varied else "examples that it was fitted to"
     graphs = graph, record_graph(pruned)
     outputs = [_run(one, varied or batches) for one in graphs]
-    found = []
+    count, found = sum(int(inputs[0].shape[0]) for inputs in batches), []
     for at, number in classes.items():
         share = _share(outputs[0][at], outputs[1][at], number)
-        found.append(Agreement(share, number, len(outputs[0][at]), examples))
+        found.append(Agreement(share, number, count, examples))
     # What comes near to guessing is the worst, whatever is measured.
     return min(found, key=lambda one: one.share - one.lowest)
 
@@ -161,19 +163,23 @@ def _losses_of(model, graph):
 
 def _allows_classes(loss):
     """Returns whether a loss, or that there is none, lets an output be logits."""
-    loss = keras.losses.get(loss) if isinstance(loss, (str, dict)) else loss
-    name = getattr(loss, "__name__", type(loss).__name__).lower()
+    name = loss if isinstance(loss, str) else getattr(loss, "__name__", None)
+    name = (name or type(loss).__name__).lower()
     return not any(part in name for part in _WITHOUT_CLASSES)
 
 
 def _run(graph, batches):
-    """Returns the flat outputs of a network on all batches, as float64 arrays."""
+    """Returns the flat outputs of a network as arrays, a row an example or position."""
     outputs = []
     for inputs in batches:
         returned = graph.run(list(map(tf.convert_to_tensor, inputs)))
-        flat = keras.tree.flatten(returned)
-        outputs.append([tf.cast(tensor, "float64").numpy() for tensor in flat])
+        outputs.append(list(map(_to_rows, keras.tree.flatten(returned))))
     return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
+
+
+def _to_rows(tensor):
+    """Returns an output with its channels last, whatever the size of the images is."""
+    return tf.cast(tensor, "float64").numpy().reshape(-1, (1, *tensor.shape[1:])[-1])
 
 
 def _share(expected, received, num_classes):

@@ -59,19 +59,20 @@ def read_sample(dataset, graph):
     return first_examples((inputs for inputs, _, _ in data), graph)
 
 
-def first_examples(batches, graph):
+def first_examples(batches, graph, count=SAMPLE):
     """Returns the first examples of batches that have been read.
 
     Args:
         batches: Iterable of lists of input tensors.
         graph: See `read_sample`.
+        count: Integer, how many.
 
     Returns:
         See `read_sample`.
     """
     # A model may take batches of one size only.
     divisible = all(tensor.shape[0] is None for tensor in graph.inputs)
-    first, missing = [], SAMPLE
+    first, missing = [], count
     for inputs in batches:
         first.append([t[:missing] for t in inputs] if divisible else list(inputs))
         missing -= int(inputs[0].shape[0])

@@ -12,6 +12,7 @@ from keras import layers
 import keras_shapley_prune
 from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.repair.agreement import (
+    COMPARED,
     Agreement,
     measure_agreement,
     tell_agreement,
@@ -95,6 +96,26 @@ def test_images_are_varied_and_other_data_is_not():
     assert varied.shape == image.shape
     assert np.all(np.abs(varied - image).max(axis=(1, 2, 3)) > 0.1)
     assert vary_images([[np.eye(3)]]) == []
+
+
+def test_a_few_examples_are_compared():
+    model, data = dense(np.eye(3)), np.eye(3, dtype="float32").repeat(100, axis=0)
+    assert agreement_of(model, model, data).num_examples == COMPARED
+
+
+def test_images_of_several_sizes():
+    inputs = keras.Input((None, None, 3))
+    pair = [
+        keras.Model(inputs, layers.Conv2D(2, 3, name="conv")(inputs)) for _ in range(2)
+    ]
+    pair[1].set_weights([0.5 * weight for weight in pair[0].get_weights()])
+    generator = np.random.default_rng(0)
+    sizes = (4, 8, 9, 3), (4, 6, 5, 3)
+    batches = [[generator.normal(size=size).astype("float32")] for size in sizes]
+    graph = record_graph(pair[0])
+    found = measure_agreement(pair[0], graph, pair[1], batches, Progress(0))
+    assert found.num_examples == 8
+    assert found.share == pytest.approx(0.75, abs=0.05)
 
 
 def test_without_data_there_is_nothing_to_measure():
