@@ -10,7 +10,11 @@ from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.plan.budget import to_budget
 from keras_shapley_prune.plan.selection import make_plan
-from keras_shapley_prune.rank.resolve_ranker import rank_for
+from keras_shapley_prune.rank.games.outputs import OutputGame
+from keras_shapley_prune.rank.resolve_ranker import rank_for, resolve_ranker
+from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
+from keras_shapley_prune.repair.agreement import measure_agreement, tell_agreement
+from keras_shapley_prune.repair.calibration_check import check_calibration, read_sample
 from keras_shapley_prune.repair.planned_steps import plan_steps
 from keras_shapley_prune.repair.repair_channels import (
     FITTED,
@@ -55,7 +59,8 @@ def prune(
             array of images, a finite, batched `tf.data.Dataset`, a
             `keras.utils.PyDataset`, arrays `(x, y)` or `(x, y, sample_weight)`, or an
             iterable of batches. 50 to 200 examples of the training set are enough. It
-            may be read twice.
+            may be read three times. A `UserWarning` tells if it is unlike what the
+            first BatchNormalizations remember.
         ratio: Float in [0, 1), the share to remove. Or a dict: layer name or
             shell-style pattern -> the share of the units of these layers; the first
             pattern that matches counts, layers that match none are not pruned. Or a
@@ -95,11 +100,14 @@ def prune(
             not fit is computed again. `None` for a quarter of what is free, at most
             1 GiB.
         verbose: `"auto"` or 1 for a progress bar over all of it, which names the step
-            and the layer at work; 2 for one line a group and a step; 0 for silence.
+            and the layer at work; 2 for one line a group and a step; both with a line
+            of what was saved, and how often the result agrees with `model`; 0 for
+            silence.
 
     Returns:
         A plain `keras.Model` (a `keras.Sequential` if `model` is one), compiled like
-        `model` if that is compiled, with an optimizer of its own.
+        `model` if that is compiled, with an optimizer of its own. A `UserWarning`
+        tells if it does not do what `model` does.
 
     Raises:
         ValueError: If an argument is not of that form, the data does not fit the
@@ -134,15 +142,23 @@ def prune(
     keep = np.ones(channel_map.num_units, bool)
     for group in budget.select_groups(channel_map):
         keep[group.units] = False
+    ranker = open_ranker(model, ranker, budget.scope)
+    sample = read_sample(dataset, channel_map.graph)
+    check_calibration(channel_map.graph, sample)
     steps = plan_steps(channel_map, keep, repair, verify)
     with Progress(verbose, steps) as progress:
         ranking = rank_for(
             model, dataset, budget, ranker, channel_map, verbose, taken, progress
         )
         plan = make_plan(channel_map, ranking, budget)
-        return carry_out(
+        pruned = carry_out(
             model, plan, dataset, repair, verify, keep_optimizer, targets, progress
         )
+        agreement = measure_agreement(
+            model, channel_map.graph, pruned, sample if repair else [], progress
+        )
+    tell_agreement(agreement, model, pruned, verbose)
+    return pruned
 
 
 def carry_out(
@@ -229,14 +245,18 @@ def apply_plan(
     check_verbose(verbose)
     plan = plan.bind(model)
     check_prunable(model, plan.channel_map, keep_optimizer)
-    targets, steps = (
-        RecordedTargets(memory),
-        plan_steps(plan.channel_map, plan.keep, repair, verify),
-    )
+    graph, targets = plan.channel_map.graph, RecordedTargets(memory)
+    dataset = make_repeatable(dataset)
+    sample = read_sample(dataset if repair else None, graph)
+    check_calibration(graph, sample)
+    steps = plan_steps(plan.channel_map, plan.keep, repair, verify)
     with Progress(verbose, steps) as progress:
-        return carry_out(
+        pruned = carry_out(
             model, plan, dataset, repair, verify, keep_optimizer, targets, progress
         )
+        agreement = measure_agreement(model, graph, pruned, sample, progress)
+    tell_agreement(agreement, model, pruned, verbose)
+    return pruned
 
 
 def check_prunable(model, channel_map, keep_optimizer=False):
@@ -256,3 +276,21 @@ def check_prunable(model, channel_map, keep_optimizer=False):
     copy_compile_config(model)
     if keep_optimizer:
         check_optimizer(model, channel_map.graph)
+
+
+def open_ranker(model, ranker, scope):
+    """Returns a ranker, and raises what it would raise before it reads the data.
+
+    Args:
+        model: The `keras.Model`.
+        ranker: See `prune`.
+        scope: See `prune`.
+
+    Raises:
+        ValueError: If `ranker` is none, or plays with a loss that `model` has not.
+    """
+    ranker = resolve_ranker(ranker, scope)
+    # A baseline has a game too, but some criteria do not play it.
+    if isinstance(ranker, ShapleyRanker) and isinstance(ranker.game, OutputGame):
+        ranker.game.open_value(model)
+    return ranker

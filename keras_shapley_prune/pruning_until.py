@@ -19,6 +19,7 @@ from keras_shapley_prune.plan.budget import PruningBudget, to_budget
 from keras_shapley_prune.plan.selection import DEEPEST, make_plan
 from keras_shapley_prune.pruning import carry_out, check_prunable
 from keras_shapley_prune.rank.resolve_ranker import rank_for
+from keras_shapley_prune.repair.calibration_check import check_calibration, read_sample
 from keras_shapley_prune.repair.planned_steps import plan_steps
 from keras_shapley_prune.repair.repair_channels import FITTED, check_method
 from keras_shapley_prune.repair.targets import RecordedTargets
@@ -102,6 +103,7 @@ def prune_until(
     if not callable(metric):  # it is best known before ranking
         check_labels(held_out, channel_map.graph)
     check_prunable(model, channel_map)
+    check_calibration(channel_map.graph, read_sample(dataset, channel_map.graph))
     # Any share of a group may be removed in the end: all of it has to be ranked.
     to_rank = dataclasses.replace(budget, ratio=DEEPEST, scope="global")
     least = measure(model) - max_drop

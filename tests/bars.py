@@ -24,3 +24,9 @@ def check_whole(text):
     assert percents.count(100) == 1
     assert text.endswith("\n")
     assert text.count("\n") == 1
+
+
+def split_last_line(text):
+    """Returns what was printed before the last line, and that line."""
+    before, _, last = text.rstrip("\n").rpartition("\n")
+    return f"{before}\n" if before else "", last

@@ -1,8 +1,10 @@
-"""Random flips and shifts of images."""
+"""Random flips and shifts of images, and mixtures of two."""
 
 import numpy as np
+import tensorflow as tf
 
 MAX_SHIFT = 4  # pixels; an eighth of the height or width if that is less
+MIXED = 0.3  # the share of the other image in a mixture
 
 
 def augment(arrays, generator):
@@ -35,6 +37,18 @@ def draw_moves(num_examples, generator):
 def move(arrays, shifts, flipped):
     """Returns arrays of which the images are moved as `draw_moves` tells."""
     return [_move(a, shifts, flipped) if a.ndim == 4 else a for a in arrays]
+
+
+def mix_pairs(tensor):
+    """Returns images to each of which a share of another of the batch is added.
+
+    Args:
+        tensor: Tensor. It is returned as it is unless it is a batch of images.
+    """
+    if len(tensor.shape) != 4 or not tensor.dtype.is_floating:
+        return tensor
+    others = tf.roll(tensor, tensor.shape[0] // 2, axis=0)  # often of another class
+    return (1 - MIXED) * tensor + MIXED * others
 
 
 def _move(images, shifts, flipped):

@@ -7,6 +7,10 @@ from keras_shapley_prune.cut.verification import verify_cut
 from keras_shapley_prune.inputs.arguments import check_integer, check_verbose
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.inputs.progress import Progress
+from keras_shapley_prune.repair.calibration_check import (
+    check_calibration,
+    first_examples,
+)
 from keras_shapley_prune.repair.mimic import mimic
 from keras_shapley_prune.repair.planned_steps import plan_steps
 from keras_shapley_prune.repair.repairer import Repairer
@@ -94,6 +98,9 @@ def repair_channels(
     channel_map = channel_map or trace_channels(model)
     batches = read_batches(dataset, channel_map.graph, repair, verify, batch_size)
     keep = channel_map.check_keep(keep)
+    if repair is not None:
+        inputs = (inputs for (inputs,) in batches)
+        check_calibration(channel_map.graph, first_examples(inputs, channel_map.graph))
     targets = RecordedTargets(memory)
     with Progress(verbose, plan_steps(channel_map, keep, repair, verify)) as progress:
         return cut_and_repair(
