@@ -1,7 +1,5 @@
 """`prune`: from a trained model to a smaller one, in one line a step."""
 
-import numpy as np
-
 from keras_shapley_prune.cut.layer_copies import check_copies
 from keras_shapley_prune.cut.optimizer_slots import carry_optimizer, check_optimizer
 from keras_shapley_prune.inputs.arguments import check_verbose
@@ -136,16 +134,14 @@ def prune(
     dataset = make_repeatable(dataset)  # it is read to rank, and again to repair
     channel_map = trace_channels(model)
     check_prunable(model, channel_map, keep_optimizer)
-    # What ranking and repair both ask of the original is taken down once.
-    targets = RecordedTargets(memory)
-    taken = targets if repair in FITTED else None
-    keep = np.ones(channel_map.num_units, bool)
-    for group in budget.select_groups(channel_map):
-        keep[group.units] = False
     ranker = open_ranker(model, ranker, budget.scope)
     sample = read_sample(dataset, channel_map.graph)
     check_calibration(channel_map.graph, sample)
-    steps = plan_steps(channel_map, keep, repair, verify)
+    # What ranking and repair both ask of the original is taken down once.
+    targets = RecordedTargets(memory)
+    taken = targets if repair in FITTED else None
+    surely_kept = channel_map.without(budget.select_groups(channel_map))
+    steps = plan_steps(channel_map, surely_kept, repair, verify)
     with Progress(verbose, steps) as progress:
         ranking = rank_for(
             model, dataset, budget, ranker, channel_map, verbose, taken, progress

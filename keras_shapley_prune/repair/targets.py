@@ -115,10 +115,8 @@ class RecordedTargets:
         self.__init__(self.memory)
         self.batches = batches
         self._num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
-        keep, watches = np.ones(channel_map.num_units, bool), []
-        for group in groups:
-            keep[group.units] = False
-        for call in channel_map.changed_calls(keep):
+        watches = []
+        for call in channel_map.changed_calls(channel_map.without(groups)):
             if is_fitted(call.operation):
                 target = LayerTarget(channel_map.graph, call)
                 self._recorded[call.index] = []

@@ -222,6 +222,17 @@ class ChannelMap:
             return "no layer produces channels"
         return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
 
+    def without(self, groups):
+        """Returns a boolean array, shape `(num_units,)`: false for units of groups.
+
+        Args:
+            groups: Sequence of `ChannelGroup`s.
+        """
+        keep = np.ones(self.num_units, bool)
+        for group in groups:
+            keep[group.units] = False
+        return keep
+
     def check_keep(self, keep):
         """Raises an error unless `keep` is a selection this model can take.
 

@@ -424,3 +424,12 @@ def test_kept_keeps_what_is_no_unit():
     keep = np.array([True, False, True])
     ids = np.array([1, FIXED, 2, 0, 1])
     np.testing.assert_array_equal(kept(keep, ids), [False, True, True, True, False])
+
+
+def test_without():
+    channel_map = trace_channels(models.build(models.chain))
+    first, *others = channel_map.groups
+    keep = channel_map.without([first])
+    assert not keep[first.units].any()
+    assert all(keep[group.units].all() for group in others)
+    assert channel_map.without([]).all()
