@@ -4,6 +4,7 @@ import dataclasses
 import warnings
 
 import numpy as np
+import scipy.interpolate
 import tensorflow as tf
 
 from keras_shapley_prune.rank.output_costs.output_pass import OutputPass
@@ -59,9 +60,7 @@ def measure_removal_costs(
             stacklevel=2,
         )
         return scores
-    done = {
-        name: _with_costs(scores[name], counts[name], costs[name]) for name in costs
-    }
+    done = {name: with_costs(scores[name], counts[name], costs[name]) for name in costs}
     return scores | done
 
 
@@ -95,15 +94,23 @@ def _take_held_out(graph, batches, holds_out):
     return rebatch(found, graph)
 
 
-def _with_costs(scores, counts, costs):
-    """Returns `GroupScores` with other removal costs: steps between the depths."""
+def with_costs(scores, counts, costs):
+    """Returns `GroupScores` with the removal costs of a curve through some depths.
+
+    Args:
+        scores: The `GroupScores` of a group.
+        counts: List of integers, how many units are removed at each depth.
+        costs: Float array of that length, what all of them cost together.
+    """
     num_units = len(scores.values)
     # Removing more never costs less; where it seems to, the difference is noise.
     known = np.maximum.accumulate(np.maximum(costs, 0.0))
-    slopes = np.diff(known, prepend=0.0) / np.diff(counts, prepend=0)
-    steps = np.repeat(slopes, np.diff(counts, prepend=0))
-    # The last ones are taken with the slope of the deepest cut that was measured.
-    steps = np.append(steps, np.full(num_units - counts[-1], slopes[-1]))
+    # A smooth curve: with one slope between two depths, a budget would take or leave
+    # all of their units at once.
+    curve = scipy.interpolate.PchipInterpolator([0, *counts], [0.0, *known])
+    steps = np.maximum(np.diff(curve(np.arange(counts[-1] + 1))), 0.0)
+    # The last ones cost what the deepest one that was measured does.
+    steps = np.append(steps, np.full(num_units - counts[-1], steps[-1]))
     by_unit = np.empty(num_units)
     by_unit[scores.order] = steps
     return dataclasses.replace(scores, removal_costs=by_unit)

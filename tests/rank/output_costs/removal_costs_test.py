@@ -11,7 +11,10 @@ from keras import layers
 from keras_shapley_prune.plan.selection import plan_pruning
 from keras_shapley_prune.pruning import prune
 from keras_shapley_prune.rank.games import Reconstruction
-from keras_shapley_prune.rank.output_costs.removal_costs import measure_removal_costs
+from keras_shapley_prune.rank.output_costs.removal_costs import (
+    measure_removal_costs,
+    with_costs,
+)
 from keras_shapley_prune.rank.ranking import GroupScores, Ranking
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 from keras_shapley_prune.repair.moments import InputMoments
@@ -86,9 +89,18 @@ def test_they_are_those_of_the_network_that_is_really_refitted():
     measured = [refitted(model, data, order[:count]) for count in (1, 2, 4)]
     rising = np.maximum.accumulate(measured)
     np.testing.assert_allclose(total[[0, 1, 3]], rising, rtol=1e-3)
-    # Between two depths, and behind the last, every unit costs the same.
-    assert total[2] == pytest.approx((rising[1] + rising[2]) / 2, rel=1e-3)
-    assert total[4] - total[3] == pytest.approx((rising[2] - rising[1]) / 2, rel=1e-3)
+    # Between two depths the curve goes on, behind the last the last step is repeated.
+    assert rising[1] < total[2] < rising[2]
+    assert total[4] - total[3] == pytest.approx(total[3] - total[2], rel=1e-3)
+
+
+def test_costs_change_smoothly_between_depths():
+    """With one step for all units between two depths, all of them would go at once."""
+    counts, costs = [4, 8, 16, 32], np.array([1.0, 4.0, 16.0, 64.0])
+    scores = GroupScores(np.arange(40.0), np.zeros(40), 0)
+    steps = with_costs(scores, counts, costs).removal_costs
+    np.testing.assert_allclose(np.cumsum(steps)[np.array(counts) - 1], costs)
+    assert (np.diff(steps[:32]) > 0).all()
 
 
 def test_only_costs_are_new():
