@@ -135,13 +135,13 @@ def prune(
     channel_map = trace_channels(model)
     check_prunable(model, channel_map, keep_optimizer)
     ranker = open_ranker(model, ranker, budget.scope)
+    surely_kept = channel_map.without(budget.select_groups(channel_map))
+    steps = plan_steps(channel_map, surely_kept, repair, verify)
     sample = read_sample(dataset, channel_map.graph)
     check_calibration(channel_map.graph, sample)
     # What ranking and repair both ask of the original is taken down once.
     targets = RecordedTargets(memory)
     taken = targets if repair in FITTED else None
-    surely_kept = channel_map.without(budget.select_groups(channel_map))
-    steps = plan_steps(channel_map, surely_kept, repair, verify)
     with Progress(verbose, steps) as progress:
         ranking = rank_for(
             model, dataset, budget, ranker, channel_map, verbose, taken, progress
