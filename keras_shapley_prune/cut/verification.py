@@ -9,7 +9,7 @@ from keras_shapley_prune.inputs.arguments import check_integer
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.layer_types.masked_calls import masks_at
 from keras_shapley_prune.trace.agreement import describe_difference
-from keras_shapley_prune.trace.batches import suited_size
+from keras_shapley_prune.trace.batches import has_fixed_batch, suited_size
 from keras_shapley_prune.trace.tracer import trace_channels
 
 TOLERANCES = {"float64": 1e-9, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
@@ -74,7 +74,7 @@ def verify_cut(cut, dataset, num_examples=8):
     inputs = _read_first(dataset, graph, num_examples)
     # Large images are fewer: Keras holds all that its layers return.
     some = suited_size(graph, keras.tree.flatten(inputs))
-    if some < num_examples and all(tensor.shape[0] is None for tensor in graph.inputs):
+    if some < num_examples and not has_fixed_batch(graph):
         inputs = keras.tree.map_structure(lambda x: x[:some], inputs)
     with keras.StatelessScope(_find_weights(cut)):
         expected = _run_masked(cut.channel_map, cut.keep, inputs)

@@ -9,13 +9,13 @@ import tensorflow as tf
 
 from keras_shapley_prune.inputs.compiling import compile_arguments
 from keras_shapley_prune.inputs.losses import output_names, per_output
-from keras_shapley_prune.layer_types.registry import find_nearest_type
 from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.plan.quantities import describe_cost
 from keras_shapley_prune.repair.augmentation import mix_pairs
 from keras_shapley_prune.repair.augmented_copies import MAX_COPIES, augment_batches
 from keras_shapley_prune.repair.calibration_check import first_examples
 from keras_shapley_prune.trace.batches import rebatch
+from keras_shapley_prune.trace.graph import find_activation
 from keras_shapley_prune.trace.recording import record_graph
 
 COMPARED = 24  # examples: both networks are run, which is to take a tenth of `prune`
@@ -139,9 +139,7 @@ def _find_classes(model, graph):
     ):
         if not tf.as_dtype(tensor.dtype).is_floating or not tensor.shape:
             continue
-        maker = graph.producers.get(tensor)
-        layer_type = maker and find_nearest_type(maker.operation)
-        last = layer_type and layer_type.output_activation(maker.operation)
+        last = find_activation(graph, tensor)
         is_vector = len(tensor.shape) == 2 and (tensor.shape[1] or 0) > 1
         is_class = last == "softmax" or (
             last in (None, "linear") and _allows_classes(loss)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.layer_types.bias_folding import normalizes_channels
-from keras_shapley_prune.trace.batches import rebatch
+from keras_shapley_prune.trace.batches import has_fixed_batch, rebatch
 from keras_shapley_prune.trace.graph import find_ancestors, run_calls
 
 SAMPLE = 64  # the first examples; more of them say nothing new
@@ -70,9 +70,7 @@ def first_examples(batches, graph, count=SAMPLE):
     Returns:
         See `read_sample`.
     """
-    # A model may take batches of one size only.
-    divisible = all(tensor.shape[0] is None for tensor in graph.inputs)
-    first, missing = [], count
+    first, missing, divisible = [], count, not has_fixed_batch(graph)
     for inputs in batches:
         first.append([t[:missing] for t in inputs] if divisible else list(inputs))
         missing -= int(inputs[0].shape[0])

@@ -97,6 +97,11 @@ class Gram:
         sums = {name: getattr(self, name) + getattr(other, name) for name in names}
         return dataclasses.replace(self, **sums)
 
+    @property
+    def mean_x(self):
+        """Float array, shape `(num_columns,)`, the means of the columns."""
+        return (self.sum_x + self.count * self.shift_x) / self.count
+
     def covariances(self, centred=True):
         """Returns means and covariances; 0 for what is constant up to rounding.
 

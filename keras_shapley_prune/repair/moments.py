@@ -89,7 +89,7 @@ class InputMoments:
 
     def mean_of(self, call, position):
         """Returns the means of the columns that `collect` has the covariances of."""
-        return self._grams[self._readers[call.index, position].key].covariances()[0]
+        return self._grams[self._readers[call.index, position].key].mean_x
 
     def _look_at(self, reader):
         return lambda values: reader.take(values, {}, self._num_examples)

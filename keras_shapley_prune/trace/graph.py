@@ -6,6 +6,7 @@ import functools
 import keras
 
 from keras_shapley_prune.layer_types.masked_calls import no_masks, run_masked
+from keras_shapley_prune.layer_types.registry import find_nearest_type
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -242,6 +243,19 @@ def find_dependents(graph, indices):
             changed.update(call.outputs)
             found.append(call)
     return tuple(found)
+
+
+def find_activation(graph, tensor):
+    """Returns the name of the function that returns a tensor, `None` if there is none.
+
+    Args:
+        graph: A `Graph`.
+        tensor: One of its symbolic tensors.
+    """
+    call = graph.producers.get(tensor)
+    if call is None:  # an input
+        return None
+    return find_nearest_type(call.operation).output_activation(call.operation)
 
 
 def fill_in(structure, values):

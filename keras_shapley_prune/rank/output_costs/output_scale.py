@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from keras_shapley_prune.layer_types.registry import find_nearest_type
+from keras_shapley_prune.trace.graph import find_activation
 
 _EPSILON = 1e-7  # keeps the logarithm of a probability of 0 finite
 
@@ -21,7 +21,10 @@ class OutputScale:
 
     def __init__(self, graph, inputs):
         tensors = [t for t in graph.outputs if tf.as_dtype(t.dtype).is_floating]
-        self._outputs = tensors, [_find_conversion(graph, t) for t in tensors]
+        self._outputs = (
+            tensors,
+            [_CONVERSIONS.get(find_activation(graph, t), _as_it_is) for t in tensors],
+        )
         self._scales = [1.0] * len(tensors)
         if len(tensors) > 1:
             values = graph.feed(inputs)
@@ -40,14 +43,6 @@ class OutputScale:
             convert(tf.cast(values[tensor], tf.float32)) * scale
             for tensor, convert, scale in zip(*self._outputs, self._scales, strict=True)
         ]
-
-
-def _find_conversion(graph, tensor):
-    if (call := graph.producers.get(tensor)) is None:  # an input that is returned
-        return _as_it_is
-    operation = call.operation
-    name = find_nearest_type(operation).output_activation(operation)
-    return _CONVERSIONS.get(name, _as_it_is)
 
 
 def _as_it_is(outputs):

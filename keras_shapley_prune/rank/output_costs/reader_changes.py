@@ -57,37 +57,42 @@ def find_changes(moments, group, order, counts, store):
     found = []
     for (index, position), ids in moments.channel_map.ends_of(group).items():
         call = moments.channel_map.graph.calls[index]
-        reader, (xx, _, _) = moments.collect(call, position)
+        reader, (xx, xy, _) = moments.collect(call, position)
         mean, ids_of = moments.mean_of(call, position), ids[reader.channel_of]
         when = np.full(len(ids_of), group.num_units)  # units of other groups stay
         here = np.isin(ids_of, group.units)
         when[here] = removed_at[np.searchsorted(group.units, ids_of[here])]
-        changes = [_find_change(reader, xx, mean, when >= count) for count in counts]
+        changes = [
+            _find_change(reader, xx, xy, mean, when >= count) for count in counts
+        ]
         found.append(ReaderChange(reader, list(map(store.put, changes))))
     return found
 
 
-def _find_change(reader, xx, mean, left):
+def _find_change(reader, xx, xy, mean, left):
     """Returns the change once only some columns are left, see `ReaderChange`."""
-    change = _rebuild(xx, left) if reader.form is None else _refit(reader, xx, left)
+    refits = reader.form is not None
+    change = _refit(reader, xx, xy, left) if refits else _rebuild(xx, left)
     # The bias keeps the mean.
     return np.vstack([change, -mean @ change]).astype("float32")
 
 
-def _refit(reader, xx, left):
+def _refit(reader, xx, xy, left):
     """Returns the change of a reader's matrix."""
     change = np.zeros(reader.weights.shape)
     for columns, outputs in reader.blocks:
         stay = columns[left[columns]]
         if len(stay) == len(columns):
             continue
-        whole = reader.weights[np.ix_(columns, outputs)]
-        change[np.ix_(columns, outputs)] = -whole
+        block = np.ix_(columns, outputs)
+        change[block] = -reader.weights[block]
         if len(stay):
-            prior = reader.weights[np.ix_(stay, outputs)]
-            xy = xx[np.ix_(stay, columns)] @ whole
-            fitted = solve_towards(xx[np.ix_(stay, stay)], xy, prior, RIDGE)
-            change[np.ix_(stay, outputs)] += fitted
+            block = np.ix_(stay, outputs)
+            prior = reader.weights[block]
+            # The weights are zero outside of a block, so `xy` is that of the block.
+            change[block] += solve_towards(
+                xx[np.ix_(stay, stay)], xy[block], prior, RIDGE
+            )
     return change
 
 

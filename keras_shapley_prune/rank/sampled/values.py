@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from keras_shapley_prune.layer_types.registry import find_nearest_type
+from keras_shapley_prune.trace.graph import find_activation
 from keras_shapley_prune.trace.recording import record_graph
 
 
@@ -60,8 +60,7 @@ class DivergenceValue(Value):
         graph = record_graph(model)
         # Only the activation of the layer that returns an output tells probabilities
         # from logits.
-        makers = {t: call.operation for call in graph.calls for t in call.outputs}
-        activations = [_activation_name(makers.get(t)) for t in graph.outputs]
+        activations = [find_activation(graph, tensor) for tensor in graph.outputs]
         self._to_log_probabilities = [_LOGARITHMS.get(a, _logits) for a in activations]
 
     def __call__(self, labels, outputs, weights, reference):
@@ -91,10 +90,6 @@ class CallableValue(Value):
     def __call__(self, labels, outputs, weights, reference):
         outputs = outputs[0] if len(outputs) == 1 else outputs
         return tf.cast(self._function(labels, outputs), tf.float32)
-
-
-def _activation_name(operation):
-    return find_nearest_type(operation).output_activation(operation)
 
 
 # Keeps the logarithm of a probability of 0 finite.
