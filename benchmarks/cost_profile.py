@@ -58,9 +58,13 @@ def _leave(game, units):
     return steps + gone * size * (size + 2 * outputs)
 
 
-def _solve(xx, xy, *args):
+def _factorize(system, xx, *args):
+    return len(xx) ** 3 / 3
+
+
+def _solve(system, xy, *args):
     size, outputs = xy.shape
-    return size**3 / 3 + 2 * size**2 * outputs
+    return 2 * size**2 * outputs
 
 
 _GAME = "rank.closed_form.game", "ReconstructionGame"
@@ -76,8 +80,9 @@ PARTS = [  # part, module and name of what is wrapped, its operations
     ("games, walks", _GAME[0], f"{_GAME[1]}.walk", _walk),
     ("games, each unit alone", _GAME[0], f"{_GAME[1]}.leave_one_out", None),
     ("games, removal", _GAME[0], f"{_GAME[1]}.leave", _leave),
-    ("fits, ridge and solution", "repair.ridge", "solve_towards", _solve),
-    ("fits, ridge and solution", "repair.fits", "solve_towards", _solve),
+    ("fits, ridge and solution", "repair.ridge", "RidgeSystem.__init__", _factorize),
+    ("fits, ridge and solution", "repair.ridge", "RidgeSystem.solve", _solve),
+    ("fits, through the ReLU", "repair.fits", "RectifiedFit.improve", None),
     ("fits, covariances and errors", "repair.fits", "_fit_grams", None),
     ("fits, taking rows", "repair.fits", "_collect", None),
     ("fits, scales of depthwise layers", "repair.repairer", "fit_scales", None),

@@ -10,19 +10,24 @@ from keras_shapley_prune.layer_types.masked_calls import mask_inputs
 from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.repair.depthwise import apply_depthwise
 from keras_shapley_prune.repair.gram import Gram, check_finite
-from keras_shapley_prune.repair.layer_data import LayerData
+from keras_shapley_prune.repair.layer_data import HeldPairs, LayerData
 from keras_shapley_prune.repair.readers import Reader
-from keras_shapley_prune.repair.ridge import choose_ridge, solve_towards
+from keras_shapley_prune.repair.rectified_fit import Pieces, RectifiedFit
+from keras_shapley_prune.repair.rectifier import find_rectifier
+from keras_shapley_prune.repair.ridge import RidgeSystem, choose_ridge
 from keras_shapley_prune.repair.taken_rows import choose_positions, rows_at
 from keras_shapley_prune.repair.targets import read_whole
 from keras_shapley_prune.repair.wide_ridge import fit_wide
 
 MAX_COLUMNS = 4608  # that a Gram is made for: 3 x 3 taps of 512 channels
-MAX_BYTES = 2**28  # of the rows of a wider layer that are made at a time
+MAX_BYTES = 2**28  # of the rows of a layer that are held, or made at a time
 
 
 def fit_matrix(repairer, form, calls, can_shift):
     """Sets the kernel of a linear layer by ridge regression.
+
+    If a ReLU alone reads what it returns, it is fitted to what comes out of the ReLU,
+    see `RectifiedFit`.
 
     Args:
         repairer: The `Repairer`, at the first of the calls.
@@ -43,7 +48,11 @@ def fit_matrix(repairer, form, calls, can_shift):
         places = [((np.cumsum(stays) - 1)[columns], o) for columns, o in blocks]
         many = len(columns_of) > MAX_COLUMNS
         data = LayerData(repairer, calls, columns_of, max_rows if many else None)
-        grams = _collect(data, places)
+        graph, find_masks = repairer.channel_map.graph, repairer.find_masks
+        rectifier = find_rectifier(graph, calls[0], find_masks)
+        # Held once as they are, and once about their mean.
+        pairs = HeldPairs(data, MAX_BYTES // 2 if rectifier else 0)
+        grams = _collect(pairs, places)
     for number, (columns, outputs) in enumerate(blocks):
         block = np.ix_(columns, outputs)
         if wide:
@@ -53,7 +62,10 @@ def fit_matrix(repairer, form, calls, can_shift):
         else:
             for gram in grams[number]:
                 check_finite(gram.xx, calls[0])
-            fitted = _fit_grams(*grams[number], prior[block], can_shift, repairer.ridge)
+            pieces = rectifier and Pieces(pairs, *places[number], rectifier)
+            fitted = _fit_grams(
+                *grams[number], prior[block], can_shift, repairer.ridge, pieces
+            )
         matrix[block], bias[outputs] = fitted
     check_finite(matrix, calls[0])
     check_finite(bias, calls[0])
@@ -61,12 +73,17 @@ def fit_matrix(repairer, form, calls, can_shift):
     return bias
 
 
-def _fit_grams(rest, held_out, prior, can_shift, ridge):
+def _fit_grams(rest, held_out, prior, can_shift, ridge, pieces=None):
     """Returns the weights and the bias that fit second moments best."""
     if ridge is None:
         ridge = choose_ridge(rest, held_out, prior, can_shift)
     mean_x, mean_y, xx, xy, _ = (rest + held_out).covariances(can_shift)
-    weights = solve_towards(xx, xy, prior, ridge)
+    system = RidgeSystem(xx, ridge)
+    weights = system.solve(xy, prior)
+    if pieces is not None and system.strength:
+        pieces.centre(mean_x, np.diag(xx) > 0)
+        fit = RectifiedFit(pieces, system, prior, can_shift)
+        weights, mean_y = fit.improve(weights, mean_y)
     return weights, mean_y - mean_x @ weights
 
 
@@ -91,7 +108,7 @@ def collect_at(repairer, call, position):
         check_finite(gram.xx, call)
         return reader, reader.complete(gram.covariances()[2])
     if reader.form is not None:
-        ((rest, held_out),) = _collect(LayerData(repairer, [call]))
+        ((rest, held_out),) = _collect(LayerData(repairer, [call]).pairs())
         gram = rest + held_out
         check_finite(gram.xx, call)
     else:
@@ -155,11 +172,11 @@ def estimate_statistics(repairer, calls):
     normalization.moving_variance.assign(np.maximum(squares / count - mean**2, 0))
 
 
-def _collect(data, blocks=None):
+def _collect(pairs, blocks=None):
     """Returns second moments of what a layer reads with what it should return.
 
     Args:
-        data: A `LayerData`.
+        pairs: Iterable of what `LayerData.pairs` yields.
         blocks: List of `(columns, outputs)`: integer arrays, or `None` for one of all.
 
     Returns:
@@ -167,7 +184,7 @@ def _collect(data, blocks=None):
         of the rest.
     """
     grams = None
-    for rows, target, held_out in data.pairs():
+    for rows, target, _, held_out in pairs:
         if grams is None:
             sizes = int(rows.shape[-1]), int(target.shape[-1])
             blocks = blocks or [tuple(map(np.arange, sizes))]
@@ -178,8 +195,8 @@ def _collect(data, blocks=None):
                 continue
             examples = np.flatnonzero(chosen)
             some = tf.gather(rows, examples), tf.gather(target, examples)
-            for pair, block in zip(grams, blocks, strict=True):
+            for sums, block in zip(grams, blocks, strict=True):
                 whole = len(block[0]) == sizes[0] and len(block[1]) == sizes[1]
                 taken = some if whole else map(partial(tf.gather, axis=-1), some, block)
-                pair[part].add(*taken)
+                sums[part].add(*taken)
     return grams

@@ -52,16 +52,26 @@ class LayerData:
                 yield self._take(inputs[examples], positions), held_out
 
     def pairs(self):
-        """Yields rows, their targets and which examples are held out."""
+        """Yields rows, their targets, what is added behind, and what is held out.
+
+        Yields:
+            Tuple of two float32 tensors, the rows and their targets; a third, what a
+            skip connection adds to what the layer returns (see `SkipCompensation`), or
+            `None`; and a boolean array, which examples are held out.
+        """
         for call, find_target, after, inputs, positions, pieces in self._batches():
             target, skipped = find_target(positions), self._skip[call](after)
             if skipped is not None:  # the original's is part of the target
-                target = target - rows_at(to_rows(skipped), positions)
+                skipped = rows_at(to_rows(skipped), positions)
+                target = target - skipped
             if self._outputs is not None:
                 target = tf.gather(target, self._outputs, axis=-1)
+                if skipped is not None:
+                    skipped = tf.gather(skipped, self._outputs, axis=-1)
             for examples, held_out in pieces:
                 rows = self._take(inputs[examples], positions)
-                yield rows, target[examples], held_out
+                added = None if skipped is None else skipped[examples]
+                yield rows, target[examples], added, held_out
 
     def _take(self, inputs, positions):
         rows = take_rows(self._form, inputs, positions)
@@ -94,6 +104,37 @@ class LayerData:
             pieces = [slice(start, start + size) for start in range(0, count, size)]
             pieces = [(piece, held_out[piece]) for piece in pieces]
             yield call, find_target, after, inputs, positions, pieces
+
+
+class HeldPairs:
+    """What `LayerData.pairs` yields, held for the next time if it fits.
+
+    Args:
+        data: A `LayerData`.
+        max_bytes: Integer. What takes more is made anew each time.
+
+    Attributes:
+        is_held: Boolean, false before all have been read once.
+    """
+
+    def __init__(self, data, max_bytes):
+        self._data, self._max_bytes = data, max_bytes
+        self._held, self.is_held = [], False
+
+    def __iter__(self):
+        if self.is_held:
+            yield from self._held
+            return
+        held, num_bytes = [], 0
+        for pair in self._data.pairs():
+            num_bytes += sum(4 * int(tf.size(t)) for t in pair[:3] if t is not None)
+            if num_bytes <= self._max_bytes:
+                held.append(pair)
+            else:
+                held.clear()
+            yield pair
+        if num_bytes <= self._max_bytes:
+            self._held, self.is_held = held, True
 
 
 def depthwise_pairs(repairer, calls):

@@ -9,6 +9,36 @@ RIDGE = 1e-2  # times the mean of the diagonal
 RIDGES = (1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
 
 
+class RidgeSystem:
+    """The equations of a ridge regression, factorized once for any right-hand side.
+
+    Args:
+        xx: Float array, shape `(num_columns, num_columns)`, second moments of x.
+        ridge: Float.
+
+    Attributes:
+        strength: Float, `ridge` times the mean of the diagonal of `xx`; 0 if the input
+            is constant.
+    """
+
+    def __init__(self, xx, ridge=RIDGE):
+        self.strength = max(ridge * np.trace(xx) / len(xx), 0.0)
+        if self.strength:
+            regular = xx + self.strength * np.eye(len(xx))
+            self._factor = scipy.linalg.cho_factor(regular, overwrite_a=True)
+
+    def solve(self, xy, prior):
+        """Returns the weights W that minimize `E|y - W'x|^2 + strength |W - prior|^2`.
+
+        Args:
+            xy: Float array, shape `(num_columns, num_outputs)`, moments of x with y.
+            prior: Float array, shape `(num_columns, num_outputs)`.
+        """
+        if not self.strength:
+            return np.array(prior, "float64")
+        return scipy.linalg.cho_solve(self._factor, xy + self.strength * prior)
+
+
 def solve_towards(xx, xy, prior, ridge=RIDGE):
     """Returns the weights W that minimize the squared error, held to a prior.
 
@@ -24,12 +54,7 @@ def solve_towards(xx, xy, prior, ridge=RIDGE):
     Returns:
         Float array, shape `(num_columns, num_outputs)`.
     """
-    strength = ridge * np.trace(xx) / len(xx)
-    if strength <= 0:  # the input is constant
-        return np.array(prior, "float64")
-    regular = xx + strength * np.eye(len(xx))
-    factor = scipy.linalg.cho_factor(regular, overwrite_a=True)
-    return scipy.linalg.cho_solve(factor, xy + strength * prior)
+    return RidgeSystem(xx, ridge).solve(xy, prior)
 
 
 def choose_ridge(rest, held_out, prior, centred=True, ridges=RIDGES):

@@ -25,10 +25,15 @@ class SkipCompensation:
         graph: The recorded `Graph` of one of the two.
         call: The call of the layer, linear up to its output.
         find_masks: The `find_masks` of that network.
+
+    Attributes:
+        addition: The `Call` of the addition, `None` if there is none that the layer
+            could make up for.
     """
 
     def __init__(self, graph, call, find_masks=no_masks):
         self._find_masks, self._others, self._normalization = find_masks, [], None
+        self.addition = None
         # Behind an activation a difference can not be made up for by a sum before it.
         if not ends_linear(call.operation):
             return
@@ -47,7 +52,7 @@ class SkipCompensation:
         self._missing = find_ancestors(graph, others, call.index)
         if any(is_fitted(missing.operation) for missing in self._missing):
             return  # it will make up for this layer, not the reverse
-        self._others = others
+        self.addition, self._others = addition, others
         self._normalization = normalization and normalization.operation
 
     def __call__(self, values):
@@ -63,12 +68,24 @@ class SkipCompensation:
         total = sum(tf.cast(values[other], tf.float32) for other in self._others)
         if self._normalization is None:
             return total
-        bn = self._normalization
-        scale = tf.math.rsqrt(bn.moving_variance + bn.epsilon)
-        scale = scale * bn.gamma if bn.scale else scale
-        # A channel that the normalization all but switches off cannot carry it.
-        usable = tf.abs(scale) > 1e-3 * tf.reduce_max(tf.abs(scale))
+        scale, usable = find_scale(self._normalization)
         return tf.where(usable, total / tf.where(usable, scale, 1.0), 0.0)
+
+
+def find_scale(normalization):
+    """Returns what a BatchNormalization multiplies channels with, and which it keeps.
+
+    Args:
+        normalization: The layer.
+
+    Returns:
+        Tuple of a float and a boolean tensor, shape `(channels,)`: the factors, and
+        whether a channel can carry what is divided by its factor.
+    """
+    scale = tf.math.rsqrt(normalization.moving_variance + normalization.epsilon)
+    scale = scale * normalization.gamma if normalization.scale else scale
+    # A channel that the normalization all but switches off cannot.
+    return scale, tf.abs(scale) > 1e-3 * tf.reduce_max(tf.abs(scale))
 
 
 def is_fitted(operation):

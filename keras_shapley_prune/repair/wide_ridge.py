@@ -144,7 +144,7 @@ class Regression:
 
     def _pairs(self, outputs):
         """Yields the rows of each batch, and their targets."""
-        for rows, target, held_out in self._data.pairs():
+        for rows, target, _, held_out in self._data.pairs():
             target = tf.gather(target, outputs, axis=-1)
             yield self._flatten(rows, held_out), self._flatten(target, held_out)
 

@@ -34,10 +34,10 @@ class Arrays:
     def pairs(self):
         for part in (slice(0, 20), slice(20, None)):
             x, y = tf.constant(self.x[part]), tf.constant(self.y[part])
-            yield x, y, self.held_out[part]
+            yield x, y, None, self.held_out[part]
 
     def rows(self):
-        for x, _, held_out in self.pairs():
+        for x, _, _, held_out in self.pairs():
             yield x, held_out
 
     def gram(self, chosen=slice(None)):
