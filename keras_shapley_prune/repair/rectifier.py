@@ -91,7 +91,7 @@ def _make_rectifier(ceiling, call, normalization):
         return Rectifier(np.zeros(num_outputs), np.full(num_outputs, ceiling))
     scale, usable = (tensor.numpy() for tensor in find_scale(normalization))
     beta = normalization.beta.numpy() if normalization.center else 0
-    shift = beta - normalization.moving_mean.numpy() * scale
+    shift = beta - normalization.moving_mean.numpy().astype("float32") * scale
     divisor = np.where(usable, scale, 1)
     floor, top = -shift / divisor, (ceiling - shift) / divisor
     rising = scale > 0

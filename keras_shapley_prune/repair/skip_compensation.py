@@ -79,11 +79,13 @@ def find_scale(normalization):
         normalization: The layer.
 
     Returns:
-        Tuple of a float and a boolean tensor, shape `(channels,)`: the factors, and
+        Tuple of a float32 and a boolean tensor, shape `(channels,)`: the factors, and
         whether a channel can carry what is divided by its factor.
     """
-    scale = tf.math.rsqrt(normalization.moving_variance + normalization.epsilon)
-    scale = scale * normalization.gamma if normalization.scale else scale
+    variance = tf.cast(normalization.moving_variance, tf.float32)
+    scale = tf.math.rsqrt(variance + normalization.epsilon)
+    if normalization.scale:
+        scale = scale * tf.cast(normalization.gamma, tf.float32)
     # A channel that the normalization all but switches off cannot.
     return scale, tf.abs(scale) > 1e-3 * tf.reduce_max(tf.abs(scale))
 
