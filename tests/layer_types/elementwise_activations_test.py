@@ -1,4 +1,5 @@
 import functools
+import math
 
 import keras
 import numpy as np
@@ -33,3 +34,25 @@ def test_activations_that_mix_are_not_listed(name):
     assert function not in elementwise_activations.ELEMENTWISE
     layer = layers.Dense(4, activation=function)
     assert elementwise_activations.find_mixing_activation(layer) == name
+
+
+@pytest.mark.parametrize(
+    ("activation", "ceiling"),
+    [
+        (keras.activations.relu, math.inf),
+        (keras.activations.relu6, 6.0),
+        (layers.ReLU(), math.inf),
+        (layers.ReLU(max_value=2), 2.0),
+        (layers.Activation("relu6"), 6.0),
+        (layers.Activation(layers.ReLU(3)), 3.0),
+        (layers.ReLU(max_value=0), None),
+        (layers.ReLU(negative_slope=0.1), None),
+        (layers.ReLU(threshold=0.1), None),
+        (layers.LeakyReLU(), None),
+        (layers.Activation("gelu"), None),
+        (functools.partial(keras.activations.relu, max_value=3), None),
+        (None, None),
+    ],
+)
+def test_relus_are_told_from_what_is_like_them(activation, ceiling):
+    assert elementwise_activations.find_ceiling(activation) == ceiling

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_shapley_prune.repair.ridge import RIDGE, solve_towards
+from keras_shapley_prune.repair.ridge import RIDGE, RidgeSystem, solve_towards
 
 
 def moments(columns=5, outputs=3, count=200, seed=0, noise=0.0):
@@ -94,3 +94,20 @@ def test_more_columns_than_rows_are_fitted():
     x, y, weights = moments(columns=30, count=10)
     found = solve(x, y, np.zeros_like(weights), ridge=1e-9)
     np.testing.assert_allclose(x @ found, y, atol=1e-4)
+
+
+def test_one_factorization_solves_for_any_targets():
+    x, y, weights = moments()
+    xx, xy, prior = x.T @ x / len(x), x.T @ y / len(x), np.ones_like(weights)
+    system = RidgeSystem(xx, 0.1)
+    assert system.strength == pytest.approx(0.1 * np.diag(xx).mean())
+    for factor in (1, -2):
+        np.testing.assert_allclose(
+            system.solve(factor * xy, factor * prior),
+            solve_towards(xx, factor * xy, factor * prior, 0.1),
+        )
+    # What the targets change by changes the weights by a solution towards 0.
+    np.testing.assert_allclose(
+        system.solve(3 * xy, prior),
+        system.solve(xy, prior) + system.solve(2 * xy, np.zeros_like(prior)),
+    )
