@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_shapley_prune.layer_types.bias_folding import ends_linear, find_normalization
 from keras_shapley_prune.layer_types.elementwise_activations import find_ceiling
+from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.repair.skip_compensation import SkipCompensation, find_scale
 
 
@@ -86,8 +87,8 @@ def find_rectifier(graph, call, find_masks):
 def _make_rectifier(ceiling, call, normalization):
     if ceiling is None:
         return None
-    num_outputs = call.outputs[0].shape[-1]
     if normalization is None:
+        num_outputs = find_linear_form(call.operation).matrix.shape[1]
         return Rectifier(np.zeros(num_outputs), np.full(num_outputs, ceiling))
     scale, usable = (tensor.numpy() for tensor in find_scale(normalization))
     beta = normalization.beta.numpy() if normalization.center else 0

@@ -52,8 +52,10 @@ def repair_channels(
     - `"least_squares"`: each layer is refitted to return what the original's layer
       returns: by ridge regression towards its old kernel, with a bias (its own, or
       that of the BatchNormalization after it). The ridge is chosen on a fifth of the
-      examples. A layer at the end of a residual block also makes up for what the skip
-      connection has lost. Depthwise convolutions get a scale for each channel.
+      examples. If a ReLU alone reads what it returns, the layer is fitted to what
+      comes out of the ReLU: where the original's returns 0, any value that it makes 0
+      of is right. A layer at the end of a residual block also makes up for what the
+      skip connection has lost. Depthwise convolutions get a scale for each channel.
     - `"mimic"`: after `"least_squares"`, the network is trained for some minutes to
       have the original's features, those that its last layers read, still without
       labels. See `keras_shapley_prune.repair.mimic`.
