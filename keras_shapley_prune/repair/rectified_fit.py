@@ -2,7 +2,7 @@
 
 import numpy as np
 
-ROUNDS = 3  # solutions of the system; twice as many gain next to nothing more
+ROUNDS = 2  # solutions of the system; more bring this error down, not the network's
 
 
 class RectifiedFit:
