@@ -27,7 +27,7 @@ def fit_matrix(repairer, form, calls, can_shift):
     """Sets the kernel of a linear layer by ridge regression.
 
     If a ReLU alone reads what it returns, it is fitted to what comes out of the ReLU,
-    see `RectifiedFit`.
+    see `RectifiedFit`; but not if a block has more columns than a `Gram` is made for.
 
     Args:
         repairer: The `Repairer`, at the first of the calls.
