@@ -120,6 +120,7 @@ class Imitation:
 
     def _weigh(self, expected, found):
         """Returns Σ_t weight_t mean((f_t - f'_t)²) over the targets t, a scalar."""
+        # The features come first, with or without the others.
         pairs = zip(expected, found, strict=True)
         errors = [tf.reduce_mean((ours - theirs) ** 2) for ours, theirs in pairs]
         return tf.reduce_sum(self._weights[: len(errors)] * tf.stack(errors))

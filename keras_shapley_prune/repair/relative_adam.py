@@ -56,6 +56,8 @@ class RelativeAdam:
         ):
             if gradient is None:
                 continue
+            # In units of the size: the same network in another scale learns the same.
+            gradient = size * gradient
             mean.assign_add((1 - _MEAN) * (gradient - mean))
             square.assign_add((1 - _SQUARE) * (gradient**2 - square))
             step = rate * size * mean / (tf.sqrt(square) + _EPSILON)

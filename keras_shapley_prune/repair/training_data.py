@@ -34,8 +34,8 @@ class TrainingData:
         order = self._generator.permutation(self.num_examples)
         parts = np.split(order, [max(1, self.num_examples // 10)])
         held_out, known = ([array[part] for array in arrays] for part in parts)
-        # Least squares has been fitted to these images, too: on them it would look better
-        # than training, which has not seen them. On copies and mixtures it does not.
+        # Least squares has been fitted to these images, too: on them it would look
+        # better than training, which has not seen them. On mixtures it does not.
         copies = [np.concatenate([array] * _COPIES) for array in held_out]
         self.held_out = _slice(self._vary(copies), size)
         self.known = _slice(known, size)
