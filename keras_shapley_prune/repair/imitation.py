@@ -70,7 +70,7 @@ class Imitation:
         """Makes the loss relative to the variance of each target in the original.
 
         Args:
-            batches: List of lists of input tensors.
+            batches: List of lists of input tensors, batches of one size.
         """
 
         @tf.function(reduce_retracing=True)
@@ -78,7 +78,8 @@ class Imitation:
             values = self._all.expect(inputs)
             return [(tf.reduce_mean(v), tf.reduce_mean(v**2)) for v in values]
 
-        mean, square = np.moveaxis(_average(moments, batches), -1, 0)
+        found = np.array([tf.nest.map_structure(float, moments(b)) for b in batches])
+        mean, square = found.mean(axis=0).T
         variance = square - mean**2
         # A target that does not vary says nothing, and its rounding errors, divided by
         # nearly nothing, would say much.
@@ -103,7 +104,7 @@ class Imitation:
         """Takes down what the original makes of the examples that `error` is about.
 
         Args:
-            batches: List of lists of input tensors.
+            batches: List of lists of input tensors, batches of one size.
         """
         expect = tf.function(self._features.expect, reduce_retracing=True)
         self._held_out = [(inputs, expect(inputs)) for inputs in batches]
@@ -114,9 +115,7 @@ class Imitation:
 
     def error(self):
         """Returns the mean error of the features of what is held out, a float."""
-        sizes = [len(inputs[0]) for inputs, _ in self._held_out]
-        errors = [float(self._compare(*pair)) for pair in self._held_out]
-        return float(np.average(errors, weights=sizes))
+        return float(np.mean([self._compare(*pair) for pair in self._held_out]))
 
     def _weigh(self, expected, found):
         """Returns Σ_t weight_t mean((f_t - f'_t)²) over the targets t, a scalar."""
@@ -172,10 +171,3 @@ def _before_activations(graph, tensors):
 
 def _apply(form, call, inputs, masks):
     return form.apply(form.read(call, inputs, masks))
-
-
-def _average(function, batches):
-    """Returns the mean of what a function of a batch returns over all examples."""
-    sizes = [len(inputs[0]) for inputs in batches]
-    values = [np.array(tf.nest.map_structure(float, function(b))) for b in batches]
-    return np.average(values, axis=0, weights=sizes)

@@ -1,5 +1,7 @@
 """The examples that a student is trained on, and those that are held out."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -66,7 +68,11 @@ def _join(batches):
     return [np.concatenate([np.asarray(v) for v in values]) for values in columns]
 
 
-def _slice(arrays, batch_size):
-    """Returns batches of arrays as lists of tensors."""
-    starts = range(0, len(arrays[0]), batch_size)
-    return [[tf.constant(a[s : s + batch_size]) for a in arrays] for s in starts]
+def _slice(arrays, largest):
+    """Returns batches of arrays as lists of tensors, all of one size."""
+    num_batches = math.ceil(len(arrays[0]) / largest)
+    # A batch of another size would be compiled anew. What is left over is less than one
+    # example a batch.
+    size = len(arrays[0]) // num_batches
+    starts = range(0, num_batches * size, size)
+    return [[tf.constant(a[s : s + size]) for a in arrays] for s in starts]
