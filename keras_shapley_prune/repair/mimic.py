@@ -77,9 +77,10 @@ def mimic(
     Example:
 
     ```python
-    smaller = keras_shapley_prune.repair_channels(model, keep, images)
+    plan = keras_shapley_prune.plan_pruning(model, ranking, ratio=0.5)
+    smaller = keras_shapley_prune.apply_plan(model, plan, images)
     settings = keras_shapley_prune.Mimic(num_steps=50)
-    smaller = keras_shapley_prune.mimic(smaller, model, images, settings, keep)
+    smaller = keras_shapley_prune.mimic(smaller, model, images, settings, plan.keep)
     ```
     """
     settings = Mimic() if settings is None else settings

@@ -35,7 +35,7 @@ class Mimic:
     Example:
 
     ```python
-    repair = keras_shapley_prune.Mimic(minutes=0.5, extra_images=more_images)
+    repair = keras_shapley_prune.Mimic(minutes=0.1, extra_images=x)
     pruned = keras_shapley_prune.prune(model, images, ratio=0.5, repair=repair)
     ```
     """
