@@ -62,6 +62,25 @@ def test_never_worse_on_what_is_held_out():
     assert_same(trained, pruned)
 
 
+@pytest.mark.parametrize(
+    ("errors", "returned"), [([5, 1, 3], 2), ([5, 1, 6], 1), ([5, 6, 7], 0)]
+)
+def test_the_last_network_unless_it_is_worse_than_the_first(
+    monkeypatch, errors, returned
+):
+    model, pruned = halve(layers="inner")
+    looks, seen = iter(errors), []
+
+    def look(imitation):
+        seen.append(imitation.layers[0][0].numpy())
+        return float(next(looks))
+
+    monkeypatch.setattr(Imitation, "error", look)
+    settings = Mimic(50, learning_rate=1e-2)  # it is looked at twice
+    trained = mimic(pruned, model, models.images(model, 16), settings)
+    np.testing.assert_array_equal(trained.get_weights()[0], seen[returned])
+
+
 def test_the_last_layer_is_the_original_s_where_it_reads_the_features():
     model, pruned = halve(layers="inner")
     pruned.get_layer("classes").kernel.assign_add(np.ones((6, 3)))
