@@ -111,13 +111,19 @@ def mimic(
             report.show(pace.share, error)
             if error < lowest:
                 lowest, best = error, student.get_weights()
-        # At the end the rate is zero. Of the many looks before, the lowest was lucky.
+        # At the end the rate is zero. A lower one of many looks before was just lucky.
         if error < start:
             best = student.get_weights()
     except KeyboardInterrupt:
         warnings.warn(
             f"The training was interrupted after {pace.num_done} steps: the best "
             "network so far is returned",
+            stacklevel=2,
+        )
+    if pace.num_done == 0 and not pace.goes_on():
+        warnings.warn(
+            "Expected more time than reading and measuring the data take. Received: "
+            f"minutes={settings.minutes}. Nothing was trained",
             stacklevel=2,
         )
     if best is not None:

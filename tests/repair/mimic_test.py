@@ -275,6 +275,13 @@ def test_minutes_in_the_place_of_steps(monkeypatch):
     assert error(trained, model, fresh) < error(pruned, model, fresh)
 
 
+def test_no_time_for_a_step_is_warned_of():
+    model, pruned = halve(layers="inner")
+    with pytest.warns(UserWarning, match="minutes=1e-06. Nothing was trained"):
+        trained = mimic(pruned, model, models.images(model, 8), Mimic(minutes=1e-6))
+    assert_same(trained, pruned)
+
+
 def test_a_bar_of_minutes(monkeypatch, capsys):
     model, pruned = halve()
     Clock(monkeypatch, seconds_a_step=1.0)
