@@ -1,6 +1,7 @@
 """How accurate pruned networks are: repairs, budgets, and few images.
 
-    python benchmarks/accuracy.py TABLE [--networks ...] [--seeds 3] [--output DIR]
+    python benchmarks/accuracy.py TABLE [--networks ...] [--rows ...] [--ratios ...]
+        [--seeds 3] [--output DIR]
 
 Nothing is trained but by "mimic", no label is used. Calibration images are drawn from
 the training set, anew for each seed; accuracy is that on the first 3,000 test images.
@@ -11,6 +12,8 @@ In the ResNets the channels inside of the blocks are pruned, else all layers. TA
     flops   25, 50, 75 % of the FLOPs of the whole network: every layer alike against
             global, for some rankings. Draws accuracy_flops.png
     images  10 to 500 images: repaired against not
+    mimic   30, 50, 75 % of the FLOPs of the whole network, global, all layers: least
+            squares, and then training for 1,000 and for 150 steps
 
 Writes accuracy_TABLE.csv, and prints the means over the seeds. Rows that are in the CSV
 already are not computed again.
@@ -45,10 +48,9 @@ def prune(problem, seed, num_images, ratio, ranking="default", **arguments):
         problem.model,
         data,
         ratio,
-        layers=problem.layers,
         ranker=ranker,
         verbose=0,
-        **arguments,
+        **({"layers": problem.layers} | arguments),
     )
     seconds = time.perf_counter() - start
     flops = ksp.count_flops(pruned) / ksp.count_flops(problem.model)
@@ -83,7 +85,25 @@ def images_table():
                 yield num_images, str(repair), ratio, {"repair": repair}
 
 
-TABLES = {"layers": layers_table, "flops": flops_table, "images": images_table}
+def mimic_table():
+    """Yields `(number of images, row, ratio, arguments)`."""
+    repairs = {
+        "least squares": "least_squares",
+        "mimic": "mimic",
+        "mimic, 150 steps": ksp.Mimic(num_steps=150),
+    }
+    for ratio in (0.3, *RATIOS[1:]):
+        for way, repair in repairs.items():
+            budget = {"of": "flops", "scope": "global", "layers": None}
+            yield 200, way, ratio, budget | {"repair": repair}
+
+
+TABLES = {
+    "layers": layers_table,
+    "flops": flops_table,
+    "images": images_table,
+    "mimic": mimic_table,
+}
 
 
 def read(path):
@@ -155,6 +175,7 @@ def main():
     chosen = ["fashion_mnist", "resnet20", "resnet8"]
     parser.add_argument("--networks", nargs="+", default=chosen)
     parser.add_argument("--rows", nargs="+", help="only these rows of the table")
+    parser.add_argument("--ratios", nargs="+", type=float, help="only these, as rows")
     parser.add_argument("--seeds", type=int, default=3)
     args = networks.parse_arguments(parser)
     path = args.output / f"accuracy_{args.table}.csv"
@@ -169,7 +190,12 @@ def main():
                 problem = networks.NETWORKS[network](args)
                 for num_images, way, ratio, arguments in TABLES[args.table]():
                     key = problem.name, seed, num_images, way, ratio
-                    if key in done or (args.rows and way not in args.rows):
+                    wanted = way in (args.rows or [way])
+                    if (
+                        key in done
+                        or not wanted
+                        or ratio not in (args.ratios or [ratio])
+                    ):
                         continue
                     found = prune(problem, seed, num_images, ratio, **arguments)
                     rows.append([*key, *found])

@@ -38,6 +38,8 @@ from keras_shapley_prune.rank.ranking import GroupScores, Ranking
 from keras_shapley_prune.rank.ranking_plan import RankingPlan
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 from keras_shapley_prune.rank.stopping import StopWhen
+from keras_shapley_prune.repair.mimic import mimic
+from keras_shapley_prune.repair.mimic_settings import Mimic
 from keras_shapley_prune.repair.repair_channels import repair_channels
 from keras_shapley_prune.report.ablation import AblationCurve, measure_ablation
 from keras_shapley_prune.report.channel_plot import plot_channels
@@ -72,6 +74,7 @@ __all__ = [
     "GroupComparison",
     "GroupScores",
     "LayerType",
+    "Mimic",
     "PruningBudget",
     "PruningPlan",
     "Ranking",
@@ -90,6 +93,7 @@ __all__ = [
     "measure_ablation",
     "measure_frontier",
     "measure_latency",
+    "mimic",
     "plan_pruning",
     "plot_ablation",
     "plot_channels",

@@ -14,11 +14,11 @@ from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 from keras_shapley_prune.repair.agreement import measure_agreement, tell_agreement
 from keras_shapley_prune.repair.calibration_check import check_calibration, read_sample
 from keras_shapley_prune.repair.planned_steps import plan_steps
-from keras_shapley_prune.repair.repair_channels import (
-    FITTED,
-    check_method,
-    cut_and_repair,
-    read_batches,
+from keras_shapley_prune.repair.repair_channels import cut_and_repair, read_batches
+from keras_shapley_prune.repair.resolve_repair import (
+    check_extra_images,
+    closed_form_of,
+    resolve_repair,
 )
 from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.trace.tracer import trace_channels
@@ -86,9 +86,9 @@ def prune(
             method `rank`; or the criterion of a `BaselineRanker`, such as `"l1_norm"`.
             `None` for `ShapleyRanker()`, whose game has other settings for
             `scope="global"`.
-        repair: String, how the kept units are repaired: `"least_squares"`, `"mimic"`
-            (which then trains for some minutes), `"mean"`, `"batchnorm"`, or `None`.
-            See `repair_channels`.
+        repair: How the kept units are repaired: `"least_squares"`, `"mimic"` (which
+            then trains for some minutes), a `Mimic` (which says for how many),
+            `"mean"`, `"batchnorm"`, or `None`. See `repair_channels`.
         verify: Boolean, whether to check on the first eight examples that the smaller
             model computes what the masked one does, see `verify_removal`.
         keep_optimizer: Boolean, whether the optimizer goes on from where that of
@@ -129,7 +129,7 @@ def prune(
         "min_units": min_units,
     }
     budget = to_budget("prune", ratio, shorthand)
-    check_method(repair)
+    repair = resolve_repair(repair)
     check_verbose(verbose)
     dataset = make_repeatable(dataset)  # it is read to rank, and again to repair
     channel_map = trace_channels(model)
@@ -138,10 +138,11 @@ def prune(
     surely_kept = channel_map.without(budget.select_groups(channel_map))
     steps = plan_steps(channel_map, surely_kept, repair, verify)
     sample = read_sample(dataset, channel_map.graph)
+    check_extra_images(repair, channel_map.graph, sample)
     check_calibration(channel_map.graph, sample)
     # What ranking and repair both ask of the original is taken down once.
     targets = RecordedTargets(memory)
-    taken = targets if repair in FITTED else None
+    taken = targets if closed_form_of(repair) == "least_squares" else None
     with Progress(verbose, steps) as progress:
         ranking = rank_for(
             model, dataset, budget, ranker, channel_map, verbose, taken, progress
@@ -173,7 +174,7 @@ def carry_out(
         model: The `keras.Model`, which `check_prunable` has let pass.
         plan: A `PruningPlan` of this very model: see `PruningPlan.bind`.
         dataset: See `prune`. `None` if nothing is repaired or verified.
-        repair: See `prune`.
+        repair: What `resolve_repair` returned.
         verify: See `prune`.
         keep_optimizer: See `prune`.
         targets: `RecordedTargets` that a ranker may have filled, or `None`.
@@ -237,13 +238,14 @@ def apply_plan(
     pruned = keras_shapley_prune.apply_plan(model, plan, images)
     ```
     """
-    check_method(repair)
+    repair = resolve_repair(repair)
     check_verbose(verbose)
     plan = plan.bind(model)
     check_prunable(model, plan.channel_map, keep_optimizer)
     graph, targets = plan.channel_map.graph, RecordedTargets(memory)
     dataset = make_repeatable(dataset)
     sample = read_sample(dataset if repair else None, graph)
+    check_extra_images(repair, graph, sample)
     check_calibration(graph, sample)
     steps = plan_steps(plan.channel_map, plan.keep, repair, verify)
     with Progress(verbose, steps) as progress:

@@ -21,7 +21,11 @@ from keras_shapley_prune.pruning import carry_out, check_prunable
 from keras_shapley_prune.rank.resolve_ranker import rank_for
 from keras_shapley_prune.repair.calibration_check import check_calibration, read_sample
 from keras_shapley_prune.repair.planned_steps import plan_steps
-from keras_shapley_prune.repair.repair_channels import FITTED, check_method
+from keras_shapley_prune.repair.resolve_repair import (
+    check_extra_images,
+    closed_form_of,
+    resolve_repair,
+)
 from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -90,7 +94,7 @@ def prune_until(
     """
     _check_drop(max_drop)
     budget = _resolve_budget(budget, shorthand)
-    check_method(repair)
+    repair = resolve_repair(repair)
     dataset = make_repeatable(dataset)
     held_out = dataset if validation_data is None else make_repeatable(validation_data)
     direction = -1.0 if lower_is_better(metric) else 1.0
@@ -103,12 +107,14 @@ def prune_until(
     if not callable(metric):  # it is best known before ranking
         check_labels(held_out, channel_map.graph)
     check_prunable(model, channel_map)
-    check_calibration(channel_map.graph, read_sample(dataset, channel_map.graph))
+    sample = read_sample(dataset, channel_map.graph)
+    check_extra_images(repair, channel_map.graph, sample)
+    check_calibration(channel_map.graph, sample)
     # Any share of a group may be removed in the end: all of it has to be ranked.
     to_rank = dataclasses.replace(budget, ratio=DEEPEST, scope="global")
     least = measure(model) - max_drop
     targets = RecordedTargets()  # all trials are repaired towards the same
-    taken = targets if repair in FITTED else None
+    taken = targets if closed_form_of(repair) == "least_squares" else None
     ranking = rank_for(model, dataset, to_rank, ranker, channel_map, verbose, taken)
     # Bisection takes the metric to fall with the share. Where it does not quite, the
     # result is still within the drop: only what was measured to be so is returned.

@@ -34,7 +34,7 @@ def add_data_options(parser, num_examples=200):
         type=_seed,
         default=0,
         metavar="N",
-        help="of the draw and of what a ranker draws (default 0)",
+        help="of the draw and of what rankers and --repair mimic draw (default 0)",
     )
     data.add_argument(
         "--rescale",
@@ -142,6 +142,16 @@ def add_outputs_options(parser):
 def positive_integer(text):
     """Returns the integer that an option gives, at least 1."""
     return _integer(text, 1)
+
+
+def positive_number(text):
+    """Returns the number, or fraction, that an option gives, above 0."""
+    number = _number(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(
+            f"should be a number above 0. Received: {text!r}"
+        )
+    return number
 
 
 def _seed(text):

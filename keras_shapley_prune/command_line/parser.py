@@ -11,8 +11,9 @@ from keras_shapley_prune.command_line.options import (
     add_outputs_options,
     add_ranker_options,
     positive_integer,
+    positive_number,
 )
-from keras_shapley_prune.repair.repair_channels import METHODS
+from keras_shapley_prune.repair.resolve_repair import METHODS
 
 PROGRAM = "keras-shapley-prune"
 
@@ -161,5 +162,11 @@ def _add_pruning(parser, of="units"):
         choices=[str(method or "none") for method in METHODS],
         default="least_squares",
         help="how the kept units make up for the removed ones (default least_squares)",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=positive_number,
+        metavar="MINUTES",
+        help="how long --repair mimic may train (default 1000 steps)",
     )
     add_outputs_options(parser)

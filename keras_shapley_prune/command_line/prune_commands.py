@@ -26,6 +26,7 @@ from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.plan.selection import make_plan
 from keras_shapley_prune.pruning import apply_plan
 from keras_shapley_prune.pruning_until import prune_until as prune_within
+from keras_shapley_prune.repair.mimic_settings import Mimic
 from keras_shapley_prune.report.compare import compare
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -149,6 +150,8 @@ def _budget(options):
 
 
 def _repair(options):
+    if options.repair == "mimic":
+        return Mimic(minutes=options.minutes, seed=options.seed)
     return None if options.repair == "none" else options.repair
 
 
@@ -172,6 +175,11 @@ def _check(options, targets):
         raise InputError(
             "Arguments `--ranking` and `--ranker` exclude each other. Received: "
             f"{options.ranking!r}, {options.ranker!r}"
+        )
+    if options.minutes is not None and options.repair != "mimic":
+        raise InputError(
+            "Argument `--minutes` needs `--repair mimic`. Received: --repair "
+            f"{options.repair}"
         )
     # `prune-until` has no such option.
     dry_run = getattr(options, "dry_run", False)

@@ -39,6 +39,28 @@ def move(arrays, shifts, flipped):
     return [_move(a, shifts, flipped) if a.ndim == 4 else a for a in arrays]
 
 
+def mix_at_random(arrays, generator):
+    """Mixes each example with another of the batch, in shares drawn from 0 to 1.
+
+    After "mixup: Beyond Empirical Risk Minimization" (Zhang et al., 2018,
+    https://arxiv.org/abs/1710.09412), without its labels.
+
+    Args:
+        arrays: List of arrays, the inputs. Those of rank 4 with floats are mixed, all
+            with the same others.
+        generator: A NumPy generator.
+
+    Returns:
+        List of arrays of the same shapes and dtypes.
+    """
+    others = generator.permutation(len(arrays[0]))
+    shares = generator.uniform(size=(len(others), 1, 1, 1))
+    return [
+        a + shares.astype(a.dtype) * (a[others] - a) if _can_mix(a) else a
+        for a in arrays
+    ]
+
+
 def mix_pairs(tensor):
     """Returns images to each of which a share of another of the batch is added.
 
@@ -49,6 +71,10 @@ def mix_pairs(tensor):
         return tensor
     others = tf.roll(tensor, tensor.shape[0] // 2, axis=0)  # often of another class
     return (1 - MIXED) * tensor + MIXED * others
+
+
+def _can_mix(array):
+    return array.ndim == 4 and np.issubdtype(array.dtype, np.floating)
 
 
 def _move(images, shifts, flipped):

@@ -1,15 +1,16 @@
-"""What a student shares with a teacher, and how far it is from that."""
+"""A student that is to have a teacher's features, and how far it is from that."""
 
 import functools
-import math
 
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.layer_types.bias_folding import find_normalization
-from keras_shapley_prune.layer_types.registry import (
-    find_linear_form,
-    find_nearest_type,
+from keras_shapley_prune.layer_types.registry import find_linear_form
+from keras_shapley_prune.repair.imitation_targets import (
+    find_features,
+    find_reads,
+    last_kernels,
+    pair_tensors,
 )
 from keras_shapley_prune.trace.graph import find_ancestors, run_calls
 
@@ -17,39 +18,41 @@ from keras_shapley_prune.trace.graph import find_ancestors, run_calls
 class Imitation:
     """What a student should share with the original, and how far it is from that.
 
-    Compared are the features that the last layers with a kernel read, before they are
-    pooled: as means of squared differences, each by the variance of the feature in the
-    original.
+    The features that the last layers with a kernel read, before they are pooled, are
+    what counts: `error` is about them alone. The loss of the training has half of its
+    terms at other depths, what every linear layer reads. All are means of squared
+    differences, each by the variance of the tensor in the original.
 
     Args:
         graph: The recorded `Graph` of the original.
         student: That of the student, the same calls in the same order.
+        ids: See `find_reads`.
+        keep: See `find_reads`.
 
     Attributes:
-        variables: List of the student's variables to train.
+        layers: List of lists of the student's variables to train, those of a layer in
+            one. Layers may share a variable.
     """
 
-    def __init__(self, graph, student):
-        twins = _pair_tensors(graph, student)
-        targets = {}
-        # Features are what the last layers with a kernel read: they say more than the
-        # outputs, a few numbers an example, and so does a tensor before it is pooled.
-        for call in _last_kernels(graph):
-            read = [_before_pooling(graph, tensor) for tensor in call.inputs]
-            read = [tensor for tensor in read if tensor not in graph.inputs]
-            returned = (find_normalization(graph, call) or call).outputs
-            # Where they have lost channels they cannot be matched one by one: then what
-            # such a layer returns, and at last the outputs, which nothing removes.
-            choices = read, returned, graph.outputs
-            targets |= dict.fromkeys(next(c for c in choices if _can_match(c, twins)))
-        sides = (graph, list(targets)), (student, [twins[t] for t in targets])
-        self._sides = [(*side, _before_activations(*side)) for side in sides]
+    def __init__(self, graph, student, ids=None, keep=None):
+        twins = pair_tensors(graph, student)
+        features = find_features(graph, twins)
+        known = {target.tensor for target in features}
+        reads = [
+            target
+            for target in find_reads(graph, twins, ids, keep)
+            if target.tensor not in known
+        ]
+        self._features = _Comparison(graph, student, features)
+        self._all = _Comparison(graph, student, features + reads)
+        shares = [1.0] * len(features) + [1 / len(reads) for _ in reads]
+        self._shares = np.array(shares, "float32")
+        self._weights = tf.constant(self._shares)
         # Layers after the features learn nothing from them: they keep their weights.
-        leading = find_ancestors(*sides[1])
+        leading = find_ancestors(student, [target.twin for target in features])
         trained = dict.fromkeys(call.operation for call in leading)
-        variables = [v for o in trained for v in getattr(o, "trainable_variables", ())]
-        # Layers may share a variable: each is trained once.
-        self.variables = list({id(v): v for v in variables}.values())
+        owned = [getattr(operation, "trainable_variables", ()) for operation in trained]
+        self.layers = [list(variables) for variables in owned if variables]
         # Once the student has the original's features, the original's weights fit
         # behind them.
         self._heads = [
@@ -57,7 +60,6 @@ class Imitation:
             for call, twin in zip(graph.calls, student.calls, strict=True)
             if getattr(twin.operation, "weights", ()) and twin.operation not in trained
         ]
-        self._weights = tf.ones(len(targets))
 
     def restore_heads(self):
         """Gives the layers after the features the original's weights."""
@@ -68,34 +70,82 @@ class Imitation:
         """Makes the loss relative to the variance of each target in the original.
 
         Args:
-            batches: List of lists of input tensors.
+            batches: List of lists of input tensors, batches of one size.
         """
 
         @tf.function(reduce_retracing=True)
         def moments(inputs):
-            values = _run(*self._sides[0], inputs)
+            values = self._all.expect(inputs)
             return [(tf.reduce_mean(v), tf.reduce_mean(v**2)) for v in values]
 
-        mean, square = np.moveaxis(_average(moments, batches), -1, 0)
+        found = np.array([tf.nest.map_structure(float, moments(b)) for b in batches])
+        mean, square = found.mean(axis=0).T
         variance = square - mean**2
         # A target that does not vary says nothing, and its rounding errors, divided by
         # nearly nothing, would say much.
         constant = variance <= 1e-6 * square
-        self._weights = np.where(constant, 0, 1 / np.where(constant, 1, variance))
-        self._weights = tf.constant(self._weights, tf.float32)
-        self._compiled_loss = tf.function(self.loss, reduce_retracing=True)
+        weights = np.where(constant, 0, self._shares / np.where(constant, 1, variance))
+        self._weights = tf.constant(weights, tf.float32)
 
-    def loss(self, inputs):
-        """Returns the error on a list of input tensors, a scalar tensor."""
-        expected, found = (_run(*side, inputs) for side in self._sides)
-        # Σ_t mean((f_t - f'_t)²) / Var(f_t), over the targets t.
+    def expect(self, inputs):
+        """Returns what the original makes of a list of input tensors, for `loss`."""
+        return self._all.expect(inputs)
+
+    def loss(self, inputs, expected):
+        """Returns what is to fall in training, a scalar tensor.
+
+        Args:
+            inputs: List of input tensors.
+            expected: What `expect` returned for them.
+        """
+        return self._weigh(expected, self._all.find(inputs))
+
+    def hold_out(self, batches):
+        """Takes down what the original makes of the examples that `error` is about.
+
+        Args:
+            batches: List of lists of input tensors, batches of one size.
+        """
+        expect = tf.function(self._features.expect, reduce_retracing=True)
+        self._held_out = [(inputs, expect(inputs)) for inputs in batches]
+        self._compare = tf.function(
+            lambda inputs, expected: self._weigh(expected, self._features.find(inputs)),
+            reduce_retracing=True,
+        )
+
+    def error(self):
+        """Returns the mean error of the features of what is held out, a float."""
+        return float(np.mean([self._compare(*pair) for pair in self._held_out]))
+
+    def _weigh(self, expected, found):
+        """Returns Σ_t weight_t mean((f_t - f'_t)²) over the targets t, a scalar."""
+        # The features come first, with or without the others.
         pairs = zip(expected, found, strict=True)
         errors = [tf.reduce_mean((ours - theirs) ** 2) for ours, theirs in pairs]
-        return tf.reduce_sum(self._weights * tf.stack(errors))
+        return tf.reduce_sum(self._weights[: len(errors)] * tf.stack(errors))
 
-    def error(self, batches):
-        """Returns the mean loss over batches, a float."""
-        return float(_average(self._compiled_loss, batches))
+
+class _Comparison:
+    """The values of some targets, in the original and in the student, in float32."""
+
+    def __init__(self, graph, student, targets):
+        tensors = [target.tensor for target in targets]
+        twins = [target.twin for target in targets]
+        self._targets = targets
+        self._original = graph, tensors, _before_activations(graph, tensors)
+        self._student = student, twins, _before_activations(student, twins)
+
+    def expect(self, inputs):
+        """Returns the original's values, of the channels that the student has."""
+        values = _run(*self._original, inputs)
+        for index, target in enumerate(self._targets):
+            if target.channels is not None:
+                values[index] = tf.gather(values[index], target.channels, axis=-1)
+        return values
+
+    def find(self, inputs):
+        """Returns the student's values."""
+        return _run(*self._student, inputs)
 
 
 def _run(graph, tensors, stand_ins, inputs):
@@ -110,7 +160,7 @@ def _before_activations(graph, tensors):
     # A target that a layer returns is compared before its activation: where a ReLU or
     # a softmax is flat it would pass no gradient. Not if others read the activation.
     stand_ins = {}
-    for call in _last_kernels(graph):
+    for call in last_kernels(graph):
         form = find_linear_form(call.operation)
         others = [tensor for tensor in tensors if tensor not in call.outputs]
         alone = call not in find_ancestors(graph, others)
@@ -121,61 +171,3 @@ def _before_activations(graph, tensors):
 
 def _apply(form, call, inputs, masks):
     return form.apply(form.read(call, inputs, masks))
-
-
-def _last_kernels(graph):
-    """Returns the calls of layers with a kernel that come last before the outputs."""
-    found, pending = {}, list(graph.outputs)
-    while pending:
-        call = graph.producers.get(pending.pop())
-        if call is None:
-            continue
-        if find_nearest_type(call.operation).kernels(call.operation):
-            found[call] = None
-        else:
-            pending.extend(call.inputs)
-    return sorted(found, key=lambda call: call.index)
-
-
-def _before_pooling(graph, tensor):
-    """Returns what a tensor is pooled (or flattened) from, or the tensor itself."""
-    producers, largest = graph.producers, tensor
-    call = producers.get(tensor)
-    # Only through what computes from this tensor alone and learns nothing, such as
-    # pooling, `Flatten` and `Dropout`.
-    while call and len(call.inputs) == 1 and not getattr(call.operation, "weights", ()):
-        (tensor,) = call.inputs
-        if _size(tensor) > _size(largest):
-            largest = tensor
-        call = producers.get(tensor)
-    return largest
-
-
-def _size(tensor):
-    return len(tensor.shape), math.prod(length or 1 for length in tensor.shape[1:])
-
-
-def _pair_tensors(graph, student):
-    """Returns a dict: tensor of the original -> tensor of the student."""
-    ours, theirs = ([call.name for call in g.calls] for g in (graph, student))
-    if ours != theirs:
-        raise ValueError(
-            "Argument `pruned` should be made from `original` by `remove_channels` or "
-            "`repair_channels`. Received: models with other layers, "
-            f"{sorted(set(ours) ^ set(theirs))} in one of them only"
-        )
-    twins = graph.feed(student.inputs)
-    for call, twin in zip(graph.calls, student.calls, strict=True):
-        twins.update(zip(call.outputs, twin.outputs, strict=True))
-    return twins
-
-
-def _can_match(tensors, twins):
-    return tensors and all(tensor.shape == twins[tensor].shape for tensor in tensors)
-
-
-def _average(function, batches):
-    """Returns the mean of what a function of a batch returns over all examples."""
-    sizes = [len(inputs[0]) for inputs in batches]
-    values = [np.array(tf.nest.map_structure(float, function(b))) for b in batches]
-    return np.average(values, axis=0, weights=sizes)

@@ -1,28 +1,31 @@
 """`mimic`: trains a pruned network to have the original's features."""
 
+import warnings
+
 import keras
-import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.cut.surgery import remove_channels
-from keras_shapley_prune.inputs.data import CalibrationData
-from keras_shapley_prune.repair.augmentation import augment
+from keras_shapley_prune.cut.surgery import copy_whole
 from keras_shapley_prune.repair.imitation import Imitation
+from keras_shapley_prune.repair.mimic_settings import NUM_STEPS, Mimic
+from keras_shapley_prune.repair.pace import Pace
+from keras_shapley_prune.repair.relative_adam import RelativeAdam
+from keras_shapley_prune.repair.training_data import TrainingData
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.tracer import trace_channels
 
 MIN_EXAMPLES = 4
 CHECK_EVERY = 25  # steps from one look at the held-out examples to the next
+_LOSS_SCALE = 1024.0  # in half precision, small gradients would vanish
 
 
 def mimic(
     pruned,
     original,
     dataset,
-    num_steps=1000,
-    learning_rate=1e-3,
-    batch_size=32,
-    seed=0,
+    settings=None,
+    keep=None,
+    channel_map=None,
     verbose=0,
     progress=None,
 ):
@@ -31,28 +34,36 @@ def mimic(
     A short training without labels, after "Compressing Models with Few Samples:
     Mimicking then Replacing" (Wang et al., 2022, https://arxiv.org/abs/2201.02620).
     The features are what the last layers with a kernel read, before each output; if
-    they read what a pooling returns, what is pooled. The loss is their squared error,
-    relative to their variance in the original. The last layers themselves get the
-    original's weights back. Where one of them reads another number of channels than in
-    the original, what it returns is imitated, before its activation, and it is trained
-    like the others.
+    they read what a pooling returns, what is pooled. One half of the loss is their
+    squared error, relative to their variance in the original. The other half is the
+    same of what every linear layer reads, over the channels that the pruned model has.
+    The last layers themselves get the original's weights back. Where one of them reads
+    another number of channels than in the original, what it returns is imitated, before
+    its activation, and it is trained like the others.
 
-    Images (inputs of rank 4) are flipped and shifted at random, for both networks
-    alike. Normalizations keep their statistics, Dropout is off. All other weights that
-    lead to the features are trained, those of frozen layers too. The result has the
-    smallest loss on a tenth of the examples, which is held out: if training does not
-    lower it, a copy of `pruned`. With fewer than four examples nothing is trained.
+    Images (inputs of rank 4) are flipped, shifted and mixed in pairs at random, for
+    both networks alike. Normalizations keep their statistics, Dropout is off. All other
+    weights that lead to the features are trained, those of frozen layers too. The
+    result has features with a smaller error than before on mixtures of a tenth of the
+    examples, which is held out: if training does not lower it, it is a copy of
+    `pruned`. With fewer than four examples nothing is trained.
+
+    It can be interrupted (`KeyboardInterrupt`): a warning tells after how many steps,
+    and the best network so far is returned. To go on, call it again with what it
+    returned, and the same seed, so that the same examples are held out. What it returns
+    is then never farther from the original's features than what it was given.
 
     Args:
         pruned: A `keras.Model`, made from `original` by `remove_channels` or
-            `repair_channels`. It is not changed.
+            `repair_channels`, or returned by `mimic`. It is not changed.
         original: The built Sequential or functional `keras.Model` it was made from.
         dataset: Calibration data, what `model.predict` takes, in examples of one
             size; labels are not read.
-        num_steps: Integer, the steps of Adam.
-        learning_rate: Float, its learning rate at first; it falls to zero as a cosine.
-        batch_size: Integer, examples a step.
-        seed: Integer. The same seed gives the same weights.
+        settings: A `Mimic`: how long, and on what else. `None` for `Mimic()`.
+        keep: Boolean array, shape `(num_units,)`, the units that `pruned` was made of.
+            `None` if it is not known: then no layer from whose inputs channels have
+            been removed is compared with the original's.
+        channel_map: The `ChannelMap` of `original`, if it has been traced already.
         verbose: 1 for a progress bar, 0 for silence.
         progress: A `Progress` in whose step the network is trained, or `None`.
 
@@ -60,110 +71,127 @@ def mimic(
         A model like `pruned`, with other weights, not compiled.
 
     Raises:
-        ValueError: If a number is not positive, `pruned` does not come from
-            `original`, or the data does not fit the model.
+        ValueError: If `pruned` does not come from `original`, it has other units than
+            `keep`, or the data does not fit the model.
 
     Example:
 
     ```python
-    smaller = keras_shapley_prune.repair_channels(model, keep, images)
-    smaller = mimic(smaller, model, images)
+    plan = keras_shapley_prune.plan_pruning(model, ranking, ratio=0.5)
+    smaller = keras_shapley_prune.apply_plan(model, plan, images)
+    settings = keras_shapley_prune.Mimic(num_steps=50)
+    smaller = keras_shapley_prune.mimic(smaller, model, images, settings, plan.keep)
     ```
     """
-    _check_positive(
-        num_steps=num_steps, learning_rate=learning_rate, batch_size=batch_size
-    )
-    graph, student = record_graph(original), _copy(pruned)
-    _unfreeze(student)  # the model that is returned keeps its flags
-    imitation = Imitation(graph, record_graph(student))
-    arrays = _read_arrays(dataset, graph, batch_size)
-    trained = _copy(pruned)  # gets the best weights so far
-    if len(arrays[0]) < MIN_EXAMPLES or not imitation.variables:
+    settings = Mimic() if settings is None else settings
+    # The time runs from here: it is the user's.
+    pace = Pace(settings.num_steps or NUM_STEPS, settings.minutes)
+    channel_map = channel_map or trace_channels(original)
+    if keep is not None:
+        keep = channel_map.check_keep(keep)
+    pruned_map = trace_channels(pruned)
+    student = copy_whole(pruned, pruned_map).model
+    trained = copy_whole(pruned, pruned_map).model  # it keeps the flags of `pruned`
+    _unfreeze(student)
+    student_graph = record_graph(student)
+    imitation = Imitation(channel_map.graph, student_graph, channel_map.ids, keep)
+    data = TrainingData(dataset, channel_map.graph, settings)
+    if data.num_examples < MIN_EXAMPLES or not imitation.layers:
         return trained
-    generator = np.random.default_rng(seed)
-    # A tenth of the examples is held out, and never trained on.
-    order = generator.permutation(len(arrays[0]))
-    parts = np.split(order, [max(1, len(order) // 10)])
-    held_out, rest = ([array[part] for array in arrays] for part in parts)
-    imitation.measure_variances(_slices(rest, batch_size))
+    imitation.measure_variances(data.known)
+    imitation.hold_out(data.held_out)
     # To beat is the network as it came, before its last layers get the original's
     # weights back: that alone can make it worse.
-    lowest = imitation.error(_slices(held_out, batch_size))
+    start = error = lowest = imitation.error()
+    best = None
     imitation.restore_heads()
-    batches = _draw_batches(rest, batch_size, generator)
-    bar = keras.utils.Progbar(num_steps, verbose=verbose, stateful_metrics=["error"])
-    for step in _train(imitation, batches, num_steps, learning_rate):
-        error = imitation.error(_slices(held_out, batch_size))
-        bar.update(step, [("error", error)])
-        if progress is not None:
-            progress.add(CHECK_EVERY / num_steps)
-        if error < lowest:
-            lowest = error
-            trained.set_weights(student.get_weights())
+    report = _Report(settings, verbose, progress)
+    try:
+        for error in _train(imitation, data, settings.learning_rate, pace):
+            report.show(pace.share, error)
+            if error < lowest:
+                lowest, best = error, student.get_weights()
+        # At the end the rate is zero. A lower one of many looks before was just lucky.
+        if error < start:
+            best = student.get_weights()
+    except KeyboardInterrupt:
+        warnings.warn(
+            f"The training was interrupted after {pace.num_done} steps: the best "
+            "network so far is returned",
+            stacklevel=2,
+        )
+    if pace.num_done == 0 and not pace.goes_on():
+        warnings.warn(
+            "Expected more time than reading and measuring the data take. Received: "
+            f"minutes={settings.minutes}. Nothing was trained",
+            stacklevel=2,
+        )
+    if best is not None:
+        trained.set_weights(best)
     return trained
 
 
-def _train(imitation, batches, num_steps, learning_rate):
-    """Trains with Adam, yields the number of the step every `CHECK_EVERY` steps."""
-    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, num_steps)
-    # In half precision, gradients of a mean over many values would vanish.
-    optimizer = keras.optimizers.Adam(schedule, loss_scale_factor=1024.0)
-    optimizer.build(imitation.variables)
+def _train(imitation, data, learning_rate, pace):
+    """Trains, and yields the held-out error every `CHECK_EVERY` steps."""
+    optimizer = RelativeAdam(imitation.layers)
+    variables = [variable.value for variable in optimizer.variables]
 
     @tf.function
-    def take_step(inputs):
-        with tf.GradientTape() as tape:
-            loss = optimizer.scale_loss(imitation.loss(inputs))
-        gradients = tape.gradient(loss, imitation.variables)
-        optimizer.apply(gradients, imitation.variables)
+    def take_step(inputs, rate):
+        expected = imitation.expect(inputs)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            loss = _LOSS_SCALE * imitation.loss(inputs, expected)
+        gradients = tape.gradient(loss, variables)
+        optimizer.apply([_unscale(gradient) for gradient in gradients], rate)
 
-    for step in range(1, num_steps + 1):
-        take_step([tf.constant(array) for array in next(batches)])
-        if step % CHECK_EVERY == 0 or step == num_steps:
-            yield step
+    batches = data.draw()
+    while pace.goes_on():
+        inputs, rate = next(batches), tf.constant(learning_rate * pace.decay)
+        pace.step(lambda inputs=inputs, rate=rate: take_step(inputs, rate))
+        if pace.num_done % CHECK_EVERY == 0 or not pace.goes_on():
+            yield pace.check(imitation.error)
 
 
-def _copy(model):
-    channel_map = trace_channels(model)
-    # Removing nothing copies layers whose configs hold functions, as cloning cannot.
-    return remove_channels(model, np.ones(channel_map.num_units, bool), channel_map)
+def _unscale(gradient):
+    if gradient is None:  # of a variable that changes nothing
+        return None
+    return tf.cast(tf.convert_to_tensor(gradient), tf.float32) / _LOSS_SCALE
+
+
+class _Report:
+    """Moves bars on: one of its own, and the step of a longer one.
+
+    Args:
+        settings: A `Mimic`.
+        verbose: See `mimic`.
+        progress: See `mimic`.
+    """
+
+    def __init__(self, settings, verbose, progress):
+        in_steps = settings.minutes is None
+        self._target = (
+            settings.num_steps or NUM_STEPS
+            if in_steps
+            else max(round(60 * settings.minutes), 1)
+        )
+        self._bar = keras.utils.Progbar(
+            self._target,
+            verbose=verbose,
+            stateful_metrics=["error"],
+            unit_name="step" if in_steps else "second",
+        )
+        self._progress, self._share = progress, 0.0
+
+    def show(self, share, error):
+        """Shows how much of the training is done, and the held-out error."""
+        self._bar.update(round(share * self._target), [("error", error)])
+        if self._progress is not None:
+            self._progress.add(share - self._share)
+        self._share = share
 
 
 def _unfreeze(layer):
     layer.trainable = True
     for inner in getattr(layer, "layers", ()):
         _unfreeze(inner)
-
-
-def _read_arrays(dataset, graph, batch_size):
-    """Returns the inputs as a list of arrays."""
-    data = CalibrationData(dataset, graph.input_structure, batch_size, False)
-    batches = [[value.numpy() for value in inputs] for inputs, _, _ in data]
-    return [np.concatenate(values) for values in zip(*batches, strict=True)]
-
-
-def _slices(arrays, batch_size):
-    """Returns batches of arrays as lists of tensors."""
-    starts = range(0, len(arrays[0]), batch_size)
-    return [[tf.constant(a[s : s + batch_size]) for a in arrays] for s in starts]
-
-
-def _draw_batches(arrays, batch_size, generator):
-    """Yields augmented batches without end, from one shuffling after the other."""
-    num_examples, drawn = len(arrays[0]), np.array([], int)
-    batch_size = min(batch_size, num_examples)
-    while True:
-        # A shuffling is used up before the next one: all examples are seen equally
-        # often.
-        if len(drawn) < batch_size:
-            drawn = np.append(drawn, generator.permutation(num_examples))
-        batch, drawn = drawn[:batch_size], drawn[batch_size:]
-        yield augment([array[batch] for array in arrays], generator)
-
-
-def _check_positive(**numbers):
-    for name, number in numbers.items():
-        if not number > 0:
-            raise ValueError(
-                f"Argument `{name}` should be positive. Received: {name}={number}"
-            )

@@ -1,6 +1,7 @@
 """What the steps after a ranking are planned to take: parts of a progress bar."""
 
 from keras_shapley_prune.plan.flops import count_call_flops
+from keras_shapley_prune.repair.mimic_settings import NUM_STEPS, Mimic
 from keras_shapley_prune.repair.skip_compensation import is_fitted
 
 # Seconds for each layer that is fitted: measured on digits, ResNet-20 and MobileNetV2,
@@ -8,8 +9,8 @@ from keras_shapley_prune.repair.skip_compensation import is_fitted
 _REPAIR, _CUT, _CHECK = 0.06, 0.03, 0.015
 _FLOPS_A_SECOND = 2e10
 # The data has not been read yet. `prune` asks for 50 to 200 examples, which are run
-# once by each repair; `mimic` takes 1,000 steps of 32, and a step 4 forward passes.
-_EXAMPLES, _TRAINED_EXAMPLES = 100, 1000 * 32 * 4
+# once by each repair. A step of `mimic` takes about four forward passes.
+_EXAMPLES, _PASSES_A_STEP = 100, 4
 
 
 def plan_steps(channel_map, keep, repair, verify):
@@ -18,7 +19,7 @@ def plan_steps(channel_map, keep, repair, verify):
     Args:
         channel_map: A `ChannelMap`.
         keep: Boolean array, shape `(num_units,)`: `False` for what may be removed.
-        repair: See `repair_channels`.
+        repair: What `resolve_repair` returned.
         verify: Boolean, whether the cut is checked.
 
     Returns:
@@ -35,6 +36,13 @@ def plan_steps(channel_map, keep, repair, verify):
         steps["repair"] = _REPAIR * num_fitted + running
     if verify:
         steps["check"] = _CHECK * num_fitted
-    if repair == "mimic":
-        steps["mimic"] = _TRAINED_EXAMPLES * flops / _FLOPS_A_SECOND
+    if isinstance(repair, Mimic):
+        steps["mimic"] = _plan_training(repair, flops)
     return steps
+
+
+def _plan_training(settings, flops):
+    if settings.minutes is not None:
+        return 60 * settings.minutes
+    num_passes = _PASSES_A_STEP * (settings.num_steps or NUM_STEPS)
+    return num_passes * settings.batch_size * flops / _FLOPS_A_SECOND

@@ -12,23 +12,18 @@ from keras_shapley_prune.repair.calibration_check import (
     first_examples,
 )
 from keras_shapley_prune.repair.mimic import mimic
+from keras_shapley_prune.repair.mimic_settings import Mimic
 from keras_shapley_prune.repair.planned_steps import plan_steps
 from keras_shapley_prune.repair.repairer import Repairer
+from keras_shapley_prune.repair.resolve_repair import (
+    check_extra_images,
+    closed_form_of,
+    resolve_repair,
+)
 from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.repair.threads import one_blas_thread
 from keras_shapley_prune.trace.batches import rebatch
 from keras_shapley_prune.trace.tracer import trace_channels
-
-METHODS = ("least_squares", "mimic", "mean", "batchnorm", None)
-FITTED = ("least_squares", "mimic")  # layers are refitted to targets
-
-
-def check_method(method):
-    """Raises a `ValueError` unless `method` is a way to repair."""
-    if method not in METHODS:
-        raise ValueError(
-            f"Argument `repair` should be one of {METHODS}. Received: {method!r}"
-        )
 
 
 def repair_channels(
@@ -57,8 +52,8 @@ def repair_channels(
       of is right. A layer at the end of a residual block also makes up for what the
       skip connection has lost. Depthwise convolutions get a scale for each channel.
     - `"mimic"`: after `"least_squares"`, the network is trained for some minutes to
-      have the original's features, those that its last layers read, still without
-      labels. See `keras_shapley_prune.repair.mimic`.
+      have the original's features, still without labels: see `mimic`. A `Mimic` says
+      for how many steps or minutes, and on which further images.
     - `"mean"`: only biases change, so that each layer's output has its old mean.
     - `"batchnorm"`: the statistics of BatchNormalizations are estimated anew.
     - `None`: nothing is repaired. The data is read for `verify` only.
@@ -69,7 +64,7 @@ def repair_channels(
         dataset: Calibration data, what `model.predict` takes: arrays, batches of `x`
             or of `(x, y)`; labels are not read. 50 to 200 examples are
             enough.
-        repair: String, one of these, or `None`.
+        repair: String, one of these, or `None`; or a `Mimic`.
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
         batch_size: Integer, where the data comes as arrays.
         verify: Boolean, whether to check on the first eight examples that the smaller
@@ -94,7 +89,7 @@ def repair_channels(
     repaired = keras_shapley_prune.repair_channels(model, plan.keep, images)
     ```
     """
-    check_method(repair)
+    repair = resolve_repair(repair)
     check_integer("batch_size", batch_size, 1)
     check_verbose(verbose)
     channel_map = channel_map or trace_channels(model)
@@ -102,7 +97,9 @@ def repair_channels(
     keep = channel_map.check_keep(keep)
     if repair is not None:
         inputs = (inputs for (inputs,) in batches)
-        check_calibration(channel_map.graph, first_examples(inputs, channel_map.graph))
+        sample = first_examples(inputs, channel_map.graph)
+        check_extra_images(repair, channel_map.graph, sample)
+        check_calibration(channel_map.graph, sample)
     targets = RecordedTargets(memory)
     with Progress(verbose, plan_steps(channel_map, keep, repair, verify)) as progress:
         return cut_and_repair(
@@ -119,7 +116,7 @@ def cut_and_repair(
         model: See `repair_channels`.
         keep: See `repair_channels`.
         batches: What `read_batches` returned.
-        repair: See `repair_channels`.
+        repair: What `resolve_repair` returned.
         channel_map: The `ChannelMap` of `model`.
         verify: See `repair_channels`.
         targets: See `repair_layers`.
@@ -137,11 +134,13 @@ def cut_and_repair(
         progress.show("checking")
         verify_cut(cut, batches)
         progress.note("checked")
-    if repair != "mimic":
+    if not isinstance(repair, Mimic):
         return cut.model
     progress.begin("mimic")
     progress.show("training")
-    trained = mimic(cut.model, model, batches, progress=progress)
+    trained = mimic(
+        cut.model, model, batches, repair, cut.keep, channel_map, progress=progress
+    )
     progress.note("trained")
     return trained
 
@@ -152,7 +151,7 @@ def read_batches(dataset, graph, repair, verify=True, batch_size=32):
     Args:
         dataset: See `repair_channels`.
         graph: The recorded `Graph` of the model.
-        repair: See `repair_channels`.
+        repair: What `resolve_repair` returned.
         verify: See `repair_channels`.
         batch_size: See `repair_channels`.
 
@@ -173,7 +172,7 @@ def repair_layers(cut, batches, repair="least_squares", targets=None, progress=N
     Args:
         cut: A `Cut`. The weights of its model are changed.
         batches: What `read_batches` returned.
-        repair: See `repair_channels`. Of `"mimic"`, only the first part is done.
+        repair: What `resolve_repair` returned. Nothing is trained yet.
         targets: `RecordedTargets` of the same data, or to be filled, or `None`.
         progress: A `Progress`, or `None`.
     """
@@ -183,9 +182,8 @@ def repair_layers(cut, batches, repair="least_squares", targets=None, progress=N
     progress.begin("repair")
     progress.show("repairing")
     graph = cut.channel_map.graph
-    method = "least_squares" if repair == "mimic" else repair
     inputs = rebatch([batch for (batch,) in batches], graph)
     with one_blas_thread():
-        repairer = Repairer(cut, inputs, method, targets=targets)
+        repairer = Repairer(cut, inputs, closed_form_of(repair), targets=targets)
         repairer.advance(len(graph.calls), progress)
     progress.note("repaired")

@@ -8,7 +8,7 @@ from keras_shapley_prune.plan.budget import check_ratio, to_budget
 from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.plan.selection import make_plan
 from keras_shapley_prune.pruning import carry_out
-from keras_shapley_prune.repair.repair_channels import check_method
+from keras_shapley_prune.repair.resolve_repair import resolve_repair
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
@@ -82,7 +82,7 @@ def measure_frontier(
     budgets = [to_budget("measure_frontier", ratio, budget) for ratio in ratios]
     for one in budgets:  # a dict of ratios is no place on a curve
         check_ratio(one.ratio)
-    check_method(repair)
+    repair = resolve_repair(repair)
     dataset = make_repeatable(dataset)
     held_out = dataset if validation_data is None else make_repeatable(validation_data)
     measure = resolve_metric(metric, model, held_out)

@@ -103,6 +103,38 @@ def test_prune_does_what_the_function_does(folder, capsys):
     np.testing.assert_allclose(load("pruned.keras")(x), expected(x), atol=1e-5)
 
 
+def test_minutes_of_training(folder, monkeypatch):
+    found = []
+
+    def record(model, plan, examples, repair, **options):
+        found.append(repair)
+        return model
+
+    monkeypatch.setattr(prune_commands, "apply_plan", record)
+    arguments = ["prune", "model.keras", "--data", "data.npz", *FAST, "-o", "p.keras"]
+    arguments += ["--repair", "mimic", "--seed", "7"]
+    for minutes in ([], ["--minutes", "5"], ["--minutes", "1/2"]):
+        assert main([*arguments, *minutes]) == 0
+    settings = [(repair.minutes, repair.num_steps, repair.seed) for repair in found]
+    assert settings == [(None, None, 7), (5, None, 7), (0.5, None, 7)]
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "soon", "nan"])
+def test_minutes_are_a_number_above_zero(folder, capsys, minutes):
+    arguments = ["prune", "model.keras", "--data", "data.npz", "-o", "p.keras"]
+    with pytest.raises(SystemExit, match="2"):
+        main([*arguments, "--repair", "mimic", f"--minutes={minutes}"])
+    assert f"Received: '{minutes}'" in capsys.readouterr().err
+
+
+def test_minutes_are_for_mimic_only(folder, capsys):
+    arguments = ["prune", "model.keras", "--data", "data.npz", "-o", "p.keras"]
+    assert main([*arguments, "--minutes", "5"]) == 2
+    expected = "`--minutes` needs `--repair mimic`. Received: --repair least_squares"
+    assert expected in capsys.readouterr().err
+    assert not written(folder)
+
+
 @pytest.mark.filterwarnings("default")  # 30 % of the FLOPs cannot be met exactly
 def test_every_kind_of_file(folder, capsys):
     pytest.importorskip("ai_edge_litert")

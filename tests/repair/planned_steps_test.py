@@ -4,6 +4,7 @@ import models
 import numpy as np
 import pytest
 
+from keras_shapley_prune import Mimic
 from keras_shapley_prune.repair.planned_steps import plan_steps
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -12,7 +13,7 @@ from keras_shapley_prune.trace.tracer import trace_channels
     ("repair", "verify", "names"),
     [
         ("least_squares", True, ["cut", "repair", "check"]),
-        ("mimic", False, ["cut", "repair", "mimic"]),
+        (Mimic(), False, ["cut", "repair", "mimic"]),
         (None, True, ["cut", "check"]),
     ],
 )
@@ -32,3 +33,15 @@ def test_what_is_not_reached_by_the_cut_takes_no_time():
     few = plan_steps(channel_map, keep, "least_squares", True)
     many = plan_steps(channel_map, np.zeros_like(keep), "least_squares", True)
     assert all(few[name] < many[name] for name in few)
+
+
+def test_training_takes_what_it_is_given():
+    channel_map = trace_channels(models.build(models.residual))
+    keep = np.zeros(channel_map.num_units, bool)
+
+    def planned(**settings):
+        return plan_steps(channel_map, keep, Mimic(**settings), True)["mimic"]
+
+    assert planned(minutes=2.5) == 150
+    assert planned(num_steps=500) == pytest.approx(planned() / 2)
+    assert planned(batch_size=32) == pytest.approx(planned() * 2)

@@ -6,6 +6,7 @@ import tensorflow as tf
 from bars import check_whole, labels_of
 from keras import layers
 
+from keras_shapley_prune import Mimic
 from keras_shapley_prune.cut.surgery import cut_out, remove_channels
 from keras_shapley_prune.repair.repair_channels import (
     read_batches,
@@ -415,7 +416,7 @@ def test_data_is_read_as_far_as_it_is_needed():
         batches = read_batches(inputs, graph, repair, verify, batch_size=10)
         return [len(first) for ((first,),) in batches]
 
-    assert sizes("mean", False) == sizes("mimic", True) == [10, 10, 4]
+    assert sizes("mean", False) == sizes(Mimic(), True) == [10, 10, 4]
     assert sizes(None, True) == [10]
     assert sizes(None, False) == []
 

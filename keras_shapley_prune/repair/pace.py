@@ -1,0 +1,63 @@
+"""How far a training has come: by its steps, or by the clock."""
+
+import math
+import time
+
+
+class Pace:
+    """Counts steps, and says when the last one has been taken.
+
+    Args:
+        num_steps: Integer, or `None` for those that `minutes` has room for.
+        minutes: Float, from now on.
+
+    Attributes:
+        num_done: Integer, the steps so far.
+    """
+
+    def __init__(self, num_steps=None, minutes=None):
+        self._num_steps = num_steps
+        self._begin = time.perf_counter()
+        self._end = None if minutes is None else self._begin + 60 * minutes
+        self._step_seconds = self._check_seconds = 0.0
+        self.num_done = 0
+
+    @property
+    def share(self):
+        """Float in [0, 1], how much of the training is done."""
+        if self._end is None:
+            return self.num_done / self._num_steps
+        if self.num_done == 0:
+            return 0.0
+        passed = time.perf_counter() - self._begin
+        return min(passed / max(self._end - self._begin, 1e-9), 1.0)
+
+    @property
+    def decay(self):
+        """Float from 1 to 0, a cosine of the share."""
+        return (1 + math.cos(math.pi * self.share)) / 2
+
+    def goes_on(self):
+        """Returns whether there is room for a step, and for a check after it."""
+        if self._end is None:
+            return self.num_done < self._num_steps
+        needed = self._step_seconds + self._check_seconds
+        return time.perf_counter() + needed < self._end
+
+    def step(self, take):
+        """Takes a step, a callable, and counts it."""
+        start = time.perf_counter()
+        take()
+        self.num_done += 1
+        if self.num_done == 1:
+            # It has compiled what the others run: the rate falls from here on.
+            self._begin = time.perf_counter()
+        else:
+            self._step_seconds = time.perf_counter() - start
+
+    def check(self, measure):
+        """Returns what a callable returns, and takes down how long that takes."""
+        start = time.perf_counter()
+        found = measure()
+        self._check_seconds = time.perf_counter() - start
+        return found

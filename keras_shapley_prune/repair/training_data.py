@@ -1,0 +1,78 @@
+"""The examples that a student is trained on, and those that are held out."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from keras_shapley_prune.inputs.data import CalibrationData
+from keras_shapley_prune.repair.augmentation import augment, mix_at_random
+
+_COPIES = 2  # of each example that is held out
+
+
+class TrainingData:
+    """Calibration data, of which a tenth is held out, and extra images.
+
+    Args:
+        dataset: See `mimic`.
+        graph: The recorded `Graph` of the original.
+        settings: A `Mimic`.
+
+    Attributes:
+        num_examples: Integer, those of the calibration data.
+        held_out: List of batches, lists of input tensors, moved and mixed copies of
+            examples that are never trained on.
+        known: List of batches, the rest of the calibration data.
+    """
+
+    def __init__(self, dataset, graph, settings):
+        size, self._batch_size = settings.batch_size, settings.batch_size
+        data = CalibrationData(dataset, graph.input_structure, size, False)
+        arrays = _join([inputs for inputs, _, _ in data])
+        extra = settings.read_extra_images(graph, arrays)
+        self._generator = np.random.default_rng(settings.seed)
+        self.num_examples = len(arrays[0])
+        order = self._generator.permutation(self.num_examples)
+        parts = np.split(order, [max(1, self.num_examples // 10)])
+        held_out, known = ([array[part] for array in arrays] for part in parts)
+        # Least squares has been fitted to these images, too: on them it would look
+        # better than training, which has not seen them. On mixtures it does not.
+        copies = [np.concatenate([array] * _COPIES) for array in held_out]
+        self.held_out = _slice(self._vary(copies), size)
+        self.known = _slice(known, size)
+        self._arrays = _join([known, *extra])
+
+    def draw(self):
+        """Yields augmented batches without end, from one shuffling after the other."""
+        num_examples, drawn = len(self._arrays[0]), np.array([], int)
+        size = min(self._batch_size, num_examples)
+        while True:
+            # A shuffling is used up before the next one: all examples are seen equally
+            # often.
+            if len(drawn) < size:
+                drawn = np.append(drawn, self._generator.permutation(num_examples))
+            batch, drawn = drawn[:size], drawn[size:]
+            varied = self._vary([array[batch] for array in self._arrays])
+            yield [tf.constant(array) for array in varied]
+
+    def _vary(self, arrays):
+        """Flips, shifts and mixes images, each in its own way."""
+        moved = augment(arrays, self._generator)
+        return mix_at_random(moved, self._generator)
+
+
+def _join(batches):
+    """Returns batches as a list of arrays, one for each input."""
+    columns = zip(*batches, strict=True)
+    return [np.concatenate([np.asarray(v) for v in values]) for values in columns]
+
+
+def _slice(arrays, largest):
+    """Returns batches of arrays as lists of tensors, all of one size."""
+    num_batches = math.ceil(len(arrays[0]) / largest)
+    # A batch of another size would be compiled anew. What is left over is less than one
+    # example a batch.
+    size = len(arrays[0]) // num_batches
+    starts = range(0, num_batches * size, size)
+    return [[tf.constant(a[s : s + size]) for a in arrays] for s in starts]

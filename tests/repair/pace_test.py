@@ -1,0 +1,79 @@
+"""Tests of how far a training has come."""
+
+import pytest
+
+from keras_shapley_prune.repair.pace import Pace
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A list with the time, in seconds, which only the test changes."""
+    now = [100.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    return now
+
+
+def advance(clock, seconds):
+    clock[0] += seconds
+
+
+def run(pace, clock, step, check, check_every=5):
+    """Runs a training whose steps and checks take that many seconds, returns shares."""
+    shares = []
+    while pace.goes_on():
+        shares.append(pace.share)
+        pace.step(lambda: advance(clock, step))
+        if pace.num_done % check_every == 0 or not pace.goes_on():
+            pace.check(lambda: advance(clock, check))
+    return shares
+
+
+def test_steps_are_counted():
+    pace, shares = Pace(num_steps=4), []
+    while pace.goes_on():
+        shares.append(pace.share)
+        pace.step(lambda: None)
+    assert shares == [0, 0.25, 0.5, 0.75]
+    assert pace.num_done == 4
+    assert pace.share == 1
+
+
+def test_the_rate_falls_as_a_cosine():
+    pace, found = Pace(num_steps=4), []
+    while pace.goes_on():
+        found.append(pace.decay)
+        pace.step(lambda: None)
+    assert found == pytest.approx([1, 0.5 + 0.125**0.5, 0.5, 0.5 - 0.125**0.5])
+    assert pace.decay == pytest.approx(0)
+
+
+@pytest.mark.parametrize("check", [0.5, 4.0])
+def test_time_is_not_overrun_by_a_check(clock, check):
+    pace = Pace(minutes=1)
+    shares = run(pace, clock, 1.0, check)
+    assert 160 - 1 - check <= clock[0] <= 160
+    assert shares == sorted(shares)
+    assert shares[0] == 0
+    assert shares[-1] > 0.8
+
+
+def test_time_before_the_first_step_counts_but_lowers_no_rate(clock):
+    pace = Pace(minutes=1)
+    advance(clock, 30)
+    shares = run(pace, clock, 1.0, 0.0)
+    assert pace.num_done == 29
+    assert shares[:2] == [0, 0]
+    assert shares[16] == pytest.approx(15 / 29)
+
+
+def test_what_the_first_step_compiles_is_not_expected_again(clock):
+    pace = Pace(minutes=1)
+    pace.step(lambda: advance(clock, 40))
+    assert pace.goes_on()
+
+
+def test_no_step_when_the_time_is_over(clock):
+    pace = Pace(minutes=0.1)
+    advance(clock, 7)
+    assert not pace.goes_on()
+    assert pace.num_done == 0
