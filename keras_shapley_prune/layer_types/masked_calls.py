@@ -1,5 +1,8 @@
 """Masks of a single call: what an operation computes without some of its channels."""
 
+import functools
+import inspect
+
 import keras
 
 from keras_shapley_prune.layer_types.registry import find_layer_type
@@ -92,9 +95,20 @@ def run_masked(call, inputs, masks):
         Flat list of what the operation returns.
     """
     args, kwargs = call.fill_in(mask_inputs(inputs, masks))
+    # A model in inference tells all of its layers so, whatever they were called with.
+    # Called alone, random flips, among others, take themselves to be in training.
+    if kwargs.get("training") or _trains_by_default(type(call.operation)):
+        kwargs = {**kwargs, "training": False}
     if masks:
         layer_type = find_layer_type(call.operation)
         outputs = layer_type.masked(call.operation, masks, *args, **kwargs)
     else:  # also what is not registered, which has no masks
         outputs = call.operation(*args, **kwargs)
     return keras.tree.flatten(outputs)
+
+
+@functools.cache
+def _trains_by_default(kind):
+    """Returns whether the call of a kind of operation has `training=True`."""
+    argument = inspect.signature(kind.call).parameters.get("training")
+    return argument is not None and argument.default is True

@@ -36,7 +36,7 @@ class Imitation:
 
     def __init__(self, graph, student, ids=None, keep=None):
         twins = pair_tensors(graph, student)
-        features = find_features(graph, twins)
+        features = find_features(graph, student, twins)
         known = {target.tensor for target in features}
         reads = [
             target

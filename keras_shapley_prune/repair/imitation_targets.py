@@ -53,11 +53,12 @@ def pair_tensors(graph, student):
     return twins
 
 
-def find_features(graph, twins):
+def find_features(graph, student, twins):
     """Returns the `Target`s that say most: what the last layers with a kernel read.
 
     Args:
         graph: The recorded `Graph` of the original.
+        student: That of the student.
         twins: What `pair_tensors` returned.
     """
     targets = {}
@@ -70,7 +71,10 @@ def find_features(graph, twins):
         # Where they have lost channels, the last layer has been refitted to those that
         # are kept, and does not get its old weights back. Then what such a layer
         # returns, and at last the outputs, which nothing removes.
-        choices = read, returned, graph.outputs
+        choices = [read, returned, graph.outputs]
+        # The same where it has lost units within, such as heads of attention.
+        if not _has_old_weights(call, student.calls[call.index]):
+            del choices[0]
         targets |= dict.fromkeys(next(c for c in choices if _are_whole(c, twins)))
     return [Target(tensor, twins[tensor]) for tensor in targets]
 
@@ -149,3 +153,12 @@ def _size(tensor):
 
 def _are_whole(tensors, twins):
     return tensors and all(tensor.shape == twins[tensor].shape for tensor in tensors)
+
+
+def _has_old_weights(call, twin):
+    """Returns whether a layer's weights have the shapes that its twin's have."""
+    shapes = [
+        [tuple(weight.shape) for weight in getattr(c.operation, "weights", ())]
+        for c in (call, twin)
+    ]
+    return shapes[0] == shapes[1]

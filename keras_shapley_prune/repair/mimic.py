@@ -1,5 +1,6 @@
 """`mimic`: trains a pruned network to have the original's features."""
 
+import math
 import warnings
 
 import keras
@@ -84,6 +85,11 @@ def mimic(
     ```
     """
     settings = Mimic() if settings is None else settings
+    if not isinstance(settings, Mimic):
+        raise ValueError(
+            "Argument `settings` should be a `keras_shapley_prune.Mimic` or `None`. "
+            f"Received: {settings!r}"
+        )
     # The time runs from here: it is the user's.
     pace = Pace(settings.num_steps or NUM_STEPS, settings.minutes)
     channel_map = channel_map or trace_channels(original)
@@ -111,6 +117,8 @@ def mimic(
             report.show(pace.share, error)
             if error < lowest:
                 lowest, best = error, student.get_weights()
+            if not math.isfinite(error):
+                break
         # At the end the rate is zero. A lower one of many looks before was just lucky.
         if error < start:
             best = student.get_weights()
@@ -128,6 +136,14 @@ def mimic(
         )
     if best is not None:
         trained.set_weights(best)
+    elif pace.num_done and not error < start:
+        warnings.warn(
+            "Expected training to bring the network nearer to the original. Received: "
+            f"a held-out error of {error:.3g} after {pace.num_done} steps, and of "
+            f"{start:.3g} before: the network is returned as it came. Take a smaller "
+            "`learning_rate`, more steps or more images",
+            stacklevel=2,
+        )
     return trained
 
 

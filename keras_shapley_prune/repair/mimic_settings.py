@@ -4,6 +4,7 @@ import dataclasses
 
 from keras_shapley_prune.inputs.arguments import check_at_least, check_integer
 from keras_shapley_prune.inputs.data import CalibrationData, make_repeatable
+from keras_shapley_prune.repair.gram import check_inputs
 
 NUM_STEPS = 1000  # where neither steps nor minutes are given
 
@@ -42,7 +43,7 @@ class Mimic:
 
     num_steps: int | None = None
     minutes: float | None = None
-    learning_rate: float = 3e-3
+    learning_rate: float = 5e-3
     batch_size: int = 16
     extra_images: object = dataclasses.field(default=None, repr=False)
     seed: int = 0
@@ -79,15 +80,19 @@ class Mimic:
         """
         if self.extra_images is None:
             return []
-        data = CalibrationData(
-            self.extra_images, graph.input_structure, needs_labels=False
-        )
         try:
+            data = CalibrationData(
+                self.extra_images, graph.input_structure, needs_labels=False
+            )
             batches = [inputs for inputs, _, _ in data]
         except ValueError as error:
             # It is the same check, of another argument.
-            text = str(error).replace("`dataset`", "`extra_images`")
+            text = str(error).replace("`dataset", "`extra_images")
             raise ValueError(text) from error
+        try:
+            check_inputs(graph, batches)
+        except ValueError as error:
+            raise ValueError(f"Argument `extra_images`: {error}") from error
         expected = _shapes_of(like)
         for inputs in batches:
             if _shapes_of(inputs) != expected:

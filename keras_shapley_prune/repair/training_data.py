@@ -40,7 +40,7 @@ class TrainingData:
         # better than training, which has not seen them. On mixtures it does not.
         copies = [np.concatenate([array] * _COPIES) for array in held_out]
         self.held_out = _slice(self._vary(copies), size)
-        self.known = _slice(known, size)
+        self.known = _slice(known, size) if len(known[0]) else []
         self._arrays = _join([known, *extra])
 
     def draw(self):
@@ -64,6 +64,12 @@ class TrainingData:
 
 def _join(batches):
     """Returns batches as a list of arrays, one for each input."""
+    shapes = {tuple(tuple(v.shape[1:]) for v in inputs) for inputs in batches}
+    if len(shapes) > 1:
+        raise ValueError(
+            'Argument `dataset` should give examples of one size for repair="mimic": '
+            f"they are drawn anew. Received: sizes {sorted(shapes)}"
+        )
     columns = zip(*batches, strict=True)
     return [np.concatenate([np.asarray(v) for v in values]) for values in columns]
 

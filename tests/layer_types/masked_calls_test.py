@@ -114,3 +114,17 @@ def test_a_masked_call_shares_the_layer_and_is_named_after_it():
     ]
     (group,) = channel_map.select_groups("self_attention")[1:2]
     np.testing.assert_array_equal(layer.masks[str(INSIDE)], keep[group.units])
+
+
+@pytest.mark.parametrize("explicitly", [False, True])
+def test_a_network_is_run_in_inference(explicitly):
+    inputs = keras.Input((8, 8, 2))
+    options = {"training": True} if explicitly else {}
+    x = layers.RandomFlip("horizontal", seed=0)(inputs, **options)
+    x = layers.Dropout(0.5, seed=0)(x, **options)
+    model = keras.Model(inputs, layers.Flatten()(layers.Conv2D(3, 3)(x)))
+    images = models.images(model, 16)
+    graph = trace_channels(model).graph
+    outputs = graph.run([tf.constant(images)])
+    expected = model(images, training=False)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)

@@ -19,6 +19,9 @@ from keras_shapley_prune.repair.training_data import TrainingData
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.tracer import trace_channels
 
+# Most trainings here are too short to help.
+pytestmark = pytest.mark.filterwarnings("ignore:Expected training to bring")
+
 
 @pytest.fixture(autouse=True)
 def eagerly():
@@ -401,3 +404,64 @@ def test_the_units_have_to_be_those_of_the_pruned_model():
     keep = np.ones(trace_channels(model).num_units, bool)
     with pytest.raises(ValueError, match="`keep` should say which units `pruned` has"):
         mimic(pruned, model, models.images(model, 8), keep=keep)
+
+
+def test_training_that_did_not_help_is_told():
+    model, pruned = halve(layers="inner")
+    with pytest.warns(UserWarning, match="the network is returned as it came"):
+        trained = mimic(
+            pruned, model, models.images(model, 12), Mimic(2, learning_rate=1e3)
+        )
+    assert_same(trained, pruned)
+
+
+def test_values_that_are_not_finite_end_it(monkeypatch):
+    model, pruned = halve(layers="inner")
+    monkeypatch.setattr("keras_shapley_prune.repair.mimic.CHECK_EVERY", 1)
+    steps = []
+    monkeypatch.setattr(
+        Imitation, "loss", lambda *_: steps.append(0) or tf.constant(np.nan)
+    )
+    monkeypatch.setattr(Imitation, "error", lambda _: np.nan if steps else 1.0)
+    with pytest.warns(UserWarning, match="nan after 1 steps, and of 1 before"):
+        trained = mimic(pruned, model, models.images(model, 12), Mimic(9))
+    assert_same(trained, pruned)
+
+
+def test_one_image_is_no_training():
+    model, pruned = halve(layers="inner")
+    assert_same(mimic(pruned, model, models.images(model, 1), Mimic(2)), pruned)
+
+
+def test_heads_that_lost_units_within_are_no_heads():
+    inputs = keras.Input((6, 8))
+    x = layers.LayerNormalization()(layers.Dense(8)(inputs))
+    x = layers.MultiHeadAttention(4, 4, name="mha")(x, x)
+    model = keras.Model(inputs, layers.GlobalAveragePooling1D()(x))
+    images = np.random.default_rng(0).normal(size=(16, 6, 8)).astype("float32")
+    pruned = prune(
+        model, images, layers="mha", ranker="l1_norm", repair=Mimic(2), verbose=0
+    )
+    assert pruned.count_params() < model.count_params()
+
+
+def test_what_is_refused():
+    model, pruned = halve(layers="inner")
+    images = models.images(model, 12)
+    with pytest.raises(ValueError, match=r"settings` should be.*Received: 'mimic'"):
+        mimic(pruned, model, images, "mimic")
+    extra = images.copy()
+    extra[3, 1, 1, 0] = np.nan
+    with pytest.raises(ValueError, match="`extra_images`: Expected finite"):
+        mimic(pruned, model, images, Mimic(2, extra_images=extra))
+    with pytest.raises(ValueError, match="`extra_images` should be a"):
+        mimic(pruned, model, images, Mimic(2, extra_images=5))
+
+
+def test_examples_of_several_sizes_are_refused():
+    inputs = keras.Input((None, None, 1))
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(inputs)
+    model = keras.Model(inputs, layers.Conv2D(2, 3, padding="same")(x))
+    batches = [np.ones((4, n, n, 1), "float32") for n in (8, 6)]
+    with pytest.raises(ValueError, match="examples of one size"):
+        mimic(model, model, iter(batches), Mimic(2))
