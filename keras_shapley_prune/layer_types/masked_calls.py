@@ -97,7 +97,7 @@ def run_masked(call, inputs, masks):
     args, kwargs = call.fill_in(mask_inputs(inputs, masks))
     # A model in inference tells all of its layers so, whatever they were called with.
     # Called alone, random flips, among others, take themselves to be in training.
-    if kwargs.get("training") or _trains_by_default(type(call.operation)):
+    if kwargs.get("training") is True or _trains_by_default(type(call.operation)):
         kwargs = {**kwargs, "training": False}
     if masks:
         layer_type = find_layer_type(call.operation)
