@@ -37,26 +37,17 @@ def find_mixing_activation(operation):
 def find_ceiling(activation):
     """Returns the most that a ReLU returns, `None` of what is not one.
 
-    A ReLU is 0 up to 0, what it reads from there on, and no more than a ceiling.
-
     Args:
         activation: A function, or a layer or raw operation that applies one.
 
     Returns:
-        Float, infinity if there is no ceiling; `None` too if the slope below 0 or the
-        threshold is another.
+        Float, see `LayerType.relu_ceiling`, or `None`.
     """
-    if isinstance(activation, keras.layers.Activation):
-        return find_ceiling(activation.activation)
-    if type(activation) is keras.layers.ReLU:
-        if activation.negative_slope or activation.threshold:
-            return None
-        ceiling = math.inf if activation.max_value is None else activation.max_value
-        return float(ceiling) if ceiling > 0 else None
     if activation is keras.activations.relu:
         return math.inf
     if activation is keras.activations.relu6:
         return 6.0
-    if isinstance(activation, keras.Layer):
+    if not isinstance(activation, keras.Operation):
         return None
-    return {"Relu": math.inf, "Relu6": 6.0}.get(type(activation).__name__)
+    layer_type = find_layer_type(activation)
+    return None if layer_type is None else layer_type.relu_ceiling(activation)

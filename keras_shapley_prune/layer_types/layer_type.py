@@ -225,6 +225,16 @@ class LayerType:
         """
         return False
 
+    def relu_ceiling(self, operation):
+        """Returns the most that a ReLU returns, infinity if there is no limit.
+
+        A ReLU is 0 up to 0, and from there on what it reads, up to its ceiling. `None`
+        of what is not one.
+
+        Args:
+            operation: The layer or raw operation.
+        """
+
     def output_activation(self, operation):
         """Returns the name of the function that comes last, or `None`.
 

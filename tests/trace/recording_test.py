@@ -45,11 +45,14 @@ def test_a_shared_layer_is_one_operation_in_two_calls():
 def test_keyword_arguments_are_kept():
     inputs = keras.Input((4,))
     x = layers.Dropout(0.5, seed=1)(inputs, training=True)
-    recorded = record_graph(keras.Model(inputs, x))
+    model = keras.Model(inputs, x)
+    recorded = record_graph(model)
     values = {recorded.inputs[0]: np.ones((8, 4), "float32")}
     graph.run_calls(recorded.calls, values)
     assert recorded.calls[0].kwargs == {"training": True}
-    assert set(np.unique(values[recorded.outputs[0]])) == {0.0, 2.0}
+    # Keras's `predict` drops nothing either: the model tells its layers.
+    for found in (values[recorded.outputs[0]], model.predict(np.ones((8, 4)))):
+        np.testing.assert_array_equal(found, np.ones((8, 4)))
 
 
 def test_calls_in_nested_models_stand_in_their_place_with_their_path():

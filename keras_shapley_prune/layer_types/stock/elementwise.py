@@ -1,10 +1,13 @@
 """Layers that treat every channel by itself: nothing but the channel count changes."""
 
+import math
+
 import keras
 import numpy as np
 from keras import layers
 
 from keras_shapley_prune.layer_types.declared_type import DeclaredType
+from keras_shapley_prune.layer_types.elementwise_activations import find_ceiling
 from keras_shapley_prune.layer_types.flows import keep
 from keras_shapley_prune.layer_types.registry import LAYER_TYPES
 from keras_shapley_prune.layer_types.unit_ids import FIXED
@@ -39,6 +42,23 @@ class RescalingType(DeclaredType):
                 config[name] = np.asarray(value)[kept["i"]].tolist()
 
 
+class ReLUType(DeclaredType):
+    """A `ReLU`, also one that is leaky, has a threshold or a limit."""
+
+    def relu_ceiling(self, operation):
+        if operation.negative_slope or operation.threshold:
+            return None
+        limit = math.inf if operation.max_value is None else operation.max_value
+        return float(limit) if limit > 0 else None
+
+
+class ActivationType(DeclaredType):
+    """An `Activation` by a function or a layer."""
+
+    def relu_ceiling(self, operation):
+        return find_ceiling(operation.activation)
+
+
 def _noise_of_channels(call):
     # A last length of 1, or none, fits any number of channels.
     shape = call.operation.noise_shape
@@ -49,7 +69,9 @@ LAYER_TYPES[layers.PReLU] = PReLUType(keep, weights={"alpha": "a"})
 LAYER_TYPES[layers.Rescaling] = RescalingType(keep)
 for name in "Dropout AlphaDropout".split():
     LAYER_TYPES[getattr(layers, name)] = DeclaredType(keep, unfit=_noise_of_channels)
-for name in """Activation ReLU LeakyReLU ELU Identity SpatialDropout1D SpatialDropout2D
+LAYER_TYPES[layers.ReLU] = ReLUType(keep)
+LAYER_TYPES[layers.Activation] = ActivationType(keep)
+for name in """LeakyReLU ELU Identity SpatialDropout1D SpatialDropout2D
         SpatialDropout3D GaussianDropout GaussianNoise ActivityRegularization
         RepeatVector""".split():
     LAYER_TYPES[getattr(layers, name)] = DeclaredType(keep)

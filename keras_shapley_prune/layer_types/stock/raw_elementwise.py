@@ -3,11 +3,28 @@
 What they make of zero does not matter: a removed unit is masked where it is read.
 """
 
+import math
+
 from keras_shapley_prune.layer_types.declared_type import DeclaredType
 from keras_shapley_prune.layer_types.flows import join, join_halves, keep
 from keras_shapley_prune.layer_types.registry import OPERATION_TYPES
 from keras_shapley_prune.layer_types.stock.constants import forbid_arrays
 from keras_shapley_prune.layer_types.stock.joins import SumType
+
+
+class ReluType(DeclaredType):
+    """A ReLU.
+
+    Args:
+        ceiling: Float, see `LayerType.relu_ceiling`.
+    """
+
+    def __init__(self, ceiling):
+        super().__init__(keep)
+        self._ceiling = ceiling
+
+    def relu_ceiling(self, operation):
+        return self._ceiling
 
 
 class SigmoidType(DeclaredType):
@@ -28,7 +45,7 @@ for name in """Absolute Angle Arccos Arccosh Arcsin Arcsinh Arctan Arctanh Bitwi
         Elu Erf Erfc Erfinv Exp Exp2 Expm1 Fabs Floor Gelu HardShrink HardSigmoid
         HardSilu HardTanh I0 Imag Isfinite Isinf Isnan Isneginf Isposinf Isreal
         LeakyRelu Log Log10 Log1p Log2 LogSigmoid LogicalNot Negative OnesLike Rad2deg
-        Real Reciprocal Relu Relu6 Round Rsqrt SaturateCast Selu Sign Signbit Silu
+        Real Reciprocal Round Rsqrt SaturateCast Selu Sign Signbit Silu
         Sin Sinc Sinh SoftShrink Softplus Softsign SparsePlus SparseSigmoid Sqrt
         Square Squareplus StopGradient Tan Tanh TanhShrink Trunc ZerosLike""".split():
     OPERATION_TYPES[name] = DeclaredType(keep)
@@ -43,6 +60,8 @@ for name in """Arctan2 Divide DivideNoNan Equal FloorDivide Fmax Fmin Fmod Great
         LogicalAnd LogicalOr LogicalXor Maximum Minimum Mod Multiply Nextafter NotEqual
         Power Subtract TrueDivide""".split():
     OPERATION_TYPES[name] = DeclaredType(join)
+OPERATION_TYPES["Relu"] = ReluType(math.inf)
+OPERATION_TYPES["Relu6"] = ReluType(6.0)
 OPERATION_TYPES["Sigmoid"] = SigmoidType(keep)
 OPERATION_TYPES["Add"] = SumType(join)
 OPERATION_TYPES["Where"] = DeclaredType(join, unfit=_condition_only)
