@@ -108,14 +108,11 @@ TABLES = {
 
 def read(path):
     """Returns the rows of a CSV file as lists, an empty list if there is none."""
-    if not path.exists():
-        return []
-    with open(path, newline="") as file:
-        return [
-            [r["network"], int(r["seed"]), int(r["num_images"]), r["row"]]
-            + [float(r[name]) for name in FIELDS[4:]]
-            for r in csv.DictReader(file)
-        ]
+    return [
+        [r["network"], int(r["seed"]), int(r["num_images"]), r["row"]]
+        + [float(r[name]) for name in FIELDS[4:]]
+        for r in networks.read_csv(path)
+    ]
 
 
 def print_table(rows):

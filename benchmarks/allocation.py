@@ -225,14 +225,11 @@ def predict(problem, model):
 
 def read(path):
     """Returns the rows of a CSV file as lists, an empty list if there is none."""
-    if not path.exists():
-        return []
-    with open(path, newline="") as file:
-        return [
-            [row["network"], int(row["seed"]), row["method"]]
-            + [float(row[name]) for name in FIELDS[3:]]
-            for row in csv.DictReader(file)
-        ]
+    return [
+        [row["network"], int(row["seed"]), row["method"]]
+        + [float(row[name]) for name in FIELDS[3:]]
+        for row in networks.read_csv(path)
+    ]
 
 
 def print_table(rows):

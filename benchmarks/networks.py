@@ -68,6 +68,14 @@ def parse_arguments(parser):
     return args
 
 
+def read_csv(path):
+    """Returns the rows of a file as dicts of strings, none if there is no file."""
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def write_csv(path, header, rows):
     """Writes a table to a file: a string of the column names, and the rows."""
     with open(path, "w", newline="") as file:

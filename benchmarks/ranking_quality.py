@@ -163,21 +163,18 @@ def measure_layers(args, problem, seed, name, done, repairs):
 
 def read(path):
     """Returns the rows of a CSV file, and an empty list if there is none."""
-    if not path.exists():
-        return []
-    with open(path, newline="") as file:
-        return [
-            (
-                row["network"],
-                int(row["seed"]),
-                row["ranking"],
-                row["repair"],
-                float(row["ratio"]),
-                float(row["accuracy"]),
-                float(row["seconds"]),
-            )
-            for row in csv.DictReader(file)
-        ]
+    return [
+        (
+            row["network"],
+            int(row["seed"]),
+            row["ranking"],
+            row["repair"],
+            float(row["ratio"]),
+            float(row["accuracy"]),
+            float(row["seconds"]),
+        )
+        for row in networks.read_csv(path)
+    ]
 
 
 def print_tables(rows):

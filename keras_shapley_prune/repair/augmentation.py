@@ -67,14 +67,14 @@ def mix_pairs(tensor):
     Args:
         tensor: Tensor. It is returned as it is unless it is a batch of images.
     """
-    if len(tensor.shape) != 4 or not tensor.dtype.is_floating:
+    if not _can_mix(tensor):
         return tensor
     others = tf.roll(tensor, tensor.shape[0] // 2, axis=0)  # often of another class
     return (1 - MIXED) * tensor + MIXED * others
 
 
-def _can_mix(array):
-    return array.ndim == 4 and np.issubdtype(array.dtype, np.floating)
+def _can_mix(images):
+    return len(images.shape) == 4 and tf.as_dtype(images.dtype).is_floating
 
 
 def _move(images, shifts, flipped):

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_shapley_prune.cut.surgery import copy_whole
 from keras_shapley_prune.repair.imitation import Imitation
-from keras_shapley_prune.repair.mimic_settings import NUM_STEPS, Mimic
+from keras_shapley_prune.repair.mimic_settings import Mimic
 from keras_shapley_prune.repair.pace import Pace
 from keras_shapley_prune.repair.relative_adam import RelativeAdam
 from keras_shapley_prune.repair.training_data import TrainingData
@@ -91,7 +91,7 @@ def mimic(
             f"Received: {settings!r}"
         )
     # The time runs from here: it is the user's.
-    pace = Pace(settings.num_steps or NUM_STEPS, settings.minutes)
+    pace = Pace(settings.most_steps, settings.minutes)
     channel_map = channel_map or trace_channels(original)
     if keep is not None:
         keep = channel_map.check_keep(keep)
@@ -186,11 +186,8 @@ class _Report:
 
     def __init__(self, settings, verbose, progress):
         in_steps = settings.minutes is None
-        self._target = (
-            settings.num_steps or NUM_STEPS
-            if in_steps
-            else max(round(60 * settings.minutes), 1)
-        )
+        seconds = None if in_steps else max(round(60 * settings.minutes), 1)
+        self._target = settings.most_steps if in_steps else seconds
         self._bar = keras.utils.Progbar(
             self._target,
             verbose=verbose,

@@ -65,6 +65,11 @@ class Mimic:
             repeatable = make_repeatable(self.extra_images)
             object.__setattr__(self, "extra_images", repeatable)
 
+    @property
+    def most_steps(self):
+        """Integer, the steps of the training, `None` if `minutes` decides."""
+        return None if self.minutes is not None else self.num_steps or NUM_STEPS
+
     def read_extra_images(self, graph, like):
         """Reads the extra images, and checks that they are like the others.
 

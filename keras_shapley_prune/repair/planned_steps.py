@@ -1,7 +1,7 @@
 """What the steps after a ranking are planned to take: parts of a progress bar."""
 
 from keras_shapley_prune.plan.flops import count_call_flops
-from keras_shapley_prune.repair.mimic_settings import NUM_STEPS, Mimic
+from keras_shapley_prune.repair.mimic_settings import Mimic
 from keras_shapley_prune.repair.skip_compensation import is_fitted
 
 # Seconds for each layer that is fitted: measured on digits, ResNet-20 and MobileNetV2,
@@ -44,5 +44,5 @@ def plan_steps(channel_map, keep, repair, verify):
 def _plan_training(settings, flops):
     if settings.minutes is not None:
         return 60 * settings.minutes
-    num_passes = _PASSES_A_STEP * (settings.num_steps or NUM_STEPS)
+    num_passes = _PASSES_A_STEP * settings.most_steps
     return num_passes * settings.batch_size * flops / _FLOPS_A_SECOND
