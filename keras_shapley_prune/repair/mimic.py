@@ -163,7 +163,7 @@ def _train(imitation, data, learning_rate, pace):
 
     batches = data.draw()
     while pace.goes_on():
-        inputs, rate = next(batches), tf.constant(learning_rate * pace.decay)
+        inputs, rate = next(batches), tf.constant(learning_rate * pace.rate)
         pace.step(lambda inputs=inputs, rate=rate: take_step(inputs, rate))
         if pace.num_done % CHECK_EVERY == 0 or not pace.goes_on():
             yield pace.check(imitation.error)

@@ -21,8 +21,9 @@ class Mimic:
         minutes: Float above 0, how long the training may take, in the place of
             `num_steps`: from the call of `mimic` on, with its checks and with what is
             compiled before the first step.
-        learning_rate: Float above 0, how far Adam's first steps go, as a share of the
-            root mean square of each variable. It falls to zero as a cosine.
+        learning_rate: Float above 0, how far Adam's steps go at most, as a share of the
+            root mean square of each variable. The rate rises in the first tenth of the
+            training, and falls to zero as a cosine.
         batch_size: Integer, examples a step.
         extra_images: Further inputs to train on, whatever calibration data may be, of
             the same sizes. They need no labels and may be of other classes. What tells
@@ -43,7 +44,7 @@ class Mimic:
 
     num_steps: int | None = None
     minutes: float | None = None
-    learning_rate: float = 5e-3
+    learning_rate: float = 1e-2
     batch_size: int = 16
     extra_images: object = dataclasses.field(default=None, repr=False)
     seed: int = 0

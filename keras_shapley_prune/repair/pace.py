@@ -3,6 +3,8 @@
 import math
 import time
 
+_RISE = 0.1  # the share of the training in which the rate rises
+
 
 class Pace:
     """Counts steps, and says when the last one has been taken.
@@ -33,9 +35,18 @@ class Pace:
         return min(passed / max(self._end - self._begin, 1e-9), 1.0)
 
     @property
-    def decay(self):
-        """Float from 1 to 0, a cosine of the share."""
-        return (1 + math.cos(math.pi * self.share)) / 2
+    def rate(self):
+        """Float in [0, 1], for the next step: a short rise, then a cosine to zero."""
+        # The first gradients say little of how far Adam should go, and its first steps
+        # all have full length: a network that they have damaged is slow to come back.
+        rise = min((self.share + self._share_of_step) / _RISE, 1.0)
+        return rise * (1 + math.cos(math.pi * self.share)) / 2
+
+    @property
+    def _share_of_step(self):
+        if self._end is None:
+            return 1 / self._num_steps
+        return self._step_seconds / max(self._end - self._begin, 1e-9)
 
     def goes_on(self):
         """Returns whether there is room for a step, and for a check after it."""

@@ -38,13 +38,35 @@ def test_steps_are_counted():
     assert pace.share == 1
 
 
-def test_the_rate_falls_as_a_cosine():
-    pace, found = Pace(num_steps=4), []
+def rates(num_steps):
+    pace, found = Pace(num_steps=num_steps), []
     while pace.goes_on():
-        found.append(pace.decay)
+        found.append(pace.rate)
         pace.step(lambda: None)
-    assert found == pytest.approx([1, 0.5 + 0.125**0.5, 0.5, 0.5 - 0.125**0.5])
-    assert pace.decay == pytest.approx(0)
+    assert pace.rate == pytest.approx(0)
+    return found
+
+
+def test_the_rate_falls_as_a_cosine():
+    assert rates(4) == pytest.approx([1, 0.5 + 0.125**0.5, 0.5, 0.5 - 0.125**0.5])
+
+
+def test_the_rate_rises_in_the_first_tenth():
+    found, cosine = rates(40), rates(4)
+    assert found[:3] == pytest.approx([0.25, 0.5, 0.75], abs=0.02)
+    assert max(found) == found[3] > 0.98
+    assert found[10::10] == pytest.approx(cosine[1:])
+
+
+def test_the_rate_rises_by_the_clock_too(clock):
+    pace = Pace(minutes=1)
+    pace.step(lambda: advance(clock, 10))  # with what it compiles
+    found = []
+    for _ in range(6):
+        pace.step(lambda: advance(clock, 1))
+        found.append(pace.rate)
+    assert found[0] == pytest.approx(0.4, abs=0.01)
+    assert found == sorted(found[:4]) + sorted(found[4:], reverse=True)
 
 
 @pytest.mark.parametrize("check", [0.5, 4.0])
