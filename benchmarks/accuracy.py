@@ -13,7 +13,8 @@ In the ResNets the channels inside of the blocks are pruned, else all layers. TA
             global, for some rankings. Draws accuracy_flops.png
     images  10 to 500 images: repaired against not
     mimic   30, 50, 75 % of the FLOPs of the whole network, global, all layers: least
-            squares, and then training for 1,000 and for 150 steps
+            squares, and then training for 2,000 and for 150 steps
+    units   half of all units, global, all layers: least squares and mimic
 
 Writes accuracy_TABLE.csv, and prints the means over the seeds. Rows that are in the CSV
 already are not computed again.
@@ -98,11 +99,18 @@ def mimic_table():
             yield 200, way, ratio, budget | {"repair": repair}
 
 
+def units_table():
+    """Yields `(number of images, row, ratio, arguments)`."""
+    for repair in ("least_squares", "mimic"):
+        yield 200, repair, 0.5, {"scope": "global", "layers": None, "repair": repair}
+
+
 TABLES = {
     "layers": layers_table,
     "flops": flops_table,
     "images": images_table,
     "mimic": mimic_table,
+    "units": units_table,
 }
 
 

@@ -6,7 +6,7 @@ from keras_shapley_prune.inputs.arguments import check_at_least, check_integer
 from keras_shapley_prune.inputs.data import CalibrationData, make_repeatable
 from keras_shapley_prune.repair.gram import check_inputs
 
-NUM_STEPS = 1000  # where neither steps nor minutes are given
+NUM_STEPS = 2000  # where neither steps nor minutes are given
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -16,7 +16,7 @@ class Mimic:
     `repair="mimic"` is short for `repair=Mimic()`.
 
     Args:
-        num_steps: Integer, the steps of the training. `None` for 1,000, or for as many
+        num_steps: Integer, the steps of the training. `None` for 2,000, or for as many
             as `minutes` has room for.
         minutes: Float above 0, how long the training may take, in the place of
             `num_steps`: from the call of `mimic` on, with its checks and with what is
