@@ -16,6 +16,7 @@ from keras_shapley_prune.layer_types.unit_ids import kept
 from keras_shapley_prune.repair.augmented_copies import AugmentedCopies, most_copies
 from keras_shapley_prune.repair.depthwise import fit_scales
 from keras_shapley_prune.repair.fits import (
+    MAX_BYTES,
     collect_at,
     estimate_statistics,
     fit_bias,
@@ -56,6 +57,8 @@ class Repairer:
             symbolic tensors of the original, the operations of the smaller one.
         keep: Boolean array, shape `(num_units,)`: false for units that are masked.
         ridge: Float or `None`.
+        memory_for_rows: Integer, the bytes of what a layer reads and should return
+            that may be held while it is fitted.
         num_examples: Integer.
     """
 
@@ -80,6 +83,9 @@ class Repairer:
         # What targets leave is shared by the two networks and the copies of the data,
         # but for those that will not be run.
         share = max(targets.memory - targets.num_bytes, 1)
+        # A quarter of it is for the rows of the layer that is fitted.
+        self.memory_for_rows = min(share // 4, MAX_BYTES)
+        share -= self.memory_for_rows
         if not self._is_original_known():
             share = max(share // 3, 1)
         self._original = ForwardPass(original.graph, batches, memory=share)

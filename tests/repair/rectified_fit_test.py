@@ -8,10 +8,12 @@ from keras import layers
 
 from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.repair import fits
+from keras_shapley_prune.repair.layer_data import HeldPairs
 from keras_shapley_prune.repair.rectified_fit import Pieces, RectifiedFit
 from keras_shapley_prune.repair.rectifier import Rectifier
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.repair.ridge import RidgeSystem
+from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
@@ -184,14 +186,15 @@ def network(make, seed=0):
     return model
 
 
-def prune(model):
+def prune(model, memory=None):
     """Returns the model without some units of its first layer, repaired, and images."""
     channel_map = trace_channels(model)
     keep = np.ones(channel_map.num_units, bool)
     keep[channel_map.groups[0].units[::2]] = False
     images = models.images(model, 64)
     batches = [[tf.constant(x)] for x in np.split(images, 4)]
-    walk = Repairer(cut_out(model, keep, channel_map), batches, ridge=1e-3)
+    cut, targets = cut_out(model, keep, channel_map), RecordedTargets(memory)
+    walk = Repairer(cut, batches, ridge=1e-3, targets=targets)
     walk.advance(len(channel_map.graph.calls))
     return walk.model, images
 
@@ -233,6 +236,20 @@ def test_what_is_not_held_is_made_again(monkeypatch, kind):
     anew, _ = prune(model)
     for ours, theirs in zip(anew.weights, held.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("memory", "is_held"), [(2**30, True), (2**15, False)])
+def test_rows_are_held_as_far_as_memory_allows(monkeypatch, memory, is_held):
+    made = []
+
+    class Watched(HeldPairs):
+        def __init__(self, *args):
+            super().__init__(*args)
+            made.append(self)
+
+    monkeypatch.setattr(fits, "HeldPairs", Watched)
+    prune(network(residual), memory)
+    assert made[-1].is_held == is_held
 
 
 def test_twice_the_same_comes_out():
