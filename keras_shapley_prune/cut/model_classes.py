@@ -1,12 +1,16 @@
 """Models of a class of the user's own, such as one with its own `train_step`."""
 
+import functools
 import inspect
 import types
 import warnings
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from keras_shapley_prune.inputs.compiling import renew
+from keras_shapley_prune.inputs.one_line import describe
 from keras_shapley_prune.trace.functional_models import functional_view, with_layers
 
 # What a class may do in another way than Keras, and a plain model would not.
@@ -26,8 +30,13 @@ _METHODS = (
     "evaluate",
     "predict",
 )
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), type)
-_STATELESS = (types.FunctionType, types.BuiltinFunctionType, keras.losses.Loss)
+# What two models can share: it has no state that training changes.
+_SHARED = (
+    *(bool, int, float, complex, str, bytes, type(None), type, functools.partial),
+    *(types.FunctionType, types.BuiltinFunctionType, keras.losses.Loss),
+    *(np.ndarray, np.generic, np.ufunc, tf.Tensor),
+)
+_RENEWED = (keras.Metric, keras.optimizers.Optimizer)
 _LEFT_BY_FIT = {"history"}  # what Keras keeps of earlier calls
 
 
@@ -56,13 +65,14 @@ def check_class(model, stacklevel=3):
     overrides = find_overrides(model)
     if not overrides:
         return
-    obstacle = _find_obstacle(model)
-    if obstacle is None and not isinstance(model, keras.Sequential):
-        # Nothing is called or changed: the layers get one more view of them.
-        made = _make(model, model.input, model.output)
-        obstacle = None if made is not None else "it cannot be made anew from them"
-    if obstacle is not None:
-        plain = "Sequential" if isinstance(model, keras.Sequential) else "Model"
+    try:
+        # Nothing is called or changed: the layers get one more model around them. That
+        # of a Sequential model would call them.
+        sequential = isinstance(model, keras.Sequential)
+        inside = ([],) if sequential else (model.input, model.output)
+        _take_attributes(model, _make(model, *inside), _parts(model))
+    except _ClassError as obstacle:
+        plain = "Sequential" if sequential else "Model"
         warnings.warn(
             f"Class {type(model).__name__} of the model has its own "
             f"{', '.join(overrides)}. The result is a plain keras.{plain} without: "
@@ -85,14 +95,17 @@ def take_class(model, copied, copies):
     Returns:
         A model of the inputs and outputs of `copied`: `copied` itself if it has to be.
     """
-    if not find_overrides(model) or _find_obstacle(model) is not None:
+    if not find_overrides(model):
         return copied
-    made = copied
-    if not isinstance(model, keras.Sequential):
-        made = _make(model, copied.input, copied.output) or copied
-    if type(made) is type(model):
-        _take_attributes(model, made, copies)
-    return made
+    try:
+        made = copied
+        if not isinstance(model, keras.Sequential):
+            made = _make(model, copied.input, copied.output)
+        if type(made) is type(model):
+            _take_attributes(model, made, copies)
+        return made
+    except _ClassError:  # of which `check_class` has told
+        return copied
 
 
 def new_sequential(model, layers, own_class):
@@ -103,53 +116,93 @@ def new_sequential(model, layers, own_class):
         layers: List of layers, an input first.
         own_class: Boolean, whether its class matters.
     """
-    if own_class and find_overrides(model) and _find_obstacle(model) is None:
+    if own_class and find_overrides(model):
         try:
-            return type(model)(layers, name=model.name)
-        except Exception:  # whatever the constructor of the user's does
-            return keras.Sequential(layers, name=model.name)
+            _take_attributes(model, _make(model, []), _parts(model))
+            return _make(model, layers)
+        except _ClassError:
+            pass
     return keras.Sequential(layers, name=model.name)
 
 
-def _make(model, inputs, outputs):
-    """Returns a functional model of the class of another, `None` if that fails."""
+class _ClassError(Exception):
+    """Says why no model of the class of another can be made."""
+
+
+def _make(model, *inside):
+    """Returns a model of the class of another.
+
+    Args:
+        model: The `keras.Model`.
+        *inside: What it is to be made of: inputs and outputs, or a list of layers.
+
+    Raises:
+        _ClassError: If it cannot be made of that.
+    """
+    _check_constructor(model)
     try:
-        made = type(model)(inputs, outputs, name=model.name)
-        ours = [*keras.tree.flatten(made.input), *keras.tree.flatten(made.output)]
-    except Exception:  # whatever the constructor of the user's does
-        return None
-    # It might build a network of its own.
-    wanted = [*keras.tree.flatten(inputs), *keras.tree.flatten(outputs)]
-    same = len(ours) == len(wanted)
-    same = same and all(a is b for a, b in zip(ours, wanted, strict=True))
-    return made if same else None
+        made = type(model)(*inside, name=model.name)
+    except Exception as error:  # whatever the constructor of the user's does
+        raise _ClassError(f"it cannot be made anew ({describe(error, 100)})") from error
+    if not isinstance(model, keras.Sequential):
+        # It might build a network of its own.
+        ours, wanted = (
+            keras.tree.flatten(x) for x in ((made.input, made.output), inside)
+        )
+        if [id(x) for x in ours] != [id(x) for x in wanted]:
+            raise _ClassError(
+                "it cannot be made anew, as it builds a network of its own"
+            )
+    return made
 
 
-def _find_obstacle(model):
-    """Returns why no model of the class of another can be made, `None` if it may be."""
-    cls = type(model)
-    sequential = isinstance(model, keras.Sequential)
+def _check_constructor(model):
+    """Raises an error unless a class may be made of inputs and outputs, or layers."""
+    cls, sequential = type(model), isinstance(model, keras.Sequential)
     plain = keras.Sequential if sequential else type(functional_view(model))
     if cls.call is not plain.call:
-        return "its own `call` is not in the graph, which is what is pruned"
+        raise _ClassError("its own `call` is not in the graph, which is what is pruned")
     wanted = ["layers"] if sequential else ["inputs", "outputs"]
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
     takes_all = any(p.kind == p.VAR_POSITIONAL for p in parameters)
     named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    required = [p.name for p in named if p.default is p.empty]
+    required = {p.name for p in named if p.default is p.empty}
     first = [p.name for p in named][: len(wanted)]
-    if set(required) - set(wanted) or not (takes_all or first == wanted):
-        return f"its constructor takes other arguments than ({', '.join(wanted)})"
-    # An input of the copy is a new one, which nothing maps to.
-    parts = {
-        id(part)
-        for part in with_layers(model)[1:]
-        if not isinstance(part, keras.layers.InputLayer)
-    }
+    if required - set(wanted) or not (takes_all or first == wanted):
+        names = ", ".join(wanted)
+        raise _ClassError(f"its constructor takes other arguments than ({names})")
+
+
+def _take_attributes(model, made, copies):
+    """Gives a model the attributes of another of the same class, or copies of them.
+
+    Raises:
+        _ClassError: If one of them can be neither shared nor copied.
+    """
     for name, value in _own_attributes(model).items():
-        if not _can_be_taken(value, parts):
-            return f"its attribute {name!r}, of {type(value)}, cannot be taken over"
-    return None
+        ours = vars(made).get(name)
+        alike = type(ours) is type(value)
+        if _can_be_taken(value, copies):
+            # What the constructor has made is the new model's own: state starts anew.
+            if not (alike and isinstance(value, _RENEWED)):
+                setattr(made, name, _copy_attribute(value, copies))
+        elif (
+            alike and isinstance(value, keras.Layer) and _shapes(ours) == _shapes(value)
+        ):
+            ours.set_weights(value.get_weights())
+        elif alike and isinstance(value, (keras.Variable, tf.Variable)):
+            ours.assign(value)
+        elif not alike or isinstance(value, (keras.Layer, list, tuple, dict)):
+            raise _ClassError(
+                f"its attribute {name!r}, of {type(value)}, cannot be taken over"
+            )
+
+
+def _parts(model):
+    """Returns a dict: layer or model within a model -> itself, as if it were a copy."""
+    inner = with_layers(model)[1:]
+    # Inputs of a copy are new ones, to which nothing of the model corresponds.
+    return {p: p for p in inner if not isinstance(p, keras.layers.InputLayer)}
 
 
 def _own_attributes(model):
@@ -160,24 +213,14 @@ def _own_attributes(model):
     return {name: value for name, value in vars(model).items() if name not in known}
 
 
-def _can_be_taken(value, parts):
+def _can_be_taken(value, copies):
     if isinstance(value, keras.Layer):
-        return id(value) in parts
+        return value in copies
     if isinstance(value, (list, tuple)):
-        return all(_can_be_taken(entry, parts) for entry in value)
+        return all(_can_be_taken(entry, copies) for entry in value)
     if isinstance(value, dict):
-        return all(_can_be_taken(entry, parts) for entry in value.values())
-    renewed = (keras.Metric, keras.optimizers.Optimizer)
-    return isinstance(value, (*_PLAIN, *_STATELESS, *renewed))
-
-
-def _take_attributes(model, made, copies):
-    """Gives a model the attributes of another of the same class, or copies of them."""
-    for name, value in _own_attributes(model).items():
-        # What the constructor has made is the new model's own: state starts anew.
-        stateful = isinstance(value, (keras.Metric, keras.optimizers.Optimizer))
-        if not (stateful and isinstance(vars(made).get(name), type(value))):
-            setattr(made, name, _copy_attribute(value, copies))
+        return all(_can_be_taken(entry, copies) for entry in value.values())
+    return isinstance(value, (*_SHARED, *_RENEWED))
 
 
 def _copy_attribute(value, copies):
@@ -188,6 +231,8 @@ def _copy_attribute(value, copies):
         return tuple(entries) if isinstance(value, tuple) else entries
     if isinstance(value, dict):
         return {key: _copy_attribute(entry, copies) for key, entry in value.items()}
-    if isinstance(value, (keras.Metric, keras.optimizers.Optimizer)):
-        return renew(value)
-    return value
+    return renew(value) if isinstance(value, _RENEWED) else value
+
+
+def _shapes(layer):
+    return [tuple(weight.shape) for weight in layer.weights]

@@ -1,5 +1,7 @@
 """What a model achieves on labelled data: the metrics it is compiled with."""
 
+import warnings
+
 import keras
 import tensorflow as tf
 
@@ -93,8 +95,10 @@ def evaluate(model, data, original=None):
             return model.evaluate(x, y, sample_weight=weight, **options)
     errors = []
     try:
-        batches = _read_batches(data, original, errors)
-        return model.evaluate(batches, **options)
+        with warnings.catch_warnings():
+            # Of a generator Keras does not know that it may end.
+            warnings.filterwarnings("ignore", message="Your input ran out of data")
+            return model.evaluate(_read_batches(data, original, errors), **options)
     except tf.errors.OpError:
         if errors:  # TensorFlow reads the batches, and makes its own errors of ours
             raise errors[0] from None

@@ -5,11 +5,12 @@ import warnings
 import keras
 
 from keras_shapley_prune.inputs.compiling import compile_arguments
-from keras_shapley_prune.inputs.keras2_files import without_old_settings
+from keras_shapley_prune.inputs.h5_files import read_settings, without_old_settings
 from keras_shapley_prune.inputs.one_line import describe
 
 # Keras resolves these by the shape of the outputs, not by name.
 _BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
+_SHORT = ("mse", "MSE", "mae", "MAE", "mape", "MAPE", "msle", "MSLE")
 
 
 def load_model(path, custom_objects=None):
@@ -38,16 +39,21 @@ def load_model(path, custom_objects=None):
     pruned = keras_shapley_prune.prune(model, images)
     ```
     """
+    objects = dict(custom_objects or {})
+    training = read_settings(path, "training_config")
+    if training is not None:
+        # Of an `.h5` file, Keras itself does not find what these stand for.
+        objects = {name: keras.losses.get(name) for name in _SHORT} | objects
     with without_old_settings(path) as readable:
         try:
-            model = keras.models.load_model(readable, custom_objects)
-            with keras.saving.custom_object_scope(custom_objects or {}):
-                _check_compiled(model)
+            model = keras.models.load_model(readable, objects)
+            with keras.saving.custom_object_scope(objects):
+                _check_names(compile_arguments(model) if model.compiled else {})
             return model
         except Exception as error:  # of many kinds, by what the file holds
-            cause = error
+            cause = _find_cause(error, training, objects)
         # If that fails too, it is not for what the model was compiled with.
-        model = keras.models.load_model(readable, custom_objects, compile=False)
+        model = keras.models.load_model(readable, objects, compile=False)
     warnings.warn(
         f"Model {model.name!r} is loaded without what it was compiled with, which "
         "Keras cannot load. The result is not compiled, and its metrics cannot be "
@@ -57,14 +63,43 @@ def load_model(path, custom_objects=None):
     return model
 
 
-def _check_compiled(model):
-    """Raises an error if a model is compiled with a name that Keras does not know.
+def _find_cause(error, training, objects):
+    """Returns why a model could not be compiled, rather than what failed then.
+
+    Args:
+        error: What Keras has raised.
+        training: Dict, the settings of an `.h5` file, or `None`.
+        objects: Dict, the custom objects.
+    """
+    try:
+        with keras.saving.custom_object_scope(objects):
+            _check_names(training or {})
+    except ValueError as unknown:
+        return unknown
+    return error
+
+
+def _check_names(settings):
+    """Raises a `ValueError` if a loss or metric has a name that Keras does not know.
 
     From `.h5` files they come as they are, and would fail when they are first used.
+
+    Args:
+        settings: Dict, arguments of `compile`, or what a file has of them.
     """
-    arguments = compile_arguments(model) if model.compiled else {}
     for argument in ("loss", "metrics", "weighted_metrics"):
-        for entry in keras.tree.flatten(arguments.get(argument)):
-            if isinstance(entry, str) and entry not in _BY_SHAPE:
-                get = keras.losses.get if argument == "loss" else keras.metrics.get
-                get(entry)
+        get = keras.losses.get if argument == "loss" else keras.metrics.get
+        for name in _names_in(settings.get(argument)):
+            if name not in _BY_SHAPE:
+                get(name)
+
+
+def _names_in(entry):
+    """Yields the names in nested losses or metrics; objects have a class, no name."""
+    if isinstance(entry, str):
+        yield entry
+    elif isinstance(entry, (list, tuple)):
+        for inner in entry:
+            yield from _names_in(inner)
+    elif isinstance(entry, dict) and "class_name" not in entry:
+        yield from _names_in(list(entry.values()))

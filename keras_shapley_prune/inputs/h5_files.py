@@ -1,4 +1,4 @@
-"""`.h5` files of Keras 2 (tf.keras), with settings that Keras 3 no longer has."""
+"""What is in `.h5` files: of Keras 2, settings that Keras 3 no longer has."""
 
 import contextlib
 import json
@@ -49,7 +49,7 @@ def without_old_settings(path):
     Args:
         path: String or path-like, a model file. Only `.h5` files are looked into.
     """
-    config = _read_config(path)
+    config = read_settings(path, "model_config")
     if config is None or _drop(config) == 0:
         yield path
         return
@@ -61,12 +61,20 @@ def without_old_settings(path):
         yield copy
 
 
-def _read_config(path):
-    """Returns the settings of the model in a file, `None` if they are not in it."""
+def read_settings(path, name):
+    """Returns settings that are in a file.
+
+    Args:
+        path: String or path-like, a model file.
+        name: String, which of them: `"model_config"` or `"training_config"`.
+
+    Returns:
+        Dict, or `None` if they are not there, or it is no `.h5` file.
+    """
     if not h5py.is_hdf5(path):
         return None
     with h5py.File(path, "r") as file:
-        text = file.attrs.get("model_config")
+        text = file.attrs.get(name)
     return None if text is None else json.loads(text)
 
 
