@@ -1,4 +1,4 @@
-"""What is in `.h5` files: of Keras 2, settings that Keras 3 no longer has."""
+"""What is in `.h5` files, and how those of Keras 2 are brought into Keras 3's form."""
 
 import contextlib
 import json
@@ -15,8 +15,6 @@ _TIME_MAJOR = {"time_major": False}
 # Keras 2 wrote what their base class has, and what they never read.
 _SEPARABLE = {"kernel_initializer": ANY, "kernel_regularizer": ANY}
 _SEPARABLE |= {"kernel_constraint": ANY, **_GROUPS}
-_ATTENTION = {"query_shape": ANY, "key_shape": ANY, "value_shape": ANY}
-_ATTENTION |= {"softmax_robust_masking": False}
 _DROPOUT = {"trainable": ANY, "noise_shape": ANY}  # the last was that of its inputs
 
 # Class of a layer -> setting -> the value at which Keras 3's layer does the same. With
@@ -35,22 +33,27 @@ _OLD_SETTINGS = {
             *("Rotation", "Translation", "Zoom"),
         )
     },
-    "MultiHeadAttention": _ATTENTION,
     "Discretization": {"trainable": ANY},
 }
 
 
 @contextlib.contextmanager
-def without_old_settings(path):
+def in_todays_form(path):
     """Gives the path of a file that Keras 3 can load, within a context.
 
-    That is the file itself, or, if it has such settings, a copy without them.
+    That is the file itself, or, if it has been written by Keras 2 and has what Keras 3
+    refuses, a copy without.
 
     Args:
         path: String or path-like, a model file. Only `.h5` files are looked into.
     """
     config = read_settings(path, "model_config")
-    if config is None or _drop(config) == 0:
+    before = json.dumps(config)
+    if config is not None:
+        _drop(config)
+        if str(read_settings(path, "keras_version")).startswith("2"):
+            _renumber(config)
+    if json.dumps(config) == before:
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -66,32 +69,80 @@ def read_settings(path, name):
 
     Args:
         path: String or path-like, a model file.
-        name: String, which of them: `"model_config"` or `"training_config"`.
+        name: String, which of them: `"model_config"`, `"training_config"` or
+            `"keras_version"`.
 
     Returns:
-        Dict, or `None` if they are not there, or it is no `.h5` file.
+        Dict, the string of a version, or `None` if they are not there, or it is no
+        `.h5` file.
     """
     if not h5py.is_hdf5(path):
         return None
     with h5py.File(path, "r") as file:
         text = file.attrs.get(name)
-    return None if text is None else json.loads(text)
+    return json.loads(text) if name.endswith("_config") and text is not None else text
 
 
 def _drop(config):
-    """Removes old settings, at any depth; returns how many there were."""
-    if isinstance(config, list):
-        return sum(map(_drop, config))
-    if not isinstance(config, dict):
-        return 0
-    settings, old = config.get("config"), _OLD_SETTINGS.get(config.get("class_name"))
-    found = []
-    if old and isinstance(settings, dict):
-        found = [
-            name
-            for name, value in old.items()
-            if name in settings and (value is ANY or settings[name] == value)
-        ]
-        for name in found:
-            del settings[name]
-    return len(found) + sum(map(_drop, config.values()))
+    """Removes old settings, at any depth."""
+    if isinstance(config, dict):
+        name, settings = config.get("class_name"), config.get("config")
+        if isinstance(settings, dict):
+            for setting, value in _OLD_SETTINGS.get(name, {}).items():
+                if setting in settings and (value is ANY or settings[setting] == value):
+                    del settings[setting]
+            axis = settings.get("axis")
+            if name == "BatchNormalization" and isinstance(axis, list):
+                (settings["axis"],) = axis  # it may only be one
+        if name == "Attention":
+            # Else, Keras takes its `score_mode="dot"` for the function of that name.
+            config.setdefault("module", "keras.layers")
+            config.setdefault("registered_name", None)
+    for inner in _inside(config):
+        _drop(inner)
+
+
+def _renumber(config, nested=False):
+    """Lets models within models be found by their calls.
+
+    In Keras 2 the first call of a nested model is its second node, and a model of one
+    output may be written as one of a list of one.
+    """
+    settings = config.get("config") if isinstance(config, dict) else None
+    if isinstance(settings, dict) and isinstance(settings.get("layers"), list):
+        names = {
+            layer["config"]["name"]: layer["class_name"]
+            for layer in settings["layers"]
+            if layer.get("class_name") in ("Functional", "Model", "Sequential")
+        }
+        nodes = [layer.get("inbound_nodes") for layer in settings["layers"]]
+        _shift(nodes, names)
+        # Of functional models, Keras 3 knows that of the outputs.
+        sequential = {name for name, kind in names.items() if kind == "Sequential"}
+        _shift(settings.get("output_layers"), sequential)
+        for ends in ("input_layers", "output_layers"):
+            if (
+                nested
+                and isinstance(settings.get(ends), list)
+                and len(settings[ends]) == 1
+            ):
+                (settings[ends],) = settings[ends]
+    for inner in _inside(config):
+        _renumber(inner, nested=True)
+
+
+def _shift(nodes, names):
+    """Lowers the number of the node in references to some layers, at any depth."""
+    if not isinstance(nodes, list):
+        return
+    if len(nodes) >= 3 and isinstance(nodes[0], str) and isinstance(nodes[1], int):
+        nodes[1] -= nodes[0] in names and nodes[1] > 0
+        return
+    for inner in nodes:
+        _shift(inner, names)
+
+
+def _inside(config):
+    if isinstance(config, dict):
+        return list(config.values())
+    return config if isinstance(config, list) else []

@@ -1,11 +1,12 @@
 """Loads models that were saved by older versions of Keras, or with unknown losses."""
 
+import json
 import warnings
 
 import keras
 
 from keras_shapley_prune.inputs.compiling import compile_arguments
-from keras_shapley_prune.inputs.h5_files import read_settings, without_old_settings
+from keras_shapley_prune.inputs.h5_files import in_todays_form, read_settings
 from keras_shapley_prune.inputs.one_line import describe
 
 # Keras resolves these by the shape of the outputs, not by name.
@@ -18,8 +19,9 @@ def load_model(path, custom_objects=None):
 
     Like `keras.models.load_model`, with two differences. If the loss, a metric or the
     optimizer is not known, the model is loaded without them, and a `UserWarning` says
-    so: pruning needs none of them. And `.h5` files of Keras 2 (tf.keras) load, of
-    whose layers Keras 3 refuses settings that it no longer has.
+    so: pruning needs none of them. And `.h5` files of Keras 2 (tf.keras) load that
+    Keras 3 refuses for settings of layers that it no longer has, such as the `groups`
+    of a `DepthwiseConv2D`, or for models within models.
 
     Args:
         path: String or path-like, a `.keras` or `.h5` file.
@@ -44,7 +46,9 @@ def load_model(path, custom_objects=None):
     if training is not None:
         # Of an `.h5` file, Keras itself does not find what these stand for.
         objects = {name: keras.losses.get(name) for name in _SHORT} | objects
-    with without_old_settings(path) as readable:
+    if str(read_settings(path, "keras_version")).startswith("2"):
+        _check_functions(read_settings(path, "model_config"))
+    with in_todays_form(path) as readable:
         try:
             model = keras.models.load_model(readable, objects)
             with keras.saving.custom_object_scope(objects):
@@ -61,6 +65,17 @@ def load_model(path, custom_objects=None):
         stacklevel=2,
     )
     return model
+
+
+def _check_functions(config, stacklevel=3):
+    """Warns if a model of Keras 2 has a function that is another one in Keras 3."""
+    if '"hard_sigmoid"' in json.dumps(config):
+        warnings.warn(
+            "The file is of Keras 2, whose `hard_sigmoid` is max(0, min(1, x / 5 + "
+            "0.5)); in Keras 3 it is max(0, min(1, x / 6 + 0.5)). The model's outputs "
+            "will differ from those it had",
+            stacklevel=stacklevel,
+        )
 
 
 def _find_cause(error, training, objects):
