@@ -1,7 +1,5 @@
 """What a model achieves on labelled data: the metrics it is compiled with."""
 
-import warnings
-
 import keras
 import tensorflow as tf
 
@@ -93,39 +91,47 @@ def evaluate(model, data, original=None):
         if arrays is not None:
             x, y, weight = unpack(arrays, names)
             return model.evaluate(x, y, sample_weight=weight, **options)
-    errors = []
-    try:
-        with warnings.catch_warnings():
-            # Of a generator Keras does not know that it may end.
-            warnings.filterwarnings("ignore", message="Your input ran out of data")
-            return model.evaluate(_read_batches(data, original, errors), **options)
-    except tf.errors.OpError:
-        if errors:  # TensorFlow reads the batches, and makes its own errors of ours
-            raise errors[0] from None
-        raise
+    return model.evaluate(_to_tf_data(_read_batches(data, original)), **options)
 
 
-def _read_batches(data, model, errors):
-    """Yields batches as Keras takes them of a generator: of tuples, not of lists.
-
-    Keras takes a list for the arrays of several inputs, and a generator for batches.
+def _read_batches(data, model):
+    """Returns the list of the batches `(x, y)` or `(x, y, sample_weight)` of data.
 
     Args:
         data: What `CalibrationData` takes.
         model: The `keras.Model` that they are for.
-        errors: List, to which an error is added that is raised on the way.
     """
     sequential = isinstance(model, keras.Sequential)
     structure = model.inputs[0] if sequential else model.input
-    try:
-        for inputs, y, weight in CalibrationData(data, structure):
-            x = keras.tree.pack_sequence_as(structure, inputs)
-            given = keras.tree.flatten(weight)
-            batch = (x, y, weight) if given else (x, y)
-            yield keras.tree.lists_to_tuples(batch)
-    except ValueError as error:
-        errors.append(error)
-        raise
+    batches = []
+    for inputs, y, weight in CalibrationData(data, structure):
+        x = keras.tree.pack_sequence_as(structure, inputs)
+        batch = (x, y, weight) if keras.tree.flatten(weight) else (x, y)
+        # A list would be taken for one tensor.
+        batches.append(keras.tree.lists_to_tuples(batch))
+    return batches
+
+
+def _to_tf_data(batches):
+    """Returns a `tf.data.Dataset` of batches, of which each may have its own sizes.
+
+    Keras takes a list for the arrays of several inputs. It takes a generator, but reads
+    the first batches of it twice.
+    """
+
+    def specify(*tensors):
+        shapes = [tensor.shape for tensor in tensors]
+        sizes = [
+            size.pop() if len(size) == 1 else None
+            for size in map(set, zip(*shapes, strict=True))
+        ]
+        return tf.TensorSpec(sizes, tensors[0].dtype)
+
+    signature = keras.tree.map_structure(specify, *batches)
+    dataset = tf.data.Dataset.from_generator(
+        lambda: iter(batches), output_signature=signature
+    )
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
 
 
 class _Limit(keras.callbacks.Callback):
