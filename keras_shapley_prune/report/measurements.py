@@ -84,10 +84,12 @@ def measure_metrics(models, data, original):
     for model in models:
         # A view has metrics of its own: those of the model keep their state.
         view = functional_view(model)
-        config = copy_compile_config(original)
-        view.compile(**(config or {"loss": _no_loss, "metrics": ["accuracy"]}))
+        config = copy_compile_config(original) or {"metrics": ["accuracy"]}
+        # A class with a loss of its own is compiled without any.
+        has_loss = config.get("loss") is not None
+        view.compile(**config if has_loss else {**config, "loss": _no_loss})
         found.append(evaluate(view, data))
-        if config is None:
+        if not has_loss:
             del found[-1]["loss"]
     return {name: [values[name] for values in found] for name in found[0]}
 
