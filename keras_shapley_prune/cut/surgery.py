@@ -55,13 +55,8 @@ def remove_channels(model, keep=None, channel_map=None, remove=None):
 
     ```python
     smaller = keras_shapley_prune.remove_channels(model, remove={"conv2d": [3, 4, 7]})
-    ```
-
-    Or for all units at once:
-
-    ```python
     channel_map = keras_shapley_prune.trace_channels(model)
-    keep = np.ones(channel_map.num_units, bool)
+    keep = np.ones(channel_map.num_units, bool)  # or for all units at once
     keep[channel_map.groups[0].units[:8]] = False
     smaller = keras_shapley_prune.remove_channels(model, keep, channel_map)
     ```
