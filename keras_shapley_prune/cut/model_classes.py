@@ -15,6 +15,7 @@ from keras_shapley_prune.trace.functional_models import functional_view, with_la
 
 # What a class may do in another way than Keras, and a plain model would not.
 _METHODS = (
+    "call",
     "train_step",
     "test_step",
     "predict_step",
@@ -49,9 +50,13 @@ def find_overrides(model):
     Returns:
         List of strings, names of methods.
     """
-    plain = keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
-    cls = type(model)
-    return [name for name in _METHODS if getattr(cls, name) is not getattr(plain, name)]
+    return [name for name in _METHODS if _is_own(type(model), name)]
+
+
+def _is_own(cls, name):
+    """Returns whether a class, or one that it is made of, has its own method."""
+    owner = next(kind for kind in cls.__mro__ if name in vars(kind))
+    return not owner.__module__.startswith("keras.src.")
 
 
 def check_class(model, stacklevel=3):
@@ -159,8 +164,7 @@ def _make(model, *inside):
 def _check_constructor(model):
     """Raises an error unless a class may be made of inputs and outputs, or layers."""
     cls, sequential = type(model), isinstance(model, keras.Sequential)
-    plain = keras.Sequential if sequential else type(functional_view(model))
-    if cls.call is not plain.call:
+    if _is_own(cls, "call"):
         raise _ClassError("its own `call` is not in the graph, which is what is pruned")
     wanted = ["layers"] if sequential else ["inputs", "outputs"]
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
