@@ -63,7 +63,7 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
     measured = {}
     if data is not None:
         # It is read for its labels, for inputs, and by both models.
-        data = make_repeatable(data)
+        data = make_repeatable(data, "data")
     if "file_size" in measure:
         measured["file_size"] = tuple(map(measure_file_size, models))
     if "activations" in measure:
