@@ -32,6 +32,9 @@ class ChannelMap:
             under which it has them, in running order -> what they are, such as
             `"heads"`, `None` if they are what the layer returns.
         obstacles: Dict: operation that cannot be pruned -> why.
+        trials: Dict: operation -> tuple of what nobody has declared, but what has been
+            run on random numbers and found to keep channels apart: its class, or a
+            function, such as `"activation mish"`.
     """
 
     graph: object
@@ -44,6 +47,7 @@ class ChannelMap:
     passing: frozenset
     produced: dict
     obstacles: dict
+    trials: dict
 
     def __repr__(self):
         return (

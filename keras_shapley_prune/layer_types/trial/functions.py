@@ -1,0 +1,56 @@
+"""Functions that are used as activations, tried."""
+
+import weakref
+
+import keras
+
+from keras_shapley_prune.layer_types.trial.channelwise import (
+    check_apart,
+    check_parts,
+    find_usable_shapes,
+)
+from keras_shapley_prune.layer_types.trial.quiet_runs import (
+    NotElementwiseError,
+    QuietRun,
+    no_side_effects,
+)
+
+_FEW_CHANNELS = 8  # where the function reads one only, or their number is open
+_tried = weakref.WeakKeyDictionary()  # function -> dict: how it is read -> why not
+
+
+def try_function(function, shape, dtype):
+    """Returns why a function is not elementwise along the channels, `None` if it is.
+
+    Args:
+        function: Callable `fn(tensor)`.
+        shape: Tuple, the shape of what it reads, the channels last.
+        dtype: String, the float type of what it reads.
+
+    Returns:
+        String, such as `"output channel 3 changed when only input channel 5 did"`, or
+        `None`.
+    """
+    if getattr(function, "variables", None):  # a layer, or a module of another kind
+        return "it has weights, which could not be cut"
+    shape = tuple(shape)
+    if shape[-1] in (None, 1):
+        shape = (*shape[:-1], _FEW_CHANNELS)
+    try:
+        known = _tried.setdefault(function, {})
+    except TypeError:  # neither every callable can be hashed nor referred to weakly
+        known = {}
+    if (shape, dtype) not in known:
+        with no_side_effects(function if isinstance(function, keras.Layer) else None):
+            known[shape, dtype] = _find_fault(QuietRun(function, dtype), shape)
+    return known[shape, dtype]
+
+
+def _find_fault(run, shape):
+    try:
+        for probed in find_usable_shapes(run, shape):
+            check_apart(run, probed)
+            check_parts(run, lambda chosen: run, probed)
+    except NotElementwiseError as fault:
+        return str(fault)
+    return None
