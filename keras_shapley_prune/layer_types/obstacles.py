@@ -4,6 +4,7 @@ import keras
 
 from keras_shapley_prune.layer_types.elementwise_activations import (
     activations_of,
+    find_mixing_activation,
     is_declared,
     name_of,
 )
@@ -64,16 +65,15 @@ def describe_trials(call):
         call: A recorded `Call` without an obstacle.
 
     Returns:
-        List of strings, such as `"activation mish"` or the class of the layer.
+        Tuple of strings, such as `"activation mish"` or the class of the layer.
     """
     operation, found = call.operation, []
     if isinstance(find_layer_type(operation), TrialType):
         found.append(type(operation).__name__)
-    return found + [
-        f"activation {name_of(activation)}"
-        for activation in activations_of(operation)
-        if not is_declared(activation)
-    ]
+    if find_mixing_activation(operation, call.outputs[0].shape) is None:
+        tried = [f for f in activations_of(operation) if not is_declared(f)]
+        found += [f"activation {name_of(function)}" for function in tried]
+    return tuple(found)
 
 
 def _describe_channels_first(kind):

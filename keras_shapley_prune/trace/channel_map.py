@@ -5,6 +5,7 @@ import functools
 
 import numpy as np
 
+from keras_shapley_prune.layer_types.obstacles import describe_trials
 from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, kept
 from keras_shapley_prune.trace.graph import find_dependents
 
@@ -32,9 +33,6 @@ class ChannelMap:
             under which it has them, in running order -> what they are, such as
             `"heads"`, `None` if they are what the layer returns.
         obstacles: Dict: operation that cannot be pruned -> why.
-        trials: Dict: operation -> tuple of what nobody has declared, but what has been
-            run on random numbers and found to keep channels apart: its class, or a
-            function, such as `"activation mish"`.
     """
 
     graph: object
@@ -47,7 +45,6 @@ class ChannelMap:
     passing: frozenset
     produced: dict
     obstacles: dict
-    trials: dict
 
     def __repr__(self):
         return (
@@ -63,6 +60,21 @@ class ChannelMap:
             name = name if part is None else f"{name}/{part}"
             counts[name] = len(self.layer_ids[operation][letter])
         return counts
+
+    @functools.cached_property
+    def trials(self):
+        """Dict: operation -> what of it has been found to keep channels apart by trial.
+
+        A tuple of strings: its class, or a function such as `"activation mish"`. Nobody
+        has declared them, but they have been run on random numbers.
+        """
+        calls = {call.operation: call for call in self.graph.calls}
+        found = {
+            operation: describe_trials(call)
+            for operation, call in calls.items()
+            if operation not in self.obstacles
+        }
+        return {operation: what for operation, what in found.items() if what}
 
     def sites_at(self, call):
         """Finds what a call reads.

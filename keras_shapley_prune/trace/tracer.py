@@ -6,7 +6,7 @@ from keras_shapley_prune.layer_types import stock  # noqa: F401 (fills the regis
 from keras_shapley_prune.layer_types.elementwise_activations import (
     find_mixing_activation,
 )
-from keras_shapley_prune.layer_types.obstacles import describe_trials, find_obstacle
+from keras_shapley_prune.layer_types.obstacles import find_obstacle
 from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, no_units
 from keras_shapley_prune.trace.channel_map import ChannelMap
@@ -63,7 +63,6 @@ class ChannelTracer:
         self._sites = {}
         self._passing = set()
         self._obstacles = {}
-        self._trials = {}
 
     def trace(self, call):
         """Computes the unit ids of what `call` returns."""
@@ -97,8 +96,6 @@ class ChannelTracer:
             if mixing is not None:
                 self.lock(ids, f"{mixing} ({self.quote(call)})")
             self._ids[tensor] = np.asarray(ids)
-        if mixing is None:
-            self._trials[call.operation] = describe_trials(call)
         # The axes of the weights are those of the first call: others are tied to it.
         if known is None:
             ids = {"i": ids_in, "o": self._ids[call.outputs[0]]}
@@ -276,9 +273,4 @@ class ChannelTracer:
             passing=frozenset(self._passing.intersection(sites)),
             produced=dict(self._parts),
             obstacles=self._obstacles,
-            trials={
-                operation: tuple(found)
-                for operation, found in self._trials.items()
-                if found and operation not in self._obstacles
-            },
         )

@@ -32,13 +32,36 @@ def find_usable_shapes(run, shape):
         usable = []
         for probed in shapes:
             try:
-                _run_whole(run, draw(np.random.default_rng(0), probed))
+                run_whole(run, draw(np.random.default_rng(0), probed))
                 usable.append(probed)
             except NotElementwiseError as error:
                 reason = error
         if usable:
             return usable
     raise reason
+
+
+def run_whole(run, array):
+    """Returns what is made of an array, which has as many channels.
+
+    Args:
+        run: A `QuietRun`.
+        array: Float array, the channels last.
+
+    Raises:
+        NotElementwiseError: If it cannot be run, or has not as many.
+    """
+    returned = run(array)
+    channels = array.shape[-1]
+    if returned.ndim < 2:
+        raise NotElementwiseError(f"it returns shape {returned.shape}")
+    if returned.shape[-1] != channels:
+        raise NotElementwiseError(
+            f"it returns {returned.shape[-1]} channels of {channels}"
+        )
+    if not np.isfinite(returned).any():
+        raise NotElementwiseError("it returns no numbers")
+    return returned
 
 
 def check_apart(run, shape):
@@ -53,12 +76,12 @@ def check_apart(run, shape):
     """
     generator = np.random.default_rng(0)
     base = draw(generator, shape)
-    expected = _run_whole(run, base)
-    if _find_changed(run, base, expected, _run_whole(run, base)).any():
+    expected = run_whole(run, base)
+    if _find_changed(run, base, expected, run_whole(run, base)).any():
         raise NotRepeatableError("it returns other values each time it is called")
     for turn, selected in enumerate(select_halves(shape[-1])):
         changed = np.where(selected, draw(generator, shape, turn), base)
-        differs = _find_changed(run, changed, expected, _run_whole(run, changed))
+        differs = _find_changed(run, changed, expected, run_whole(run, changed))
         if differs[~selected].any():
             channel = np.flatnonzero(differs & ~selected)[0]
             _blame(run, base, changed, expected, selected, channel)
@@ -85,7 +108,7 @@ def check_parts(run, run_part, shape):
         except NotElementwiseError as error:
             count = f"on {len(chosen)} of {shape[-1]} channels"
             raise NotElementwiseError(f"{count} {error}") from error
-        expected = _run_whole(run, base)[..., chosen]
+        expected = run_whole(run, base)[..., chosen]
         if received.shape != expected.shape or (
             _find_changed(run, part, expected, received).any()
         ):
@@ -93,21 +116,6 @@ def check_parts(run, run_part, shape):
                 f"on {len(chosen)} of {shape[-1]} channels it returns something else "
                 "than on all"
             )
-
-
-def _run_whole(run, array):
-    """Returns what is returned, as many channels as are read."""
-    returned = run(array)
-    channels = array.shape[-1]
-    if returned.ndim < 2:
-        raise NotElementwiseError(f"it returns shape {returned.shape}")
-    if returned.shape[-1] != channels:
-        raise NotElementwiseError(
-            f"it returns {returned.shape[-1]} channels of {channels}"
-        )
-    if not np.isfinite(returned).any():
-        raise NotElementwiseError("it returns no numbers")
-    return returned
 
 
 def _find_changed(run, inputs, expected, received):
@@ -138,7 +146,7 @@ def _blame(run, base, changed, expected, selected, channel):
     def reads(candidates):
         some = np.isin(np.arange(base.shape[-1]), candidates)
         probe = np.where(some, changed, base)
-        return _find_changed(run, probe, expected, _run_whole(run, probe))[channel]
+        return _find_changed(run, probe, expected, run_whole(run, probe))[channel]
 
     candidates = np.flatnonzero(selected)
     while len(candidates) > 1:

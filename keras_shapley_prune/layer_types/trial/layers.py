@@ -1,5 +1,6 @@
 """Layers and raw operations that are not registered, tried."""
 
+import contextlib
 import inspect
 import weakref
 
@@ -12,8 +13,10 @@ from keras_shapley_prune.layer_types.trial.channelwise import (
     check_apart,
     check_parts,
     find_usable_shapes,
+    run_whole,
 )
 from keras_shapley_prune.layer_types.trial.parts import Parts
+from keras_shapley_prune.layer_types.trial.probes import choose_parts
 from keras_shapley_prune.layer_types.trial.quiet_runs import (
     NotElementwiseError,
     NotRepeatableError,
@@ -98,7 +101,6 @@ class _LayerTrial:
             check_apart(whole, shape)
         if self._weights:
             check_apart(self._quiet(self._operation, self._random), shapes[0])
-        self._check_training(shapes[0])
         if isinstance(self._operation, keras.Layer):
             return self._try_parts(shapes)
         for shape in shapes:
@@ -116,17 +118,23 @@ class _LayerTrial:
                     return self._quiet(parts.copy_of(chosen), parts.cut(values, chosen))
 
                 check_parts(self._quiet(self._operation, values), run_part, shape)
+        if "training" in inspect.signature(type(self._operation).call).parameters:
+            self._check_training(parts, shapes[0])
         nearest = find_nearest_type(self._operation)
         return TrialType(parts.letters, parts.sizes, nearest)
 
-    def _check_training(self, shape):
-        """Raises an error if channels are mixed in training only."""
-        if "training" not in inspect.signature(type(self._operation).call).parameters:
-            return
+    def _check_training(self, parts, shape):
+        """Raises an error if a layer mixes channels, or cannot lose any, in training.
+
+        Random numbers differ with the shape: what parts return is not compared.
+        """
         try:
-            check_apart(self._quiet(self._operation, training=True), shape)
-        except NotRepeatableError:  # it draws random numbers: nothing can be compared
-            pass
+            # What is not the same each time cannot be compared.
+            with contextlib.suppress(NotRepeatableError):
+                check_apart(self._quiet(self._operation, training=True), shape)
+            for chosen in choose_parts(np.random.default_rng(0), shape[-1]):
+                copied = self._quiet(parts.copy_of(chosen), training=True)
+                run_whole(copied, np.ones((*shape[:-1], len(chosen)), "float32"))
         except NotElementwiseError as fault:
             raise NotElementwiseError(f"in training {fault}") from fault
 
