@@ -9,14 +9,15 @@ import numpy as np
 
 from keras_shapley_prune.layer_types.masked_calls import for_inference
 from keras_shapley_prune.layer_types.registry import TRIED, find_nearest_type
+from keras_shapley_prune.layer_types.stock.recreation import serialize_config
 from keras_shapley_prune.layer_types.trial.channelwise import (
     check_apart,
     check_parts,
     find_usable_shapes,
     run_whole,
 )
-from keras_shapley_prune.layer_types.trial.parts import Parts
-from keras_shapley_prune.layer_types.trial.probes import choose_parts
+from keras_shapley_prune.layer_types.trial.parts import Parts, SameForAll
+from keras_shapley_prune.layer_types.trial.probes import choose_parts, part_sizes
 from keras_shapley_prune.layer_types.trial.quiet_runs import (
     NotElementwiseError,
     NotRepeatableError,
@@ -25,6 +26,8 @@ from keras_shapley_prune.layer_types.trial.quiet_runs import (
 )
 from keras_shapley_prune.layer_types.trial.trial_type import TrialType
 
+# class -> set of what has been tried in full: its config, and how it is called
+_proven = weakref.WeakKeyDictionary()
 _refused = weakref.WeakKeyDictionary()  # operation -> dict: how it is called -> why
 
 
@@ -89,54 +92,92 @@ class _LayerTrial:
     def __init__(self, call):
         self._call, self._operation = call, call.operation
         self._weights = list(getattr(call.operation, "weights", ()))
-        generator = np.random.default_rng(0)
-        # Zeros and ones, as weights may be at first, would hide what they do.
-        self._random = [_draw_weight(generator, weight) for weight in self._weights]
+        self._sizes = part_sizes(call.inputs[0].shape[-1])
 
     def run(self):
         """Returns the `TrialType`, or raises a `NotElementwiseError`."""
-        whole = self._quiet(self._operation)
-        shapes = find_usable_shapes(whole, self._call.inputs[0].shape)
-        for shape in shapes:
-            check_apart(whole, shape)
-        if self._weights:
-            check_apart(self._quiet(self._operation, self._random), shapes[0])
-        if isinstance(self._operation, keras.Layer):
-            return self._try_parts(shapes)
-        for shape in shapes:
-            check_parts(whole, lambda chosen: whole, shape)
-        return TrialType()
+        shapes = find_usable_shapes(
+            self._quiet(self._operation), self._call.inputs[0].shape
+        )
+        proven, kind = _proven.setdefault(type(self._operation), set()), self._kind()
+        # Of one class and config, one is tried in full: at the others a look is enough.
+        parts = self._glance(shapes[0]) if kind in proven else self._try(shapes)
+        proven.add(kind)
+        return TrialType(parts.letters, parts.sizes, find_nearest_type(self._operation))
 
-    def _try_parts(self, shapes):
-        """Returns the `TrialType` of a layer whose smaller copies compute the same."""
-        parts = Parts(self._call)
-        now = [keras.ops.convert_to_numpy(weight) for weight in self._weights]
-        for shape in shapes:
-            for values in (now, self._random) if self._weights else (now,):
+    def _glance(self, shape):
+        """Returns the `Parts` of a layer if a few runs show nothing against it."""
+        check_apart(self._quiet(self._operation, self._values), shape, most=2)
+        parts = self._make_parts(self._sizes[:1])
+        self._check_parts(parts, self._values, shape)
+        return parts
 
-                def run_part(chosen, values=values):
-                    return self._quiet(parts.copy_of(chosen), parts.cut(values, chosen))
+    def _try(self, shapes):
+        """Returns the `Parts` of a layer if nothing shows against it."""
+        # Zeros and ones, as weights may be at first, would hide what they do.
+        generator = np.random.default_rng(0)
+        drawn = [_draw_weight(generator, weight) for weight in self._weights]
+        trials = [(shapes[0], self._values)]
+        if drawn or len(shapes) > 1:
+            trials.append((shapes[-1], drawn))
+        for shape, values in trials:
+            check_apart(self._quiet(self._operation, values), shape)
+        parts = self._make_parts(self._sizes)
+        for shape, values in trials:
+            self._check_parts(parts, values, shape)
+        self._check_training(parts, shapes[0])
+        return parts
 
-                check_parts(self._quiet(self._operation, values), run_part, shape)
-        if "training" in inspect.signature(type(self._operation).call).parameters:
-            self._check_training(parts, shapes[0])
-        nearest = find_nearest_type(self._operation)
-        return TrialType(parts.letters, parts.sizes, nearest)
+    def _check_parts(self, parts, values, shape):
+        """Raises an error unless parts compute what the layer does."""
+
+        def run_part(chosen):
+            return self._quiet(parts.copy_of(chosen), parts.cut(values, chosen))
+
+        run = self._quiet(self._operation, values)
+        check_parts(run, run_part, shape, parts.counts)
 
     def _check_training(self, parts, shape):
         """Raises an error if a layer mixes channels, or cannot lose any, in training.
 
         Random numbers differ with the shape: what parts return is not compared.
         """
+        if "training" not in inspect.signature(type(self._operation).call).parameters:
+            return
         try:
             # What is not the same each time cannot be compared.
             with contextlib.suppress(NotRepeatableError):
                 check_apart(self._quiet(self._operation, training=True), shape)
-            for chosen in choose_parts(np.random.default_rng(0), shape[-1]):
+            for chosen in choose_parts(
+                np.random.default_rng(0), shape[-1], parts.counts
+            ):
                 copied = self._quiet(parts.copy_of(chosen), training=True)
                 run_whole(copied, np.ones((*shape[:-1], len(chosen)), "float32"))
         except NotElementwiseError as fault:
             raise NotElementwiseError(f"in training {fault}") from fault
+
+    def _make_parts(self, counts):
+        is_layer = isinstance(self._operation, keras.Layer)
+        return (Parts if is_layer else SameForAll)(self._call, counts)
+
+    @property
+    def _values(self):
+        """List of arrays: the weights as they are."""
+        return [keras.ops.convert_to_numpy(weight) for weight in self._weights]
+
+    def _kind(self):
+        """Returns what a layer has in common with those that compute the same."""
+        try:
+            config = serialize_config(self._operation)
+        except Exception:  # it has none
+            return object()
+        config = {name: value for name, value in config.items() if name != "name"}
+        (tensor,) = self._call.inputs
+        others = keras.tree.map_structure(
+            lambda leaf: None if leaf is tensor else leaf,
+            (self._call.args, self._call.kwargs),
+        )
+        return repr((config, len(tensor.shape), tensor.dtype, others))
 
     def _quiet(self, operation, values=None, training=False):
         """Returns the `QuietRun` of an operation, called as it is in the model.
@@ -154,7 +195,7 @@ class _LayerTrial:
                 kwargs = {**kwargs, "training": True}
             return operation(*args, **kwargs)
 
-        pairs = [] if values is None else zip(operation.weights, values, strict=True)
+        pairs = zip(operation.weights, values, strict=True) if values else []
         precision = getattr(operation, "compute_dtype", None)
         return QuietRun(
             function,

@@ -7,7 +7,6 @@ import numpy as np
 
 from keras_shapley_prune.layer_types.stock.recreation import read_config, recreate_layer
 from keras_shapley_prune.layer_types.trial.error_lines import first_line
-from keras_shapley_prune.layer_types.trial.probes import part_sizes
 from keras_shapley_prune.layer_types.trial.quiet_runs import NotElementwiseError
 from keras_shapley_prune.layer_types.trial.trial_type import find_sizes, set_sizes
 
@@ -19,8 +18,10 @@ class Parts:
 
     Args:
         call: A `Call` of the layer, which reads one tensor.
+        counts: Sequence of integers, how many channels the copies have.
 
     Attributes:
+        counts: Sequence of integers, as given.
         letters: List of strings, one for each weight: `"i"` for each axis along the
             channels, `"."` for any other.
         sizes: Tuple of strings, the entries of the config that are the number of
@@ -31,8 +32,8 @@ class Parts:
             other shapes than along the channels.
     """
 
-    def __init__(self, call):
-        self._call, self._copies = call, {}
+    def __init__(self, call, counts):
+        self._call, self.counts, self._copies = call, counts, {}
         self._num_channels = call.inputs[0].shape[-1]
         self.sizes = self._find_sizes()
         self.letters = [
@@ -44,7 +45,7 @@ class Parts:
         """Returns the copy that has as many channels as are chosen.
 
         Args:
-            chosen: Integer array, the channels: their number is in `part_sizes`.
+            chosen: Integer array, the channels.
         """
         return self._copies[len(chosen)]
 
@@ -70,7 +71,7 @@ class Parts:
         faults = []
         for sizes in attempts:
             try:
-                made = {n: self._make(n, sizes) for n in part_sizes(self._num_channels)}
+                made = {count: self._make(count, sizes) for count in self.counts}
             except NotElementwiseError as fault:
                 faults.append(fault)
             else:
@@ -123,6 +124,36 @@ class Parts:
             "i" if all(shape[axis] == size for size, shape in found.items()) else "."
             for axis in range(len(weight.shape))
         )
+
+
+class SameForAll:
+    """The same for a raw operation, which has no weights and serves any channels.
+
+    Args:
+        call: A `Call` of the operation, which reads one tensor.
+        counts: Sequence of integers, how many channels there may be.
+    """
+
+    def __init__(self, call, counts):
+        self._operation, self.counts = call.operation, counts
+        self.letters, self.sizes = [], ()
+        (tensor,) = call.inputs
+        for count in counts:
+            smaller = keras.KerasTensor((*tensor.shape[:-1], count), tensor.dtype)
+            args, kwargs = call.fill_in([smaller])
+            returned = self._operation.compute_output_spec(*args, **kwargs)
+            if returned.shape[-1] != count:
+                raise NotElementwiseError(
+                    f"it returns {returned.shape[-1]} channels of {count}"
+                )
+
+    def copy_of(self, chosen):
+        """Returns the operation itself."""
+        return self._operation
+
+    def cut(self, values, chosen):
+        """Returns no weights."""
+        return []
 
 
 def _take(value, letters, chosen):

@@ -46,7 +46,7 @@ def draw(generator, shape, turn=0):
     """
     scales = np.resize(np.roll(SCALES, -turn), shape[0])
     scales = scales.reshape(-1, *[1] * (len(shape) - 1))
-    return (generator.normal(size=shape) * scales).astype("float32")
+    return generator.standard_normal(shape, "float32") * np.float32(scales)
 
 
 def select_halves(num_channels):
@@ -67,14 +67,14 @@ def select_halves(num_channels):
             yield ~ones
 
 
-def choose_parts(generator, num_channels):
+def choose_parts(generator, num_channels, sizes):
     """Returns integer arrays: some of the channels, of several sizes and orders.
 
     Args:
         generator: A `np.random.Generator`.
         num_channels: Integer.
+        sizes: Sequence of integers, how many channels there are in a part.
     """
-    sizes = part_sizes(num_channels)
     chosen = [generator.permutation(num_channels)[:size] for size in sizes]
     return [*map(np.sort, chosen), chosen[0]]
 
