@@ -2,19 +2,25 @@
 
 import keras
 
+from keras_shapley_prune.layer_types.declared_type import DeclaredType
 from keras_shapley_prune.layer_types.elementwise_activations import (
     activations_of,
     find_mixing_activation,
     is_declared,
     name_of,
 )
+from keras_shapley_prune.layer_types.flows import keep
 from keras_shapley_prune.layer_types.registry import (
     LAYER_TYPES,
+    TRIED,
     find_data_format,
     find_layer_type,
     find_letters,
 )
-from keras_shapley_prune.layer_types.stock.recreation import find_lost_setting
+from keras_shapley_prune.layer_types.stock.recreation import (
+    find_applied_function,
+    find_lost_setting,
+)
 from keras_shapley_prune.layer_types.trial.layers import try_call
 from keras_shapley_prune.layer_types.trial.trial_type import TrialType
 
@@ -35,7 +41,7 @@ def find_obstacle(call, may_try=True):
         # A model within is no single layer: `to_functional` tells what it is made of.
         if not may_try or isinstance(operation, keras.Model):
             return reason
-        fault = try_call(call)
+        fault = _try(call)
         if fault is not None:
             return f"{reason}, nor elementwise by trial: {fault}"
     if find_data_format(operation) == "channels_first":
@@ -50,6 +56,15 @@ def find_obstacle(call, may_try=True):
     if unfit is None and _is_like_its_parent(operation, layer_type):
         unfit = find_lost_setting(operation, layer_type)
     return unfit and f"{kind} {unfit}"
+
+
+def _try(call):
+    """Returns what a trial has against a call, unless all it does is registered."""
+    function = find_applied_function(call.operation)
+    if function is None or not is_declared(function):
+        return try_call(call)
+    TRIED[call.operation] = DeclaredType(keep)
+    return None
 
 
 def _is_like_its_parent(operation, layer_type):

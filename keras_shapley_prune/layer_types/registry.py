@@ -40,9 +40,8 @@ def register_layer(
     It holds for the class, and for subclasses that override nothing but how a layer is
     made, saved or printed. Any other subclass may compute something else.
 
-    A layer that is not registered is tried: one that keeps its channels apart need not
-    be. To forbid that, register it with a `flow` that locks:
-    `lambda call, channels: channels.lock_all(call, "why")`.
+    A layer that is not registered is tried, so one that keeps its channels apart need
+    not be. To have one locked, register it with an `unfit` that returns why.
 
     Args:
         layer_class: A `keras.Layer` class.

@@ -115,6 +115,16 @@ def _is_plain(value):
     return isinstance(value, (bool, int, float, str, tuple, list, type(None)))
 
 
+def find_applied_function(layer):
+    """Returns the function of a layer that does nothing but to call one, or `None`.
+
+    Args:
+        layer: A layer or raw operation.
+    """
+    plain = type(layer) is layers.Lambda and layer._output_shape is None
+    return layer.function if plain and not layer.arguments else None
+
+
 def finalize_weights(layer):
     """Lets a preprocessing layer compute with the weights it has now."""
     if isinstance(layer, layers.Normalization) and layer.weights:

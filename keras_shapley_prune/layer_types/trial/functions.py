@@ -31,8 +31,11 @@ def try_function(function, shape, dtype):
         String, such as `"output channel 3 changed when only input channel 5 did"`, or
         `None`.
     """
-    if getattr(function, "variables", None):  # a layer, or a module of another kind
-        return "it has weights, which could not be cut"
+    if isinstance(function, keras.Layer):
+        # Not by a trial: a layer with weights is built by the first call.
+        built = function.built or type(function).build is keras.Layer.build
+        if not built or function.weights:
+            return "it has weights, or may get some, which could not be cut"
     shape = tuple(shape)
     if shape[-1] in (None, 1):
         shape = (*shape[:-1], _FEW_CHANNELS)
