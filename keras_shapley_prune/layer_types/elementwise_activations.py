@@ -63,7 +63,7 @@ def register_elementwise(function):
     ELEMENTWISE.add(function)
 
 
-def find_mixing_activation(operation, shape):
+def describe_mixing(operation, shape):
     """Returns why an activation of an operation is not elementwise, or `None`.
 
     Args:
@@ -75,8 +75,7 @@ def find_mixing_activation(operation, shape):
         changed when only input channel 5 did"`, or `None`.
     """
     dtype = getattr(operation, "compute_dtype", None)
-    for name in _ARGUMENTS:
-        activation = getattr(operation, name, None)
+    for name, activation in _find_activations(operation).items():
         fault = find_mixing(activation, shape, dtype or "float32")
         if fault is not None:
             kind = name.replace("_", " ")
@@ -116,8 +115,16 @@ def is_declared(activation):
 
 def activations_of(operation):
     """Returns the activations of a layer, those that are not `None`."""
-    found = [getattr(operation, name, None) for name in _ARGUMENTS]
-    return [activation for activation in found if activation is not None]
+    return list(_find_activations(operation).values())
+
+
+def _find_activations(operation):
+    """Returns a dict: attribute of an operation -> the function or layer it holds."""
+    found = {name: getattr(operation, name, None) for name in _ARGUMENTS}
+    for name, value in found.items():
+        if isinstance(value, str):  # as a layer of a user's own may keep it
+            found[name] = getattr(keras.activations, value, None)
+    return {name: value for name, value in found.items() if callable(value)}
 
 
 def name_of(activation):

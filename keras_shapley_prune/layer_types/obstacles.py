@@ -5,7 +5,7 @@ import keras
 from keras_shapley_prune.layer_types.declared_type import DeclaredType
 from keras_shapley_prune.layer_types.elementwise_activations import (
     activations_of,
-    find_mixing_activation,
+    describe_mixing,
     is_declared,
     name_of,
 )
@@ -73,6 +73,21 @@ def _is_like_its_parent(operation, layer_type):
     return isinstance(operation, keras.Layer) and not known
 
 
+def find_mixing_activation(call):
+    """Returns why the activation of a layer is not elementwise, or `None`.
+
+    Args:
+        call: A recorded `Call` without an obstacle.
+
+    Returns:
+        String, see `describe_mixing`, or `None`.
+    """
+    # Of what has been tried as a whole, the activation has been tried too.
+    if isinstance(find_layer_type(call.operation), TrialType):
+        return None
+    return describe_mixing(call.operation, call.outputs[0].shape)
+
+
 def describe_trials(call):
     """Returns what of a call only a trial has shown to keep channels apart.
 
@@ -82,13 +97,13 @@ def describe_trials(call):
     Returns:
         Tuple of strings, such as `"activation mish"` or the class of the layer.
     """
-    operation, found = call.operation, []
+    operation = call.operation
     if isinstance(find_layer_type(operation), TrialType):
-        found.append(type(operation).__name__)
-    if find_mixing_activation(operation, call.outputs[0].shape) is None:
-        tried = [f for f in activations_of(operation) if not is_declared(f)]
-        found += [f"activation {name_of(function)}" for function in tried]
-    return tuple(found)
+        return (type(operation).__name__,)
+    if find_mixing_activation(call) is not None:
+        return ()
+    tried = [f for f in activations_of(operation) if not is_declared(f)]
+    return tuple(f"activation {name_of(function)}" for function in tried)
 
 
 def _describe_channels_first(kind):

@@ -3,10 +3,10 @@
 import numpy as np
 
 from keras_shapley_prune.layer_types import stock  # noqa: F401 (fills the registry)
-from keras_shapley_prune.layer_types.elementwise_activations import (
+from keras_shapley_prune.layer_types.obstacles import (
     find_mixing_activation,
+    find_obstacle,
 )
-from keras_shapley_prune.layer_types.obstacles import find_obstacle
 from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, no_units
 from keras_shapley_prune.trace.channel_map import ChannelMap
@@ -68,6 +68,7 @@ class ChannelTracer:
         """Computes the unit ids of what `call` returns."""
         # What reads no units locks none, whatever it does: that needs no trial.
         may_try = any((self.ids(tensor) != FIXED).any() for tensor in call.inputs)
+        may_try = may_try or len(self._graph.calls_of(call.operation)) > 1
         known = self._obstacles.get(call.operation)
         obstacle = known or find_obstacle(call, may_try)
         if obstacle is not None:
@@ -91,7 +92,7 @@ class ChannelTracer:
         # An array stands for all outputs, a list has one for each.
         alike = not isinstance(flown, list)
         ids_out = [flown] * len(call.outputs) if alike else flown
-        mixing = find_mixing_activation(call.operation, call.outputs[0].shape)
+        mixing = find_mixing_activation(call)
         for tensor, ids in zip(call.outputs, ids_out, strict=True):
             if mixing is not None:
                 self.lock(ids, f"{mixing} ({self.quote(call)})")

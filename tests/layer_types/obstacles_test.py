@@ -114,6 +114,65 @@ class Scale(layers.Layer):
         return inputs * self.scale
 
 
+@pytest.fixture
+def registered(monkeypatch):
+    """Lets a test register layers and functions."""
+    monkeypatch.setattr(registry, "LAYER_TYPES", dict(registry.LAYER_TYPES))
+    known = set(elementwise_activations.ELEMENTWISE)
+    monkeypatch.setattr(elementwise_activations, "ELEMENTWISE", known)
+
+
+class Projection(layers.Layer):
+    """Keeps the name of its activation."""
+
+    activation = "relu"
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], 4), name="kernel")
+
+    def call(self, inputs):
+        return keras.activations.get(self.activation)(inputs @ self.kernel)
+
+
+@pytest.mark.filterwarnings("ignore:Projection is registered without")
+def test_an_activation_may_be_a_name(registered):
+    register_layer(Projection, "mix", weights={"kernel": "io"})
+    inputs = keras.Input((3,))
+    layer = Projection(name="own")
+    model = keras.Model(inputs, layers.Dense(2, name="last")(layer(inputs)))
+    assert set(trace_channels(model).lock_reasons()) == {"last"}
+    layer.activation = "softmax"
+    reasons = trace_channels(model).lock_reasons()
+    assert "activation softmax is not elementwise: output" in reasons["own"]
+
+
+def test_what_mixes_too_rarely_for_a_trial_is_not_returned():
+    """Where it is found out, `prune` raises an error, as for any wrong declaration."""
+
+    def rare(x):
+        near = tf.abs(tf.reduce_sum(x, -1, keepdims=True) - 4.9) < 0.01
+        return tf.where(near, tf.nn.softmax(x), x)
+
+    inputs = keras.Input((4,))
+    x = layers.Dense(8, activation=rare, name="a")(inputs)
+    model = keras.Model(inputs, layers.Dense(2, name="last")(x))
+    assert set(trace_channels(model).lock_reasons()) == {"last"}
+    kernel, bias = (0 * w for w in model.get_layer("a").get_weights())
+    model.get_layer("a").set_weights([kernel, bias + 4.9 / 8])
+    with pytest.raises(RuntimeError, match="if one was found by trial, see"):
+        prune(model, np.ones((8, 4)), 0.5, repair=None, verbose=0)
+
+
+def test_a_shared_layer_that_reads_the_input_first_is_tried():
+    scale = Scale(name="scale")
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(3, 3, name="a")(scale(inputs))
+    model = keras.Model(inputs, layers.Dense(2, name="last")(scale(x)))
+    # Its weight has an entry for each channel of the image.
+    reasons = trace_channels(model).lock_reasons()
+    assert "shared layer `scale` joins it with channels" in reasons["a"]
+
+
 def test_what_was_found_by_trial_is_told():
     inputs = keras.Input((8, 8, 3))
     x = layers.Conv2D(8, 3, activation=mish, name="a")(inputs)
@@ -138,14 +197,6 @@ def test_what_was_found_by_trial_is_told():
 
 def test_nothing_is_told_where_nothing_was_tried():
     assert "trial" not in str(channel_report(models.build(models.chain)))
-
-
-@pytest.fixture
-def registered(monkeypatch):
-    """Lets a test register layers and functions."""
-    monkeypatch.setattr(registry, "LAYER_TYPES", dict(registry.LAYER_TYPES))
-    known = set(elementwise_activations.ELEMENTWISE)
-    monkeypatch.setattr(elementwise_activations, "ELEMENTWISE", known)
 
 
 def test_a_registered_function_is_not_tried(registered):

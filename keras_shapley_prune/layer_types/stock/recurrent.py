@@ -5,9 +5,7 @@ import numpy as np
 from keras import layers, ops
 from keras.ops import convert_to_numpy
 
-from keras_shapley_prune.layer_types.elementwise_activations import (
-    find_mixing_activation,
-)
+from keras_shapley_prune.layer_types.elementwise_activations import describe_mixing
 from keras_shapley_prune.layer_types.layer_type import LayerType
 from keras_shapley_prune.layer_types.masked_calls import Mask
 from keras_shapley_prune.layer_types.registry import (
@@ -66,7 +64,7 @@ class RecurrentType(LayerType):
         if directions[0].stateful:
             return "is stateful"
         for layer in directions:
-            mixing = find_mixing_activation(layer, (None, layer.units))
+            mixing = describe_mixing(layer, (None, layer.units))
             if mixing is not None:
                 return f"cannot lose hidden units: {mixing}"
         states = _initial_states(call)

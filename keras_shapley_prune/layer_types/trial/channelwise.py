@@ -7,7 +7,6 @@ import numpy as np
 from keras_shapley_prune.layer_types.trial.probes import (
     choose_parts,
     draw,
-    part_sizes,
     probe_shapes,
     select_halves,
 )
@@ -91,7 +90,7 @@ def check_apart(run, shape, most=None):
             _blame(run, base, changed, expected, selected, channel)
 
 
-def check_parts(run, run_part, shape, sizes=None):
+def check_parts(run, run_part, shape, sizes):
     """Raises an error if some channels alone are not computed as among all others.
 
     Args:
@@ -107,7 +106,7 @@ def check_parts(run, run_part, shape, sizes=None):
     generator = np.random.default_rng(1)
     base = draw(generator, shape)
     returned = run_whole(run, base)
-    for chosen in choose_parts(generator, shape[-1], sizes or part_sizes(shape[-1])):
+    for chosen in choose_parts(generator, shape[-1], sizes):
         part = base[..., chosen]
         try:
             received = run_part(chosen)(part)
@@ -160,7 +159,7 @@ def _blame(run, base, changed, expected, selected, channel):
         candidates = next((half for half in halves if reads(half)), None)
         if candidates is None:
             raise NotElementwiseError(
-                f"output channel {channel} changed when only others of the input did"
+                f"output channel {channel} changed when only other input channels did"
             )
     raise NotElementwiseError(
         f"output channel {channel} changed when only input channel {candidates[0]} did"

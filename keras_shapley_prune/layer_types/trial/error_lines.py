@@ -5,7 +5,8 @@ import re
 
 def first_line(error):
     """Returns what an error says, without what Keras puts around it."""
-    text = re.sub(r"\x1b\[\d*m", "", str(error))
+    # Neither colours nor TensorFlow's places, such as {{function_node ...}}.
+    text = re.sub(r"\x1b\[\d*m|\{\{.*?\}\} ?", "", str(error))
     # Where Keras infers a shape, what went wrong stands behind what it should be.
     lines = text.split("Error encountered:")[-1].splitlines()
     wrapped = "Exception encountered when calling"

@@ -9,6 +9,7 @@ from keras_shapley_prune.layer_types.trial.channelwise import (
     check_parts,
     find_usable_shapes,
 )
+from keras_shapley_prune.layer_types.trial.probes import part_sizes
 from keras_shapley_prune.layer_types.trial.quiet_runs import (
     NotElementwiseError,
     QuietRun,
@@ -44,16 +45,25 @@ def try_function(function, shape, dtype):
     except TypeError:  # neither every callable can be hashed nor referred to weakly
         known = {}
     if (shape, dtype) not in known:
+        # On another shape, one look is enough at what has been tried in full.
+        proven = any(
+            fault is None and (len(other), kind) == (len(shape), dtype)
+            for (other, kind), fault in known.items()
+        )
         with no_side_effects(function if isinstance(function, keras.Layer) else None):
-            known[shape, dtype] = _find_fault(QuietRun(function, dtype), shape)
+            known[shape, dtype] = _find_fault(QuietRun(function, dtype), shape, proven)
     return known[shape, dtype]
 
 
-def _find_fault(run, shape):
+def _find_fault(run, shape, proven):
+    """Returns what is found against a function, `None` if it is nothing."""
+    most = 2 if proven else None
+    sizes = part_sizes(shape[-1])[: 1 if proven else None]
     try:
-        for probed in find_usable_shapes(run, shape):
-            check_apart(run, probed)
-            check_parts(run, lambda chosen: run, probed)
+        shapes = find_usable_shapes(run, shape)
+        for probed in shapes[: 1 if proven else None]:
+            check_apart(run, probed, most)
+            check_parts(run, lambda chosen: run, probed, sizes)
     except NotElementwiseError as fault:
         return str(fault)
     return None

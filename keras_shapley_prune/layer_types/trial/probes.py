@@ -11,6 +11,7 @@ LENGTHS = (5, 4, 3, 2), (2, 3, 4, 5)  # of the positions, where they may be any
 UNKNOWN = 32  # length of an axis that the model does not fix, if a small one fails
 FEW_POSITIONS = 64
 FEWEST_CHANGES = 10
+_DRAWN = 262_139  # of more numbers, so many are repeated; a prime is no round length
 
 
 def probe_shapes(shape):
@@ -46,7 +47,8 @@ def draw(generator, shape, turn=0):
     """
     scales = np.resize(np.roll(SCALES, -turn), shape[0])
     scales = scales.reshape(-1, *[1] * (len(shape) - 1))
-    return generator.standard_normal(shape, "float32") * np.float32(scales)
+    numbers = generator.standard_normal(min(math.prod(shape), _DRAWN), "float32")
+    return np.resize(numbers, shape) * np.float32(scales)
 
 
 def select_halves(num_channels):
