@@ -54,8 +54,8 @@ def register_elementwise(function):
     layer = keras.layers.Conv2D(16, 3, activation=bent)
     ```
     """
-    known = isinstance(function, (type, keras.Operation, str))
-    if known or not callable(function) or getattr(function, "__hash__", None) is None:
+    wrong = isinstance(function, (type, keras.Operation)) or not callable(function)
+    if wrong or getattr(function, "__hash__", None) is None:
         raise ValueError(
             "Argument `function` should be a function of one tensor; layers are given "
             f"to `register_layer`. Received: function={function!r}"
@@ -74,9 +74,11 @@ def describe_mixing(operation, shape):
         String, such as `"activation softmax is not elementwise: output channel 3
         changed when only input channel 5 did"`, or `None`.
     """
-    dtype = getattr(operation, "compute_dtype", None)
+    dtype = getattr(operation, "compute_dtype", None) or "float32"
+    if not keras.backend.is_float_dtype(dtype):
+        dtype = "float32"
     for name, activation in _find_activations(operation).items():
-        fault = find_mixing(activation, shape, dtype or "float32")
+        fault = find_mixing(activation, shape, dtype)
         if fault is not None:
             kind = name.replace("_", " ")
             return f"{kind} {name_of(activation)} is not elementwise: {fault}"

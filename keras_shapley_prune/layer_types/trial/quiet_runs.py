@@ -53,7 +53,9 @@ class QuietRun:
         try:
             with warnings.catch_warnings(), scope:
                 warnings.simplefilter("ignore")
-                returned = self._function(tensor)
+                returned = _to_array(self._function(tensor))
+        except NotElementwiseError:
+            raise
         except Exception as error:  # whatever the user's code raises
             reason = f"it cannot be run: {first_line(error)}"
             raise NotElementwiseError(reason) from error
@@ -64,7 +66,7 @@ class QuietRun:
             raise NotElementwiseError(
                 "it draws random numbers, or changes a variable, when it is called"
             )
-        return _to_array(returned)
+        return returned
 
 
 def _to_array(returned):
@@ -88,11 +90,23 @@ def no_side_effects(owner=None):
     numbers, generator = np.random.get_state(), random.getstate()
     counted = {name: global_state.get_global_attribute(name) for name in _GLOBAL}
     names = dict(counted[_GLOBAL[0]] or {})
-    attributes = dict(vars(owner)) if owner is not None else {}
-    states = [(v, v.numpy()) for v in attributes.values() if isinstance(v, tf.Variable)]
+    owners = [] if owner is None else [owner]
+    if isinstance(owner, keras.Layer):
+        owners = owner._flatten_layers()
+    attributes = [(each, dict(vars(each))) for each in owners]
+    states = [
+        (value, value.numpy())
+        for _, held in attributes
+        for value in held.values()
+        if isinstance(value, tf.Variable)
+    ]
+    compiled = not tf.config.functions_run_eagerly()
+    # What a `tf.function` is traced with here it would hold on to.
+    tf.config.run_functions_eagerly(True)
     try:
         yield
     finally:
+        tf.config.run_functions_eagerly(not compiled)
         np.random.set_state(numbers)
         random.setstate(generator)
         for name, value in counted.items():
@@ -100,9 +114,9 @@ def no_side_effects(owner=None):
         if counted[_GLOBAL[0]] is not None:
             counted[_GLOBAL[0]].clear()
             counted[_GLOBAL[0]].update(names)
-        if owner is not None:
+        for each, held in attributes:
             # Not by `setattr`, which Keras watches.
-            vars(owner).clear()
-            vars(owner).update(attributes)
+            vars(each).clear()
+            vars(each).update(held)
         for variable, value in states:
             variable.assign(value)

@@ -157,7 +157,7 @@ def test_a_trial_agrees_with_what_is_known(name):
             assert function in elementwise_activations.ELEMENTWISE
             if name == "threshold":
                 function = functools.partial(function, threshold=0.1, default_value=0.0)
-            for shape in SHAPES:
+            for shape in SHAPES[:2]:
                 assert try_function(function, shape, "float32") is None
 
 

@@ -377,6 +377,7 @@ def _model(layer, shape=(8, 8, 3)):
     return keras.Model(inputs, layers.Dense(2, name="last")(x))
 
 
+@pytest.mark.sweep(12)
 @pytest.mark.parametrize("name", KEEPING)
 def test_what_keeps_channels_apart_is_pruned(name):
     model = _model(KEEPING[name]())
@@ -469,6 +470,44 @@ def test_names_and_seeds_are_those_without_a_trial():
         for one, other in zip(ours, theirs, strict=True):
             np.testing.assert_array_equal(one, other)
     assert build(True)[0] == build(False)[0]
+
+
+class Within(layers.Layer):
+    """Counts where a layer within does."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.counter = PythonCounter()
+
+    def call(self, inputs):
+        return inputs + 0 * self.counter(inputs)
+
+
+def test_counters_of_layers_within_are_put_back():
+    model = _model(Within())
+    graph = record_graph(model)
+    before = model.layers[2].counter.count
+    assert try_call(graph.calls[1]) is None
+    assert model.layers[2].counter.count == before
+
+
+class Compiled(LayerScale):
+    """Its call is a `tf.function`."""
+
+    @tf.function
+    def call(self, inputs):
+        return inputs * self.gamma
+
+
+def test_a_compiled_layer_keeps_its_weights():
+    """It is not traced with those of the trial."""
+    model = _model(Compiled())
+    (call,) = [c for c in record_graph(model).calls if c.name == model.layers[2].name]
+    assert try_call(call) is None
+    layer = model.layers[2]
+    for shape in ((5, 5, 4, WIDTH), (5, 8, 8, WIDTH), (5, 2, 3, WIDTH)):
+        np.testing.assert_allclose(layer(np.ones(shape)), np.ones(shape) * layer.gamma)
+    assert not tf.config.functions_run_eagerly()
 
 
 def test_a_layer_is_tried_once(monkeypatch):
