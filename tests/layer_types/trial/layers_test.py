@@ -253,6 +253,13 @@ class Halves(layers.Layer):
         return inputs * ops.mean(self.half)
 
 
+class RowsOfChannels(Rows):
+    """A factor for each row, of which there have to be as many as channels."""
+
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(shape[-1], 1, 1), name="factor")
+
+
 class Counter(layers.Layer):
     """Counts its calls."""
 
@@ -345,6 +352,7 @@ REFUSED = {
     "Zero": (Zero, ONE_READS_ANOTHER),
     "Mean": (Mean, "something else than on all"),
     "Halves": (Halves, r"its weights have shapes \[\(4,\)\] for 8 channels and \["),
+    "Rows": (RowsOfChannels, "it cannot be made anew for 5 of 8 channels: "),
     "Counter": (Counter, "it draws random numbers, or changes a variable, when it is"),
     "PythonCounter": (PythonCounter, "it returns other values each time it is called"),
     "MonteCarlo": (MonteCarlo, "it draws random numbers, or changes a variable"),
