@@ -10,8 +10,11 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
+from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.layer_types.registry import find_letters
 from keras_shapley_prune.layer_types.trial.layers import try_call
+from keras_shapley_prune.plan.cost_model import CostModel
+from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -428,6 +431,25 @@ def test_axes_of_weights_are_found():
         trace_channels(model)
         layer = model.layers[2]
         assert [find_letters(layer, weight) for weight in layer.weights] == letters
+
+
+@pytest.mark.parametrize("name", ["LayerScale", "Affine", "Taps", "Named", "Loud"])
+def test_what_was_tried_is_counted(name):
+    class Named(Taps):
+        def build(self, shape):
+            self.taps = self.add_weight(shape=(3, 3, shape[-1], 1), name="own_kernel")
+
+    class Loud(layers.DepthwiseConv2D):
+        def call(self, inputs):
+            return 2 * super().call(inputs)
+
+    own = {"Named": Named, "Loud": lambda: Loud(3)}
+    model = _model((KEEPING | own)[name]())
+    channel_map = trace_channels(model)
+    keep = models.random_keep(channel_map, 0.4)
+    smaller = remove_channels(model, keep, channel_map)
+    assert CostModel(channel_map, "params").count(keep) == smaller.count_params()
+    assert CostModel(channel_map, "flops").count(keep) == count_flops(smaller)
 
 
 def _state_of(model):
