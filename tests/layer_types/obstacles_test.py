@@ -10,7 +10,12 @@ import tensorflow as tf
 from keras import layers, ops
 
 import keras_shapley_prune
-from keras_shapley_prune import prune, register_elementwise, register_layer
+from keras_shapley_prune import (
+    BaselineRanker,
+    prune,
+    register_elementwise,
+    register_layer,
+)
 from keras_shapley_prune.layer_types import elementwise_activations, registry
 from keras_shapley_prune.report.channel_report import channel_report
 from keras_shapley_prune.trace.expansion.to_functional import to_functional
@@ -259,3 +264,23 @@ def test_a_layer_as_an_activation_is_tried():
     x = layers.Dense(8, activation=Twice(), name="a")(inputs)
     model = keras.Model(inputs, layers.Dense(2, name="last")(x))
     assert set(trace_channels(model).lock_reasons()) == {"last"}
+
+
+class Gain(layers.Layer):
+    """A factor for all channels, named like that of a normalization."""
+
+    def build(self, shape):
+        self.gamma = self.add_weight(shape=(), initializer="ones", name="gamma")
+
+    def call(self, inputs):
+        return inputs * self.gamma
+
+
+def test_a_factor_for_all_channels_is_no_score():
+    inputs = keras.Input((8, 8, 3))
+    x = layers.BatchNormalization(name="bn")(layers.Conv2D(8, 3, name="a")(inputs))
+    model = keras.Model(inputs, layers.Dense(2)(Gain()(x)))
+    gamma = np.linspace(-1, 1, 8)
+    model.get_layer("bn").gamma.assign(gamma)
+    ranking = BaselineRanker("bn_gamma").rank(model, verbose=0)
+    np.testing.assert_allclose(ranking["a"].values, np.abs(gamma), rtol=1e-6)

@@ -34,8 +34,10 @@ def read_config(layer):
     # A layer keeps the function itself as an attribute of the entry's name.
     for name in config:
         value = getattr(layer, name, None)
-        if callable(value) and not isinstance(value, keras.Layer):
-            config[name] = value
+        if not isinstance(value, keras.Layer):
+            config[name] = value if callable(value) else config[name]
+        elif _holds_config(config[name]) and not isinstance(value, layers.Lambda):
+            config[name] = {**config[name], "config": read_config(value)}
     if isinstance(layer, layers.Lambda):
         config["arguments"] = layer.arguments
         config["output_shape"] = layer._output_shape
@@ -55,19 +57,27 @@ def serialize_config(layer):
 
 def _read_without_functions(layer):
     """Returns the config of a layer as if its functions were one that Keras knows."""
-    functions = {
-        name: value
-        for name, value in vars(layer).items()
+    functions = [
+        (owner, name, value)
+        for owner in layer._flatten_layers()  # also in the layers within
+        for name, value in vars(owner).items()
         if callable(value)
-        and not hasattr(type(layer), name)  # a method that Keras wraps
+        and not hasattr(type(owner), name)  # a method that Keras wraps
         and not type(value).__module__.startswith("keras.")
-    }
+    ]
     # Not by `setattr`, which Keras watches.
-    vars(layer).update(dict.fromkeys(functions, keras.activations.linear))
+    for owner, name, _ in functions:
+        vars(owner)[name] = keras.activations.linear
     try:
         return serialize_config(layer)
     finally:
-        vars(layer).update(functions)
+        for owner, name, value in functions:
+            vars(owner)[name] = value
+
+
+def _holds_config(entry):
+    """Returns whether an entry of a config is a layer, as Keras serializes it."""
+    return isinstance(entry, dict) and isinstance(entry.get("config"), dict)
 
 
 def recreate_layer(layer, config):
