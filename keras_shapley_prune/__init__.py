@@ -24,6 +24,9 @@ from keras_shapley_prune.cut.verification import verify_removal
 from keras_shapley_prune.deploy.litert import export_litert
 from keras_shapley_prune.deploy.tf_keras_copy import to_tf_keras
 from keras_shapley_prune.inputs.model_files import load_model
+from keras_shapley_prune.layer_types.elementwise_activations import (
+    register_elementwise,
+)
 from keras_shapley_prune.layer_types.layer_type import LayerType
 from keras_shapley_prune.layer_types.registry import register_layer
 from keras_shapley_prune.plan.activation_memory import count_activation_bytes
@@ -103,6 +106,7 @@ __all__ = [
     "plot_ranking",
     "prune",
     "prune_until",
+    "register_elementwise",
     "register_layer",
     "remove_channels",
     "repair_channels",

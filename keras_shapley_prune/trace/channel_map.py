@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from keras_shapley_prune.layer_types.obstacles import describe_trials
 from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, kept
 from keras_shapley_prune.trace.graph import find_dependents
 from keras_shapley_prune.trace.named_units import name_units
@@ -61,6 +62,21 @@ class ChannelMap:
             name = name if part is None else f"{name}/{part}"
             counts[name] = len(self.layer_ids[operation][letter])
         return counts
+
+    @functools.cached_property
+    def trials(self):
+        """Dict: operation -> what of it has been found to keep channels apart by trial.
+
+        A tuple of strings: its class, or a function such as `"activation mish"`. Nobody
+        has declared them, but they have been run on random numbers.
+        """
+        calls = {call.operation: call for call in self.graph.calls}
+        found = {
+            operation: describe_trials(call)
+            for operation, call in calls.items()
+            if operation not in self.obstacles
+        }
+        return {operation: what for operation, what in found.items() if what}
 
     def sites_at(self, call):
         """Finds what a call reads.

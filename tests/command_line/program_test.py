@@ -253,7 +253,7 @@ def test_old_files_and_own_layers(tmp_path, monkeypatch, capsys):
         "@keras.saving.register_keras_serializable('test')\n"
         "class Own(keras.layers.Layer):\n"
         "    def call(self, x):\n"
-        "        return x\n"
+        "        return x[..., ::-1]\n"
     )
     code = """
 import keras, own_layers_of_this_test
