@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_shapley_prune.cut.cut_network import Cut, find_kept, resize_call
 from keras_shapley_prune.cut.layer_copies import copy_operation, copy_weights
+from keras_shapley_prune.cut.state_copies import copy_states
 from keras_shapley_prune.layer_types.unit_ids import FIXED, kept
 from keras_shapley_prune.trace.functional_models import (
     functional_view,
@@ -137,6 +138,7 @@ class _Copier:
         for original, copied in self.operations.items():
             if isinstance(original, keras.Layer):
                 copy_weights(original, copied, self._kept_at(original))
+                copy_states(original, copied)
 
     def _copy(self, operation):
         """Returns the one copy of an operation or nested model."""
