@@ -63,10 +63,9 @@ def is_stock(operation):
         value = stack.pop()
         if isinstance(value, dict):
             module = value.get("module", "keras")
-            own = (
-                value.get("registered_name") or value.get("class_name") == "__lambda__"
-            )
-            if own or module.split(".")[0] != "keras":
+            is_lambda = value.get("class_name") == "__lambda__"
+            is_own = value.get("registered_name") or module.split(".")[0] != "keras"
+            if is_own or is_lambda:
                 return False  # a part of the user's
             stack.extend(value.values())
         elif isinstance(value, (list, tuple)):

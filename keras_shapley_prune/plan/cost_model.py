@@ -136,8 +136,8 @@ class CostModel:
             flops = count_call_flops(call)
             if flops is None:
                 raise ValueError(
-                    "Expected a model of known spatial sizes, to count FLOPs; where it takes "
-                    "any size, argument `input_shape`, or data, says for which. "
+                    "Expected a model of known spatial sizes, to count FLOPs. Where it "
+                    "takes any size, data or argument `input_shape` says for which. "
                     f"Received: inputs {describe_inputs(channel_map.graph)}, and "
                     f"{call.name!r} with output shape {call.outputs[0].shape}"
                 )

@@ -4,6 +4,8 @@ import dataclasses
 
 import keras
 
+from keras_shapley_prune.inputs.data import CalibrationData
+
 
 def give_sizes(graph, input_shape):
     """Returns a recorded graph that knows of what shape its inputs are.
@@ -43,6 +45,23 @@ def sizes_of(batch):
     return tuple(tuple(values.shape[1:]) for values in batch)
 
 
+def read_sizes(graph, dataset):
+    """Returns the shapes of a dataset's first examples where a graph leaves any open.
+
+    Args:
+        graph: A `Graph`.
+        dataset: What `prune` takes, or `None`.
+
+    Returns:
+        What `give_sizes` takes, `None` if there is nothing to say.
+    """
+    if dataset is None or not find_open_inputs(graph):
+        return None
+    batches = CalibrationData(dataset, graph.input_structure, needs_labels=False)
+    inputs, _, _ = next(iter(batches))
+    return sizes_of(inputs)
+
+
 def find_open_inputs(graph):
     """Returns a dict: name of an input of no fixed size -> its shape, as far as known.
 
@@ -73,9 +92,7 @@ def infer_sizes(graph):
     if not graph.input_shapes or not find_open_inputs(graph):
         return graph
     values = {
-        tensor: keras.KerasTensor(
-            (tensor.shape[0], *shape), tensor.dtype, name=tensor.name
-        )
+        tensor: keras.KerasTensor((tensor.shape[0], *shape), tensor.dtype)
         for tensor, shape in zip(graph.inputs, graph.input_shapes, strict=True)
     }
     calls = []
