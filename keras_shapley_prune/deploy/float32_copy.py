@@ -26,10 +26,13 @@ def find_halves(model):
     Args:
         model: A built Sequential or functional `keras.Model`.
     """
-    layers = with_layers(model)
-    found = {tensor.dtype for tensor in model.inputs}
-    found.update(getattr(layer, "compute_dtype", None) for layer in layers)
-    found.update(weight.dtype for layer in layers for weight in layer.weights)
+    found = set()
+    for layer in with_layers(model):
+        if runs_its_graph(layer):  # it has a policy too, but its layers compute
+            found.update(tensor.dtype for tensor in layer.inputs)
+        elif not isinstance(layer, keras.layers.InputLayer):
+            found.add(getattr(layer, "compute_dtype", None))
+            found.update(weight.dtype for weight in layer.weights)
     return [half for half in HALVES if half in found]
 
 
