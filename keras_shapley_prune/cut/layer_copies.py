@@ -63,7 +63,8 @@ def is_stock(operation):
         value = stack.pop()
         if isinstance(value, dict):
             module = value.get("module", "keras")
-            is_lambda = value.get("class_name") == "__lambda__"
+            # Keras writes the code of a lambda down, with or without its class name.
+            is_lambda = value.get("class_name") == "__lambda__" or "closure" in value
             is_own = value.get("registered_name") or module.split(".")[0] != "keras"
             if is_own or is_lambda:
                 return False  # a part of the user's
