@@ -58,13 +58,13 @@ def is_stock(operation):
     """
     if not type(operation).__module__.startswith("keras.src.layers."):
         return False
-    stack = [operation.get_config()]
+    stack = [_written_config(operation)]
     while stack:
         value = stack.pop()
         if isinstance(value, dict):
             module = value.get("module", "keras")
-            # Keras writes the code of a lambda down, with or without its class name.
-            is_lambda = value.get("class_name") == "__lambda__" or "closure" in value
+            # Keras writes the code of a lambda down, alone if it is an activation.
+            is_lambda = value.get("class_name") == "__lambda__" or [*value] == ["value"]
             is_own = value.get("registered_name") or module.split(".")[0] != "keras"
             if is_own or is_lambda:
                 return False  # a part of the user's
@@ -88,15 +88,20 @@ def _resize(operation, config, kept_at):
         find_layer_type(operation).resize(config, kept_at)
 
 
+def _written_config(layer):
+    """Returns the config of a layer, of functions what Keras writes down."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The object being serialized")
+        return layer.get_config()
+
+
 def _config_of(layer):
     """Returns the config of a layer, functions in it as themselves.
 
     So a layer with a lambda, or with a function that is not registered with Keras,
     can be re-created too.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The object being serialized")
-        config = layer.get_config()
+    config = _written_config(layer)
     # A layer keeps the function itself as an attribute of the entry's name.
     for name in config:
         value = getattr(layer, name, None)
