@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.cut.trial_run import try_out
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
@@ -102,7 +103,8 @@ def prune_until(
     measure_raw = resolve_metric(metric, model, held_out)
 
     def measure(candidate):  # the higher the better
-        return direction * measure_raw(candidate)
+        with kept_states(candidate):
+            return direction * measure_raw(candidate)
 
     channel_map = trace_channels(model)
     if not callable(metric):  # it is best known before ranking

@@ -1,6 +1,9 @@
 """What a layer remembers beside its weights: seeds, and states of recurrent layers."""
 
+import contextlib
+
 import keras
+import numpy as np
 
 
 def state_variables(operation):
@@ -49,3 +52,26 @@ def copy_states(operation, copied):
     """
     for ours, theirs in pair_states(operation, copied):
         theirs.assign(ours)
+
+
+@contextlib.contextmanager
+def kept_states(*models):
+    """Puts back at its end what runs of models have changed, but for what they learn.
+
+    `HeldState` does so for single calls; this is for what Keras runs, such as
+    `model.evaluate`.
+
+    Args:
+        *models: `keras.Model`s.
+    """
+    before = [
+        (variable, variable.numpy())
+        for model in models
+        for variable in [*model.non_trainable_weights, *state_variables(model)]
+    ]
+    try:
+        yield
+    finally:
+        for variable, value in before:
+            if not np.array_equal(variable.numpy(), value):
+                variable.assign(value)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.inputs.arguments import check_verbose
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.plan.activation_memory import count_peak_bytes
@@ -72,11 +73,12 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
         measured["file_size"] = tuple(map(measure_file_size, models))
     if "activations" in measure:
         measured["activations"] = tuple(map(count_peak_bytes, graphs))
-    if "latency" in measure:
-        measured["latency"] = _in_pairs(measure_latencies(models, graph, data))
-        measured["environment"] = describe_environment()
-    if "metrics" in measure and has_labels(data, graph):
-        measured["metrics"] = _in_pairs(measure_metrics(models, data, original))
+    with kept_states(*models):
+        if "latency" in measure:
+            measured["latency"] = _in_pairs(measure_latencies(models, graph, data))
+            measured["environment"] = describe_environment()
+        if "metrics" in measure and has_labels(data, graph):
+            measured["metrics"] = _in_pairs(measure_metrics(models, data, original))
     comparison = Comparison(
         units=units,
         parameters=(original.count_params(), pruned.count_params()),

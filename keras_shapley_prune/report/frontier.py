@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.cut.trial_run import try_out
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.evaluation import check_labels, resolve_metric
@@ -100,7 +101,9 @@ def measure_frontier(
     def to_point(ratio, network):
         size = network.count_params()
         flops = count_flops(network, shapes)
-        return FrontierPoint(ratio, size, flops, measure(network), name)
+        with kept_states(network):
+            value = measure(network)
+        return FrontierPoint(ratio, size, flops, value, name)
 
     points = [to_point(0.0, model)]
     for plan in plans:

@@ -150,6 +150,22 @@ def test_the_other_ways_to_prune_know_too():
     keras.tree.map_structure(np.testing.assert_array_equal, before, after)
 
 
+@pytest.mark.filterwarnings(DRAWS)
+def test_measuring_moves_nothing_on():
+    model = noisy_models.classifier(noisy_models.Noise())
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    x, y = _images(16), np.arange(16) % 5
+    before = noisy_models.states_of(model)
+    ranking = BaselineRanker("l1_norm").rank(model, x, verbose=0)
+    pruned = keras_shapley_prune.prune_until(
+        model, (x, y), max_drop=1, ranker="l1_norm", verbose=0
+    )
+    keras_shapley_prune.measure_frontier(model, ranking, (x, y), (0.5,))
+    keras_shapley_prune.compare(model, pruned, (x, y), verbose=0)
+    after = noisy_models.states_of(model)
+    keras.tree.map_structure(np.testing.assert_array_equal, before, after)
+
+
 @pytest.mark.parametrize("of", ["flops", "params"])
 def test_flops_are_counted_for_the_calibration_data(of, capsys):
     keras.utils.set_random_seed(0)
