@@ -81,7 +81,9 @@ def _render_card(quantity):
 def _title(quantity):
     if quantity.unit == "seconds":
         return f"latency, {quantity.title.replace(' of', '')}"
-    return "peak activations" if quantity.title == "activations" else quantity.title
+    title = "peak activations" if quantity.title == "activations" else quantity.title
+    known = quantity.is_known and quantity.sizes
+    return f"{title} for {quantity.sizes}" if known else title
 
 
 def _judge(quantity):

@@ -212,6 +212,9 @@ def test_flops_are_those_of_the_data(tmp_path):
     assert found.flops == tuple(count_flops(m, (9, 7, 3)) for m in (model, pruned))
     assert None not in found.activations
     assert str(found).count("for image of (9, 7, 3)") == 2
+    found.to_html(tmp_path / "known.html")
+    page = (tmp_path / "known.html").read_text("utf-8")
+    assert "FLOPs for image of (9, 7, 3)" in page
     found.to_json(tmp_path / "a.json")
     assert Comparison.load(tmp_path / "a.json") == found
     without = compare(model, pruned, verbose=0)
