@@ -6,8 +6,9 @@ Accelerator: None
 ## Introduction
 
 The pruner removes a channel only where it knows what every layer does with it. A layer
-of your own locks the channels that it reads and those that it returns: they are kept,
-and the report says why. One call of `register_layer` opens them.
+of your own is run on random numbers: if it keeps its channels apart, nothing has to be
+said. Any other one locks the channels that it reads and those that it returns: they are
+kept, and the report says why. One call of `register_layer` opens them.
 
     python examples/own_layer.py
 """
@@ -32,7 +33,7 @@ from keras_shapley_prune.layer_types.convolution_forms import ConvolutionForm
 The first scales each channel: what happens to one channel concerns no other. The second
 is a convolution whose kernel is normalized in each call: it mixes all channels that it
 reads into new ones. The others are subclasses of layers of Keras: one computes what its
-parent does, one something else.
+parent does, in a `call` of its own, one something else.
 """
 
 
@@ -75,7 +76,10 @@ class UnitConvolution(layers.Layer):
 
 @keras.saving.register_keras_serializable("own_layer")
 class Blur(layers.DepthwiseConv2D):
-    """A `DepthwiseConv2D` by another name."""
+    """A `DepthwiseConv2D` that takes arrays, too."""
+
+    def call(self, inputs):
+        return super().call(keras.ops.convert_to_tensor(inputs))
 
 
 @keras.saving.register_keras_serializable("own_layer")
@@ -89,7 +93,9 @@ class LoudConv2D(layers.Conv2D):
 """
 ## What the pruner says before
 
-A network of these layers, trained on the digits of scikit-learn.
+A network of these layers, trained on the digits of scikit-learn. The first and the
+third layer pass the trial: they keep their channels apart. The others lock what they
+read and return, and the reason says what the trial found.
 """
 
 
@@ -154,9 +160,10 @@ def register_short_forms():
 """
 ## Like another layer
 
-Layers are matched by their very class. A subclass may compute something else than its
-parent, so it is registered by itself. Where it computes the same, all that is known of
-the parent holds.
+A subclass that overrides nothing of the computation counts as its parent. Any other one
+may compute something else, so it is registered by itself. Where it computes the same,
+all that is known of the parent holds. A trial has told that the third layer can be cut,
+but not that it is linear, and so can be refitted by repair.
 """
 
 

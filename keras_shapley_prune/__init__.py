@@ -23,6 +23,10 @@ from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.cut.verification import verify_removal
 from keras_shapley_prune.deploy.litert import export_litert
 from keras_shapley_prune.deploy.tf_keras_copy import to_tf_keras
+from keras_shapley_prune.inputs.model_files import load_model
+from keras_shapley_prune.layer_types.elementwise_activations import (
+    register_elementwise,
+)
 from keras_shapley_prune.layer_types.layer_type import LayerType
 from keras_shapley_prune.layer_types.registry import register_layer
 from keras_shapley_prune.plan.activation_memory import count_activation_bytes
@@ -89,6 +93,7 @@ __all__ = [
     "estimators",
     "export_litert",
     "games",
+    "load_model",
     "mask_channels",
     "measure_ablation",
     "measure_frontier",
@@ -101,6 +106,7 @@ __all__ = [
     "plot_ranking",
     "prune",
     "prune_until",
+    "register_elementwise",
     "register_layer",
     "remove_channels",
     "repair_channels",

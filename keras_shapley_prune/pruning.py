@@ -1,6 +1,7 @@
 """`prune`: from a trained model to a smaller one, in one line a step."""
 
 from keras_shapley_prune.cut.layer_copies import check_copies
+from keras_shapley_prune.cut.model_classes import check_class
 from keras_shapley_prune.cut.optimizer_slots import carry_optimizer, check_optimizer
 from keras_shapley_prune.cut.trial_run import try_out
 from keras_shapley_prune.inputs.arguments import check_verbose
@@ -55,10 +56,11 @@ def prune(
         model: A built Sequential or functional `keras.Model`, trained. It is not
             changed.
         dataset: Calibration data, what `model.predict` or `model.evaluate` takes: an
-            array of images, a finite, batched `tf.data.Dataset`, a
-            `keras.utils.PyDataset`, arrays `(x, y)` or `(x, y, sample_weight)`, or an
-            iterable of batches. 50 to 200 examples of the training set are enough. It
-            may be read three times. A `UserWarning` tells if it is unlike what the
+            array of images, a list or dict of arrays for several inputs, arrays
+            `(x, y)` or `(x, y, sample_weight)`, a finite, batched `tf.data.Dataset`, a
+            `keras.utils.PyDataset`, or an iterable of batches. 50 to 200 examples of
+            the training set are enough. It may be read three times; a generator is
+            read once, and has to end. A `UserWarning` tells if it is unlike what the
             first BatchNormalizations remember.
         ratio: Float in [0, 1), the share to remove. Or a dict: layer name or
             shell-style pattern -> the share of the units of these layers; the first
@@ -104,8 +106,9 @@ def prune(
             silence.
 
     Returns:
-        A plain `keras.Model` (a `keras.Sequential` if `model` is one), compiled like
-        `model` if that is compiled, with an optimizer of its own. A `UserWarning`
+        A plain `keras.Model` (a `keras.Sequential` if `model` is one; of the class of
+        `model` if that has a `train_step` of its own, see `remove_channels`), compiled
+        like `model` if that is compiled, with an optimizer of its own. A `UserWarning`
         tells if it does not do what `model` does.
 
     Raises:
@@ -262,7 +265,7 @@ def apply_plan(
 
 
 def check_prunable(model, channel_map, keep_optimizer=False):
-    """Raises now what `carry_out` would raise after minutes of ranking.
+    """Raises, or warns of, now what `carry_out` would after minutes of ranking.
 
     Args:
         model: The `keras.Model`.
@@ -275,6 +278,7 @@ def check_prunable(model, channel_map, keep_optimizer=False):
         TypeError: If a metric or the optimizer cannot be made from its config.
     """
     check_copies(channel_map.graph)
+    check_class(model, stacklevel=4)
     copy_compile_config(model)
     if keep_optimizer:
         check_optimizer(model, channel_map.graph)

@@ -98,7 +98,9 @@ def prune_until(
     budget = _resolve_budget(budget, shorthand)
     repair = resolve_repair(repair)
     dataset = make_repeatable(dataset)
-    held_out = dataset if validation_data is None else make_repeatable(validation_data)
+    held_out = dataset
+    if validation_data is not None:
+        held_out = make_repeatable(validation_data, "validation_data")
     direction = -1.0 if lower_is_better(metric) else 1.0
     measure_raw = resolve_metric(metric, model, held_out)
 

@@ -10,8 +10,8 @@ NUM_EXAMPLES, BATCH_SIZE = 10, 4  # the last batch is short
 class Batches(keras.utils.PyDataset):
     """Arrays in slices; `__len__` as Keras documents it."""
 
-    def __init__(self, arrays):
-        super().__init__()
+    def __init__(self, arrays, **options):
+        super().__init__(**options)
         self.arrays = arrays
 
     def __len__(self):

@@ -113,6 +113,11 @@ def shared():
     return keras.Model(inputs, layers.Dense(4, name="logits")(x), name="shared")
 
 
+def _divisive(x):
+    """An activation that mixes channels."""
+    return x / (1 + keras.ops.sum(x**2, axis=-1, keepdims=True))
+
+
 def locked():
     """Layers that must lock what they touch, between layers that can be pruned."""
     inputs = keras.Input((10, 10, 3), name="image")
@@ -126,7 +131,7 @@ def locked():
     x = layers.Conv2D(8, 3, padding="same", name="odd_axis")(x)
     x = layers.BatchNormalization(axis=1, name="row_norm")(x)
     x = layers.Conv2D(1, 1, activation="sigmoid", name="attention")(x) * x
-    x = layers.Dense(6, activation=lambda t: t / (1 + t**2), name="custom")(x)
+    x = layers.Dense(6, activation=_divisive, name="custom")(x)
     x = layers.Lambda(lambda t: 2 * t, name="double")(x[:, 1:])
     x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, layers.Dense(4, name="logits")(x), name="locked")

@@ -6,7 +6,7 @@ those under which the producers are locked.
 """
 
 import numpy as np
-from keras import layers, ops
+from keras import activations, layers, ops
 from keras.src.applications import convnext
 from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
@@ -279,6 +279,11 @@ OPERATIONS |= {
     ),
     "Clip": given(1, raw("clip", 0.2, 0.6)),
     "Threshold": given(1, raw("threshold", 0.4, 0.1)),
+    "ReLU": given(
+        1,
+        unary(lambda x: activations.relu(x - 0.5)),
+        unary(lambda x: activations.relu(x - 0.5, 0.1, max_value=0.3)),
+    ),
     "Where": given(
         1,
         lambda a, b: ops.where(a > 0.5, a, b),
@@ -341,6 +346,7 @@ OPERATIONS |= {
         raw("reshape", (-1, 7, 2, 4)),
         raw("reshape", (-1, 8)),
     ),
+    "LogSoftmax": given(1, raw("log_softmax"), raw("log_softmax", axis=1)),
     "Softmax": given(1, raw("softmax"), raw("softmax", axis=1)),
     "Squeeze": given(1, unary(lambda x: ops.squeeze(x[:, :1], axis=1))),
     "Stack": given(

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.command_line.input_files import InputError, describe
+from keras_shapley_prune.command_line.input_files import InputError
 from keras_shapley_prune.inputs.compiling import compile_arguments
+from keras_shapley_prune.inputs.one_line import describe
 
 _TFDS = re.compile(r"tfds:(?P<name>[^:]+(:\d[\d.*]+)?)(:(?P<split>.+))?")
 _COLORS = {1: "grayscale", 3: "rgb", 4: "rgba"}

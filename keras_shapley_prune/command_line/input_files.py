@@ -6,11 +6,13 @@ import pathlib
 import sys
 import warnings
 
-import keras
-
+from keras_shapley_prune.inputs import model_files
+from keras_shapley_prune.inputs.one_line import describe
 from keras_shapley_prune.rank.ranking import Ranking
 
 _MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
+# What a module takes from these is no part of a model of one's own.
+_LIBRARIES = {"keras", "tensorflow", "tf_keras", "numpy", *sys.stdlib_module_names}
 
 
 class InputError(ValueError):
@@ -18,10 +20,14 @@ class InputError(ValueError):
 
 
 def import_modules(names):
-    """Imports modules that register layers, from the working directory, too.
+    """Imports modules of layers, losses and the like, from the working directory, too.
 
     Args:
         names: Sequence of strings, names of modules.
+
+    Returns:
+        Dict: name -> class or function in one of them, for
+        `keras.saving.custom_object_scope`.
 
     Raises:
         InputError: If one cannot be imported.
@@ -30,18 +36,30 @@ def import_modules(names):
         # An installed command finds modules beside itself, not in the working
         # directory.
         sys.path.insert(0, os.getcwd())
+    found = {}
     for name in names:
         try:
-            importlib.import_module(name)
+            found.update(_own_objects(importlib.import_module(name)))
         except Exception as error:  # whatever the module does
             raise InputError(
                 "Argument `--import` should name a module that can be imported. "
                 f"Received: {name!r}, which raises {describe(error)}"
             ) from error
+    return found
+
+
+def _own_objects(module):
+    """Returns a dict: name -> class or function of a module that no library has."""
+    found = {}
+    for name, value in vars(module).items():
+        package = (getattr(value, "__module__", None) or "").split(".")[0]
+        if callable(value) and package not in _LIBRARIES and not name.startswith("__"):
+            found[name] = value
+    return found
 
 
 def load_model(path):
-    """Returns the model that a file holds, compiled if it was.
+    """Returns the model that a file holds, compiled if it was and can be.
 
     Args:
         path: String, a `.keras` or `.h5` file.
@@ -60,7 +78,7 @@ def load_model(path):
             # What `prune` returns is saved with an optimizer that has no state yet.
             unused = "Skipping variable loading for optimizer"
             warnings.filterwarnings("ignore", message=unused)
-            return keras.models.load_model(path)
+            return model_files.load_model(path)
     except Exception as error:  # of many kinds, by what the file holds
         raise InputError(
             "A model should be a file that Keras can load (`--import MODULE` makes "
@@ -100,15 +118,3 @@ def check_file(path, subject):
     """
     if not os.path.isfile(path):
         raise InputError(f"{subject} should be a file that exists. Received: {path!r}")
-
-
-def describe(error, most=400):
-    """Returns an exception as one line.
-
-    Args:
-        error: An exception.
-        most: Integer, its longest length.
-    """
-    # Errors of Keras and TensorFlow may run over many lines.
-    line = " ".join(str(error).split()) or type(error).__name__
-    return line if len(line) <= most else f"{line[: most - 1]}…"

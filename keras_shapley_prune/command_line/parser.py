@@ -128,7 +128,7 @@ def _add_command(add, name, run, text, metavar="MODEL"):
         nargs="+",
         default=[],
         metavar="MODULE",
-        help="Python modules that register layers of your own",
+        help="Python modules with layers, losses and other functions of your own",
     )
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="without progress on standard error"

@@ -8,8 +8,13 @@ It has to be set in the shell. All of it goes to standard error.
 import sys
 import warnings
 
-from keras_shapley_prune.command_line.input_files import describe, import_modules
+import keras
+
+from keras_shapley_prune.command_line.input_files import import_modules
 from keras_shapley_prune.command_line.parser import PROGRAM, build_parser
+from keras_shapley_prune.inputs.one_line import describe
+
+_LONGEST = 800  # characters of a message: it may quote another one, of Keras
 
 
 def main(arguments=None):
@@ -31,8 +36,9 @@ def main(arguments=None):
         # `catch_warnings` puts back the old one in the end.
         warnings.showwarning = _show_warning
         try:
-            import_modules(options.modules)
-            options.run(options)
+            # Also for copies of layers whose configs hold others.
+            with keras.saving.custom_object_scope(import_modules(options.modules)):
+                options.run(options)
         except ValueError as error:
             # `InputError` is one, and so are all complaints about arguments.
             return _fail(error, 2)
@@ -44,7 +50,7 @@ def main(arguments=None):
 
 
 def _fail(error, code):
-    print(f"{PROGRAM}: error: {describe(error)}", file=sys.stderr)
+    print(f"{PROGRAM}: error: {describe(error, _LONGEST)}", file=sys.stderr)
     return code
 
 
@@ -52,4 +58,4 @@ def _show_warning(message, category, filename, lineno, file=None, line=None):
     """Prints a warning in one line, unless it is meant for programmers."""
     if issubclass(category, (DeprecationWarning, PendingDeprecationWarning)):
         return
-    print(f"{PROGRAM}: warning: {describe(message)}", file=sys.stderr)
+    print(f"{PROGRAM}: warning: {describe(message, _LONGEST)}", file=sys.stderr)

@@ -1,14 +1,14 @@
 """Copies of single layers and raw operations, with the channels that are kept."""
 
-import warnings
-
 import keras
 import numpy as np
 
 from keras_shapley_prune.layer_types.registry import find_layer_type, find_letters
 from keras_shapley_prune.layer_types.stock.recreation import (
     finalize_weights,
+    read_config,
     recreate_layer,
+    serialize_config,
 )
 
 
@@ -58,7 +58,10 @@ def is_stock(operation):
     """
     if not type(operation).__module__.startswith("keras.src.layers."):
         return False
-    stack = [_written_config(operation)]
+    try:
+        stack = [serialize_config(operation)]
+    except Exception:  # of a function of the user's
+        return False
     while stack:
         value = stack.pop()
         if isinstance(value, dict):
@@ -77,7 +80,7 @@ def is_stock(operation):
 
 
 def _copy_layer(operation, kept_at):
-    config = _config_of(operation)
+    config = read_config(operation)
     _resize(operation, config, kept_at)
     return recreate_layer(operation, config)
 
@@ -86,28 +89,6 @@ def _resize(operation, config, kept_at):
     """Changes the sizes in a config to what is kept."""
     if kept_at:  # else it is locked, or nothing is to be removed
         find_layer_type(operation).resize(config, kept_at)
-
-
-def _written_config(layer):
-    """Returns the config of a layer, of functions what Keras writes down."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The object being serialized")
-        return layer.get_config()
-
-
-def _config_of(layer):
-    """Returns the config of a layer, functions in it as themselves.
-
-    So a layer with a lambda, or with a function that is not registered with Keras,
-    can be re-created too.
-    """
-    config = _written_config(layer)
-    # A layer keeps the function itself as an attribute of the entry's name.
-    for name in config:
-        value = getattr(layer, name, None)
-        if callable(value) and not isinstance(value, keras.Layer):
-            config[name] = value
-    return config
 
 
 def copy_weights(operation, copied, kept_at):

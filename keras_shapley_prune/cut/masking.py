@@ -6,6 +6,7 @@ from keras_shapley_prune.layer_types.masked_calls import Mask
 from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import INSIDE, kept
 from keras_shapley_prune.trace.functional_models import new_inputs
+from keras_shapley_prune.trace.named_units import resolve_keep
 from keras_shapley_prune.trace.tracer import trace_channels
 from keras_shapley_prune.trace.unique_names import UniqueNames, part_namesakes
 
@@ -108,7 +109,7 @@ class MaskedCall(keras.layers.Layer):
         return cls(operation, **config)
 
 
-def mask_channels(model, keep, channel_map=None):
+def mask_channels(model, keep=None, channel_map=None, remove=None):
     """Returns `model` with a `ChannelMask` before every layer that reads units.
 
     A layer whose computation depends on which channels there are, or that has units
@@ -118,15 +119,17 @@ def mask_channels(model, keep, channel_map=None):
 
     Args:
         model: A built Sequential or functional `keras.Model`.
-        keep: Boolean array, shape `(num_units,)`, the units to keep.
+        keep: The units to keep, see `remove_channels`.
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
+        remove: In place of `keep`, the units to remove, see `remove_channels`.
 
     Returns:
         A functional `keras.Model`. The masks are the layers named
         `<layer that reads the units>_mask` and `<layer>_masked`.
 
     Raises:
-        ValueError: If `keep` removes locked units, or all units of a group.
+        ValueError: If locked units, or all units of a group, are removed, or a name,
+            mask or position does not fit.
 
     Example:
 
@@ -138,7 +141,7 @@ def mask_channels(model, keep, channel_map=None):
     ```
     """
     channel_map = channel_map or trace_channels(model)
-    keep = channel_map.check_keep(keep)
+    keep = resolve_keep(channel_map, keep, remove)
     graph, names = channel_map.graph, UniqueNames()
 
     def insert_mask(call, tensor, mask):

@@ -5,6 +5,11 @@ import numpy as np
 
 from keras_shapley_prune.cut.cut_network import Cut, find_kept, resize_call
 from keras_shapley_prune.cut.layer_copies import copy_operation, copy_weights
+from keras_shapley_prune.cut.model_classes import (
+    check_class,
+    new_sequential,
+    take_class,
+)
 from keras_shapley_prune.cut.state_copies import copy_states
 from keras_shapley_prune.layer_types.unit_ids import FIXED, kept
 from keras_shapley_prune.trace.functional_models import (
@@ -13,11 +18,12 @@ from keras_shapley_prune.trace.functional_models import (
     new_inputs,
     runs_its_graph,
 )
+from keras_shapley_prune.trace.named_units import resolve_keep
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
-def remove_channels(model, keep, channel_map=None):
-    """Returns a smaller copy of `model`, of the units that `keep` selects.
+def remove_channels(model, keep=None, channel_map=None, remove=None):
+    """Returns a smaller copy of `model`, without some of its units.
 
     Layers are re-created from their configs, with the same names, dtype policies and
     trainable flags; only the number of filters (units, target shape) changes. Nested
@@ -26,26 +32,40 @@ def remove_channels(model, keep, channel_map=None):
 
     Args:
         model: A built Sequential or functional `keras.Model`. It is not changed.
-        keep: Boolean array, shape `(num_units,)`, the units to keep.
+        keep: The units to keep: a boolean array, shape `(num_units,)`; or a dict of
+            names -> those to keep of the units so named, where all others are kept. A
+            name is that of a group, or of a layer that produces units, tied ones too.
+            The units are given by a boolean mask, or by a list of integers, their
+            positions: `keep={"conv1": [0, 2]}` keeps two filters.
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
+        remove: In place of `keep`, a dict of names -> the units to remove, in the same
+            forms: `remove={"conv1": [0, 2]}` removes two filters.
 
     Returns:
         A `keras.Sequential` if `model` is one, else a functional `keras.Model`, not
-        compiled. It computes what `mask_channels(model, keep)` computes.
+        compiled. It computes what `mask_channels(model, keep)` computes. If the class
+        of `model` has a `train_step` (or the like) of its own and can be made from
+        inputs and outputs, the result is of that class; if it cannot, a `UserWarning`
+        says so.
 
     Raises:
-        ValueError: If `keep` removes locked units, or all units of a group.
+        ValueError: If locked units, or all units of a group, are removed, or a name,
+            mask or position does not fit.
 
     Example:
 
     ```python
+    smaller = keras_shapley_prune.remove_channels(model, remove={"conv2d": [3, 4, 7]})
     channel_map = keras_shapley_prune.trace_channels(model)
-    keep = np.ones(channel_map.num_units, bool)
+    keep = np.ones(channel_map.num_units, bool)  # or for all units at once
     keep[channel_map.groups[0].units[:8]] = False
     smaller = keras_shapley_prune.remove_channels(model, keep, channel_map)
     ```
     """
-    return cut_out(model, keep, channel_map or trace_channels(model)).model
+    channel_map = channel_map or trace_channels(model)
+    keep = resolve_keep(channel_map, keep, remove)
+    check_class(model)
+    return cut_out(model, keep, channel_map).model
 
 
 def cut_out(model, keep, channel_map):
@@ -60,7 +80,7 @@ def cut_out(model, keep, channel_map):
         A `Cut`.
 
     Raises:
-        ValueError: If `keep` removes locked units, or all units of a group.
+        ValueError: See `remove_channels`.
     """
     keep = channel_map.check_keep(keep)
     copier = _Copier(channel_map, keep)
@@ -107,12 +127,13 @@ class _Copier:
 
     def copy_model(self, model):
         """Returns a Sequential or functional model of copies of its operations."""
+        outermost = not self._models
         self._models[model] = None  # stands before those that are nested in it
         inputs = new_inputs(input_structure(model), self._input_widths(model))
         # A Sequential model becomes one again: its view would become functional.
         if isinstance(model, keras.Sequential):
             layers = [self._copy(layer) for layer in model.layers]
-            copied = keras.Sequential([inputs, *layers], name=model.name)
+            copied = new_sequential(model, [inputs, *layers], outermost)
         else:
             copied = keras.models.clone_model(
                 functional_view(model),
@@ -120,6 +141,9 @@ class _Copier:
                 clone_function=self._copy,
                 call_function=self._call,
             )
+        if outermost:  # nested, it is not trained by itself
+            copies = {**self._models, **self.operations}
+            copied = take_class(model, copied, copies)
         self._models[model] = copied
         return copied
 

@@ -1,11 +1,10 @@
 """A copy in float32 of a model that computes in half precision."""
 
-import warnings
-
 import keras
 
 from keras_shapley_prune.layer_types.stock.recreation import (
     finalize_weights,
+    read_config,
     recreate_layer,
 )
 from keras_shapley_prune.trace.functional_models import (
@@ -82,15 +81,7 @@ def _copy_operation(operation):
         except (NotImplementedError, TypeError):
             return operation
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The object being serialized")
-            config = _widen(operation.get_config())
-        # Functions as themselves: one that Keras does not know has no config.
-        for name in config:
-            value = getattr(operation, name, None)
-            if callable(value) and not isinstance(value, keras.Layer):
-                config[name] = value
-        return recreate_layer(operation, config)
+        return recreate_layer(operation, _widen(read_config(operation)))
     except Exception as error:
         raise ValueError(
             "Expected a model whose layers can be re-created from their configs, for a "

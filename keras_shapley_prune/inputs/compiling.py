@@ -21,10 +21,10 @@ def copy_compile_config(model):
     if not model.compiled:
         return None
     config = dict(compile_arguments(model))
-    config["optimizer"] = _renew(config["optimizer"])
+    config["optimizer"] = renew(config["optimizer"])
     for name in ("metrics", "weighted_metrics"):
         config[name] = keras.tree.map_structure(
-            lambda entry: _renew(entry) if isinstance(entry, keras.Metric) else entry,
+            lambda entry: renew(entry) if isinstance(entry, keras.Metric) else entry,
             config[name],
         )
     return config
@@ -33,7 +33,8 @@ def copy_compile_config(model):
 def compile_with(model, config):
     """Compiles `model` with what `copy_compile_config` returned, and returns it."""
     if config is not None:
-        model.compile(**config)
+        # Of Keras: a class of the user's may have a `compile` of other arguments.
+        keras.Model.compile(model, **config)
     return model
 
 
@@ -46,8 +47,12 @@ def compile_arguments(model):
     return model._compile_config.config
 
 
-def _renew(configurable):
-    """Returns a new object from the config of another."""
+def renew(configurable):
+    """Returns a new object from the config of another.
+
+    Args:
+        configurable: A metric, an optimizer, or what has no config: it is returned.
+    """
     # Such as the name of an optimizer, of which `compile` makes a new one.
     if not hasattr(configurable, "get_config"):
         return configurable

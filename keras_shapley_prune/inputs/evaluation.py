@@ -1,8 +1,11 @@
 """What a model achieves on labelled data: the metrics it is compiled with."""
 
 import keras
+import tensorflow as tf
 
-from keras_shapley_prune.inputs.data import CalibrationData
+from keras_shapley_prune.inputs import limits
+from keras_shapley_prune.inputs.data import CalibrationData, find_fixed_size
+from keras_shapley_prune.inputs.forms import find_arrays, open_batches, unpack
 
 
 def resolve_metric(metric, model, data):
@@ -30,7 +33,7 @@ def resolve_metric(metric, model, data):
         )
 
     def measure(candidate):
-        found = evaluate(candidate, data)
+        found = evaluate(candidate, data, model)
         if metric not in found:
             raise ValueError(
                 f"Argument `metric` should be one of {list(found)}, or a callable "
@@ -63,18 +66,97 @@ def check_labels(data, graph):
     next(iter(CalibrationData(data, graph.input_structure)))
 
 
-def evaluate(model, data):
+def evaluate(model, data, original=None):
     """Returns a dict: name -> value, of a compiled model's loss and metrics.
 
     Args:
         model: A compiled `keras.Model`.
-        data: Labelled data: what `model.evaluate` takes, or a list of batches.
+        data: Labelled data: what `CalibrationData` takes.
+        original: The `keras.Model` that says what inputs there are, if `model` is of a
+            class that does not.
+
+    Raises:
+        ValueError: If the data does not fit the model, or does not end.
     """
-    if isinstance(data, list):  # of batches
-        # Keras takes a list for the arrays of several inputs, and a generator for
-        # batches.
-        data = (batch for batch in data)
-    if isinstance(data, tuple):
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-        return model.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True)
-    return model.evaluate(data, verbose=0, return_dict=True)
+    original = original or model
+    inputs = original.inputs
+    names = [tensor.name for tensor in inputs]
+    options = {"verbose": 0, "return_dict": True}
+    # A model of a fixed batch size needs batches of that size, whoever makes them.
+    if find_fixed_size(inputs) is None:
+        if isinstance(data, (tf.data.Dataset, keras.utils.PyDataset)):
+            limit = _Limit(data, names)
+            return model.evaluate(data, callbacks=[limit], **options)
+        arrays = find_arrays(data, names)
+        if arrays is not None:
+            x, y, weight = unpack(arrays, names)
+            return model.evaluate(x, y, sample_weight=weight, **options)
+    return model.evaluate(_to_tf_data(_read_batches(data, original)), **options)
+
+
+def _read_batches(data, model):
+    """Returns the list of the batches `(x, y)` or `(x, y, sample_weight)` of data.
+
+    Args:
+        data: What `CalibrationData` takes.
+        model: The `keras.Model` that they are for.
+    """
+    sequential = isinstance(model, keras.Sequential)
+    structure = model.inputs[0] if sequential else model.input
+    batches = []
+    for inputs, y, weight in CalibrationData(data, structure):
+        x = keras.tree.pack_sequence_as(structure, inputs)
+        batch = (x, y, weight) if keras.tree.flatten(weight) else (x, y)
+        # A list would be taken for one tensor.
+        batches.append(keras.tree.lists_to_tuples(batch))
+    return batches
+
+
+def _to_tf_data(batches):
+    """Returns a `tf.data.Dataset` of batches, of which each may have its own sizes.
+
+    Keras takes a list for the arrays of several inputs. It takes a generator, but reads
+    the first batches of it twice.
+    """
+
+    def specify(*tensors):
+        shapes = [tensor.shape for tensor in tensors]
+        sizes = [
+            size.pop() if len(size) == 1 else None
+            for size in map(set, zip(*shapes, strict=True))
+        ]
+        return tf.TensorSpec(sizes, tensors[0].dtype)
+
+    signature = keras.tree.map_structure(specify, *batches)
+    dataset = tf.data.Dataset.from_generator(
+        lambda: iter(batches), output_signature=signature
+    )
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
+
+
+class _Limit(keras.callbacks.Callback):
+    """Ends an evaluation on data that may have no end.
+
+    Args:
+        data: A `tf.data.Dataset` or a `keras.utils.PyDataset`.
+        names: List of strings, the names of the model's inputs.
+
+    Raises:
+        ValueError: If the data is known to have no end.
+    """
+
+    def __init__(self, data, names):
+        super().__init__()
+        self._num_batches = None
+        batches = open_batches(data, names, batch_size=1)
+        is_dataset = isinstance(data, tf.data.Dataset)
+        if is_dataset and int(data.cardinality()) == tf.data.UNKNOWN_CARDINALITY:
+            # Nothing is held here: only the number of examples counts, by the first
+            # batch.
+            first = keras.tree.flatten(next(batches(), ()))
+            size = max(len(first[0]), 1) if first else 1
+            self._num_batches = limits.MAX_EXAMPLES // size
+
+    def on_test_batch_begin(self, batch, logs=None):
+        if self._num_batches is not None and batch > self._num_batches:
+            raise limits.endless("a tf.data.Dataset of unknown length that goes on")

@@ -96,10 +96,7 @@ def run_masked(call, inputs, masks):
         Flat list of what the operation returns.
     """
     args, kwargs = call.fill_in(mask_inputs(inputs, masks))
-    # A model in inference tells all of its layers so, whatever they were called with.
-    # Called alone, random flips, among others, take themselves to be in training.
-    if kwargs.get("training") is True or _trains_by_default(type(call.operation)):
-        kwargs = {**kwargs, "training": False}
+    kwargs = for_inference(call.operation, kwargs)
     with HeldState():  # seeds do not move on: a layer draws the same in every call
         if masks:
             layer_type = find_layer_type(call.operation)
@@ -107,6 +104,20 @@ def run_masked(call, inputs, masks):
         else:  # also what is not registered, which has no masks
             outputs = call.operation(*args, **kwargs)
     return keras.tree.flatten(outputs)
+
+
+def for_inference(operation, kwargs):
+    """Returns what an operation is called with in a model that does not train.
+
+    Args:
+        operation: The layer or raw operation.
+        kwargs: Dict, what it was called with when it was recorded, by name.
+    """
+    # A model in inference tells all of its layers so, whatever they were called with.
+    # Called alone, random flips, among others, take themselves to be in training.
+    if kwargs.get("training") is True or _trains_by_default(type(operation)):
+        return {**kwargs, "training": False}
+    return kwargs
 
 
 @functools.cache

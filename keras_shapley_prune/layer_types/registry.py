@@ -1,6 +1,7 @@
 """The registry: which `LayerType` a layer or raw operation has."""
 
 import warnings
+import weakref
 from collections.abc import Mapping
 
 import keras
@@ -8,11 +9,13 @@ import keras
 from keras_shapley_prune.layer_types.declared_type import DeclaredType
 from keras_shapley_prune.layer_types.flows import FLOWS
 from keras_shapley_prune.layer_types.layer_type import LayerType
+from keras_shapley_prune.layer_types.subclasses import find_unchanged_parent
 
 GATES = "g"  # the letter of the gates of hidden units
 
 LAYER_TYPES = {}  # layer class -> LayerType
-OPERATION_TYPES = {}  # name of a raw `keras.ops` operation -> LayerType
+OPERATION_TYPES = {}  # name of one of Keras's own raw operations -> LayerType
+TRIED = weakref.WeakKeyDictionary()  # layer or operation -> LayerType found by trial
 _UNKNOWN = LayerType()
 
 
@@ -34,8 +37,11 @@ def register_layer(
     - `register_layer(cls, MyType())`, an instance of a subclass of `LayerType`, says
       everything, masked forms, repair and FLOPs too.
 
-    Only the very class is matched, never its subclasses: a subclass may compute
-    something else.
+    It holds for the class, and for subclasses that override nothing but how a layer is
+    made, saved or printed. Any other subclass may compute something else.
+
+    A layer that is not registered is tried, so one that keeps its channels apart need
+    not be. To have one locked, register it with an `unfit` that returns why.
 
     Args:
         layer_class: A `keras.Layer` class.
@@ -105,11 +111,22 @@ def register_layer(
 
 
 def find_layer_type(operation):
-    """Returns the `LayerType` of a layer or raw operation, or `None`."""
+    """Returns the `LayerType` of a layer or raw operation, or `None`.
+
+    That of its class; of a parent of which its class changes nothing; or what a trial
+    of this very layer has found.
+
+    Args:
+        operation: The layer or raw operation.
+    """
     kind = type(operation)
     if _is_raw(kind):
-        return OPERATION_TYPES.get(kind.__name__)
-    return LAYER_TYPES.get(kind)
+        found = OPERATION_TYPES.get(kind.__name__)
+    elif kind in LAYER_TYPES:
+        found = LAYER_TYPES[kind]
+    else:
+        found = LAYER_TYPES.get(find_unchanged_parent(operation, LAYER_TYPES))
+    return TRIED.get(operation) if found is None else found
 
 
 def find_nearest_type(operation):
@@ -124,11 +141,11 @@ def find_nearest_type(operation):
     Returns:
         A `LayerType`, one that knows nothing if there is no other.
     """
-    for kind in type(operation).__mro__:
-        found = OPERATION_TYPES.get(kind.__name__) if _is_raw(kind) else None
-        if found is not None or kind in LAYER_TYPES:
-            return found or LAYER_TYPES[kind]
-    return _UNKNOWN
+    found = find_layer_type(operation)
+    if found is not None:
+        return found
+    kinds = (kind for kind in type(operation).__mro__ if kind in LAYER_TYPES)
+    return LAYER_TYPES.get(next(kinds, None), _UNKNOWN)
 
 
 def find_letters(operation, weight):
@@ -137,28 +154,10 @@ def find_letters(operation, weight):
     return None if layer_type is None else layer_type.axes_of(operation, weight)
 
 
-def find_obstacle(call):
-    """Returns why a call cannot be pruned exactly, or `None` if it can."""
-    operation = call.operation
-    layer_type = find_layer_type(operation)
-    kind = type(operation).__name__
-    if layer_type is None:
-        return f"{kind} is not a registered layer"
-    if _data_format(operation) == "channels_first":
-        return _describe_channels_first(kind)
-    weights = getattr(operation, "weights", ())
-    # A weight whose axes are not known cannot be cut.
-    unknown = {v.name for v in weights if find_letters(operation, v) is None}
-    if unknown:
-        return f"{kind} has unknown weights {sorted(unknown)}"
-    unfit = layer_type.unfit(call)
-    return unfit and f"{kind} {unfit}"
-
-
 def find_linear_form(operation):
     """Returns the `LinearForm` of a layer that mixes channels, or `None`."""
     layer_type = find_layer_type(operation)
-    if layer_type is None or _data_format(operation) == "channels_first":
+    if layer_type is None or find_data_format(operation) == "channels_first":
         return None
     return layer_type.linear_form(operation)
 
@@ -166,24 +165,17 @@ def find_linear_form(operation):
 def find_depthwise_form(operation):
     """Returns the `DepthwiseForm` of a layer that keeps channels apart, or `None`."""
     layer_type = find_layer_type(operation)
-    if layer_type is None or _data_format(operation) == "channels_first":
+    if layer_type is None or find_data_format(operation) == "channels_first":
         return None
     return layer_type.depthwise_form(operation)
 
 
 def _is_raw(kind):
     """Whether a class is one of Keras's own raw operations, not a user's."""
-    return kind.__module__.startswith("keras.src.ops.")
+    return kind.__module__.startswith(("keras.src.ops.", "keras.src.activations."))
 
 
-def _describe_channels_first(kind):
-    reason = f"{kind} has data_format='channels_first'; only the last axis is followed"
-    if keras.config.image_data_format() != "channels_first":
-        return reason
-    return f"{reason}, keras.config.image_data_format() is another"
-
-
-def _data_format(operation):
+def find_data_format(operation):
     """Returns the data format; raw operations may leave it to Keras's setting."""
     data_format = getattr(operation, "data_format", "channels_last")
     return data_format or keras.config.image_data_format()

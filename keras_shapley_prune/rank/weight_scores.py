@@ -38,8 +38,13 @@ def batch_norm_gammas(channel_map, group):
     gammas = []
     for operation, letters in channel_map.layer_ids.items():
         gamma = getattr(operation, "gamma", None)
-        # One that normalizes only a part of the group has no gamma for the others.
-        if gamma is None or not np.isin(group.units, letters["i"]).all():
+        # One that normalizes only a part of the group has no gamma for the others; one
+        # of a user's layer may be a number for all channels.
+        entries = getattr(gamma, "shape", None)
+        if (
+            entries != letters["i"].shape
+            or not np.isin(group.units, letters["i"]).all()
+        ):
             continue
         values = np.abs(keras.ops.convert_to_numpy(gamma))
         gammas.append(values[positions_of(group.units, letters["i"])].mean(axis=1))

@@ -63,7 +63,7 @@ class Mimic:
         check_integer("batch_size", self.batch_size, 1)
         check_integer("seed", self.seed, 0)
         if self.extra_images is not None:
-            repeatable = make_repeatable(self.extra_images)
+            repeatable = make_repeatable(self.extra_images, "extra_images")
             object.__setattr__(self, "extra_images", repeatable)
 
     @property

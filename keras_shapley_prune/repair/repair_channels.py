@@ -2,6 +2,7 @@
 
 import itertools
 
+from keras_shapley_prune.cut.model_classes import check_class
 from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.cut.trial_run import try_out
 from keras_shapley_prune.cut.verification import verify_cut
@@ -24,6 +25,7 @@ from keras_shapley_prune.repair.resolve_repair import (
 from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.repair.threads import one_blas_thread
 from keras_shapley_prune.trace.batches import rebatch
+from keras_shapley_prune.trace.named_units import resolve_keep
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
@@ -37,6 +39,7 @@ def repair_channels(
     verify=True,
     memory=None,
     verbose="auto",
+    remove=None,
 ):
     """Returns a smaller copy of `model` that is repaired on calibration data.
 
@@ -61,10 +64,9 @@ def repair_channels(
 
     Args:
         model: A built Sequential or functional `keras.Model`. It is not changed.
-        keep: Boolean array, shape `(num_units,)`, the units to keep.
-        dataset: Calibration data, what `model.predict` takes: arrays, batches of `x`
-            or of `(x, y)`; labels are not read. 50 to 200 examples are
-            enough.
+        keep: The units to keep, see `remove_channels`. `None` if `remove` is given.
+        dataset: Calibration data, what `model.predict` takes, see `prune`; labels are
+            not read. 50 to 200 examples are enough.
         repair: String, one of these, or `None`; or a `Mimic`.
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
         batch_size: Integer, where the data comes as arrays.
@@ -74,12 +76,13 @@ def repair_channels(
             is computed again. `None` for a quarter of what is free, at most 1 GiB.
         verbose: `"auto"` or 1 for a progress bar that names the step and the layer at
             work, 2 for one line a step, 0 for silence.
+        remove: In place of `keep`, the units to remove, see `remove_channels`.
 
     Returns:
         What `remove_channels` returns, with other weights.
 
     Raises:
-        ValueError: If `keep` removes locked units or whole groups, `repair` is none
+        ValueError: If locked units or whole groups are removed, `repair` is none
             of these, or the data does not fit the model.
         RuntimeError: If the check fails.
 
@@ -94,8 +97,9 @@ def repair_channels(
     check_integer("batch_size", batch_size, 1)
     check_verbose(verbose)
     channel_map = channel_map or trace_channels(model)
+    keep = resolve_keep(channel_map, keep, remove)
+    check_class(model)
     batches = read_batches(dataset, channel_map.graph, repair, verify, batch_size)
-    keep = channel_map.check_keep(keep)
     if repair is not None:
         inputs = (inputs for (inputs,) in batches)
         sample = first_examples(inputs, channel_map.graph)

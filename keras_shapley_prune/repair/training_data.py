@@ -5,7 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.inputs.data import CalibrationData
+from keras_shapley_prune.inputs.data import CalibrationData, find_fixed_size
 from keras_shapley_prune.repair.augmentation import augment, mix_at_random
 
 _COPIES = 2  # of each example that is held out
@@ -27,7 +27,8 @@ class TrainingData:
     """
 
     def __init__(self, dataset, graph, settings):
-        size, self._batch_size = settings.batch_size, settings.batch_size
+        self._fixed = find_fixed_size(graph.inputs)  # or `None`
+        size = self._batch_size = self._fixed or settings.batch_size
         data = CalibrationData(dataset, graph.input_structure, size, False)
         arrays = _join([inputs for inputs, _, _ in data])
         extra = settings.read_extra_images(graph, arrays)
@@ -39,22 +40,34 @@ class TrainingData:
         # Least squares has been fitted to these images, too: on them it would look
         # better than training, which has not seen them. On mixtures it does not.
         copies = [np.concatenate([array] * _COPIES) for array in held_out]
-        self.held_out = _slice(self._vary(copies), size)
-        self.known = _slice(known, size) if len(known[0]) else []
+        self.held_out = self._slice(self._vary(copies))
+        self.known = self._slice(known) if len(known[0]) else []
         self._arrays = _join([known, *extra])
 
     def draw(self):
         """Yields augmented batches without end, from one shuffling after the other."""
         num_examples, drawn = len(self._arrays[0]), np.array([], int)
-        size = min(self._batch_size, num_examples)
+        size = self._fixed or min(self._batch_size, num_examples)
         while True:
             # A shuffling is used up before the next one: all examples are seen equally
             # often.
-            if len(drawn) < size:
+            while len(drawn) < size:
                 drawn = np.append(drawn, self._generator.permutation(num_examples))
             batch, drawn = drawn[:size], drawn[size:]
             varied = self._vary([array[batch] for array in self._arrays])
             yield [tf.constant(array) for array in varied]
+
+    def _slice(self, arrays):
+        """Returns batches of arrays as lists of tensors, all of one size."""
+        num_batches = math.ceil(len(arrays[0]) / self._batch_size)
+        # A batch of another size would be compiled anew. What is left over is less than
+        # one example a batch.
+        size = len(arrays[0]) // num_batches
+        if self._fixed:  # the last batch is filled up with the first examples
+            size = self._fixed
+            arrays = [np.resize(a, (num_batches * size, *a.shape[1:])) for a in arrays]
+        starts = range(0, num_batches * size, size)
+        return [[tf.constant(a[s : s + size]) for a in arrays] for s in starts]
 
     def _vary(self, arrays):
         """Flips, shifts and mixes images, each in its own way."""
@@ -72,13 +85,3 @@ def _join(batches):
         )
     columns = zip(*batches, strict=True)
     return [np.concatenate([np.asarray(v) for v in values]) for values in columns]
-
-
-def _slice(arrays, largest):
-    """Returns batches of arrays as lists of tensors, all of one size."""
-    num_batches = math.ceil(len(arrays[0]) / largest)
-    # A batch of another size would be compiled anew. What is left over is less than one
-    # example a batch.
-    size = len(arrays[0]) // num_batches
-    starts = range(0, num_batches * size, size)
-    return [[tf.constant(a[s : s + size]) for a in arrays] for s in starts]

@@ -16,11 +16,15 @@ class ChannelReport:
         locked: Dict: layer name -> dict: reason -> number of the units that are locked
             for it. The number is 0 for a layer that has no units of its own but could
             not be cut.
+        found_by_trial: Dict: what nobody has declared, but what has been run on random
+            numbers and found to keep channels apart, such as `"activation mish"` or the
+            class of a layer -> list of the names of the layers.
     """
 
     name: str
     channel_map: ChannelMap
     locked: dict
+    found_by_trial: dict
 
     @property
     def num_locked(self):
@@ -46,6 +50,10 @@ class ChannelReport:
             for reason, count in reasons.items():
                 units = f" ({count:,} units)" if count else ""
                 lines.append(f"    {name}{units}: {reason}")
+        if self.found_by_trial:
+            lines.append("found by trial to keep channels apart")
+        for what, names in self.found_by_trial.items():
+            lines.append(f"    {what}: {', '.join(names)}")
         return "\n".join(lines)
 
 
@@ -80,4 +88,8 @@ def channel_report(model, channel_map=None):
     # Layers that cannot be cut but have no units of their own are locked too.
     for name, reason in channel_map.lock_reasons().items():
         locked.setdefault(name, {reason: 0})
-    return ChannelReport(model.name, channel_map, locked)
+    tried = {}
+    for operation, found in channel_map.trials.items():
+        for what in found:
+            tried.setdefault(what, []).append(channel_map.graph.name_of(operation))
+    return ChannelReport(model.name, channel_map, locked, tried)

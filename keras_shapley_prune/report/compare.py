@@ -64,7 +64,7 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
     models, graph = (original, pruned), maps[0].graph
     if data is not None:
         # It is read for its labels, for inputs, and by both models.
-        data = make_repeatable(data)
+        data = make_repeatable(data, "data")
     shapes = read_sizes(graph, data)
     graphs = [give_sizes(one.graph, shapes) for one in maps]
     # What is not measured has no entry, and no line in the report.

@@ -87,7 +87,9 @@ def measure_frontier(
         check_ratio(one.ratio)
     repair = resolve_repair(repair)
     dataset = make_repeatable(dataset)
-    held_out = dataset if validation_data is None else make_repeatable(validation_data)
+    held_out = dataset
+    if validation_data is not None:
+        held_out = make_repeatable(validation_data, "validation_data")
     measure = resolve_metric(metric, model, held_out)
     name = metric if isinstance(metric, str) else "metric"
     channel_map = trace_channels(model)

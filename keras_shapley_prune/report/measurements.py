@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.inputs.compiling import copy_compile_config
-from keras_shapley_prune.inputs.data import CalibrationData
+from keras_shapley_prune.inputs.data import CalibrationData, find_fixed_size
 from keras_shapley_prune.inputs.evaluation import evaluate
 from keras_shapley_prune.report.latency import measure_latency
 from keras_shapley_prune.trace.functional_models import functional_view
@@ -47,7 +47,8 @@ def measure_latencies(models, graph, data=None, batch_sizes=BATCH_SIZES):
         graph: The recorded `Graph` of one of them.
         data: What `prune` takes, where the inputs come from, repeated as often as
             needed. `None` for zeros.
-        batch_sizes: Sequence of integers.
+        batch_sizes: Sequence of integers. A model of a fixed batch size is measured at
+            that size alone.
 
     Returns:
         Dict: batch size -> list of the median seconds of each model. Empty if there
@@ -56,8 +57,8 @@ def measure_latencies(models, graph, data=None, batch_sizes=BATCH_SIZES):
     examples = _some_inputs(graph, data)
     if examples is None:
         return {}
-    found = {}
-    for size in batch_sizes:
+    found, fixed = {}, find_fixed_size(graph.inputs)
+    for size in batch_sizes if fixed is None else (fixed,):
         # `np.resize` repeats the examples until there are enough.
         batch = [np.resize(values, (size, *values.shape[1:])) for values in examples]
         inputs = keras.tree.pack_sequence_as(graph.input_structure, batch)
@@ -83,10 +84,12 @@ def measure_metrics(models, data, original):
     for model in models:
         # A view has metrics of its own: those of the model keep their state.
         view = functional_view(model)
-        config = copy_compile_config(original)
-        view.compile(**(config or {"loss": _no_loss, "metrics": ["accuracy"]}))
+        config = copy_compile_config(original) or {"metrics": ["accuracy"]}
+        # A class with a loss of its own is compiled without any.
+        has_loss = config.get("loss") is not None
+        view.compile(**config if has_loss else {**config, "loss": _no_loss})
         found.append(evaluate(view, data))
-        if config is None:
+        if not has_loss:
             del found[-1]["loss"]
     return {name: [values[name] for values in found] for name in found[0]}
 

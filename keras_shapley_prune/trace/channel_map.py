@@ -2,11 +2,14 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 
 import numpy as np
 
+from keras_shapley_prune.layer_types.obstacles import describe_trials
 from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, kept
 from keras_shapley_prune.trace.graph import find_dependents
+from keras_shapley_prune.trace.named_units import name_units
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,6 +62,21 @@ class ChannelMap:
             name = name if part is None else f"{name}/{part}"
             counts[name] = len(self.layer_ids[operation][letter])
         return counts
+
+    @functools.cached_property
+    def trials(self):
+        """Dict: operation -> what of it has been found to keep channels apart by trial.
+
+        A tuple of strings: its class, or a function such as `"activation mish"`. Nobody
+        has declared them, but they have been run on random numbers.
+        """
+        calls = {call.operation: call for call in self.graph.calls}
+        found = {
+            operation: describe_trials(call)
+            for operation, call in calls.items()
+            if operation not in self.obstacles
+        }
+        return {operation: what for operation, what in found.items() if what}
 
     def sites_at(self, call):
         """Finds what a call reads.
@@ -237,20 +255,25 @@ class ChannelMap:
         """Raises an error unless `keep` is a selection this model can take.
 
         Args:
-            keep: Boolean array, shape `(num_units,)`.
+            keep: Boolean array, shape `(num_units,)`. Or a dict: name of a group or
+                layer -> boolean mask or positions of the units to keep; others are
+                kept whole.
 
         Returns:
-            `keep` as a boolean array.
+            A boolean array, shape `(num_units,)`.
 
         Raises:
-            ValueError: If shape or type differ, or a locked unit or all units of a
-                group are removed.
+            ValueError: If shape, type or a name differ, or a locked unit or all units
+                of a group are removed.
         """
+        if isinstance(keep, Mapping):
+            keep = name_units(self, keep)
         keep = np.asarray(keep)
         if keep.shape != (self.num_units,) or keep.dtype != bool:
             raise ValueError(
                 "Argument `keep` should be a boolean array of shape "
-                f"({self.num_units},): one entry for each unit of the model. "
+                f"({self.num_units},): one entry for each unit of the model, or a dict "
+                "of masks or positions by the names of groups. "
                 f"Received: dtype={keep.dtype}, shape={keep.shape}"
             )
         for unit, reason in self.locks.items():

@@ -3,10 +3,11 @@
 import numpy as np
 
 from keras_shapley_prune.layer_types import stock  # noqa: F401 (fills the registry)
-from keras_shapley_prune.layer_types.elementwise_activations import (
+from keras_shapley_prune.layer_types.obstacles import (
     find_mixing_activation,
+    find_obstacle,
 )
-from keras_shapley_prune.layer_types.registry import find_layer_type, find_obstacle
+from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, no_units
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.functional_models import with_layers
@@ -65,7 +66,11 @@ class ChannelTracer:
 
     def trace(self, call):
         """Computes the unit ids of what `call` returns."""
-        obstacle = self._obstacles.get(call.operation) or find_obstacle(call)
+        # What reads no units locks none, whatever it does: that needs no trial.
+        may_try = any((self.ids(tensor) != FIXED).any() for tensor in call.inputs)
+        may_try = may_try or len(self._graph.calls_of(call.operation)) > 1
+        known = self._obstacles.get(call.operation)
+        obstacle = known or find_obstacle(call, may_try)
         if obstacle is not None:
             reason = f"{obstacle} ({self.quote(call)})"
             self.lock_all(call, reason)
@@ -87,10 +92,10 @@ class ChannelTracer:
         # An array stands for all outputs, a list has one for each.
         alike = not isinstance(flown, list)
         ids_out = [flown] * len(call.outputs) if alike else flown
-        mixing = find_mixing_activation(call.operation)
+        mixing = find_mixing_activation(call)
         for tensor, ids in zip(call.outputs, ids_out, strict=True):
             if mixing is not None:
-                self.lock(ids, f"activation {mixing} may mix channels")
+                self.lock(ids, f"{mixing} ({self.quote(call)})")
             self._ids[tensor] = np.asarray(ids)
         # The axes of the weights are those of the first call: others are tied to it.
         if known is None:

@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from models import classifier, labelled_images
 import keras_shapley_prune
 from keras_shapley_prune import Comparison, Ranking
 from keras_shapley_prune.command_line import main, prune_commands
+from keras_shapley_prune.command_line.input_files import import_modules
 from keras_shapley_prune.cut.surgery import remove_channels
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -251,7 +253,7 @@ def test_old_files_and_own_layers(tmp_path, monkeypatch, capsys):
         "@keras.saving.register_keras_serializable('test')\n"
         "class Own(keras.layers.Layer):\n"
         "    def call(self, x):\n"
-        "        return x\n"
+        "        return x[..., ::-1]\n"
     )
     code = """
 import keras, own_layers_of_this_test
@@ -264,6 +266,132 @@ keras.Sequential([keras.Input((4,)), *layers]).save("own.keras")
     assert main(["inspect", "own.keras", "--import", "own_layers_of_this_test"]) == 0
     assert "Own is not a registered layer" in capsys.readouterr().out
     assert main(["inspect", "own.keras", "--import", "no_module_of_this_test"]) == 2
+
+
+OWN = """
+import keras
+from keras.activations import relu
+
+def dice_loss(y_true, y_pred):
+    return 1 - keras.ops.mean(y_true * y_pred)
+
+class OwnMetric(keras.metrics.Mean):
+    pass
+
+def twice(x):
+    return 2 * relu(x)
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Writes a module of losses and the like; returns its name, and what is in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_functions_of_this_test.py").write_text(OWN)
+    found = {"__name__": "__main__"}
+    exec(OWN, found)
+    return "own_functions_of_this_test", found
+
+
+def _save(path, **compiled):
+    model = classifier()
+    if compiled:
+        model.compile("adam", **compiled)
+    model.save(path)
+    return model
+
+
+COMPILED = {
+    "loss": lambda own: {"loss": own["dice_loss"]},
+    "metric": lambda own: {"loss": "mean_squared_error", "metrics": [own["dice_loss"]]},
+    "class": lambda own: {"loss": own["dice_loss"], "metrics": [own["OwnMetric"]()]},
+}
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("case", COMPILED)
+def test_what_it_was_compiled_with_need_not_be_known(own, case, suffix, capsys):
+    module, functions = own
+    _save(f"net{suffix}", **COMPILED[case](functions))
+    x, _ = labelled_images(20)
+    np.savez("data.npz", x=x)
+    arguments = [
+        "prune",
+        f"net{suffix}",
+        "--data",
+        "data.npz",
+        *FAST,
+        "-o",
+        "out.keras",
+    ]
+    assert main(arguments) == 0
+    printed = capsys.readouterr()
+    lines = [line for line in printed.err.splitlines() if "warning" in line]
+    assert len(lines) == 1 and "The result is not compiled" in lines[0]
+    assert not load("out.keras").compiled
+
+    assert main([*arguments, "--import", module]) == 0
+    assert "not compiled" not in capsys.readouterr().err
+    with keras.saving.custom_object_scope(functions):
+        assert load("out.keras").compiled
+
+
+@pytest.mark.filterwarnings("default")
+def test_metrics_need_what_it_was_compiled_with(own, capsys):
+    module, functions = own
+    _save("net.keras", loss=functions["dice_loss"])
+    x, y = labelled_images(20)
+    np.savez("data.npz", x=x, y=np.eye(4)[y])
+    arguments = ["prune-until", "net.keras", "--data", "data.npz", "--metric", "loss"]
+    arguments += [*FAST, "--max-drop", "9", "-o", "out.keras"]
+    assert main(arguments) == 2
+    assert "a model that is not compiled" in capsys.readouterr().err
+    assert main([*arguments, "--import", module]) == 0
+
+
+def test_functions_of_a_model_are_handed_over(own, capsys):
+    module, functions = own
+    stack = [
+        keras.layers.Dense(3, activation=functions["twice"]),
+        keras.layers.Dense(2),
+    ]
+    model = keras.Sequential([keras.Input((4,)), *stack])
+    for name in ("own.keras", "own.h5"):
+        model.save(name)
+        assert main(["inspect", name]) == 2
+        assert "twice" in capsys.readouterr().err
+        assert main(["inspect", name, "--import", module]) == 0
+        assert not capsys.readouterr().err
+
+
+def test_what_a_module_imports_from_keras_is_not_handed_over(own):
+    module, _ = own
+    assert set(import_modules([module])) == {"dice_loss", "OwnMetric", "twice"}
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_file_of_keras_2(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    stack = [keras.layers.DepthwiseConv2D(3), keras.layers.Conv2D(4, 1, name="conv")]
+    stack += [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+    model = keras.Sequential([keras.Input((8, 8, 3)), *stack])
+    model.compile("adam", "categorical_crossentropy")
+    model.save("old.h5")
+    with h5py.File("old.h5", "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"][1]["config"]["groups"] = 1
+        file.attrs["model_config"] = json.dumps(config)
+    assert main(["inspect", "old.h5"]) == 0
+    printed = capsys.readouterr()
+    assert "4 removable units" in printed.out and not printed.err
+    with h5py.File("old.h5", "r+") as file:
+        config["config"]["layers"][1]["config"]["groups"] = 3
+        file.attrs["model_config"] = json.dumps(config)
+    assert main(["inspect", "old.h5"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("passed to DepthwiseConv2D: {'groups': 3}")
+    assert len(line) < 800
 
 
 PRUNE = "prune model.keras --data data.npz -o out.keras"

@@ -335,11 +335,11 @@ def test_other_image_sizes_go_through_a_fully_convolutional_model():
 
 def test_lambdas_and_wrappers_lock_with_a_reason():
     for builder, words in (
-        (lambda_between, "Lambda is not a registered layer (`reverse`)"),
-        (wrapped, "TimeDistributed is not a registered layer (`wrapper`)"),
+        (lambda_between, "Lambda is not a registered layer"),
+        (wrapped, "TimeDistributed is not a registered layer"),
     ):
         reasons = trace_channels(models.build(builder)).lock_reasons()
-        assert reasons["locked"] == words
+        assert reasons["locked"].startswith(f"{words}, nor elementwise by trial: ")
         assert "conv" not in reasons
         assert "after" not in reasons
 

@@ -67,7 +67,7 @@ def test_own_layer(monkeypatch, capsys):
     printed = capsys.readouterr().out
     for text in (printed, kept_output("own_layer")):
         before, after = text.split("Locked after:")
-        for layer in ("ChannelScale", "UnitConvolution", "LoudConv2D"):
+        for layer in ("UnitConvolution", "LoudConv2D"):
             assert f"{layer} is not a registered layer" in before
         assert after.startswith("\nclasses  model output\n\n")
         assert re.search(

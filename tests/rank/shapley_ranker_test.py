@@ -374,7 +374,7 @@ def test_a_ranking_prints_saves_and_loads(tmp_path):
     evaluations = 6 * sum(size + 1 for size in sizes)
     assert f"an example: 6 examples, {evaluations} evaluations" in text
     assert "into_groups" in text
-    assert "locked: activation softmax may mix channels" in text
+    assert "locked: activation softmax is not elementwise: output channel" in text
     ranking.save(tmp_path / "ranking.json")
     loaded = Ranking.load(tmp_path / "ranking.json")
     assert str(loaded) == text

@@ -113,3 +113,13 @@ def test_environment():
     assert found["tensorflow"] == tf.__version__
     assert found["keras"] == keras.__version__
     assert found["machine"] and found["cores"] >= 1
+
+
+def test_metrics_of_a_model_that_is_compiled_without_a_loss():
+    """As one whose class has its own."""
+    model, data = models.classifier(), models.labelled_images(12)
+    _, expected = model.evaluate(*data, verbose=0)
+    model.compile("sgd", metrics=["accuracy"])
+    assert measure_metrics([model], data, model) == {"accuracy": [expected]}
+    model.compile("sgd")
+    assert measure_metrics([model], data, model) == {}

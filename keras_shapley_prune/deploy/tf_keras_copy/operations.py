@@ -138,6 +138,11 @@ _OPERATIONS = {
     "Maximum": _binary("Maximum"),
     "Minimum": _binary("Minimum"),
     "Relu": _unary(lambda layers, _, name: layers.ReLU(name=name)),
+    "ReLU": _unary(  # what `keras.activations.relu` is in a graph
+        lambda layers, op, name: layers.ReLU(
+            op.max_value, op.negative_slope, op.threshold, name=name
+        )
+    ),
     "Concatenate": _concatenate,
     "Reshape": _reshape,
     "Transpose": _transpose,

@@ -9,7 +9,8 @@ from keras import layers
 from keras_shapley_prune.layer_types.declared_type import DeclaredType
 from keras_shapley_prune.layer_types.elementwise_activations import find_ceiling
 from keras_shapley_prune.layer_types.flows import keep
-from keras_shapley_prune.layer_types.registry import LAYER_TYPES
+from keras_shapley_prune.layer_types.registry import LAYER_TYPES, OPERATION_TYPES
+from keras_shapley_prune.layer_types.stock.constants import forbid_arrays
 from keras_shapley_prune.layer_types.unit_ids import FIXED
 
 
@@ -70,6 +71,10 @@ LAYER_TYPES[layers.Rescaling] = RescalingType(keep)
 for name in "Dropout AlphaDropout".split():
     LAYER_TYPES[getattr(layers, name)] = DeclaredType(keep, unfit=_noise_of_channels)
 LAYER_TYPES[layers.ReLU] = ReLUType(keep)
+# What `keras.activations.relu(x)` is in a graph has the settings of the layer.
+OPERATION_TYPES["ReLU"] = ReLUType(
+    keep, unfit=forbid_arrays("negative_slope", "max_value", "threshold")
+)
 LAYER_TYPES[layers.Activation] = ActivationType(keep)
 for name in """LeakyReLU ELU Identity SpatialDropout1D SpatialDropout2D
         SpatialDropout3D GaussianDropout GaussianNoise ActivityRegularization

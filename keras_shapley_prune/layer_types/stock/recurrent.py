@@ -5,7 +5,7 @@ import numpy as np
 from keras import layers, ops
 from keras.ops import convert_to_numpy
 
-from keras_shapley_prune.layer_types.elementwise_activations import ELEMENTWISE
+from keras_shapley_prune.layer_types.elementwise_activations import describe_mixing
 from keras_shapley_prune.layer_types.layer_type import LayerType
 from keras_shapley_prune.layer_types.masked_calls import Mask
 from keras_shapley_prune.layer_types.registry import (
@@ -64,9 +64,9 @@ class RecurrentType(LayerType):
         if directions[0].stateful:
             return "is stateful"
         for layer in directions:
-            for name in ("activation", "recurrent_activation"):
-                if getattr(layer, name, None) not in {*ELEMENTWISE, None}:
-                    return f"has a {name} that may mix channels"
+            mixing = describe_mixing(layer, (None, layer.units))
+            if mixing is not None:
+                return f"cannot lose hidden units: {mixing}"
         states = _initial_states(call)
         if len(directions) > 1 and states:
             return "is given initial states"

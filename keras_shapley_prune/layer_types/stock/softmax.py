@@ -33,4 +33,12 @@ class SoftmaxType(LayerType):
         return "softmax"
 
 
+class LogSoftmaxType(SoftmaxType):
+    """The logarithm of a softmax: what it returns are no probabilities."""
+
+    def output_activation(self, operation):
+        return None
+
+
 LAYER_TYPES[layers.Softmax] = OPERATION_TYPES["Softmax"] = SoftmaxType()
+OPERATION_TYPES["LogSoftmax"] = LogSoftmaxType()

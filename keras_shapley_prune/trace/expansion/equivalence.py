@@ -1,10 +1,9 @@
 """The check that a functional model returns what a layer does."""
 
-import re
-
 import keras
 import numpy as np
 
+from keras_shapley_prune.layer_types.trial.error_lines import first_line
 from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.functional_models import takes_training
 from keras_shapley_prune.trace.graph import fill_in, is_symbolic
@@ -63,11 +62,3 @@ def _draw(tensor, length, generator):
     if keras.backend.is_float_dtype(tensor.dtype):
         return generator.normal(size=shape).astype("float32")
     return generator.integers(0, 2, shape).astype(tensor.dtype)
-
-
-def first_line(error):
-    """Returns what an error says, without what Keras puts around it."""
-    lines = re.sub(r"\x1b\[\d*m", "", str(error)).splitlines()
-    wrapped = "Exception encountered when calling"
-    said = [line for line in lines if line.strip() and not line.startswith(wrapped)]
-    return said[0].strip() if said else type(error).__name__

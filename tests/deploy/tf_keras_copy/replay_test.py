@@ -166,6 +166,7 @@ def test_operations_become_layers():
     inputs = keras.Input((6, 6, 4), name="image")
     ops = keras.ops
     x = ops.relu6(2.0 - inputs) / 3.0 + 1.0
+    x = keras.activations.relu(x - 1.1, 0.1, max_value=1.2, threshold=0.1) + x
     y = ops.leaky_relu(inputs * 0.5 - 0.25, 0.3)
     x = ops.maximum(x, y) - ops.minimum(x, ops.hard_silu(y)) * ops.exp(-1.0 + y)
     x = ops.concatenate([x, ops.gelu(y, approximate=False), ops.elu(y, 0.5)], axis=-1)

@@ -121,8 +121,14 @@ def _softmax(x):
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
-        (lambda: layers.LSTM(4, name="rnn", recurrent_activation=_softmax), "mix"),
-        (lambda: layers.GRU(4, name="rnn", activation="softmax"), "mix channels"),
+        (
+            lambda: layers.LSTM(4, name="rnn", recurrent_activation=_softmax),
+            "recurrent activation _softmax is not",
+        ),
+        (
+            lambda: layers.GRU(4, name="rnn", activation="softmax"),
+            "activation softmax is not elem",
+        ),
         (
             lambda: layers.RNN(layers.LSTMCell(4), name="rnn"),
             "RNN is not a registered layer",
