@@ -3,6 +3,7 @@
 from keras_shapley_prune.cut.layer_copies import check_copies
 from keras_shapley_prune.cut.model_classes import check_class
 from keras_shapley_prune.cut.optimizer_slots import carry_optimizer, check_optimizer
+from keras_shapley_prune.cut.trial_run import try_out
 from keras_shapley_prune.inputs.arguments import check_verbose
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.inputs.data import make_repeatable
@@ -139,8 +140,9 @@ def prune(
     check_prunable(model, channel_map, keep_optimizer)
     ranker = open_ranker(model, ranker, budget.scope)
     surely_kept = channel_map.without(budget.select_groups(channel_map))
-    steps = plan_steps(channel_map, surely_kept, repair, verify)
     sample = read_sample(dataset, channel_map.graph)
+    channel_map = try_out(channel_map, sample)
+    steps = plan_steps(channel_map, surely_kept, repair, verify)
     check_extra_images(repair, channel_map.graph, sample)
     check_calibration(channel_map.graph, sample)
     # What ranking and repair both ask of the original is taken down once.
@@ -247,7 +249,9 @@ def apply_plan(
     check_prunable(model, plan.channel_map, keep_optimizer)
     graph, targets = plan.channel_map.graph, RecordedTargets(memory)
     dataset = make_repeatable(dataset)
-    sample = read_sample(dataset if repair else None, graph)
+    sample = read_sample(dataset if repair or verify else None, graph)
+    plan.channel_map = try_out(plan.channel_map, sample)
+    sample = sample if repair else []
     check_extra_images(repair, graph, sample)
     check_calibration(graph, sample)
     steps = plan_steps(plan.channel_map, plan.keep, repair, verify)

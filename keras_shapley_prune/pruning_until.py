@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.cut.trial_run import try_out
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.evaluation import (
@@ -103,13 +105,15 @@ def prune_until(
     measure_raw = resolve_metric(metric, model, held_out)
 
     def measure(candidate):  # the higher the better
-        return direction * measure_raw(candidate)
+        with kept_states(candidate):
+            return direction * measure_raw(candidate)
 
     channel_map = trace_channels(model)
     if not callable(metric):  # it is best known before ranking
         check_labels(held_out, channel_map.graph)
     check_prunable(model, channel_map)
     sample = read_sample(dataset, channel_map.graph)
+    channel_map = try_out(channel_map, sample)
     check_extra_images(repair, channel_map.graph, sample)
     check_calibration(channel_map.graph, sample)
     # Any share of a group may be removed in the end: all of it has to be ranked.

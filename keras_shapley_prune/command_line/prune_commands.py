@@ -1,5 +1,6 @@
 """The commands that make models smaller: `prune` and `prune-until`."""
 
+import dataclasses
 import importlib.util
 import warnings
 
@@ -28,6 +29,8 @@ from keras_shapley_prune.pruning import apply_plan
 from keras_shapley_prune.pruning_until import prune_until as prune_within
 from keras_shapley_prune.repair.mimic_settings import Mimic
 from keras_shapley_prune.report.compare import compare
+from keras_shapley_prune.trace.recording import record_graph
+from keras_shapley_prune.trace.sizes import give_sizes, read_sizes
 from keras_shapley_prune.trace.tracer import trace_channels
 
 _TARGETS = {
@@ -52,6 +55,9 @@ def prune(options):
     model, ranking = load_model(options.model), load_ranking(options.ranking)
     channel_map = trace_channels(model)
     examples = load_examples(options, model)
+    graph = channel_map.graph  # FLOPs are counted for the sizes of the examples
+    graph = give_sizes(graph, read_sizes(graph, examples))
+    channel_map = dataclasses.replace(channel_map, graph=graph)
     validation = load_examples(options, model, validation=True)
     if ranking is None:
         # One ranking serves all ratios.
@@ -227,7 +233,9 @@ def _write(files, paths, pruned, int8, examples):
         pruned.export(files.stage(paths["export"]), verbose=False)
     if paths["litert"] is not None:
         data = examples[0] if int8 else None
-        export_litert(pruned, files.stage(paths["litert"]), int8, data)
+        shapes = read_sizes(record_graph(pruned), examples)
+        path = files.stage(paths["litert"])
+        export_litert(pruned, path, int8, data, input_shape=shapes)
 
 
 def _report(files, paths, model, pruned, ranking, examples, validation):

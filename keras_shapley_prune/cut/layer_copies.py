@@ -22,7 +22,7 @@ def check_copies(graph):
         ValueError: If a layer cannot; the message names it.
     """
     for operation in dict.fromkeys(call.operation for call in graph.calls):
-        if not _is_stock(operation):
+        if not is_stock(operation):
             copy_operation(operation, {})
 
 
@@ -51,7 +51,7 @@ def copy_operation(operation, kept_at):
         ) from error
 
 
-def _is_stock(operation):
+def is_stock(operation):
     """Returns whether an operation is made of nothing but Keras's own parts.
 
     That of them are re-created from their configs need not be tried.
@@ -66,7 +66,10 @@ def _is_stock(operation):
         value = stack.pop()
         if isinstance(value, dict):
             module = value.get("module", "keras")
-            if value.get("registered_name") or module.split(".")[0] != "keras":
+            # Keras writes the code of a lambda down, alone if it is an activation.
+            is_lambda = value.get("class_name") == "__lambda__" or [*value] == ["value"]
+            is_own = value.get("registered_name") or module.split(".")[0] != "keras"
+            if is_own or is_lambda:
                 return False  # a part of the user's
             stack.extend(value.values())
         elif isinstance(value, (list, tuple)):

@@ -10,6 +10,7 @@ from keras_shapley_prune.cut.model_classes import (
     new_sequential,
     take_class,
 )
+from keras_shapley_prune.cut.state_copies import copy_states
 from keras_shapley_prune.layer_types.unit_ids import FIXED, kept
 from keras_shapley_prune.trace.functional_models import (
     functional_view,
@@ -161,6 +162,7 @@ class _Copier:
         for original, copied in self.operations.items():
             if isinstance(original, keras.Layer):
                 copy_weights(original, copied, self._kept_at(original))
+                copy_states(original, copied)
 
     def _copy(self, operation):
         """Returns the one copy of an operation or nested model."""

@@ -1,18 +1,15 @@
 """The check that what was cut computes what was masked."""
 
-import functools
-
 import keras
 
 from keras_shapley_prune.cut.layer_copies import embed_weight
+from keras_shapley_prune.cut.masked_run import MaskedRun
 from keras_shapley_prune.inputs.arguments import check_integer
 from keras_shapley_prune.inputs.data import CalibrationData
-from keras_shapley_prune.layer_types.masked_calls import masks_at
+from keras_shapley_prune.layer_types.held_state import HeldState
 from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.batches import has_fixed_batch, suited_size
 from keras_shapley_prune.trace.tracer import trace_channels
-
-TOLERANCES = {"float64": 1e-9, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
 
 
 def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32):
@@ -52,8 +49,8 @@ def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32
     channel_map = channel_map or trace_channels(model)
     keep = channel_map.check_keep(keep)
     inputs = _read_first(dataset, channel_map.graph, batch_size)
-    expected = _run_masked(channel_map, keep, inputs)
-    _compare(channel_map.graph, inputs, pruned, expected)
+    network = MaskedRun(channel_map, keep, inputs)
+    _compare(network, pruned, inputs)
 
 
 def verify_cut(cut, dataset, num_examples=8):
@@ -76,9 +73,9 @@ def verify_cut(cut, dataset, num_examples=8):
     some = suited_size(graph, keras.tree.flatten(inputs))
     if some < num_examples and not has_fixed_batch(graph):
         inputs = keras.tree.map_structure(lambda x: x[:some], inputs)
-    with keras.StatelessScope(_find_weights(cut)):
-        expected = _run_masked(cut.channel_map, cut.keep, inputs)
-    _compare(graph, inputs, cut.model, expected)
+    with HeldState(_find_weights(cut)):
+        network = MaskedRun(cut.channel_map, cut.keep, inputs)
+    _compare(network, cut.model, inputs)
 
 
 def _find_weights(cut):
@@ -109,22 +106,15 @@ def _read_first(dataset, graph, num_examples):
     return keras.tree.pack_sequence_as(graph.input_structure, first)
 
 
-def _run_masked(channel_map, keep, inputs):
-    # Masks use `channel_map.sites`, surgery `channel_map.layer_ids`: a mistake in one
-    # of them makes the networks differ.
-    masks = functools.partial(masks_at, channel_map, keep)
-    return channel_map.graph.run(inputs, masks)
-
-
-def _compare(graph, inputs, pruned, expected):
+def _compare(network, pruned, inputs):
     """Raises a `RuntimeError` if a model computes something else than expected."""
-    received = pruned(inputs, training=False)
+    expected, received = network.outputs, network.run_alike(pruned, inputs)
     places = [
         [path for path, _ in keras.tree.flatten_with_path(outputs)]
         for outputs in (received, expected)
     ]
     if places[0] == places[1]:
-        difference = describe_difference(expected, received, _tolerance(graph))
+        difference = describe_difference(expected, received, network.tolerance)
     else:
         difference = f"outputs at {places[0]} instead of {places[1]}"
     if difference:
@@ -135,9 +125,3 @@ def _compare(graph, inputs, pruned, expected):
             "channels in rare cases; else this is an error of keras_shapley_prune. "
             f"Received from the pruned model: {difference}"
         )
-
-
-def _tolerance(graph):
-    """Returns the tolerance of the coarsest number format in which a layer computes."""
-    dtypes = {getattr(call.operation, "compute_dtype", None) for call in graph.calls}
-    return max([TOLERANCES[d] for d in dtypes if d in TOLERANCES], default=1e-4)

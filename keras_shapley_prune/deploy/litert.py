@@ -10,19 +10,30 @@ import warnings
 import keras
 import tensorflow as tf
 
+from keras_shapley_prune.deploy.float32_copy import copy_in_float32, find_halves
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.trace.functional_models import input_structure
+from keras_shapley_prune.trace.recording import record_graph
+from keras_shapley_prune.trace.sizes import (
+    describe_inputs,
+    give_sizes,
+    read_sizes,
+    sizes_of,
+)
 
 _SIGNATURE = "serving_default"  # what Keras calls the one it exports
 
 
-def export_litert(model, path, int8=False, representative_data=None):
+def export_litert(model, path, int8=False, representative_data=None, input_shape=None):
     """Writes a model as a LiteRT file, with float32 or with int8 numbers.
 
     The file takes one example at a time: with a fixed batch, every shape in it is
     known, which XNNPACK, the delegates of accelerators and microcontrollers want. It
     holds built-in operations only, so nothing of TensorFlow has to be there to run it.
-    Inputs have the names of the model's `keras.Input`s.
+    Inputs have the names of the model's `keras.Input`s. Where the model takes any size,
+    the file takes the one of `input_shape`. A model in half precision (`"float16"`,
+    `"bfloat16"` or mixed with them), with which few converters and devices can do
+    anything, is written as a copy in float32, and a `UserWarning` says so.
 
     With `int8=True` weights (one scale a channel), activations, inputs and outputs are
     8-bit integers. Their ranges are the smallest and the largest values that occur on
@@ -38,13 +49,18 @@ def export_litert(model, path, int8=False, representative_data=None):
         representative_data: Some 100 examples that look like those to come, without
             labels or with labels that are not read; see `dataset` of `prune`. Only for
             `int8=True`, which needs them.
+        input_shape: Tuple of integers, the shape of one example, without the batch, for
+            a model that takes any size, such as `keras.Input((None, None, 3))`; a list
+            or a dict of them for several inputs. `None` for the sizes of the model's
+            own inputs, or of `representative_data`.
 
     Returns:
         `pathlib.Path` of the file.
 
     Raises:
-        ValueError: If an argument is not of that form, or the model has operations
-            that LiteRT, or its quantizer, cannot do.
+        ValueError: If an argument is not of that form, a size is not known without
+            which the model cannot be converted, or the model has operations that
+            LiteRT, or its quantizer, cannot do.
         ImportError: If `int8=True` and the quantizer is not installed.
 
     Example:
@@ -62,15 +78,19 @@ def export_litert(model, path, int8=False, representative_data=None):
     ```
     """
     path = _check_arguments(model, path, int8, representative_data)
+    graph = record_graph(model)
+    shapes = input_shape or read_sizes(graph, representative_data)
+    graph = give_sizes(graph, shapes)
+    model = _in_float32(model)
     if not int8:
-        _write_float(model, path)
+        _write_float(model, path, graph)
         return path
     quantizer = _import_quantizer()
     examples = list(_read_examples(model, representative_data))
     with tempfile.TemporaryDirectory() as folder:
         # The quantizer starts from a float file, which nobody has asked for.
         float_path = pathlib.Path(folder) / path.name
-        _write_float(model, float_path)
+        _write_float(model, float_path, graph)
         path.write_bytes(_quantize(quantizer, float_path.read_bytes(), examples))
     return path
 
@@ -95,11 +115,28 @@ def _check_arguments(model, path, int8, representative_data):
     return path
 
 
-def _write_float(model, path):
+def _in_float32(model):
+    halves = find_halves(model)
+    if not halves:
+        return model
+    warnings.warn(
+        f"The model {model.name!r} has parts in {' and '.join(halves)}. What is "
+        "exported is a copy of it in float32",
+        stacklevel=3,
+    )
+    return copy_in_float32(model)
+
+
+def _write_float(model, path, graph):
     """Lets Keras convert the model, for batches of one and built-in operations."""
-    signature = keras.tree.map_structure(
-        lambda tensor: tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, tensor.name),
+    inputs = keras.tree.flatten(input_structure(model))
+    shapes = graph.input_shapes or sizes_of(inputs)
+    signature = keras.tree.pack_sequence_as(
         input_structure(model),
+        [
+            tf.TensorSpec((1, *shape), tensor.dtype, tensor.name)
+            for tensor, shape in zip(inputs, shapes, strict=True)
+        ],
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -114,6 +151,13 @@ def _write_float(model, path):
         # The path is at fault, not the model.
         raise
     except Exception as error:
+        if any(None in shape for shape in shapes):
+            raise ValueError(
+                "Argument `input_shape` should be the shape of one example, such as "
+                "(224, 224, 3): LiteRT cannot convert this model as long as a size is "
+                f"not known. Received: input_shape=None, a model named {model.name!r} "
+                f"with inputs {describe_inputs(graph)}"
+            ) from error
         raise ValueError(
             "Argument `model` should consist of operations that LiteRT has built in. "
             f"Received: model named {model.name!r}, of which the converter says: "

@@ -5,6 +5,7 @@ import inspect
 
 import keras
 
+from keras_shapley_prune.layer_types.held_state import HeldState
 from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import kept
 
@@ -96,11 +97,12 @@ def run_masked(call, inputs, masks):
     """
     args, kwargs = call.fill_in(mask_inputs(inputs, masks))
     kwargs = for_inference(call.operation, kwargs)
-    if masks:
-        layer_type = find_layer_type(call.operation)
-        outputs = layer_type.masked(call.operation, masks, *args, **kwargs)
-    else:  # also what is not registered, which has no masks
-        outputs = call.operation(*args, **kwargs)
+    with HeldState():  # seeds do not move on: a layer draws the same in every call
+        if masks:
+            layer_type = find_layer_type(call.operation)
+            outputs = layer_type.masked(call.operation, masks, *args, **kwargs)
+        else:  # also what is not registered, which has no masks
+            outputs = call.operation(*args, **kwargs)
     return keras.tree.flatten(outputs)
 
 

@@ -4,10 +4,11 @@ import math
 
 import tensorflow as tf
 
+from keras_shapley_prune.trace.sizes import give_sizes
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
-def count_activation_bytes(model):
+def count_activation_bytes(model, input_shape=None):
     """Counts the bytes of activations that one example's inference needs at its peak.
 
     The calls of the graph run one after the other, in the order in which they were
@@ -20,6 +21,8 @@ def count_activation_bytes(model):
 
     Args:
         model: A built Sequential or functional `keras.Model`.
+        input_shape: The shape of one example, for a model that takes any size, see
+            `count_flops`.
 
     Returns:
         Integer, bytes for each example of a batch, or `None` if a size is not known.
@@ -33,7 +36,7 @@ def count_activation_bytes(model):
     keras_shapley_prune.count_activation_bytes(model)
     ```
     """
-    return count_peak_bytes(trace_channels(model).graph)
+    return count_peak_bytes(give_sizes(trace_channels(model).graph, input_shape))
 
 
 def count_peak_bytes(graph):
@@ -45,6 +48,7 @@ def count_peak_bytes(graph):
     Returns:
         Integer, or `None`.
     """
+    graph = graph.sized
     sizes = {tensor: _count_bytes(tensor) for tensor in graph.inputs}
     for call in graph.calls:
         sizes.update({tensor: _count_bytes(tensor) for tensor in call.outputs})

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_shapley_prune.layer_types.registry import find_letters
 from keras_shapley_prune.layer_types.unit_ids import FIXED
 from keras_shapley_prune.plan.flops import count_call_flops, count_products
+from keras_shapley_prune.trace.sizes import describe_inputs
 
 QUANTITIES = ("units", "params", "flops", "bytes")
 
@@ -26,7 +27,8 @@ class CostModel:
         channel_map: The `ChannelMap` of the model.
         of: String, what is counted: `"units"` (that can be removed), `"params"`
             (all weights, as `model.count_params()`), `"bytes"` (those of the
-            weights), or `"flops"` (as `count_flops`).
+            weights), or `"flops"` (as `count_flops`, for the `input_shapes` of the
+            graph if it has any).
 
     Raises:
         ValueError: If `of` is none of these, or a size of the model is not known.
@@ -130,13 +132,14 @@ class CostModel:
                 self._add(*_axes_of(channel_map, operation, letters, shape, size))
 
     def _add_flops(self, channel_map):
-        for call in channel_map.graph.calls:
+        for call in channel_map.graph.sized.calls:
             flops = count_call_flops(call)
             if flops is None:
                 raise ValueError(
-                    "Expected a model of known spatial sizes, to count FLOPs. "
-                    f"Received: {call.name!r} with output shape "
-                    f"{call.outputs[0].shape}"
+                    "Expected a model of known spatial sizes, to count FLOPs. Where it "
+                    "takes any size, data or argument `input_shape` says for which. "
+                    f"Received: inputs {describe_inputs(channel_map.graph)}, and "
+                    f"{call.name!r} with output shape {call.outputs[0].shape}"
                 )
             products = count_products(call)
             if not products:  # none, or a model of its own

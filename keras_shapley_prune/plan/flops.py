@@ -6,9 +6,10 @@ import keras
 
 from keras_shapley_prune.layer_types.registry import find_nearest_type
 from keras_shapley_prune.trace.recording import record_graph
+from keras_shapley_prune.trace.sizes import give_sizes, sizes_of
 
 
-def count_flops(model):
+def count_flops(model, input_shape=None):
     """Counts the floating-point operations of one example's inference.
 
     The multiplications and additions of all layers with a kernel (convolutions, dense
@@ -18,12 +19,17 @@ def count_flops(model):
 
     Args:
         model: A built Sequential or functional `keras.Model`.
+        input_shape: Tuple of integers, the shape of one example, without the batch, for
+            a model that takes any size, such as `keras.Input((None, None, 3))`; a list
+            or a dict of them for several inputs. `None` for the sizes of the model's
+            own inputs.
 
     Returns:
         Integer, or `None` if a spatial size is not known.
 
     Raises:
-        ValueError: If `model` is not built or has no graph of layers.
+        ValueError: If `model` is not built or has no graph of layers, or `input_shape`
+            does not fit it.
 
     Example:
 
@@ -32,8 +38,20 @@ def count_flops(model):
     print(f"{after / before:.1%} of the FLOPs are kept")
     ```
     """
+    return count_graph_flops(give_sizes(record_graph(model), input_shape))
+
+
+def count_graph_flops(graph):
+    """Counts the operations of a recorded graph, see `count_flops`.
+
+    Args:
+        graph: A `Graph`.
+
+    Returns:
+        Integer, or `None`.
+    """
     total = 0
-    for call in record_graph(model).calls:
+    for call in graph.sized.calls:
         flops = count_call_flops(call)
         if flops is None:
             return None
@@ -44,7 +62,9 @@ def count_flops(model):
 def count_call_flops(call):
     """Counts the operations of one call, see `count_flops`."""
     if isinstance(call.operation, keras.Model):
-        return count_flops(call.operation)
+        graph, shapes = record_graph(call.operation), sizes_of(call.inputs)
+        known = len(shapes) == len(graph.inputs) and not any(None in s for s in shapes)
+        return count_graph_flops(give_sizes(graph, shapes if known else None))
     products = count_products(call)
     if any(uses is None for _, _, uses in products):
         return None

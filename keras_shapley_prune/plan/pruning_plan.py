@@ -1,12 +1,14 @@
 """The plan: how many units of each group are kept, and what that will cost."""
 
+import dataclasses
 import json
 
 import numpy as np
 
 from keras_shapley_prune.inputs.json_files import format_of, load_json
 from keras_shapley_prune.plan.cost_model import QUANTITIES, CostModel
-from keras_shapley_prune.plan.quantities import describe_cost
+from keras_shapley_prune.plan.quantities import describe_cost, describe_sizes
+from keras_shapley_prune.trace.sizes import find_open_inputs, give_sizes
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
@@ -92,7 +94,8 @@ class PruningPlan:
             ValueError: If it does not have these groups, of these sizes.
         """
         sizes = {name: after for name, (_, after) in self.units.items()}
-        return PruningPlan(trace_channels(model), sizes, self._orders, self.budget)
+        channel_map = _trace(model, self.channel_map.graph.input_shapes or None)
+        return PruningPlan(channel_map, sizes, self._orders, self.budget)
 
     def __str__(self):
         width = max([len(name) for name in [*self.units, "parameters"]])
@@ -103,8 +106,10 @@ class PruningPlan:
         for name, (before, after) in self.units.items():
             lines.append(f"{name:{width}}  {before:>6} → {after:>6}")
         titles = {"params": "parameters", "flops": "FLOPs", "bytes": "bytes"}
+        sizes = describe_sizes(find_open_inputs(self.channel_map.graph))
         for of, title in titles.items():
-            lines.append(f"{title:{width}}  {describe_cost(*self.costs[of])}")
+            cost = describe_cost(*self.costs[of], sizes if of == "flops" else "")
+            lines.append(f"{title:{width}}  {cost}")
         return "\n".join(lines)
 
     def _describe_budget(self):
@@ -137,16 +142,22 @@ class PruningPlan:
         with open(path, "w", encoding="utf-8") as file:
             file.write(f'{{"format": {json.dumps(format_of("PruningPlan"))},\n')
             file.write(f' "predicted": {json.dumps(self.costs)},\n')
+            shapes = self.channel_map.graph.input_shapes
+            if shapes:  # what the FLOPs are of
+                file.write(f' "input_shapes": {json.dumps(shapes)},\n')
             file.write(' "groups": {\n' + ",\n".join(lines) + "\n }}\n")
 
     @classmethod
-    def load(cls, path, model):
+    def load(cls, path, model, input_shape=None):
         """Reads a plan that `save` wrote, perhaps edited since.
 
         Args:
             path: String or path-like.
             model: The `keras.Model` it is for: the plan is checked against it, and
                 what it will cost is counted anew.
+            input_shape: The shape of one example, for which FLOPs are counted where the
+                model takes any size, see `count_flops`. `None` for the one of the file,
+                if it has one.
 
         Returns:
             A `PruningPlan`, without a budget.
@@ -154,9 +165,11 @@ class PruningPlan:
         Raises:
             ValueError: If the file holds something else, or the plan of another model.
         """
-        groups = load_json(path, "PruningPlan")["groups"]
+        content = load_json(path, "PruningPlan")
+        groups, shapes = content["groups"], content.get("input_shapes")
         return cls(
-            trace_channels(model),  # "predicted" is not read: the plan may be edited
+            # "predicted" is not read: the plan may be edited.
+            _trace(model, input_shape or shapes),
             {name: group["num_kept"] for name, group in groups.items()},
             {name: group["first_to_leave_first"] for name, group in groups.items()},
         )
@@ -168,6 +181,13 @@ class PruningPlan:
             return None, None
         whole = np.ones(self.channel_map.num_units, bool)
         return costs.count(whole), costs.count(self.keep)
+
+
+def _trace(model, input_shape):
+    """Returns the `ChannelMap` of a model, for examples of a shape, if it is given."""
+    channel_map = trace_channels(model)
+    graph = give_sizes(channel_map.graph, input_shape)
+    return dataclasses.replace(channel_map, graph=graph)
 
 
 def _check_group(name, size, num_kept, order):

@@ -3,6 +3,7 @@
 import dataclasses
 
 UNKNOWN = "unknown: a spatial size is not known"
+HOW_TO_GIVE = "data or `input_shape` gives it"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,6 +16,8 @@ class Quantity:
         after: Number, or `None` if it is not known.
         unit: `"count"`, `"bytes"`, `"seconds"` or `"metric"`.
         unknown: String, why it is not known, if it is not.
+        sizes: String, of which inputs it is the number, where a model takes any size;
+            see `describe_sizes`.
     """
 
     title: str
@@ -22,6 +25,7 @@ class Quantity:
     after: float | None
     unit: str = "count"
     unknown: str = UNKNOWN
+    sizes: str = ""
 
     @property
     def is_known(self):
@@ -41,16 +45,36 @@ class Quantity:
         # There is no percentage of nothing.
         return f"{self.after / self.before - 1:+.1%}" if self.before else ""
 
+    @property
+    def why_unknown(self):
+        """String: why it is not known, and what gives it."""
+        return self.unknown + (f": {self.sizes}; {HOW_TO_GIVE}" if self.sizes else "")
+
     def __str__(self):
         if not self.is_known:
-            return self.unknown
+            return self.why_unknown
         change = f" ({self.change})" if self.change else ""
-        return " → ".join(self.texts) + change
+        of = f" for {self.sizes}" if self.sizes else ""
+        return " → ".join(self.texts) + change + of
 
 
-def describe_cost(before, after):
+def describe_cost(before, after, sizes=""):
     """Returns how a count, which may be `None`, has changed, as a string."""
-    return str(Quantity("", before, after))
+    return str(Quantity("", before, after, sizes=sizes))
+
+
+def describe_sizes(open_inputs):
+    """Returns the shapes of the inputs of no fixed size as a string.
+
+    Args:
+        open_inputs: Dict: name of an input -> tuple, its shape; an entry that is not
+            known is `None`.
+    """
+    shapes = [
+        f"{name} of ({', '.join('?' if n is None else str(n) for n in shape)})"
+        for name, shape in open_inputs.items()
+    ]
+    return ", ".join(shapes)
 
 
 def format_bytes(count):

@@ -1,5 +1,6 @@
 """Which units are removed: from a ranking and a budget to a plan."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -7,12 +8,15 @@ import numpy as np
 from keras_shapley_prune.plan.allocation import allocate
 from keras_shapley_prune.plan.budget import PruningBudget, to_budget
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
+from keras_shapley_prune.trace.sizes import give_sizes
 from keras_shapley_prune.trace.tracer import trace_channels
 
 DEEPEST = 0.95  # how far a ranking looks where a budget may take any share of a group
 
 
-def plan_pruning(model, ranking, ratio=0.5, channel_map=None, **budget):
+def plan_pruning(
+    model, ranking, ratio=0.5, channel_map=None, input_shape=None, **budget
+):
     """Decides which units of a model are removed.
 
     Args:
@@ -21,6 +25,8 @@ def plan_pruning(model, ranking, ratio=0.5, channel_map=None, **budget):
             in it loses no units.
         ratio: The share to remove, or a `PruningBudget`, see `prune`.
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
+        input_shape: The shape of one example, for which FLOPs are counted where the
+            model takes any size, see `count_flops`.
         **budget: `of`, `scope`, `layers`, `ignore`, `round_to` and `min_units`, a
             shorthand for the fields of a `PruningBudget`.
 
@@ -43,7 +49,10 @@ def plan_pruning(model, ranking, ratio=0.5, channel_map=None, **budget):
     ```
     """
     budget = to_budget("plan_pruning", ratio, budget)
-    return make_plan(channel_map or trace_channels(model), ranking, budget)
+    channel_map = channel_map or trace_channels(model)
+    graph = give_sizes(channel_map.graph, input_shape)
+    channel_map = dataclasses.replace(channel_map, graph=graph)
+    return make_plan(channel_map, ranking, budget)
 
 
 def make_plan(channel_map, ranking, budget, strict=True):

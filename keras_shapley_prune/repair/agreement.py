@@ -15,8 +15,9 @@ from keras_shapley_prune.repair.augmentation import mix_pairs
 from keras_shapley_prune.repair.augmented_copies import MAX_COPIES, augment_batches
 from keras_shapley_prune.repair.calibration_check import first_examples
 from keras_shapley_prune.trace.batches import rebatch
-from keras_shapley_prune.trace.graph import find_activation
+from keras_shapley_prune.trace.graph import find_activation, find_dependents
 from keras_shapley_prune.trace.recording import record_graph
+from keras_shapley_prune.trace.sizes import sizes_of
 
 COMPARED = 24  # examples: both networks are run, which is to take a tenth of `prune`
 FEWEST = 16  # examples; of fewer, a share says too little to warn of it
@@ -36,12 +37,14 @@ class Agreement:
         num_classes: Integer, or `None` if that output does not name a class.
         num_examples: Integer.
         examples: String, what they are.
+        input_shapes: Tuple of the shapes of the inputs' examples.
     """
 
     share: float
     num_classes: int | None
     num_examples: int
     examples: str
+    input_shapes: tuple = ()
 
     @property
     def lowest(self):
@@ -85,7 +88,7 @@ def measure_agreement(model, graph, pruned, batches, progress):
     count, found = sum(int(inputs[0].shape[0]) for inputs in batches), []
     for at, number in classes.items():
         share = _share(outputs[0][at], outputs[1][at], number)
-        found.append(Agreement(share, number, count, examples))
+        found.append(Agreement(share, number, count, examples, sizes_of(batches[0])))
     # What comes near to guessing is the worst, whatever is measured.
     return min(found, key=lambda one: one.share - one.lowest)
 
@@ -104,9 +107,10 @@ def tell_agreement(agreement, model, pruned, verbose, stacklevel=3):
     if agreement is None:
         return
     if verbose != 0:
-        counts = keras.Model.count_params, count_flops
-        sizes = [describe_cost(count(model), count(pruned)) for count in counts]
-        print(f"Parameters {sizes[0]}, FLOPs {sizes[1]}: {agreement}")
+        parameters = describe_cost(model.count_params(), pruned.count_params())
+        shapes = agreement.input_shapes or None
+        flops = describe_cost(*(count_flops(one, shapes) for one in (model, pruned)))
+        print(f"Parameters {parameters}, FLOPs {flops}: {agreement}")
     if agreement.num_examples >= FEWEST and not agreement.share >= agreement.lowest:
         warnings.warn(
             "Expected a pruned network that does about what the original does. "
@@ -132,12 +136,17 @@ def vary_images(batches):
 
 
 def _find_classes(model, graph):
-    """Returns a dict: index of a float output -> its number of classes, or `None`."""
-    found = {}
+    """Returns a dict: index of a float output -> its number of classes, or `None`.
+
+    Outputs that are drawn anew in every run are not in it: nothing agrees with them.
+    """
+    found, drawn = {}, find_dependents(graph, graph.unrepeatable)
+    drawn = {tensor for call in drawn for tensor in call.outputs}
     for at, (tensor, loss) in enumerate(
         zip(graph.outputs, _losses_of(model, graph), strict=True)
     ):
-        if not tf.as_dtype(tensor.dtype).is_floating or not tensor.shape:
+        floats = tf.as_dtype(tensor.dtype).is_floating
+        if not floats or not tensor.shape or tensor in drawn:
             continue
         last = find_activation(graph, tensor)
         is_vector = len(tensor.shape) == 2 and (tensor.shape[1] or 0) > 1

@@ -4,6 +4,7 @@ import itertools
 
 from keras_shapley_prune.cut.model_classes import check_class
 from keras_shapley_prune.cut.surgery import cut_out
+from keras_shapley_prune.cut.trial_run import try_out
 from keras_shapley_prune.cut.verification import verify_cut
 from keras_shapley_prune.inputs.arguments import check_integer, check_verbose
 from keras_shapley_prune.inputs.data import CalibrationData
@@ -102,6 +103,7 @@ def repair_channels(
     if repair is not None:
         inputs = (inputs for (inputs,) in batches)
         sample = first_examples(inputs, channel_map.graph)
+        channel_map = try_out(channel_map, sample)
         check_extra_images(repair, channel_map.graph, sample)
         check_calibration(channel_map.graph, sample)
     targets = RecordedTargets(memory)

@@ -31,6 +31,7 @@ from keras_shapley_prune.repair.targets import (
     record_targets,
 )
 from keras_shapley_prune.trace.forward_pass import ForwardPass
+from keras_shapley_prune.trace.graph import find_dependents
 
 
 class Repairer:
@@ -79,6 +80,9 @@ class Repairer:
         self._calls_of = {}
         for call in cut.graph.calls:
             self._calls_of.setdefault(call.operation, []).append(call)
+        # A network that draws anew in every run does not return what it is to return.
+        drawn = find_dependents(cut.graph, original.graph.unrepeatable)
+        self._unrepeatable = set(drawn)
         self._dirty = self._find_dirty()
         # What targets leave is shared by the two networks and the copies of the data,
         # but for those that will not be run.
@@ -259,11 +263,13 @@ class Repairer:
         normalization = following.operation if following and len(calls) == 1 else None
         with_bias = has_bias(operation)
         can_shift = with_bias or normalization is not None
-        known = self._method == "mean" or self._targets.has(calls)
+        # Means are the same, whatever is drawn.
+        means = self._method == "mean" or not self._unrepeatable.isdisjoint(calls)
+        known = means or self._targets.has(calls)
         graph = self._cut.channel_map.graph
         if not known and LayerTarget(graph, self.twin(calls[0])).is_returned:
             self._original.advance(calls[0].index + 1)  # it is not run twice
-        if self._method == "mean":
+        if means:
             bias = fit_bias(self, form, calls) if can_shift else None
         elif form is None:
             pairs = depthwise_pairs(self, calls)

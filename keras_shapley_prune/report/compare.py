@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.inputs.arguments import check_verbose
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.plan.activation_memory import count_peak_bytes
-from keras_shapley_prune.plan.flops import count_flops
+from keras_shapley_prune.plan.flops import count_graph_flops
 from keras_shapley_prune.plan.selection import check_ranking
 from keras_shapley_prune.report.comparison import Comparison, GroupComparison
 from keras_shapley_prune.report.measurements import (
@@ -16,6 +17,7 @@ from keras_shapley_prune.report.measurements import (
     measure_latencies,
     measure_metrics,
 )
+from keras_shapley_prune.trace.sizes import find_open_inputs, give_sizes, read_sizes
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
@@ -27,7 +29,8 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
         pruned: The one that `prune` or `remove_channels` made of it.
         data: What `model.evaluate` takes (see `prune`), or `None`. With labels, the
             metrics that `original` is compiled with are measured on it; if it is not
-            compiled, the accuracy.
+            compiled, the accuracy. FLOPs of a model that takes any size are those of
+            the first examples.
         ranking: The `Ranking` by which units were removed, or `None`. Its scores are
             then in the report, with the cut: the first units of its order are taken
             to be the removed ones.
@@ -59,29 +62,33 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
     units = _count_units(*maps)
     check_ranking(ranking or {}, maps[0])
     models, graph = (original, pruned), maps[0].graph
-    # What is not measured has no entry, and no line in the report.
-    measured = {}
     if data is not None:
         # It is read for its labels, for inputs, and by both models.
         data = make_repeatable(data, "data")
+    shapes = read_sizes(graph, data)
+    graphs = [give_sizes(one.graph, shapes) for one in maps]
+    # What is not measured has no entry, and no line in the report.
+    measured = {}
     if "file_size" in measure:
         measured["file_size"] = tuple(map(measure_file_size, models))
     if "activations" in measure:
-        measured["activations"] = tuple(count_peak_bytes(m.graph) for m in maps)
-    if "latency" in measure:
-        measured["latency"] = _in_pairs(measure_latencies(models, graph, data))
-        measured["environment"] = describe_environment()
-    if "metrics" in measure and has_labels(data, graph):
-        measured["metrics"] = _in_pairs(measure_metrics(models, data, original))
+        measured["activations"] = tuple(map(count_peak_bytes, graphs))
+    with kept_states(*models):
+        if "latency" in measure:
+            measured["latency"] = _in_pairs(measure_latencies(models, graph, data))
+            measured["environment"] = describe_environment()
+        if "metrics" in measure and has_labels(data, graph):
+            measured["metrics"] = _in_pairs(measure_metrics(models, data, original))
     comparison = Comparison(
         units=units,
         parameters=(original.count_params(), pruned.count_params()),
-        flops=(count_flops(original), count_flops(pruned)),
+        flops=tuple(map(count_graph_flops, graphs)),
         locks=maps[0].lock_reasons(),
         groups=_compare_groups(*maps, units, ranking or {}),
         name=original.name,
         method=getattr(ranking, "method", None),
         measured=measured,
+        input_shapes=find_open_inputs(graphs[0]),
     )
     if verbose != 0:
         print(comparison)

@@ -5,7 +5,7 @@ import json
 import os
 
 from keras_shapley_prune.inputs.json_files import format_of, load_json
-from keras_shapley_prune.plan.quantities import Quantity
+from keras_shapley_prune.plan.quantities import Quantity, describe_sizes
 from keras_shapley_prune.rank.ranking import GroupScores
 from keras_shapley_prune.report.html_report import render_html
 
@@ -53,6 +53,8 @@ class Comparison:
         method: String, how the units were ranked, or `None`.
         measured: Dict of what was measured. Its entries can be read as attributes:
             `file_size`, `activations`, `latency`, `metrics` and `environment`.
+        input_shapes: Dict: name of an input of no fixed size -> shape of the examples
+            that FLOPs and activations are of, with `None` where it is not known.
 
     Example:
 
@@ -71,6 +73,7 @@ class Comparison:
     name: str = "model"
     method: str | None = None
     measured: dict = dataclasses.field(default_factory=dict)
+    input_shapes: dict = dataclasses.field(default_factory=dict)
 
     @property
     def file_size(self):
@@ -106,15 +109,18 @@ class Comparison:
     @property
     def quantities(self):
         """List of `Quantity`: all numbers of the whole model, measured ones last."""
+        sizes = describe_sizes(self.input_shapes)
         found = [
             Quantity("parameters", *self.parameters),
-            Quantity("FLOPs", *self.flops),
+            Quantity("FLOPs", *self.flops, sizes=sizes),
         ]
         if self.file_size is not None:
             unknown = "unknown: Keras cannot save this model"
             found.append(Quantity("file size", *self.file_size, "bytes", unknown))
         if self.activations is not None:
-            found.append(Quantity("activations", *self.activations, "bytes"))
+            found.append(
+                Quantity("activations", *self.activations, "bytes", sizes=sizes)
+            )
         for size, seconds in self.latency.items():
             found.append(Quantity(f"batch of {size}", *seconds, "seconds"))
         for name, values in self.metrics.items():
@@ -181,6 +187,9 @@ class Comparison:
         for name in ("parameters", "flops", "file_size", "activations"):
             if content[name] is not None:
                 content[name] = tuple(content[name])
+        content.setdefault("input_shapes", {})  # files of before have none
+        shapes = content["input_shapes"].items()
+        content["input_shapes"] = {name: tuple(shape) for name, shape in shapes}
         for name in ("units", "latency", "metrics"):
             content[name] = {key: tuple(pair) for key, pair in content[name].items()}
         content["latency"] = {int(n): pair for n, pair in content["latency"].items()}

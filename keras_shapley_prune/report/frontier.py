@@ -2,12 +2,15 @@
 
 import dataclasses
 
+from keras_shapley_prune.cut.state_copies import kept_states
+from keras_shapley_prune.cut.trial_run import try_out
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.evaluation import check_labels, resolve_metric
 from keras_shapley_prune.plan.budget import check_ratio, to_budget
 from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.plan.selection import make_plan
 from keras_shapley_prune.pruning import carry_out
+from keras_shapley_prune.repair.calibration_check import read_sample
 from keras_shapley_prune.repair.resolve_repair import resolve_repair
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -92,12 +95,17 @@ def measure_frontier(
     channel_map = trace_channels(model)
     if not callable(metric):
         check_labels(held_out, channel_map.graph)
+    channel_map = try_out(channel_map, read_sample(dataset, channel_map.graph))
+    shapes = channel_map.graph.input_shapes or None
     # A budget out of reach is known before any network is pruned.
     plans = [make_plan(channel_map, ranking, one) for one in budgets]
 
     def to_point(ratio, network):
         size = network.count_params()
-        return FrontierPoint(ratio, size, count_flops(network), measure(network), name)
+        flops = count_flops(network, shapes)
+        with kept_states(network):
+            value = measure(network)
+        return FrontierPoint(ratio, size, flops, value, name)
 
     points = [to_point(0.0, model)]
     for plan in plans:

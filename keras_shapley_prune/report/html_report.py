@@ -62,7 +62,7 @@ def _render_quantities(quantities):
 def _render_card(quantity):
     title = html.escape(_title(quantity))
     if not quantity.is_known:
-        body = f'<dd class="soft">{html.escape(quantity.unknown)}</dd>'
+        body = f'<dd class="soft">{html.escape(quantity.why_unknown)}</dd>'
         return f'<dl class="card"><dt>{title}</dt>{body}</dl>'
     before, after = quantity.texts
     largest = max(quantity.before, quantity.after)
@@ -81,7 +81,9 @@ def _render_card(quantity):
 def _title(quantity):
     if quantity.unit == "seconds":
         return f"latency, {quantity.title.replace(' of', '')}"
-    return "peak activations" if quantity.title == "activations" else quantity.title
+    title = "peak activations" if quantity.title == "activations" else quantity.title
+    known = quantity.is_known and quantity.sizes
+    return f"{title} for {quantity.sizes}" if known else title
 
 
 def _judge(quantity):

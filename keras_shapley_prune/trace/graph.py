@@ -7,6 +7,7 @@ import keras
 
 from keras_shapley_prune.layer_types.masked_calls import no_masks, run_masked
 from keras_shapley_prune.layer_types.registry import find_nearest_type
+from keras_shapley_prune.trace.sizes import infer_sizes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,6 +74,10 @@ class Graph:
         input_structure: The (nested) symbolic inputs as the model takes them.
         output_structure: The (nested) symbolic outputs as the model returns them.
         nested: Tuple of `NestedCall`, those of outer models before those of inner.
+        unrepeatable: Frozenset of integers, the indices of calls that return something
+            else in every run, where the network has been run to find them.
+        input_shapes: Tuple of the shapes of the inputs' examples, without batch, as far
+            as they have been given: what FLOPs are counted for.
     """
 
     inputs: tuple
@@ -81,6 +86,8 @@ class Graph:
     input_structure: object
     output_structure: object
     nested: tuple = ()
+    unrepeatable: frozenset = frozenset()
+    input_shapes: tuple = ()
 
     def feed(self, inputs):
         """Returns what `run_calls` starts from, a dict: symbolic input -> value.
@@ -157,6 +164,14 @@ class Graph:
         # Calls are in running order, so the last one of a tensor is what remains.
         uses = {tensor: call.index for call in self.calls for tensor in call.inputs}
         return uses | dict.fromkeys(self.outputs, len(self.calls))
+
+    @functools.cached_property
+    def sized(self):
+        """The same `Graph` of symbolic tensors without open sizes, see `give_sizes`.
+
+        Itself where no size is open, or no shape was given.
+        """
+        return infer_sizes(self)
 
     def consumers(self):
         """Returns a dict: tensor -> list of the calls that read it."""

@@ -200,3 +200,53 @@ def test_without_the_quantizer(tmp_path, monkeypatch):
             models.classifier(), tmp_path / "m.tflite", True, np.ones((2, 6, 6, 1))
         )
     export_litert(models.classifier(), tmp_path / "m.tflite")
+
+
+def open_size(size):
+    inputs = keras.Input((size, size, 3), name="image")
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(inputs)
+    y = layers.Conv2D(8, 3, padding="same")(layers.MaxPooling2D(2)(x))
+    joined = layers.Concatenate()([x, layers.UpSampling2D(2)(y)])
+    return keras.Model(inputs, layers.Conv2D(4, 3, padding="same")(joined))
+
+
+def test_of_any_size_one_is_exported(tmp_path):
+    model = open_size(None)
+    images = np.random.default_rng(0).random((2, 10, 6, 3)).astype("float32")
+    path = export_litert(model, tmp_path / "a.tflite", input_shape=(10, 6, 3))
+    found = run(path, {"image": images})
+    assert models.relative_difference(found, models.outputs_of(model, images)) < 1e-5
+
+
+def test_a_missing_size_is_named(tmp_path):
+    message = r"`input_shape` should be .*'image' of shape \(None, None, 3\)"
+    with pytest.raises(ValueError, match=message) as caught:
+        export_litert(open_size(None), tmp_path / "a.tflite")
+    assert len(str(caught.value)) < 400  # no pages of the converter's
+    with pytest.raises(ValueError, match=r"`input_shape` should be the shape of one"):
+        export_litert(open_size(None), tmp_path / "a.tflite", input_shape=(10, 6, 4))
+
+
+def test_int8_takes_the_size_of_its_data(tmp_path):
+    needs_quantizer()
+    model = open_size(None)
+    images = np.random.default_rng(0).random((8, 10, 6, 3)).astype("float32")
+    path = export_litert(model, tmp_path / "a.tflite", True, images)
+    found = run(path, {"image": images})
+    assert models.relative_difference(found, models.outputs_of(model, images)) < 0.03
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "float16", "mixed_bfloat16"])
+def test_half_precision_is_exported_as_float32(policy, tmp_path):
+    keras.utils.set_random_seed(0)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = open_size(8)
+    finally:
+        keras.config.set_dtype_policy(before)
+    images = np.random.default_rng(0).random((2, 8, 8, 3)).astype("float32")
+    with pytest.warns(UserWarning, match="float16.* a copy of it in float32"):
+        path = export_litert(model, tmp_path / "a.tflite")
+    expected = [keras.ops.cast(model(images), "float32")]
+    assert models.relative_difference(run(path, {"image": images}), expected) < 3e-2

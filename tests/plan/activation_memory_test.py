@@ -63,3 +63,13 @@ def test_pruning_never_adds(builder):
     )
     assert largest <= count_activation_bytes(model)
     assert 0 < count_activation_bytes(pruned) <= count_activation_bytes(model)
+
+
+def test_a_size_that_is_given():
+    def build(size):
+        inputs = keras.Input((size, size, 3))
+        x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(inputs))
+        return keras.Model(inputs, x)
+
+    expected = count_activation_bytes(build(9))
+    assert count_activation_bytes(build(None), (9, 9, 3)) == expected

@@ -1,5 +1,7 @@
 """Tests of costs that are known before surgery."""
 
+import dataclasses
+
 import keras
 import models
 import numpy as np
@@ -9,6 +11,7 @@ from keras import layers
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.plan.cost_model import CostModel
 from keras_shapley_prune.plan.flops import count_flops
+from keras_shapley_prune.trace.sizes import give_sizes
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
@@ -98,3 +101,18 @@ def test_unknown_sizes_have_no_flops():
     assert CostModel(channel_map, "params").count(np.ones(6, bool)) == 112 + 10
     with pytest.raises(ValueError, match="known spatial sizes"):
         CostModel(channel_map, "flops")
+
+
+def test_sizes_that_are_given_are_counted_for():
+    steps = [layers.Conv2D(4, 3), layers.Conv2D(6, 3), layers.GlobalMaxPooling2D()]
+    model = keras.Sequential([keras.Input((None, None, 3)), *steps])
+    channel_map = trace_channels(model)
+    with pytest.raises(ValueError, match=r"`input_shape` says .* \(None, None, 3\)"):
+        CostModel(channel_map, "flops")
+    graph = give_sizes(channel_map.graph, (9, 8, 3))
+    costs = CostModel(dataclasses.replace(channel_map, graph=graph), "flops")
+    keep = np.ones(channel_map.num_units, bool)
+    assert costs.count(keep) == count_flops(model, (9, 8, 3))
+    keep[0] = False
+    smaller = remove_channels(model, keep, channel_map)
+    assert costs.count(keep) == count_flops(smaller, (9, 8, 3))

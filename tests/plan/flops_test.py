@@ -100,3 +100,43 @@ def test_flops_fall_and_nothing_changes(builder):
     pruned = remove_channels(model, keep, channel_map)
     assert 0 < count_flops(pruned) < count_flops(model)
     assert models.snapshot(model, inputs) == before
+
+
+def _any_size(shape, *steps):
+    keras.utils.set_random_seed(0)
+    return keras.Sequential([keras.Input(shape), *steps])
+
+
+UNKNOWN = [
+    ((None, None, 3), (9, 7, 3), lambda: [layers.Conv2D(4, 3), layers.Conv2D(2, 1)]),
+    ((None, 8), (11, 8), lambda: [layers.Conv1D(4, 3), layers.LSTM(5)]),
+    ((None, 8), (11, 8), lambda: [layers.Dense(4), layers.GlobalMaxPooling1D()]),
+    ((None,), (5,), lambda: [layers.Embedding(9, 8), layers.Dense(4)]),
+    ((None, 6, None, 2), (5, 6, 4, 2), lambda: [layers.Conv3D(4, 3)]),
+]
+
+
+@pytest.mark.parametrize(("shape", "given", "make_steps"), UNKNOWN)
+def test_flops_of_any_size_are_those_of_the_size_given(shape, given, make_steps):
+    model = _any_size(shape, *make_steps())
+    assert count_flops(model) is None
+    expected = count_flops(_any_size(given, *make_steps()))
+    assert count_flops(model, given) == expected > 0
+    nested = _any_size(shape, model)
+    assert count_flops(nested, given) == expected
+
+
+def test_flops_of_attention_and_of_joined_branches_of_any_size():
+    def build(length):
+        x = keras.Input((length, 8))
+        attended = layers.MultiHeadAttention(2, 4)(x, x)
+        joined = keras.ops.concatenate([x + attended, x], axis=-1)
+        return keras.Model(x, layers.Dense(3)(joined))
+
+    assert count_flops(build(None), (6, 8)) == count_flops(build(6))
+
+
+def test_a_size_that_does_not_fit_is_refused():
+    model = _any_size((None, None, 3), layers.Conv2D(4, 3))
+    with pytest.raises(ValueError, match=r"Received: input_shape=\(9, 9, 1\)"):
+        count_flops(model, (9, 9, 1))

@@ -2,10 +2,13 @@
 
 import json
 
+import keras
 import models
 import numpy as np
 import pytest
+from keras import layers
 
+from keras_shapley_prune import BaselineRanker, plan_pruning
 from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
@@ -126,3 +129,22 @@ def test_unknown_sizes():
     plan = PruningPlan(channel_map, {channel_map.groups[0].name: 2}, {})
     assert plan.costs["flops"] == (None, None)
     assert "FLOPs" in str(plan) and "unknown" in str(plan)
+
+
+def test_sizes_that_are_given_go_with_the_plan(tmp_path):
+    inputs = keras.Input((None, None, 3), name="image")
+    x = layers.Conv2D(8, 3, name="first")(inputs)
+    model = keras.Model(inputs, layers.Conv2D(2, 1)(x))
+    ranking = BaselineRanker("l1_norm").rank(model, None, verbose=0)
+    plan = plan_pruning(model, ranking, 0.5, of="flops", input_shape=(9, 7, 3))
+    whole, after = plan.costs["flops"]
+    assert whole == count_flops(model, (9, 7, 3))
+    assert abs(after / whole - 0.5) < 0.07
+    assert "for image of (9, 7, 3)" in str(plan)
+    plan.save(tmp_path / "plan.json")
+    loaded = PruningPlan.load(tmp_path / "plan.json", model)
+    assert loaded.costs == plan.costs == plan.bind(model).costs
+    other = PruningPlan.load(tmp_path / "plan.json", model, input_shape=(5, 5, 3))
+    assert other.costs["flops"][0] == count_flops(model, (5, 5, 3))
+    with pytest.raises(ValueError, match=r"`input_shape` says for which.*'image'"):
+        plan_pruning(model, ranking, 0.5, of="flops")

@@ -5,6 +5,7 @@ import pytest
 from keras_shapley_prune.plan.quantities import (
     Quantity,
     describe_cost,
+    describe_sizes,
     format_bytes,
     format_seconds,
 )
@@ -44,3 +45,11 @@ def test_unknown():
     quantity = Quantity("file size", None, 7, "bytes", "unknown: why")
     assert not quantity.is_known and str(quantity) == "unknown: why"
     assert "spatial size" in describe_cost(None, None)
+
+
+def test_sizes():
+    sizes = describe_sizes({"image": (32, None, 3), "steps": (5,)})
+    assert sizes == "image of (32, ?, 3), steps of (5)"
+    assert str(Quantity("", 4, 2, sizes="x of (5)")) == "4 → 2 (-50.0%) for x of (5)"
+    missing = str(Quantity("", None, None, sizes=sizes))
+    assert missing.endswith(f": {sizes}; data or `input_shape` gives it")

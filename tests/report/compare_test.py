@@ -10,6 +10,7 @@ from keras_shapley_prune import BaselineRanker, apply_plan, plan_pruning
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.report.compare import compare
+from keras_shapley_prune.report.comparison import Comparison
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
@@ -198,3 +199,25 @@ def test_wrong_arguments(ranked):
     of_another = BaselineRanker("l1_norm").rank(pruned)
     with pytest.raises(ValueError, match="3 values for 'conv'"):
         compare(model, pruned, ranking=of_another)
+
+
+def test_flops_are_those_of_the_data(tmp_path):
+    inputs = keras.Input((None, None, 3), name="image")
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3)(inputs))
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    channel_map = trace_channels(model)
+    pruned = remove_channels(model, models.random_keep(channel_map, 0.5), channel_map)
+    images = np.zeros((4, 9, 7, 3), "float32")
+    found = compare(model, pruned, images, measure=["activations"], verbose=0)
+    assert found.flops == tuple(count_flops(m, (9, 7, 3)) for m in (model, pruned))
+    assert None not in found.activations
+    assert str(found).count("for image of (9, 7, 3)") == 2
+    found.to_html(tmp_path / "known.html")
+    page = (tmp_path / "known.html").read_text("utf-8")
+    assert "FLOPs for image of (9, 7, 3)" in page
+    found.to_json(tmp_path / "a.json")
+    assert Comparison.load(tmp_path / "a.json") == found
+    without = compare(model, pruned, verbose=0)
+    assert "image of (?, ?, 3); data or" in str(without)
+    without.to_html(tmp_path / "a.html")
+    assert "image of (?, ?, 3); data or" in (tmp_path / "a.html").read_text("utf-8")
