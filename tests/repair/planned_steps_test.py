@@ -43,5 +43,5 @@ def test_training_takes_what_it_is_given():
         return plan_steps(channel_map, keep, Mimic(**settings), True)["mimic"]
 
     assert planned(minutes=2.5) == 150
-    assert planned(num_steps=500) == pytest.approx(planned() / 2)
+    assert planned(num_steps=500) == pytest.approx(planned() / 4)
     assert planned(batch_size=32) == pytest.approx(planned() * 2)
