@@ -22,8 +22,9 @@ NAMES = LAYERS | {kind.__name__ for kind in LAYER_TYPES} | set(OPERATION_TYPES)
 
 def _may_not_name(path):
     place = path.relative_to(PACKAGE).as_posix()
-    # A copy in tf_keras is a translation, layer by layer.
-    return not place.startswith(("layer_types/stock/", "deploy/tf_keras_copy/"))
+    # A copy in tf_keras, or of a file of Keras 2, is a translation, layer by layer.
+    translations = "deploy/tf_keras_copy/", "inputs/h5_files.py"
+    return not place.startswith(("layer_types/stock/", *translations))
 
 
 def find_names(tree):
