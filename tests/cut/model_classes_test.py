@@ -182,6 +182,7 @@ def test_it_computes_what_the_masked_model_does():
     assert type(remove_channels(pruned, {"conv": [0]})) is OwnStep
 
 
+@pytest.mark.slow
 def test_mimic_keeps_the_class():
     model = _make(OwnStep)
     repair = keras_shapley_prune.Mimic(num_steps=2)
