@@ -1,4 +1,6 @@
-"""Errors of other libraries in one line, which names the cause."""
+"""Errors of other libraries, and of a user's code, in one line that names the cause."""
+
+import re
 
 # What Keras writes before the error that made it raise another, and around it.
 _CAUSE = "Exception encountered: "
@@ -26,6 +28,21 @@ def describe(error, most=400):
         return line
     head = most // 3
     return f"{line[:head].rstrip()} … {line[head + 3 - most :].lstrip()}"
+
+
+def first_line(error):
+    """Returns the line of an error that says what happened, to quote it in a reason.
+
+    Args:
+        error: An exception of a layer's own code, with what Keras puts around it.
+    """
+    # Neither colours nor TensorFlow's places, such as {{function_node ...}}.
+    text = re.sub(r"\x1b\[\d*m|\{\{.*?\}\} ?", "", str(error))
+    # Where Keras infers a shape, what went wrong stands behind what it should be.
+    lines = text.split("Error encountered:")[-1].splitlines()
+    wrapped = "Exception encountered when calling"
+    said = [line for line in lines if line.strip() and not line.startswith(wrapped)]
+    return said[0].strip() if said else type(error).__name__
 
 
 def _without_settings(line):

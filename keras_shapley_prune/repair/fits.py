@@ -51,8 +51,7 @@ def fit_matrix(repairer, form, calls, can_shift):
         graph, find_masks = repairer.channel_map.graph, repairer.find_masks
         rectifier = find_rectifier(graph, calls[0], find_masks)
         # Held once as they are, and once about their mean.
-        held = min(repairer.memory_for_rows, MAX_BYTES) // 2
-        pairs = HeldPairs(data, held if rectifier else 0)
+        pairs = HeldPairs(data, repairer.memory_for_rows // 2 if rectifier else 0)
         grams = _collect(pairs, places)
     for number, (columns, outputs) in enumerate(blocks):
         block = np.ix_(columns, outputs)

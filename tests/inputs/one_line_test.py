@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from keras_shapley_prune.inputs.one_line import describe
+from keras_shapley_prune.inputs.one_line import describe, first_line
 
 
 def test_short_errors_are_one_line():
@@ -56,3 +56,17 @@ def test_both_ends_of_what_is_still_too_long(most):
 def test_a_brace_that_is_not_closed():
     text = "It begins {" + "a" * 900 + "and ends"
     assert describe(ValueError(text)).endswith("and ends")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("first\nsecond", "first"),
+        ("", "ValueError"),
+        ("Exception encountered when calling X.call().\n\n\x1b[1mtrue\x1b[0m", "true"),
+        ("Could not infer 'a'. Error encountered:\n\ntrue cause\nmore", "true cause"),
+        ("{{function_node __wrapped__Mul}} Incompatible shapes", "Incompatible shapes"),
+    ],
+)
+def test_first_line(text, line):
+    assert first_line(ValueError(text)) == line

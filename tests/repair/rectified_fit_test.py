@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_shapley_prune.cut.surgery import cut_out
-from keras_shapley_prune.repair import fits
+from keras_shapley_prune.repair import fits, repairer
 from keras_shapley_prune.repair.layer_data import HeldPairs
 from keras_shapley_prune.repair.rectified_fit import Pieces, RectifiedFit
 from keras_shapley_prune.repair.rectifier import Rectifier
@@ -232,7 +232,7 @@ def test_what_comes_out_of_the_relu_is_nearer(monkeypatch, kind):
 def test_what_is_not_held_is_made_again(monkeypatch, kind):
     model = network(CONTEXTS[kind])
     held, _ = prune(model)
-    monkeypatch.setattr(fits, "MAX_BYTES", 0)
+    monkeypatch.setattr(repairer, "MAX_BYTES", 0)
     anew, _ = prune(model)
     for ours, theirs in zip(anew.weights, held.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -14,7 +14,7 @@ import numpy as np
 from keras import layers
 from keras.src.ops.numpy import Reshape
 
-from keras_shapley_prune.layer_types.trial.error_lines import first_line
+from keras_shapley_prune.inputs.one_line import first_line
 from keras_shapley_prune.layer_types.trial.quiet_runs import no_side_effects
 
 

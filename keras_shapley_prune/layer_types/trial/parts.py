@@ -5,8 +5,8 @@ import itertools
 import keras
 import numpy as np
 
+from keras_shapley_prune.inputs.one_line import first_line
 from keras_shapley_prune.layer_types.stock.recreation import read_config, recreate_layer
-from keras_shapley_prune.layer_types.trial.error_lines import first_line
 from keras_shapley_prune.layer_types.trial.quiet_runs import NotElementwiseError
 from keras_shapley_prune.layer_types.trial.trial_type import find_sizes, set_sizes
 

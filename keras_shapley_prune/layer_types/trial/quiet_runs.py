@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
-from keras_shapley_prune.layer_types.trial.error_lines import first_line
+from keras_shapley_prune.inputs.one_line import first_line
 
 # What Keras counts for all layers together: names, and draws without a seed.
 _GLOBAL = "object_name_uids", "global_seed_generator"

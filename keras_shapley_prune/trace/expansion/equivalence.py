@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_shapley_prune.layer_types.trial.error_lines import first_line
+from keras_shapley_prune.inputs.one_line import first_line
 from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.functional_models import takes_training
 from keras_shapley_prune.trace.graph import fill_in, is_symbolic

@@ -3,8 +3,8 @@
 import keras
 from keras.layers import InputLayer
 
+from keras_shapley_prune.inputs.one_line import first_line
 from keras_shapley_prune.layer_types.stock.recreation import pass_on, tell_apart
-from keras_shapley_prune.layer_types.trial.error_lines import first_line
 from keras_shapley_prune.trace.functional_models import new_inputs
 from keras_shapley_prune.trace.graph import fill_in, is_symbolic
 

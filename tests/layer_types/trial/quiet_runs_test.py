@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_shapley_prune.layer_types.trial.error_lines import first_line
 from keras_shapley_prune.layer_types.trial.quiet_runs import (
     NotElementwiseError,
     QuietRun,
@@ -71,17 +70,3 @@ def test_what_is_counted_is_put_back():
     following = int(name.rpartition("_")[2] or 0) + 1 if "_" in name else 1
     assert layers.Dense(1).name == f"dense_{following}"
     assert not tf.config.functions_run_eagerly()
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("first\nsecond", "first"),
-        ("", "ValueError"),
-        ("Exception encountered when calling X.call().\n\n\x1b[1mtrue\x1b[0m", "true"),
-        ("Could not infer 'a'. Error encountered:\n\ntrue cause\nmore", "true cause"),
-        ("{{function_node __wrapped__Mul}} Incompatible shapes", "Incompatible shapes"),
-    ],
-)
-def test_first_line(text, line):
-    assert first_line(ValueError(text)) == line
