@@ -15,15 +15,23 @@ class DeclaredType(LayerType):
         unfit: Callable `fn(call)`, see `LayerType.unfit`.
         parent: The `LayerType` of what the layer is a subclass of, or `None`. Where
             its kernels are applied, and what it returns, is taken from there.
+        across: Callable `fn(call, channels)`, see `LayerType.flow_across`.
     """
 
-    def __init__(self, flow, size=None, weights=None, unfit=None, parent=None):
+    def __init__(
+        self, flow, size=None, weights=None, unfit=None, parent=None, across=None
+    ):
         self._flow, self._size, self._unfit = flow, size, unfit
+        self._across = across
         self._weights = dict(weights or {})
         self._parent = parent or LayerType()
 
     def flow(self, call, channels):
         return self._flow(call, channels)
+
+    def flow_across(self, call, channels):
+        flow = super().flow_across if self._across is None else self._across
+        return flow(call, channels)
 
     def weights(self, operation):
         return self._weights

@@ -21,6 +21,13 @@ ELEMENTWISE = {
     for name in ELEMENTWISE_NAMES
     if hasattr(module, name)
 }
+# Functions along the last axis.
+_ALONG_LAST = {
+    getattr(module, name)
+    for module in (keras.activations, keras.ops, tf.nn)
+    for name in ("log_softmax", "softmax", "sparsemax")
+    if hasattr(module, name)
+}
 _ARGUMENTS = "activation", "recurrent_activation"
 _CEILINGS = {
     getattr(module, name): ceiling
@@ -113,6 +120,20 @@ def is_declared(activation):
     layer_type = find_layer_type(activation)
     known = layer_type is not None and layer_type.is_elementwise(activation)
     return known and is_declared(_find_inner(activation))
+
+
+def find_along_positions(operation):
+    """Returns the name of an activation that may mix other axes than the last.
+
+    `None` if there is none: softmax, and what is known to be elementwise, do not.
+
+    Args:
+        operation: The layer or raw operation.
+    """
+    for activation in activations_of(operation):
+        if not (is_declared(activation) or _look_up(activation, _ALONG_LAST)):
+            return name_of(activation)
+    return None
 
 
 def activations_of(operation):

@@ -47,17 +47,38 @@ class LayerType:
         Args:
             call: The recorded `Call`.
             channels: The `ChannelTracer` at work. It knows the ids of what is read
-                (`ids`), makes new units (`produce`), and notes where units are read
-                (`consume`, `observe`, `enclose`), are tied together (`tie`), or cannot
-                be removed (`lock`).
+                (`ids`, and `axes` of all axes), makes new units (`produce`), and notes
+                where units are read (`consume`, `observe`, `enclose`), are tied
+                together (`tie`), or cannot be removed (`lock`).
 
         Returns:
-            Integer array of unit ids, or a list of them, one for each output.
+            Integer array of unit ids, or a dict: axis of the output -> unit ids, if it
+            says all of them, and `flow_across` is not asked. Or a list of either, one
+            for each output.
 
         Raises:
             NotImplementedError: If a subclass does not override it.
         """
         raise NotImplementedError
+
+    def flow_across(self, call, channels):
+        """Returns which units sit on other axes of the output than the last.
+
+        It is asked where something read has units on other axes, as behind a transposed
+        dense layer. By default they are locked: only the last axis is followed.
+
+        Args:
+            call: The recorded `Call`.
+            channels: The `ChannelTracer` at work, see `flow`. What it read has these
+                units: `across`.
+
+        Returns:
+            Dict: axis of the output -> unit ids, or a list of dicts, one for each
+            output.
+        """
+        for tensor in call.inputs:
+            channels.lock_axes(call, channels.across(tensor))
+        return {}
 
     def weights(self, operation):
         """Returns what the axes of the weights are.
@@ -170,9 +191,9 @@ class LayerType:
             call: The recorded `Call`.
 
         Returns:
-            List of tuples: the letters of the axes (`None` if they are not known),
-            their lengths, and how many times each entry is used, `None` if a size is
-            not known.
+            List of tuples: the letters of the axes (`None` if they are not known; a
+            pair `(input position, axis)` for an axis of what is read), their lengths,
+            and how many times each entry is used, `None` if a size is not known.
         """
         kernels = self.kernels(call.operation)
         return [(found, w.shape, self.positions(call)) for w, found in kernels]

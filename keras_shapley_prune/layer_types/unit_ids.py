@@ -39,3 +39,31 @@ def count_kept(mask):
 def no_units(tensor):
     """Ids of no unit, one for each channel (none where their number is unknown)."""
     return np.full((tensor.shape[-1] or 0) if tensor.shape else 0, FIXED)
+
+
+def fixed(length):
+    """Ids of no unit for an axis; none where its length is unknown.
+
+    Args:
+        length: Integer or `None`.
+    """
+    return np.full(length or 0, FIXED)
+
+
+def has_units(ids):
+    """Returns whether any of some ids is that of a unit."""
+    return bool((np.asarray(ids) != FIXED).any())
+
+
+def letter_of(end, axis, rank):
+    """Returns the letter of an axis, other than the last, of a tensor.
+
+    Args:
+        end: String, `"i"` for the first input, `"o"` for the first output.
+        axis: Integer, at least 0.
+        rank: Integer, of the tensor.
+
+    Returns:
+        String, such as `"o-2"` for the last axis but one of the output.
+    """
+    return f"{end}{axis - rank}"

@@ -145,11 +145,13 @@ class CostModel:
             if not products:  # none, or a model of its own
                 self._add(flops, [])
             for letters, shape, uses in products:
-                axes = _axes_of(channel_map, call.operation, letters, shape, 2 * uses)
+                axes = _axes_of(
+                    channel_map, call.operation, letters, shape, 2 * uses, call
+                )
                 self._add(*axes)
 
 
-def _axes_of(channel_map, operation, letters, shape, factor):
+def _axes_of(channel_map, operation, letters, shape, factor, call=None):
     """Returns the factor and the unit ids of the axes of what has a shape."""
     letters_of = channel_map.layer_ids.get(operation)
     # What is locked has all its channels, whatever is removed elsewhere.
@@ -159,8 +161,12 @@ def _axes_of(channel_map, operation, letters, shape, factor):
     # Letters are aligned to the right: a kernel's leading axes, its taps, have none.
     for axis, size in enumerate(shape, start=len(letters) - len(shape)):
         letter = letters[axis] if axis >= 0 else "."
-        if letter == ".":
+        if isinstance(letter, tuple):  # an axis of what the call reads
+            ids = channel_map.ids_at(call, *letter)
+        else:
+            ids = None if letter == "." else letters_of[letter]
+        if ids is None:
             factor *= size
         else:
-            axes.append(letters_of[letter])
+            axes.append(ids)
     return factor, axes

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from keras_shapley_prune.layer_types.obstacles import describe_trials
-from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, kept
+from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, has_units, kept
 from keras_shapley_prune.trace.graph import find_dependents
 from keras_shapley_prune.trace.named_units import name_units
 
@@ -35,6 +35,8 @@ class ChannelMap:
             under which it has them, in running order -> what they are, such as
             `"heads"`, `None` if they are what the layer returns.
         obstacles: Dict: operation that cannot be pruned -> why.
+        across: Dict: symbolic tensor -> dict: axis other than the last -> unit of each
+            position, for tensors that have units there.
     """
 
     graph: object
@@ -47,6 +49,7 @@ class ChannelMap:
     passing: frozenset
     produced: dict
     obstacles: dict
+    across: dict = dataclasses.field(default_factory=dict)
 
     def __repr__(self):
         return (
@@ -91,6 +94,43 @@ class ChannelMap:
         places = (INSIDE, *range(len(call.inputs)))
         found = {place: self.sites.get((call.index, place)) for place in places}
         return {place: ids for place, ids in found.items() if ids is not None}
+
+    def ids_at(self, call, position, axis):
+        """Returns the unit of each position of an axis of what a call reads.
+
+        Args:
+            call: A `Call` of `graph`, or of a copy of it.
+            position: Integer, which of its inputs.
+            axis: Integer, at least 0.
+
+        Returns:
+            Integer array, `None` if no units are on that axis.
+        """
+        tensor = self.graph.calls[call.index].inputs[position]
+        ids = self.across.get(tensor, {}).get(axis)
+        if axis == len(tensor.shape) - 1:
+            ids = self.ids[tensor]
+        return ids if ids is not None and has_units(ids) else None
+
+    def kept_positions(self, keep, tensor):
+        """Returns which positions of a tensor are kept, for its rows.
+
+        Args:
+            keep: Boolean array, shape `(num_units,)`.
+            tensor: A symbolic tensor.
+
+        Returns:
+            Integer array of places in the axes between the first and the last one, as
+            one axis. `None` if all are.
+        """
+        axes = self.across.get(tensor, {})
+        if all(kept(keep, ids).all() for ids in axes.values()):
+            return None
+        there = np.ones(tensor.shape[1:-1], bool)
+        for axis, ids in axes.items():
+            along = [-1 if a == axis else 1 for a in range(1, len(tensor.shape) - 1)]
+            there &= kept(keep, ids).reshape(along)
+        return np.flatnonzero(there)
 
     def select_groups(self, layers=None):
         """Returns the groups that `layers` selects.

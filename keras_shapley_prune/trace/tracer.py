@@ -3,16 +3,24 @@
 import numpy as np
 
 from keras_shapley_prune.layer_types import stock  # noqa: F401 (fills the registry)
+from keras_shapley_prune.layer_types.elementwise_activations import find_along_positions
+from keras_shapley_prune.layer_types.flows.across import spread
 from keras_shapley_prune.layer_types.obstacles import (
     find_mixing_activation,
     find_obstacle,
 )
 from keras_shapley_prune.layer_types.registry import find_layer_type
-from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, no_units
+from keras_shapley_prune.layer_types.unit_ids import (
+    FIXED,
+    has_units,
+    letter_of,
+    no_units,
+)
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.functional_models import with_layers
 from keras_shapley_prune.trace.groups import group_units, number_units
 from keras_shapley_prune.trace.recording import record_graph
+from keras_shapley_prune.trace.unit_ledger import UnitLedger
 
 
 def trace_channels(model):
@@ -43,43 +51,27 @@ def trace_channels(model):
     return tracer.finish()
 
 
-class ChannelTracer:
+class ChannelTracer(UnitLedger):
     """Carries unit ids through the recorded calls of a model.
 
-    The flow functions of `flows/` are written against its methods `ids`,
-    `consume`, `observe`, `produce`, `name`, `tie`, `lock`, `lock_all` and `quote`.
+    The flow functions of `flows/` are written against the methods of `UnitLedger`, and
+    `find_heads`.
     """
 
     def __init__(self, graph):
-        self._graph = graph
-        self._num_units = 0
-        self._ties = []  # pairs of units, one a column
-        self._locks = {}
-        self._ids = {tensor: no_units(tensor) for tensor in graph.inputs}
-        self._produced = {}  # (operation, letter) -> units
-        self._parts = {}  # (operation, letter) -> what they are, if not its outputs
-        self._named = {}
-        self._layer_ids = {}
-        self._sites = {}
-        self._passing = set()
+        super().__init__(graph)
         self._obstacles = {}
+        self._heads = {}  # operation -> axis of the heads, see `find_heads`
 
     def trace(self, call):
         """Computes the unit ids of what `call` returns."""
         # What reads no units locks none, whatever it does: that needs no trial.
-        may_try = any((self.ids(tensor) != FIXED).any() for tensor in call.inputs)
+        may_try = any(map(self.axes, call.inputs))
         may_try = may_try or len(self._graph.calls_of(call.operation)) > 1
         known = self._obstacles.get(call.operation)
         obstacle = known or find_obstacle(call, may_try)
         if obstacle is not None:
-            reason = f"{obstacle} ({self.quote(call)})"
-            self.lock_all(call, reason)
-            # It may be shared with a call that could be pruned by itself, before or
-            # after this one: what that has produced is locked, what it will is too.
-            for operation in with_layers(call.operation):
-                self._obstacles.setdefault(operation, obstacle)
-                for ids in self._layer_ids.get(operation, {}).values():
-                    self.lock(ids, reason)
+            self._give_up(call, obstacle)
             return
         layer_type = find_layer_type(call.operation)
         ids_in = self.ids(call.inputs[0])
@@ -88,122 +80,77 @@ class ChannelTracer:
         # A second call with the same weights reads the same channels of its input.
         if known is not None and has_size:
             self._tie_shared("layer", call.operation, known["i"], ids_in)
-        flown = layer_type.flow(call, self)
-        # An array stands for all outputs, a list has one for each.
-        alike = not isinstance(flown, list)
-        ids_out = [flown] * len(call.outputs) if alike else flown
-        mixing = find_mixing_activation(call)
-        for tensor, ids in zip(call.outputs, ids_out, strict=True):
-            if mixing is not None:
-                self.lock(ids, f"{mixing} ({self.quote(call)})")
-            self._ids[tensor] = np.asarray(ids)
+        self._carry(call, layer_type)
         # The axes of the weights are those of the first call: others are tied to it.
         if known is None:
             ids = {"i": ids_in, "o": self._ids[call.outputs[0]]}
+            ids |= self._letters_across(call)
             ids |= self._named.get(call.operation, {})
             self._layer_ids[call.operation] = ids | layer_type.letters(call, ids)
+        elif layer_type.has_size and not layer_type.weights(call.operation):
+            self._tie_axes(call.outputs[0], known, "o", call.operation)
+            self._tie_axes(call.inputs[0], known, "i", call.operation)
 
-    def ids(self, tensor):
-        """Returns the unit ids at the last axis of a symbolic tensor."""
-        return self._ids[tensor]
+    def find_heads(self, call, axes):
+        """Returns which of some axes of an output holds the heads of an attention.
 
-    def letters(self, operation):
-        """Returns the unit ids of the axes of an operation's weights, a dict.
-
-        `None` if it has not been traced yet.
-        """
-        return self._layer_ids.get(operation)
-
-    def consume(self, call, position):
-        """Marks that `call` mixes the channels of its input at `position`."""
-        ids = self.ids(call.inputs[position])
-        # Where only fixed channels are read, nothing can ever be masked.
-        if (ids != FIXED).any():
-            self._sites[call.index, position] = ids
-
-    def observe(self, call, position):
-        """Marks that what `call` does to each channel depends on which there are.
-
-        The channels go on, so they have other readers too.
-        """
-        self.consume(call, position)
-        self._passing.add((call.index, position))
-
-    def enclose(self, call, ids, passing=False):
-        """Marks that `call` reads units within, see `INSIDE`.
+        It looks ahead: the axis that two tensors of a product both have, and that is
+        not summed over.
 
         Args:
-            call: A `Call`.
-            ids: Integer array, the units.
-            passing: Boolean, whether they go on to other readers.
+            call: A `Call` that splits an axis of channels.
+            axes: List of integers, axes of its output.
+
+        Returns:
+            Integer, or `None` if none of them becomes that.
         """
-        self._sites[call.index, INSIDE] = ids
-        if passing:
-            self._passing.add((call.index, INSIDE))
+        if call.operation not in self._heads:
+            look_ahead = _LookAhead(self._graph, self._heads)
+            self._heads[call.operation] = look_ahead.find(call, axes)
+        found = self._heads[call.operation]
+        return found if found in axes else None
 
-    def produce(self, call, letter="o", size=None, part=None):
-        """Returns new units of a call; a shared layer's again.
+    def _give_up(self, call, obstacle):
+        """Locks what a call that cannot be pruned reads and returns."""
+        reason = f"{obstacle} ({self.quote(call)})"
+        self.lock_all(call, reason)
+        # It may be shared with a call that could be pruned by itself, before or after
+        # this one: what that has produced is locked, what it will is too.
+        for operation in with_layers(call.operation):
+            self._obstacles.setdefault(operation, obstacle)
+            for ids in self._layer_ids.get(operation, {}).values():
+                self.lock(ids, reason)
 
-        Args:
-            call: A `Call`.
-            letter: String, the letter of the units in the layer's weight axes.
-            size: Integer, how many. Defaults to the channels of its output.
-            part: String, what the units are if not the layer's outputs.
-        """
-        key = call.operation, letter
-        # All calls of a shared layer produce the same units: its kernel has them once.
-        if key not in self._produced:
-            start, size = self._num_units, size or call.outputs[0].shape[-1]
-            self._num_units += size
-            self._produced[key] = np.arange(start, start + size)
-            self._parts[key] = part
-        if letter != "o":
-            self.name(call, letter, self._produced[key])
-        return self._produced[key]
+    def _carry(self, call, layer_type):
+        """Notes which units each axis of each output has."""
+        flown = spread(layer_type.flow(call, self), call)
+        # A flow that returns ids of the last axis leaves the others to `flow_across`.
+        across = [{}] * len(call.outputs)
+        asked = not all(isinstance(ids, dict) for ids in flown)
+        if asked and any(map(self.across, call.inputs)):
+            across = spread(layer_type.flow_across(call, self), call)
+        mixing = find_mixing_activation(call)
+        for tensor, ids, others in zip(call.outputs, flown, across, strict=True):
+            last = len(tensor.shape) - 1
+            axes = dict(ids) if isinstance(ids, dict) else {**others, last: ids}
+            ids = np.asarray(axes.pop(last, no_units(tensor)))
+            if mixing is not None:
+                self.lock(ids, f"{mixing} ({self.quote(call)})")
+            self._ids[tensor] = ids
+            self._across[tensor] = {a: x for a, x in axes.items() if has_units(x)}
+            activation = self._across[tensor] and find_along_positions(call.operation)
+            if activation:
+                reason = f"activation {activation} ({self.quote(call)}) may mix axes"
+                for axis in self._across[tensor].values():
+                    self.lock(axis, reason)
 
-    def name(self, call, letter, ids):
-        """Notes which units a letter of a layer's weight axes stands for."""
-        named = self._named.setdefault(call.operation, {})
-        if letter in named:
-            self._tie_shared("layer", call.operation, named[letter], ids)
-        named.setdefault(letter, ids)
-
-    def quote(self, call):
-        """Returns the name of a called layer, with those of the models it is in."""
-        return f"`{self._graph.name_of(call.operation)}`"
-
-    def tie(self, ids, others, reason):
-        """Lets units at the same positions be removed only together.
-
-        A unit tied to a channel that is none is locked, for `reason`.
-        """
-        if len(ids) != len(others):
-            self.lock([*ids, *others], f"{reason} of another number")
-            return
-        pairs = np.stack([ids, others])
-        # A channel that is no unit, such as one of the image, is always there.
-        fixed = (pairs == FIXED).any(axis=0)
-        self.lock(pairs[:, fixed].ravel(), f"{reason} that cannot be removed")
-        self._ties.append(pairs[:, ~fixed])
-
-    def lock(self, ids, reason):
-        """Forbids to remove units; the first reason given is the one shown."""
-        for unit in np.unique(ids).astype(int).tolist():
-            if unit != FIXED:
-                self._locks.setdefault(unit, reason)
-
-    def lock_all(self, call, reason):
-        """Locks whatever a call reads and returns ids of no unit for each output."""
-        for tensor in call.inputs:
-            self.lock(self.ids(tensor), reason)
-        for tensor in call.outputs:
-            self._ids[tensor] = no_units(tensor)
-        return [self._ids[tensor] for tensor in call.outputs]
-
-    def _tie_shared(self, kind, operation, ids, others):
-        """Ties what two calls of a layer or nested model read."""
-        name = self._graph.name_of(operation)
-        self.tie(ids, others, f"shared {kind} `{name}` joins it with channels")
+    def _letters_across(self, call):
+        """Returns a dict: letter, see `letter_of` -> units on other axes of a call."""
+        return {
+            letter_of(end, axis, len(tensor.shape)): ids
+            for end, tensor in (("i", call.inputs[0]), ("o", call.outputs[0]))
+            for axis, ids in self._across.get(tensor, {}).items()
+        }
 
     def _close_nested_models(self):
         """Lets a nested model have one input and one output of one size.
@@ -217,13 +164,17 @@ class ChannelTracer:
         for call in self._graph.nested:
             first = first_calls.setdefault(call.model, call)
             for ours, theirs in zip(first.inputs, call.inputs, strict=True):
+                # The `Input` of a nested model shrinks on its last axis only.
+                for axis, ids in self.across(theirs).items():
+                    name = self._graph.name_of(call.model)
+                    self.lock(ids, f"enters model `{name}` on axis {axis}")
                 if first is not call:
                     ids = self.ids(ours), self.ids(theirs)
                     self._tie_shared("model", call.model, *ids)
             for tensor in call.outputs:
                 if tensor not in readers:
                     name = self._graph.name_of(call.model)
-                    self.lock(self.ids(tensor), f"unused output of `{name}`")
+                    self.lock_tensor(tensor, f"unused output of `{name}`")
 
     def finish(self):
         """Returns the `ChannelMap`, its units numbered without gaps.
@@ -232,8 +183,9 @@ class ChannelTracer:
         now is it known which are one unit, and everything is renumbered.
         """
         for tensor in self._graph.outputs:
-            for unit in self.ids(tensor)[self.ids(tensor) != FIXED]:
-                self._locks[int(unit)] = "model output"  # whatever else locks it
+            for ids in self.axes(tensor).values():
+                for unit in ids[ids != FIXED]:
+                    self._locks[int(unit)] = "model output"  # whatever else locks it
         # This may tie and lock units, so it comes before they are numbered.
         self._close_nested_models()
         compact = number_units(self._num_units, self._ties)
@@ -254,6 +206,12 @@ class ChannelTracer:
             for (operation, letter), part in self._parts.items()
         ]
         carried = {tensor: renumber(ids) for tensor, ids in self._ids.items()}
+        across = {
+            tensor: {axis: renumber(ids) for axis, ids in axes.items()}
+            for tensor, axes in self._across.items()
+            if axes
+        }
+        elsewhere = [ids for axes in across.values() for ids in axes.values()]
         locks = {}  # of tied units, the reason that was given first
         for unit, reason in self._locks.items():
             locks.setdefault(int(renumber(unit)), reason)
@@ -262,9 +220,12 @@ class ChannelTracer:
         return ChannelMap(
             graph=self._graph,
             num_units=num_units,
-            groups=group_units(num_units, produced, read, carried.values(), locks),
+            groups=group_units(
+                num_units, produced, read, [*carried.values(), *elsewhere], locks
+            ),
             locks=locks,
             ids=carried,
+            across=across,
             layer_ids={
                 operation: {letter: renumber(ids) for letter, ids in letters.items()}
                 for operation, letters in self._layer_ids.items()
@@ -275,3 +236,50 @@ class ChannelTracer:
             produced=dict(self._parts),
             obstacles=self._obstacles,
         )
+
+
+class _LookAhead(ChannelTracer):
+    """Follows the axes of one tensor to the products that they reach.
+
+    Nothing else has units, and nothing is tied: each position of an axis is a unit, and
+    a product notes those on the axes that both of its tensors have.
+
+    Args:
+        graph: The recorded `Graph`.
+        heads: Dict: operation -> axis, what is known already.
+    """
+
+    def __init__(self, graph, heads):
+        super().__init__(graph)
+        self._heads, self._shared = heads, set()
+
+    def find(self, call, axes):
+        """Returns which of the axes of a call's output holds heads, or `None`."""
+        output, own = call.outputs[0], {}
+        for axis in axes:
+            own[axis] = np.arange(self._num_units, self._num_units + output.shape[axis])
+            self._num_units += output.shape[axis]
+        last = len(output.shape) - 1
+        self._ids[output] = own.get(last, no_units(output))
+        self._across[output] = {a: ids for a, ids in own.items() if a != last}
+        for later in self._graph.calls[call.index + 1 :]:
+            if any(map(self.axes, later.inputs)):
+                self.trace(later)
+        read = {unit for ids in self._sites.values() for unit in ids.tolist()}
+        for axis, ids in own.items():
+            units = set(ids.tolist())
+            if units <= self._shared and not units & (read | set(self._locks)):
+                return axis
+        return None
+
+    def ids(self, tensor):
+        return self._ids.get(tensor, no_units(tensor))
+
+    def produce(self, call, letter="o", size=None, part=None):
+        return np.full(size or call.outputs[0].shape[-1], FIXED)
+
+    def tie(self, ids, others, reason):
+        pass
+
+    def note_heads(self, ids):
+        self._shared.update(ids.tolist())

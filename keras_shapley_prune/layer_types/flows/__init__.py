@@ -5,6 +5,11 @@ work, and returns the unit ids of what the call returns: an array, or a list of 
 one for each output.
 """
 
+from keras_shapley_prune.layer_types.flows.across import (
+    only_last,
+    pass_across,
+    pass_outside,
+)
 from keras_shapley_prune.layer_types.flows.axes import (
     along,
     insert,
@@ -18,7 +23,9 @@ from keras_shapley_prune.layer_types.flows.grouped import (
 )
 from keras_shapley_prune.layer_types.flows.joins import (
     concatenate,
+    cut_constants,
     join,
+    join_cut,
     join_halves,
     stack,
 )
@@ -29,6 +36,12 @@ from keras_shapley_prune.layer_types.flows.layers import (
     mix,
     normalize,
 )
+from keras_shapley_prune.layer_types.flows.products import (
+    dot_letters,
+    einsum_letters,
+    matmul_letters,
+    multiply,
+)
 from keras_shapley_prune.layer_types.flows.reshaping import (
     depth_to_space,
     extract_patches,
@@ -37,17 +50,19 @@ from keras_shapley_prune.layer_types.flows.reshaping import (
 )
 from keras_shapley_prune.layer_types.flows.slicing import (
     broadcast,
-    narrow_slice,
     repeat,
-    slice_channels,
     split,
     take,
     tile,
 )
+from keras_shapley_prune.layer_types.flows.subscripts import (
+    narrow_slice,
+    slice_channels,
+)
 
-FLOWS = {
-    function.__name__: function
-    for function in (mix, keep, expand, join, concatenate, reshape)
+# By these names users say what a layer of their own does: to the last axis, that is.
+FLOWS = {"mix": mix, "keep": keep, "expand": expand} | {
+    function.__name__: only_last(function) for function in (join, concatenate, reshape)
 }
 
 __all__ = [
@@ -55,20 +70,29 @@ __all__ = [
     "along",
     "broadcast",
     "concatenate",
+    "cut_constants",
     "depth_to_space",
+    "dot_letters",
+    "einsum_letters",
     "expand",
     "extract_patches",
     "insert",
     "join",
+    "join_cut",
     "join_halves",
     "keep",
     "leaves_whole_groups",
     "look_up",
+    "matmul_letters",
     "mix",
     "mix_groups",
+    "multiply",
     "narrow_slice",
     "normalize",
+    "only_last",
     "pad",
+    "pass_across",
+    "pass_outside",
     "permute",
     "remove",
     "repeat",

@@ -1,52 +1,74 @@
-"""Flows of what works on other axes than that of the channels."""
+"""Flows of what moves, adds, removes or reduces axes: units go where their axis goes.
+
+These flows return a dict: axis of the output -> unit ids.
+"""
 
 import numpy as np
 
 
+def move(axes, origin):
+    """Returns the ids of each axis of an output, given which axis of the input it is.
+
+    Args:
+        axes: Dict: axis of the input -> unit ids, see `ChannelTracer.axes`.
+        origin: Sequence, for each axis of the output the axis of the input, or `None`.
+    """
+    return {axis: axes[old] for axis, old in enumerate(origin) if old in axes}
+
+
 def along(call, channels):
-    """Runs along, or reduces, axes other than the channels'."""
+    """Runs along, or reduces, axes on which there are no units."""
     operation, rank = call.operation, len(call.inputs[0].shape)
     # Keras has both spellings; `None` stands for all axes.
-    axes = getattr(operation, "axis", getattr(operation, "axes", None))
-    axes = range(rank) if axes is None else np.atleast_1d(axes) % rank
-    if rank - 1 in axes:
-        return channels.lock_all(
-            call, f"{channels.quote(call)} works along the channels"
-        )
-    return channels.ids(call.inputs[0])
+    worked = getattr(operation, "axis", getattr(operation, "axes", None))
+    worked = range(rank) if worked is None else np.atleast_1d(worked) % rank
+    axes = channels.axes(call.inputs[0])
+    for axis in set(worked) & set(axes):
+        reason = f"{channels.quote(call)} works along the channels"
+        channels.lock(axes.pop(axis), reason)
+    for tensor in call.inputs[1:]:  # such as the positions that an integral is over
+        channels.lock_tensor(tensor, f"{channels.quote(call)} is given it")
+    # Of an array of quantiles the output has an axis, which comes first.
+    new_rank, adds = len(call.outputs[0].shape), hasattr(operation, "q")
+    reduces = new_rank < rank or (adds and not getattr(operation, "keepdims", False))
+    left = [a for a in range(rank) if a not in worked] if reduces else range(rank)
+    return move(axes, [*[None] * (new_rank - len(left)), *left])
 
 
 def insert(call, channels):
-    """Adds axes of length 1 before the channels."""
-    operation, rank = call.operation, len(call.outputs[0].shape)
-    if rank - 1 in np.atleast_1d(operation.axis) % rank:
-        return channels.lock_all(call, f"{channels.quote(call)} adds an axis after it")
-    return channels.ids(call.inputs[0])
+    """Adds axes of length 1."""
+    rank = len(call.outputs[0].shape)
+    added = np.atleast_1d(call.operation.axis) % rank
+    old = iter(range(rank))
+    origin = [None if axis in added else next(old) for axis in range(rank)]
+    return move(channels.axes(call.inputs[0]), origin)
 
 
 def pad(call, channels):
-    """Pads axes other than the channels'."""
-    if tuple(call.operation.pad_width[-1]) != (0, 0):
-        return channels.lock_all(call, f"{channels.quote(call)} pads the channels")
-    return channels.ids(call.inputs[0])
+    """Pads axes on which there are no units."""
+    axes, widths = channels.axes(call.inputs[0]), call.operation.pad_width
+    for axis in list(axes):
+        if tuple(widths[axis if len(widths) > 1 else 0]) != (0, 0):
+            channels.lock(axes.pop(axis), f"{channels.quote(call)} pads the channels")
+    return axes
 
 
 def remove(call, channels):
-    """Removes named axes of length 1, not the channels'."""
+    """Removes named axes of length 1, on which there are no units."""
     operation, rank = call.operation, len(call.inputs[0].shape)
     if operation.axis is None:  # it would remove the channels' axis too, if one is kept
         return channels.lock_all(
             call, f"{channels.quote(call)} removes every axis of length 1"
         )
-    if rank - 1 in np.atleast_1d(operation.axis) % rank:
-        return channels.lock_all(
-            call, f"{channels.quote(call)} removes the channels' axis"
-        )
-    return channels.ids(call.inputs[0])
+    removed = np.atleast_1d(operation.axis) % rank
+    axes = channels.axes(call.inputs[0])
+    for axis in set(removed) & set(axes):
+        channels.lock(axes[axis], f"{channels.quote(call)} removes the channels' axis")
+    return move(axes, [axis for axis in range(rank) if axis not in removed])
 
 
 def permute(order):
-    """Returns the flow of what swaps axes; the channels have to remain the last one.
+    """Returns the flow of what swaps axes.
 
     Args:
         order: Callable `fn(operation, rank)` that returns which axis of the input each
@@ -54,11 +76,8 @@ def permute(order):
     """
 
     def flow(call, channels):
-        operation, rank = call.operation, len(call.inputs[0].shape)
-        if order(operation, rank)[-1] % rank != rank - 1:
-            return channels.lock_all(
-                call, f"{channels.quote(call)} puts the channels on another axis"
-            )
-        return channels.ids(call.inputs[0])
+        rank = len(call.inputs[0].shape)
+        origin = [int(axis) % rank for axis in order(call.operation, rank)]
+        return move(channels.axes(call.inputs[0]), origin)
 
     return flow

@@ -1,62 +1,145 @@
-"""Flows of what joins several tensors."""
+"""Flows of what joins several tensors, on each axis by itself."""
 
 import keras
 import numpy as np
 
+from keras_shapley_prune.layer_types.flows.across import merge_axes
+from keras_shapley_prune.layer_types.unit_ids import fixed, has_units
+
 
 def join(call, channels):
-    """Channels at the same position of several tensors are removed together."""
-    width = call.outputs[0].shape[-1]
-    if any(len(t.shape) != len(call.outputs[0].shape) for t in call.inputs):
-        return channels.lock_all(call, "joins tensors of different rank")
-    wide = []
-    for tensor in call.inputs:
-        ids = channels.ids(tensor)
-        # A tensor of one channel is spread over all others: that one has to be there.
-        if len(ids) == width:
-            wide.append(ids)
-        else:
-            channels.lock(ids, f"{channels.quote(call)} broadcasts it")
-    if not wide:
-        return channels.lock_all(call, "broadcasts every tensor it joins")
-    for constant in _array_constants(call):
-        # It has an entry for each channel, and nothing would cut it.
-        if np.shape(constant)[-1] != 1:
-            channels.lock(wide[0], f"{channels.quote(call)} joins it with a constant")
-    return _tie_all(call, channels, wide)
+    """Channels at the same position of several tensors are removed together.
+
+    Tensors are spread over the output as NumPy does it: their axes are aligned to the
+    right, and an axis of length 1 is repeated.
+    """
+    axes = _join_axes(call, channels)
+    for axis, ids in axes.items():
+        if any(_length_at(call, x, axis) != 1 for x in array_constants(call)):
+            # It has an entry for each channel, and nothing would cut it.
+            channels.lock(ids, f"{channels.quote(call)} joins it with a constant")
+    return axes
+
+
+def join_cut(call, channels):
+    """As `join`, but arrays among the arguments are cut with the channels."""
+    axes = _join_axes(call, channels)
+    for axis, ids in axes.items():
+        for constant in array_constants(call):
+            whole = isinstance(constant, keras.Variable)  # a copy would be untied
+            if whole and _length_at(call, constant, axis) != 1:
+                channels.lock(ids, f"{channels.quote(call)} joins it with a weight")
+    return axes
+
+
+def cut_constants(args, kwargs, kept):
+    """Returns the arguments of a join with arrays of the channels that are kept.
+
+    Args:
+        args: Tuple, of the call.
+        kwargs: Dict, of the call.
+        kept: Dict: `"o"`, `"o-2"` and so on -> boolean array, see `letter_of`.
+    """
+
+    def cut(value):
+        if not _is_array(value) or isinstance(value, keras.Variable):
+            return value
+        for letter, mask in kept.items():
+            axis = -1 if letter == "o" else int(letter[1:] or 0)
+            inside = letter[0] == "o" and axis < 0 and -axis <= np.ndim(value)
+            if inside and np.shape(value)[axis] == len(mask) and not mask.all():
+                value = np.compress(mask, value, axis)
+        return value
+
+    return keras.tree.map_structure(cut, (tuple(args), dict(kwargs)))
 
 
 def concatenate(call, channels):
-    """Channels side by side; along another axis, joined."""
+    """Channels side by side on one axis; joined on the others."""
     rank = len(call.outputs[0].shape)
-    if call.operation.axis % rank != rank - 1:
-        return join(call, channels)
-    return np.concatenate([channels.ids(tensor) for tensor in call.inputs])
+    along = call.operation.axis % rank
+    if array_constants(call):
+        return channels.lock_all(
+            call, f"{channels.quote(call)} joins it with a constant"
+        )
+    several = [channels.axes(tensor) for tensor in call.inputs]
+    found = {}
+    for axis in merge_axes(several):
+        each = _ids_on(axis, several, call.inputs)
+        is_side = axis == along
+        found[axis] = np.concatenate(each) if is_side else _tie(call, channels, each)
+    return found
 
 
 def stack(call, channels):
-    """Tensors on a new axis before the channels, joined."""
+    """Tensors on a new axis, joined on the others."""
     rank = len(call.outputs[0].shape)
-    if call.operation.axis % rank == rank - 1:
-        return channels.lock_all(call, f"{channels.quote(call)} adds an axis after it")
-    return _tie_all(call, channels, [channels.ids(t) for t in call.inputs])
+    if array_constants(call):
+        return channels.lock_all(
+            call, f"{channels.quote(call)} joins it with a constant"
+        )
+    new, several = call.operation.axis % rank, [channels.axes(t) for t in call.inputs]
+    return {
+        axis + (axis >= new): _tie(call, channels, _ids_on(axis, several, call.inputs))
+        for axis in merge_axes(several)
+    }
 
 
 def join_halves(call, channels):
-    """The first half of the channels with the second, as a gated linear unit."""
-    rank = len(call.outputs[0].shape)
-    ids = channels.ids(call.inputs[0])
-    if call.operation.axis % rank != rank - 1:
-        return ids
-    return _tie_all(call, channels, np.split(ids, 2))
+    """The first half of an axis with the second, as a gated linear unit."""
+    axes = channels.axes(call.inputs[0])
+    axis = call.operation.axis % len(call.inputs[0].shape)
+    if axis in axes:
+        axes[axis] = _tie(call, channels, np.split(axes[axis], 2))
+    return axes
 
 
-def _tie_all(call, channels, several):
+def array_constants(call):
+    """Returns the arrays among the arguments of a call."""
+    return [x for x in keras.tree.flatten((call.args, call.kwargs)) if _is_array(x)]
+
+
+def _is_array(value):
+    return not isinstance(value, keras.KerasTensor) and bool(np.ndim(value))
+
+
+def _join_axes(call, channels):
+    """Returns a dict: axis of the output -> unit ids, tied."""
+    shape, found = call.outputs[0].shape, {}
+    several = [
+        {axis + len(shape) - len(tensor.shape): ids for axis, ids in axes.items()}
+        for tensor in call.inputs
+        for axes in [channels.axes(tensor)]
+    ]
+    for axis in merge_axes(several):
+        wide = []
+        for axes, tensor in zip(several, call.inputs, strict=True):
+            length = _length_at(call, tensor, axis)
+            if length == shape[axis]:
+                wide.append(axes.get(axis, fixed(length)))
+            elif axis in axes:
+                # A tensor of one channel is spread over all others: it has to be there.
+                channels.lock(axes[axis], f"{channels.quote(call)} broadcasts it")
+        if wide and any(map(has_units, wide)):
+            found[axis] = _tie(call, channels, wide)
+    return found
+
+
+def _length_at(call, value, axis):
+    """Returns how long a tensor or array is along an axis of the output."""
+    own = axis - len(call.outputs[0].shape) + len(value.shape)
+    return value.shape[own] if own >= 0 else 1
+
+
+def _ids_on(axis, several, tensors):
+    """Returns the ids of tensors of one rank on an axis."""
+    return [
+        axes.get(axis, fixed(tensor.shape[axis]))
+        for axes, tensor in zip(several, tensors, strict=True)
+    ]
+
+
+def _tie(call, channels, several):
     for ids in several[1:]:
         channels.tie(several[0], ids, f"{channels.quote(call)} joins it with channels")
-    return several[0]
-
-
-def _array_constants(call):
-    leaves = keras.tree.flatten((call.args, call.kwargs))
-    return [x for x in leaves if not isinstance(x, keras.KerasTensor) and np.ndim(x)]
+    return next((ids for ids in several if has_units(ids)), several[0])

@@ -4,26 +4,71 @@ import math
 
 import numpy as np
 
+from keras_shapley_prune.layer_types.flows.blocks import match_blocks
+from keras_shapley_prune.layer_types.unit_ids import has_units
+
 
 def reshape(call, channels):
     """Follows every channel through a row-major reshape.
 
-    Units that end up in one output channel are tied, so that the reshape is possible
-    whichever of them are removed.
+    Units that end up at one position of an axis of the output are tied, so that the
+    reshape is possible whichever of them are removed. Where an axis with units is
+    split, they are on the one axis on which nothing has to be tied; else on that of
+    the heads, if what is split is multiplied with another tensor head by head; else on
+    the last one.
     """
-    before, after = call.inputs[0].shape[1:], call.outputs[0].shape[1:]
-    ids = channels.ids(call.inputs[0])
-    # Row-major, so each channel is still at its place, whatever the other axes do.
-    if before and after and before[-1] == after[-1]:
-        return ids
-    if not before or not after or None in before or None in after:
-        return channels.lock_all(call, "reshapes channels of unknown number")
-    if math.prod(before) % after[-1]:
-        return channels.lock_all(call, "reshapes channels of several examples into one")
-    # The ids of all entries of an example, reshaped as the tensor is: column c holds
-    # all units that end up in output channel c.
-    columns = np.broadcast_to(ids, before).reshape(-1, after[-1])
-    return _tie_rows(call, channels, columns)
+    tensor, output, found = call.inputs[0], call.outputs[0], {}
+    axes = {a: ids for a, ids in channels.axes(tensor).items() if has_units(ids)}
+    for ins, outs in match_blocks(tensor.shape, output.shape):
+        held = [axis for axis in ins if axis in axes]
+        for axis in held[:-1]:
+            reason = f"{channels.quote(call)} merges it with other channels"
+            channels.lock(axes[axis], reason)
+        if held:
+            ids = axes[held[-1]]
+            entries = _spread_entries(call, ids, held[-1], ins, outs)
+            if isinstance(entries, str):
+                channels.lock(ids, entries)
+            else:
+                axis, rows = _choose_axis(call, channels, outs, entries)
+                found[axis] = _tie_rows(call, channels, rows)
+    return found
+
+
+def _spread_entries(call, ids, axis, ins, outs):
+    """Returns the unit of each entry of a block, shaped as the output's axes.
+
+    A string, the reason, where that is not known.
+    """
+    lengths = [call.inputs[0].shape[a] for a in ins]
+    after = [call.outputs[0].shape[a] for a in outs]
+    # The examples of a batch come first on both sides, if their number is unknown.
+    for shape in (lengths, after):
+        shape[:1] = [1] if shape[:1] == [None] else shape[:1]
+    if None in lengths or None in after or not outs:
+        return "reshapes channels of unknown number"
+    along = [-1 if a == axis else 1 for a in ins]
+    entries = np.broadcast_to(ids.reshape(along), lengths).ravel()
+    if entries.size % math.prod(after):
+        return "reshapes channels of several examples into one"
+    # Where there are more, several examples are made of one.
+    return entries.reshape(-1, *after)
+
+
+def _choose_axis(call, channels, outs, entries):
+    """Returns on which axis of the output units are, and the rows to be tied there."""
+    rows = {
+        axis: np.moveaxis(entries, place, -1).reshape(-1, entries.shape[place])
+        for place, axis in enumerate(outs, start=1)
+    }
+    free = [a for a, found in rows.items() if (found == found[:1]).all()]
+    if free:  # the longest one, as all may be the same unit
+        axis = max(free, key=lambda a: rows[a].shape[1])
+    else:
+        long = [axis for axis in outs if rows[axis].shape[1] > 1]
+        axis = channels.find_heads(call, long) if len(long) > 1 else None
+        axis = outs[-1] if axis is None else axis
+    return axis, rows[axis]
 
 
 def space_to_depth(call, channels):

@@ -3,7 +3,7 @@
 import keras
 
 from keras_shapley_prune.layer_types.declared_type import DeclaredType
-from keras_shapley_prune.layer_types.flows import join, keep
+from keras_shapley_prune.layer_types.flows import join, keep, pass_across
 from keras_shapley_prune.layer_types.registry import LAYER_TYPES
 from keras_shapley_prune.layer_types.stock.constants import forbid_arrays
 from keras_shapley_prune.layer_types.unit_ids import count_kept
@@ -35,8 +35,16 @@ def _register(builder, name, layer_type):
         LAYER_TYPES[layer_class] = layer_type
 
 
-_register(keras.applications.ConvNeXtTiny, "LayerScale", LayerScaleType(keep))
-_register(keras.applications.ConvNeXtTiny, "StochasticDepth", DeclaredType(keep))
+_register(
+    keras.applications.ConvNeXtTiny,
+    "LayerScale",
+    LayerScaleType(keep, across=pass_across),
+)
+_register(
+    keras.applications.ConvNeXtTiny,
+    "StochasticDepth",
+    DeclaredType(keep, across=pass_across),
+)
 _register(  # x + scale * y
     keras.applications.InceptionResNetV2,
     "CustomScaleLayer",

@@ -8,7 +8,7 @@ from keras import layers
 
 from keras_shapley_prune.layer_types.declared_type import DeclaredType
 from keras_shapley_prune.layer_types.elementwise_activations import find_ceiling
-from keras_shapley_prune.layer_types.flows import keep
+from keras_shapley_prune.layer_types.flows import keep, pass_across
 from keras_shapley_prune.layer_types.registry import LAYER_TYPES, OPERATION_TYPES
 from keras_shapley_prune.layer_types.stock.constants import forbid_arrays
 from keras_shapley_prune.layer_types.unit_ids import FIXED
@@ -21,6 +21,15 @@ class PReLUType(DeclaredType):
         # Of length 1 if the channels share it.
         shared = call.operation.alpha.shape[-1] != len(ids["i"])
         return {"a": np.array([FIXED]) if shared else ids["i"]}
+
+
+class DropoutType(DeclaredType):
+    """A dropout, of each number by itself unless it has a `noise_shape`."""
+
+    def flow_across(self, call, channels):
+        if getattr(call.operation, "noise_shape", None) is not None:
+            return super().flow_across(call, channels)
+        return pass_across(call, channels)
 
 
 class RescalingType(DeclaredType):
@@ -67,16 +76,19 @@ def _noise_of_channels(call):
 
 
 LAYER_TYPES[layers.PReLU] = PReLUType(keep, weights={"alpha": "a"})
-LAYER_TYPES[layers.Rescaling] = RescalingType(keep)
+LAYER_TYPES[layers.Rescaling] = RescalingType(keep, across=pass_across)
 for name in "Dropout AlphaDropout".split():
-    LAYER_TYPES[getattr(layers, name)] = DeclaredType(keep, unfit=_noise_of_channels)
-LAYER_TYPES[layers.ReLU] = ReLUType(keep)
+    LAYER_TYPES[getattr(layers, name)] = DropoutType(keep, unfit=_noise_of_channels)
+LAYER_TYPES[layers.ReLU] = ReLUType(keep, across=pass_across)
 # What `keras.activations.relu(x)` is in a graph has the settings of the layer.
 OPERATION_TYPES["ReLU"] = ReLUType(
-    keep, unfit=forbid_arrays("negative_slope", "max_value", "threshold")
+    keep,
+    unfit=forbid_arrays("negative_slope", "max_value", "threshold"),
+    across=pass_across,
 )
-LAYER_TYPES[layers.Activation] = ActivationType(keep)
+LAYER_TYPES[layers.Activation] = ActivationType(keep, across=pass_across)
 for name in """LeakyReLU ELU Identity SpatialDropout1D SpatialDropout2D
-        SpatialDropout3D GaussianDropout GaussianNoise ActivityRegularization
-        RepeatVector""".split():
-    LAYER_TYPES[getattr(layers, name)] = DeclaredType(keep)
+        SpatialDropout3D GaussianDropout GaussianNoise
+        ActivityRegularization""".split():
+    LAYER_TYPES[getattr(layers, name)] = DeclaredType(keep, across=pass_across)
+LAYER_TYPES[layers.RepeatVector] = DeclaredType(keep)

@@ -1,12 +1,10 @@
 """Layers that join branches or move channels."""
 
-import numpy as np
 from keras import layers
 
 from keras_shapley_prune.layer_types.declared_type import DeclaredType
 from keras_shapley_prune.layer_types.flows import concatenate, join, permute, reshape
 from keras_shapley_prune.layer_types.registry import LAYER_TYPES
-from keras_shapley_prune.layer_types.stock.constants import lock
 from keras_shapley_prune.layer_types.unit_ids import count_kept
 
 
@@ -30,9 +28,15 @@ class TargetType(DeclaredType):
         self._target = target
 
     def resize(self, config, kept):
-        *leading, last = np.ravel(config[self._target]).tolist()
-        # A length of -1 is computed from the others, whatever they are.
-        config[self._target] = (*leading, last if last == -1 else count_kept(kept["o"]))
+        lengths = config[self._target]
+        lengths = [lengths] if isinstance(lengths, int) else list(lengths)
+        for letter, mask in kept.items():
+            # Aligned to the right: of a layer, the shape is that of an example.
+            axis = -1 if letter == "o" else int(letter[1:] or 0)
+            # A length of -1 is computed from the others, whatever they are.
+            if letter[0] == "o" and -len(lengths) <= axis and lengths[axis] != -1:
+                lengths[axis] = count_kept(mask)
+        config[self._target] = tuple(lengths)
 
 
 for name in "Subtract Multiply Average Maximum Minimum".split():
@@ -43,5 +47,4 @@ LAYER_TYPES |= {
     layers.Flatten: DeclaredType(reshape),
     layers.Reshape: TargetType(reshape, "target_shape"),
     layers.Permute: DeclaredType(permute(lambda layer, rank: [0, *layer.dims])),
-    layers.Dot: lock("sums over the channels of two tensors"),
 }

@@ -8,7 +8,12 @@ import numpy as np
 from keras import layers, ops
 
 from keras_shapley_prune.layer_types.declared_type import DeclaredType
-from keras_shapley_prune.layer_types.flows import keep, normalize
+from keras_shapley_prune.layer_types.flows import (
+    keep,
+    normalize,
+    pass_across,
+    pass_outside,
+)
 from keras_shapley_prune.layer_types.registry import LAYER_TYPES
 from keras_shapley_prune.layer_types.unit_ids import count_kept
 
@@ -180,18 +185,25 @@ def _tells_channels_apart(operation):
     return rank - 1 in np.array(operation.axis, int) % rank
 
 
+_pass_outside_axis = pass_outside(lambda operation: operation.axis)
 _AFFINE = {"gamma": "i", "beta": "i"}
 LAYER_TYPES |= {
     layers.BatchNormalization: BatchNormalizationType(
-        keep, weights=_AFFINE | {"moving_mean": "i", "moving_variance": "i"}
+        keep,
+        weights=_AFFINE | {"moving_mean": "i", "moving_variance": "i"},
+        across=pass_across,
     ),
-    layers.LayerNormalization: LayerNormalizationType(normalize, weights=_AFFINE),
+    layers.LayerNormalization: LayerNormalizationType(
+        normalize, weights=_AFFINE, across=_pass_outside_axis
+    ),
     layers.GroupNormalization: GroupNormalizationType(normalize, weights=_AFFINE),
     # Its norm is that of what it reads, whether a channel is zero or not there.
-    layers.UnitNormalization: DeclaredType(normalize, unfit=_axes_without_last),
+    layers.UnitNormalization: DeclaredType(
+        normalize, unfit=_axes_without_last, across=_pass_outside_axis
+    ),
     layers.Normalization: NormalizationType(keep),
 }
 if hasattr(layers, "RMSNormalization"):  # since Keras 3.9
     LAYER_TYPES[layers.RMSNormalization] = RMSNormalizationType(
-        normalize, weights={"scale": "i"}
+        normalize, weights={"scale": "i"}, across=_pass_outside_axis
     )

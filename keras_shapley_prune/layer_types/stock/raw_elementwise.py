@@ -6,7 +6,13 @@ What they make of zero does not matter: a removed unit is masked where it is rea
 import math
 
 from keras_shapley_prune.layer_types.declared_type import DeclaredType
-from keras_shapley_prune.layer_types.flows import join, join_halves, keep
+from keras_shapley_prune.layer_types.flows import (
+    cut_constants,
+    join_cut,
+    join_halves,
+    keep,
+    pass_across,
+)
 from keras_shapley_prune.layer_types.registry import OPERATION_TYPES
 from keras_shapley_prune.layer_types.stock.constants import forbid_arrays
 from keras_shapley_prune.layer_types.stock.joins import SumType
@@ -20,7 +26,7 @@ class ReluType(DeclaredType):
     """
 
     def __init__(self, ceiling):
-        super().__init__(keep)
+        super().__init__(keep, across=pass_across)
         self._ceiling = ceiling
 
     def relu_ceiling(self, operation):
@@ -32,6 +38,17 @@ class SigmoidType(DeclaredType):
 
     def output_activation(self, operation):
         return "sigmoid"
+
+
+class JoinType(DeclaredType):
+    """What joins tensors, and arrays among its arguments, number by number."""
+
+    def resize_call(self, args, kwargs, kept):
+        return cut_constants(args, kwargs, kept)
+
+
+class RawSumType(JoinType, SumType):
+    """An addition."""
 
 
 def _condition_only(call):
@@ -48,21 +65,23 @@ for name in """Absolute Angle Arccos Arccosh Arcsin Arcsinh Arctan Arctanh Bitwi
         Real Reciprocal Round Rsqrt SaturateCast Selu Sign Signbit Silu
         Sin Sinc Sinh SoftShrink Softplus Softsign SparsePlus SparseSigmoid Sqrt
         Square Squareplus StopGradient Tan Tanh TanhShrink Trunc ZerosLike""".split():
-    OPERATION_TYPES[name] = DeclaredType(keep)
+    OPERATION_TYPES[name] = DeclaredType(keep, across=pass_across)
 for name, constants in {
     "Clip": ("x_min", "x_max"),
     "NanToNum": ("nan", "posinf", "neginf"),
     "Threshold": ("threshold", "default_value"),
 }.items():
-    OPERATION_TYPES[name] = DeclaredType(keep, unfit=forbid_arrays(*constants))
+    OPERATION_TYPES[name] = DeclaredType(
+        keep, across=pass_across, unfit=forbid_arrays(*constants)
+    )
 for name in """Arctan2 Divide DivideNoNan Equal FloorDivide Fmax Fmin Fmod Greater
         GreaterEqual Heaviside Hypot Isclose Less LessEqual Logaddexp Logaddexp2
         LogicalAnd LogicalOr LogicalXor Maximum Minimum Mod Multiply Nextafter NotEqual
         Power Subtract TrueDivide""".split():
-    OPERATION_TYPES[name] = DeclaredType(join)
+    OPERATION_TYPES[name] = JoinType(join_cut)
 OPERATION_TYPES["Relu"] = ReluType(math.inf)
 OPERATION_TYPES["Relu6"] = ReluType(6.0)
-OPERATION_TYPES["Sigmoid"] = SigmoidType(keep)
-OPERATION_TYPES["Add"] = SumType(join)
-OPERATION_TYPES["Where"] = DeclaredType(join, unfit=_condition_only)
+OPERATION_TYPES["Sigmoid"] = SigmoidType(keep, across=pass_across)
+OPERATION_TYPES["Add"] = RawSumType(join_cut)
+OPERATION_TYPES["Where"] = JoinType(join_cut, unfit=_condition_only)
 OPERATION_TYPES["Glu"] = DeclaredType(join_halves)

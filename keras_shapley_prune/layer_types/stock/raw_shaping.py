@@ -7,7 +7,11 @@ from keras_shapley_prune.layer_types.declared_type import DeclaredType
 from keras_shapley_prune.layer_types.registry import OPERATION_TYPES
 from keras_shapley_prune.layer_types.stock.constants import forbid_array_arguments, lock
 from keras_shapley_prune.layer_types.stock.joins import TargetType
-from keras_shapley_prune.layer_types.unit_ids import count_kept
+from keras_shapley_prune.layer_types.unit_ids import (
+    count_kept,
+    has_units,
+    letter_of,
+)
 
 
 class SubscriptType(DeclaredType):
@@ -21,17 +25,20 @@ class SplitType(DeclaredType):
     """A split. Letters "0", "1" and so on: the channels of each output."""
 
     def letters(self, call, ids):
-        operation, rank = call.operation, len(call.inputs[0].shape)
-        if operation.axis % rank != rank - 1:
+        rank = len(call.inputs[0].shape)
+        axis = call.operation.axis % rank
+        found = ids.get("i" if axis == rank - 1 else letter_of("i", axis, rank))
+        if found is None or not has_units(found):
             return {}
-        widths = [tensor.shape[-1] for tensor in call.outputs]
-        parts = np.split(ids["i"], np.cumsum(widths)[:-1])
+        widths = [tensor.shape[axis] for tensor in call.outputs]
+        parts = np.split(found, np.cumsum(widths)[:-1])
         return {str(number): part for number, part in enumerate(parts)}
 
     def resize(self, config, kept):
         # Sorted as numbers, since "10" comes before "9" as text. The config has the
         # boundaries between the parts.
-        widths = [count_kept(kept[n]) for n in sorted(set(kept) - set("io"), key=int)]
+        numbers = sorted((n for n in kept if n.isdigit()), key=int)
+        widths = [count_kept(kept[number]) for number in numbers]
         if widths:
             config["indices_or_sections"] = np.cumsum(widths)[:-1].tolist()
 
@@ -99,8 +106,6 @@ OPERATION_TYPES |= {
     "Tile": DeclaredType(flows.tile),
     "Transpose": DeclaredType(flows.permute(_transposed)),
 }
-for name in "Dot Einsum Inner Kron Matmul Outer Tensordot Vdot".split():
-    OPERATION_TYPES[name] = lock("mixes the channels of two tensors")
 for name in "Conv ConvTranspose DepthwiseConv SeparableConv".split():
     OPERATION_TYPES[name] = lock("has a kernel that is not the weight of a layer")
 OPERATION_TYPES["BatchNorm"] = lock("has statistics that are not those of a layer")

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_shapley_prune.layer_types.flows import keep, normalize
+from keras_shapley_prune.layer_types.flows import keep, normalize, pass_outside
 from keras_shapley_prune.layer_types.layer_type import LayerType
 from keras_shapley_prune.layer_types.registry import LAYER_TYPES, OPERATION_TYPES
 
@@ -17,6 +17,9 @@ class SoftmaxType(LayerType):
         rank, axis = len(call.inputs[0].shape), call.operation.axis
         axes = np.atleast_1d(range(rank) if axis is None else axis) % rank
         return (normalize if rank - 1 in axes else keep)(call, channels)
+
+    def flow_across(self, call, channels):
+        return pass_outside(lambda operation: operation.axis)(call, channels)
 
     def unfit(self, call):
         return "is given a mask" if len(call.inputs) > 1 else None
