@@ -105,8 +105,9 @@ class ChannelTracer(UnitLedger):
             Integer, or `None` if none of them becomes that.
         """
         if call.operation not in self._heads:
-            look_ahead = _LookAhead(self._graph, self._heads)
-            self._heads[call.operation] = look_ahead.find(call, axes)
+            looks = ((a, _LookAhead(self._graph, self._heads)) for a in axes)
+            found = (axis for axis, look in looks if look.are_heads(call, axis))
+            self._heads[call.operation] = next(found, None)
         found = self._heads[call.operation]
         return found if found in axes else None
 
@@ -239,10 +240,10 @@ class ChannelTracer(UnitLedger):
 
 
 class _LookAhead(ChannelTracer):
-    """Follows the axes of one tensor to the products that they reach.
+    """Follows one axis of one tensor to the products that it reaches.
 
-    Nothing else has units, and nothing is tied: each position of an axis is a unit, and
-    a product notes those on the axes that both of its tensors have.
+    Nothing else has units, and nothing is tied: each position of the axis is a unit,
+    and a product notes those on the axes that both of its tensors have.
 
     Args:
         graph: The recorded `Graph`.
@@ -253,24 +254,17 @@ class _LookAhead(ChannelTracer):
         super().__init__(graph)
         self._heads, self._shared = heads, set()
 
-    def find(self, call, axes):
-        """Returns which of the axes of a call's output holds heads, or `None`."""
-        output, own = call.outputs[0], {}
-        for axis in axes:
-            own[axis] = np.arange(self._num_units, self._num_units + output.shape[axis])
-            self._num_units += output.shape[axis]
-        last = len(output.shape) - 1
-        self._ids[output] = own.get(last, no_units(output))
-        self._across[output] = {a: ids for a, ids in own.items() if a != last}
+    def are_heads(self, call, axis):
+        """Returns whether an axis of what a call returns holds heads."""
+        output = call.outputs[0]
+        self._num_units, last = output.shape[axis], len(output.shape) - 1
+        ids = np.arange(self._num_units)
+        self._ids[output] = ids if axis == last else no_units(output)
+        self._across[output] = {} if axis == last else {axis: ids}
         for later in self._graph.calls[call.index + 1 :]:
             if any(map(self.axes, later.inputs)):
                 self.trace(later)
-        read = {unit for ids in self._sites.values() for unit in ids.tolist()}
-        for axis, ids in own.items():
-            units = set(ids.tolist())
-            if units <= self._shared and not units & (read | set(self._locks)):
-                return axis
-        return None
+        return self._shared.issuperset(ids) and self._locks.keys().isdisjoint(ids)
 
     def ids(self, tensor):
         return self._ids.get(tensor, no_units(tensor))
