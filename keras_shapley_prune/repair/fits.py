@@ -146,6 +146,7 @@ def fit_bias(repairer, form, calls):
                 inputs = form.mask(inputs, masks[form.site])
             outputs = form.apply(inputs) - (0 if form.bias is None else form.bias)
         target, outputs = to_rows(target), to_rows(outputs)
+        target = rows_at(target, repairer.kept_positions(call))
         if (some := repairer.kept_outputs(call)) is not None:
             target = tf.gather(target, some, axis=-1)
         wanted = wanted + tf.reduce_sum(target, axis=[0, 1]).numpy()

@@ -128,7 +128,8 @@ def _match(tensor, twin, ids, keep):
             f"that keeps {np.count_nonzero(mask)} of the {len(mask)} channels of "
             f"{tensor.name!r}, and a model that has {twin.shape[-1]}"
         )
-    if not mask.any():
+    # Positions may be removed too, as behind a transposition.
+    if not mask.any() or tensor.shape[1:-1] != twin.shape[1:-1]:
         return None
     return Target(tensor, twin, None if mask.all() else np.flatnonzero(mask))
 

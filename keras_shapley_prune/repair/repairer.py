@@ -101,7 +101,12 @@ class Repairer:
         if self._method != "least_squares" or most_copies(self.num_examples):
             return False
         fitted = [call for call in self._dirty if is_fitted(call.operation)]
-        return self._targets.has(fitted)
+        return self._is_known(fitted)
+
+    def _is_known(self, calls):
+        """Returns whether targets of calls are known, at the positions they have."""
+        whole = all(self.kept_positions(call) is None for call in calls)
+        return whole and self._targets.has(calls)
 
     @property
     def position(self):
@@ -162,7 +167,7 @@ class Repairer:
             Tuple of the call, a callable `fn(positions)` that returns the target there
             (see `LayerTarget`), and the values of the smaller network before it.
         """
-        main, known = (self._original, self._pruned), self._targets.has(calls)
+        main, known = (self._original, self._pruned), self._is_known(calls)
         for call in calls:
             target = LayerTarget(self._cut.channel_map.graph, self.twin(call))
             index = call.index + target.is_returned
@@ -179,10 +184,16 @@ class Repairer:
 
     def _of_kept(self, call, find):
         """Returns a callable that returns the kept outputs of what `find` returns."""
-        outputs = self.kept_outputs(call)
-        if outputs is None:
-            return find
-        return lambda positions: tf.gather(find(positions), outputs, axis=-1)
+        outputs, places = self.kept_outputs(call), self.kept_positions(call)
+
+        def find_kept(positions):
+            # Positions are those of the smaller network; the original may have more.
+            if places is not None:
+                positions = places if positions is None else places[positions]
+            target = find(positions)
+            return target if outputs is None else tf.gather(target, outputs, axis=-1)
+
+        return find_kept
 
     def kept_outputs(self, call):
         """Returns which outputs of the original's layer are kept.
@@ -195,6 +206,17 @@ class Repairer:
         """
         mask = kept(self._cut.keep, self.channel_map.ids[call.outputs[0]])
         return None if mask.all() else np.flatnonzero(mask)
+
+    def kept_positions(self, call):
+        """Returns which positions of the original's layer are kept.
+
+        Args:
+            call: A `Call` of the smaller network.
+
+        Returns:
+            Integer array, or `None` for all.
+        """
+        return self.channel_map.kept_positions(self._cut.keep, call.outputs[0])
 
     def both(self, *calls):
         """Yields each call with each batch, and the values in both networks before it.
