@@ -55,6 +55,11 @@ def adaptive_pooling(name):
     return use
 
 
+def there_and_back(swap):
+    """A use that mixes positions while channels are on another axis."""
+    return unary(lambda x: swap(layers.Dense(7, activation="tanh")(swap(x))))
+
+
 def given(rank, *uses):
     """Uses with so many axes of positions."""
     return [(rank, use) for use in uses]
@@ -135,7 +140,24 @@ LAYERS |= {
         *given(1, of_layer("Reshape", (7, 4, 2)), of_layer("Reshape", (7, 2, -1))),
         *given(3, of_layer("Reshape", (16, 32))),
     ],
-    "Permute": given(2, of_layer("Permute", (2, 1, 3))),
+    "Permute": given(2, of_layer("Permute", (2, 1, 3)))
+    + given(1, there_and_back(layers.Permute((2, 1)))),
+    "Dot": given(
+        1,
+        lambda a, b: layers.Dot(2)([a, b]),
+        lambda a, b: layers.Dot((2, 1))([layers.Dot(2)([a, b]), b]),
+    )
+    + given(0, lambda a, b: layers.Dot(1)([a, b])),
+    "Attention": given(
+        1,
+        lambda a, b: layers.Attention(use_scale=True)([a, b]),
+        lambda a, b: layers.Attention(score_mode="concat")([a, b, ops.flip(b, 1)]),
+    ),
+    "AdditiveAttention": given(
+        1,
+        lambda a, b: layers.AdditiveAttention()([a, b]),
+        lambda a, b: layers.AdditiveAttention()([a, a, b]),
+    ),
     "RepeatVector": given(0, of_layer("RepeatVector", 3)),
     "Concatenate": [
         *given(1, of_merge("Concatenate")),
@@ -247,6 +269,16 @@ def class_name(function_name):
     return "".join(part.capitalize() for part in function_name.split("_"))
 
 
+def flat(tensor):
+    """All entries of an example, on one axis."""
+    return layers.Flatten()(tensor)
+
+
+def of_heads(tensor):
+    """Channels as four heads of two, before the positions."""
+    return ops.transpose(ops.reshape(tensor, (-1, 7, 4, 2)), (0, 2, 1, 3))
+
+
 def _inputs_of(tensor):
     """The input of the model that a tensor of a producer comes from."""
     return tensor._keras_history.operation.input
@@ -268,7 +300,11 @@ for name in ALONG:
     OPERATIONS[class_name(name)] = given(2, raw(name, axis=1))
 OPERATIONS["Mean"] += given(2, raw("mean", axis=(1, 2), keepdims=True))
 OPERATIONS["Power"] += given(1, raw("power", 2), unary(lambda x: 2 - x**2))
-OPERATIONS["Add"] += given(1, unary(lambda x: x + np.ones((7, 1), "float32")))
+OPERATIONS["Add"] += given(
+    1,
+    unary(lambda x: x + np.ones((7, 1), "float32")),
+    unary(lambda x: x + np.array(CONSTANTS, "float32")),
+)
 OPERATIONS |= {
     "Arccosh": given(1, unary(lambda x: ops.arccosh(x + 1))),
     "Cast": given(1, raw("cast", "float16")),
@@ -297,9 +333,32 @@ OPERATIONS |= {
     "Nanquantile": given(1, raw("nanquantile", 0.3, axis=1)),
     "Roll": given(1, raw("roll", 2, axis=1)),
     "Unstack": given(1, unary(lambda x: ops.unstack(x, axis=1))),
-    "Moveaxis": given(2, raw("moveaxis", 1, 2)),
-    "Swapaxes": given(2, raw("swapaxes", 1, 2)),
-    "Transpose": given(2, raw("transpose", (0, 2, 1, 3))),
+    "Moveaxis": given(2, raw("moveaxis", 1, 2))
+    + given(1, there_and_back(lambda x: ops.moveaxis(x, 1, 2))),
+    "Swapaxes": given(2, raw("swapaxes", 1, 2))
+    + given(1, there_and_back(lambda x: ops.swapaxes(x, -1, -2))),
+    "Transpose": given(2, raw("transpose", (0, 2, 1, 3)))
+    + given(1, there_and_back(lambda x: ops.transpose(x, (0, 2, 1)))),
+    "Matmul": given(
+        1,
+        lambda a, b: ops.softmax(a @ ops.transpose(b, (0, 2, 1))) @ b,
+        lambda a, b: flat(of_heads(a) @ ops.swapaxes(of_heads(b), -1, -2)),
+    ),
+    "Einsum": given(
+        1,
+        lambda a, b: ops.einsum("abc,adc->abd", a, b),
+        lambda a, b: flat(ops.einsum("bhid,bhjd->bhij", of_heads(a), of_heads(b))),
+        lambda a, b: flat(ops.einsum("...id,...jd->...ij", of_heads(a), of_heads(b))),
+    ),
+    "DotProductAttention": given(
+        1,
+        lambda a, b: ops.reshape(
+            ops.dot_product_attention(
+                *(ops.reshape(x, (-1, 7, 4, 2)) for x in (a, b, b))
+            ),
+            (-1, 7, 8),
+        ),
+    ),
     "MaxPool": given(2, raw("max_pool", 2)),
     "AveragePool": given(1, raw("average_pool", 2, padding="same")),
     "Resize": given(2, unary(lambda x: ops.image.resize(x, (4, 5)))),
@@ -328,7 +387,12 @@ OPERATIONS |= {
     ),
     "DepthToSpace": given(2, raw("depth_to_space", 2)),
     "SpaceToDepth": given(2, raw("space_to_depth", 2)),
-    "ExpandDims": given(1, raw("expand_dims", 1), raw("expand_dims", -2)),
+    "ExpandDims": given(
+        1,
+        raw("expand_dims", 1),
+        raw("expand_dims", -2),
+        unary(lambda x: flat(ops.expand_dims(x, -1))),
+    ),
     "GetItem": given(
         2,
         unary(lambda x: x[..., :5]),
@@ -348,11 +412,16 @@ OPERATIONS |= {
     ),
     "LogSoftmax": given(1, raw("log_softmax"), raw("log_softmax", axis=1)),
     "Softmax": given(1, raw("softmax"), raw("softmax", axis=1)),
-    "Squeeze": given(1, unary(lambda x: ops.squeeze(x[:, :1], axis=1))),
+    "Squeeze": given(
+        1,
+        unary(lambda x: ops.squeeze(x[:, :1], axis=1)),
+        unary(lambda x: ops.squeeze(ops.swapaxes(x[:, :1], 1, 2), axis=-1)),
+    ),
     "Stack": given(
         1,
         lambda a, b: ops.stack([a, b], axis=1),
         lambda a, b: ops.stack([a, b], axis=-2),
+        lambda a, b: flat(ops.stack([a, b], axis=-1)),
     ),
     "Take": given(1, unary(lambda x: ops.take(x, [0, 3, 3], axis=1))),
     "Tile": given(1, raw("tile", (1, 2, 1)), raw("tile", (1, 1, 2)), raw("tile", 2)),
@@ -382,15 +451,15 @@ LOCKED = {
     ),
     "ArraySplit": given(1, unary(lambda x: ops.array_split(x, 3, axis=-1))),
     "Dot": given(0, lambda a, b: ops.dot(a, ops.transpose(b))),
-    "Einsum": given(1, lambda a, b: ops.einsum("abc,adc->abd", a, b)),
+    "Einsum": given(1, unary(lambda x: ops.einsum("abc->ac", x))),
     "Inner": given(0, lambda a, b: ops.inner(a, b)),
     "Kron": given(0, lambda a, b: ops.kron(a, np.ones((1, 2), "float32"))),
-    "Matmul": given(1, lambda a, b: a @ ops.transpose(b, (0, 2, 1))),
+    "Matmul": given(1, unary(lambda x: x @ np.ones((8, 3), "float32"))),
     "Outer": given(0, lambda a, b: ops.outer(a, np.ones(2, "float32"))),
     "Ravel": given(0, lambda a, b: ops.expand_dims(ops.ravel(a), 0)),
     "Tensordot": given(0, lambda a, b: ops.tensordot(a, np.ones((8, 2), "float32"), 1)),
     "Vdot": given(0, lambda a, b: ops.reshape(ops.vdot(a, b), (1, 1))),
-    "Dot layer": given(1, lambda a, b: layers.Dot(2)([a, b])),
+    "Dot layer": given(1, lambda a, b: layers.Dot(2, normalize=True)([a, b])),
     "Permute": given(1, of_layer("Permute", (2, 1))),
     "Transpose": given(1, raw("transpose", (0, 2, 1))),
     "GetItem": given(1, unary(lambda x: x[..., ::2]), unary(lambda x: x[..., 3])),
@@ -401,7 +470,6 @@ LOCKED = {
     "Pad": given(1, raw("pad", 1), raw("pad", [(0, 0), (1, 0), (0, 1)])),
     "Mean": given(1, raw("mean", axis=-1, keepdims=True)),
     "Repeat": given(1, raw("repeat", [1, 2] * 4, axis=-1)),
-    "Add": given(1, unary(lambda x: x + np.array(CONSTANTS, "float32"))),
     "Clip": given(1, raw("clip", np.zeros(8, "float32"), 0.5)),
     "Rescaling": given(1, of_layer("Rescaling", np.ones((7, 1)))),
     "Normalization": given(
