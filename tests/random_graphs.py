@@ -2,6 +2,7 @@
 
 import keras
 import models
+import numpy as np
 import registry_builders as builders
 from hypothesis import reject
 from hypothesis import strategies as st
@@ -11,7 +12,10 @@ from keras_shapley_prune.layer_types import registry
 
 _REGISTERED = {layer_class.__name__ for layer_class in registry.LAYER_TYPES}
 _WIDTH = 8  # channels that the uses of the registry are made for
-_KINDS = ("use", "use", "use", "add", "concatenate", "shared", "nested", "locked")
+_KINDS = (
+    *("use", "use", "use", "add", "concatenate", "shared", "nested", "locked"),
+    *("mixed positions", "attention"),
+)
 
 
 def _uses_of(tables):
@@ -36,23 +40,26 @@ def networks(draw):
     keras.utils.clear_session(free_memory=False)
     rank = draw(st.sampled_from(sorted(builders.SHAPES)))
     inputs = keras.Input(builders.SHAPES[rank])
-    pool = [_mix(inputs), _mix(inputs)]
+    pool, read = [_mix(inputs), _mix(inputs)], []
     for _ in range(draw(st.integers(2, 7))):
         a = draw(st.sampled_from(pool))
         b = draw(st.sampled_from([x for x in pool if x.shape == a.shape]))
-        step = _draw_step(draw, rank, draw(st.sampled_from(_KINDS)))
+        kind = draw(st.sampled_from(_KINDS))
+        step = _draw_step(draw, rank, kind)
         try:
             results = step(a, b)
         except ValueError:  # a window larger than what is left of the positions
             continue
         for result in keras.tree.flatten(results):
+            if kind in ("attention", "mixed positions"):
+                read.append(result)  # of another rank, perhaps
             usable = len(result.shape) == rank + 2 and None not in result.shape[1:]
             if not usable or 0 in result.shape:
                 continue
             result = ops.cast(result, "float32")
             passes = result.shape[-1] == _WIDTH and draw(st.booleans())
             pool.append(ops.sigmoid(result) if passes else _mix(result))
-    outputs = [layers.Dense(3)(tensor) for tensor in pool]
+    outputs = [layers.Dense(3)(tensor) for tensor in [*pool, *read]]
     model = models.randomize(keras.Model(inputs, outputs), draw(st.integers(0, 9)))
     try:
         models.outputs_of(model, models.images(model))
@@ -75,9 +82,82 @@ def _draw_step(draw, rank, kind):
     if kind == "shared":
         shared = layers.Dense(draw(st.sampled_from([5, _WIDTH])), activation="relu")
         return lambda a, b: [shared(a), shared(b)]
+    if kind == "mixed positions":
+        return _mix_positions(draw)
+    if kind == "attention":
+        return _attend(draw)
     table = LOCKED if kind == "locked" and LOCKED[rank] else USES
     _, use = draw(st.sampled_from(table[rank]))
     return _nest(use, draw(st.booleans())) if kind == "nested" else use
+
+
+def _mix_positions(draw):
+    """Returns a step that computes on another axis than that of the channels."""
+    axis = draw(st.integers(1, 3))
+    inside = draw(
+        st.lists(st.sampled_from(["dense", "norm", "softmax", "join", "slice"]))
+    )
+    merges = draw(st.booleans())
+
+    def step(a, b):
+        axis_of = min(axis, len(a.shape) - 2)
+        x, y = (ops.swapaxes(t, axis_of, -1) if axis_of > 0 else t for t in (a, b))
+        for kind in inside:
+            if kind == "dense":
+                x = layers.Dense(x.shape[-1], activation="tanh")(x)
+            elif kind == "norm":
+                x = layers.LayerNormalization()(x)
+            elif kind == "softmax":
+                x = ops.softmax(x, axis=-1)
+            elif kind == "join":
+                x = x * y if x.shape == y.shape else x
+            elif axis_of > 0:
+                x = ops.concatenate(ops.split(x, [3], axis=axis_of)[::-1], axis_of)
+        if merges:
+            return layers.Flatten()(x)
+        return ops.swapaxes(x, axis_of, -1) if axis_of > 0 else x
+
+    return step
+
+
+def _attend(draw):
+    """Returns a step of attention that is written with products of tensors."""
+    heads, fused = draw(st.sampled_from([1, 2, 4])), draw(st.booleans())
+    written = draw(st.sampled_from(["matmul", "einsum", "transposed"]))
+    biased = draw(st.booleans())
+
+    def step(a, b):
+        if len(a.shape) < 3:
+            raise ValueError("There are no positions to attend to")
+        a, b = (ops.reshape(t, (-1, np.prod(t.shape[1:-1]), _WIDTH)) for t in (a, b))
+        length, size = a.shape[1], _WIDTH // heads
+        if fused:
+            mixed = layers.Dense(3 * _WIDTH)(a)
+            mixed = ops.reshape(mixed, (-1, length, 3, heads, size))
+            q, k, v = (mixed[:, :, number] for number in range(3))
+        else:
+            q, k, v = (
+                layers.Reshape((length, heads, size))(layers.Dense(_WIDTH)(t))
+                for t in (a, b, b)
+            )
+        if written == "einsum":
+            scores = ops.einsum("bnhd,bmhd->bhnm", q, k)
+            return _merge_heads(ops.einsum("bhnm,bmhd->bnhd", ops.softmax(scores), v))
+        q, k, v = (ops.transpose(t, (0, 2, 1, 3)) for t in (q, k, v))
+        scores = ops.matmul(q, ops.swapaxes(k, -1, -2)) / size**0.5
+        if biased:
+            scores = scores + np.linspace(0, 1, heads, dtype="f")[:, None, None]
+        scores = layers.Softmax()(scores)
+        if written == "transposed":
+            out = ops.swapaxes(v, -1, -2) @ ops.swapaxes(scores, -1, -2)
+            return _merge_heads(ops.transpose(out, (0, 3, 1, 2)))
+        return _merge_heads(ops.transpose(scores @ v, (0, 2, 1, 3)))
+
+    return step
+
+
+def _merge_heads(tensor):
+    return ops.reshape(tensor, (-1, tensor.shape[1], _WIDTH))
 
 
 def _nest(use, twice):

@@ -208,6 +208,15 @@ def test_lock_reasons_of_the_locked_builder():
     assert all(f"{name}: {reason}" in text for name, reason in reasons.items())
 
 
+def _over_rows(x):
+    return x - keras.ops.mean(x, axis=1, keepdims=True)
+
+
+def _on_both_axes(x):
+    """The channels on the first axis, those of another layer on the last one."""
+    return layers.Dense(5)(keras.ops.swapaxes(x, 1, 3))
+
+
 def _through(*steps, shape=(8, 8, 3), filters=4):
     """Conv -> steps -> Dense; returns the lock reason of the conv, or `None`."""
     inputs = keras.Input(shape)
@@ -231,14 +240,24 @@ def _through(*steps, shape=(8, 8, 3), filters=4):
         (layers.UnitNormalization(axis=2), "normalizes axis [2]"),
         (layers.RMSNormalization(axis=1), "normalizes axis [1]"),
         (lambda x: keras.ops.layer_normalization(x), "not a registered layer"),
-        (layers.Permute((3, 1, 2)), "on another axis"),
+        (layers.Permute((3, 1, 2)), "model output"),
         (lambda x: x[..., ::2], "skips channels"),
         (lambda x: x[..., 2], "takes one channel"),
         (lambda x: keras.ops.cumsum(x, axis=-1), "along the channels"),
         (lambda x: keras.ops.mean(x, axis=-1, keepdims=True), "along the channels"),
         (lambda x: keras.ops.max(x, axis=(1, -1)), "along the channels"),
-        (lambda x: x + np.arange(4, dtype="float32"), "with a constant"),
-        (lambda x: x * np.ones((1, 1, 1, 4), "float32"), "with a constant"),
+        (lambda x: x + keras.Variable(np.arange(4.0)), "with a weight"),
+        (lambda x: layers.Conv2D(3, 1)(keras.ops.swapaxes(x, 2, 3)), "along axis 2"),
+        (lambda x: keras.ops.mean(keras.ops.swapaxes(x, 1, 3), 1), "along the chan"),
+        (lambda x: keras.ops.softmax(keras.ops.swapaxes(x, 1, 3), 1), "along the"),
+        (lambda x: keras.ops.pad(x, [[0, 0], [0, 0], [0, 0], [1, 1]]), "pads the"),
+        (lambda x: layers.Flatten()(_on_both_axes(x)), "merges it with other channels"),
+        (
+            lambda x: keras.ops.swapaxes(
+                layers.Activation(_over_rows)(_on_both_axes(x)), 1, 3
+            ),
+            "may mix axes",
+        ),
         (layers.Rescaling(1.0, offset=np.ones((8, 1))), "array of constants"),
         (
             layers.MaxPooling2D(data_format="channels_first"),

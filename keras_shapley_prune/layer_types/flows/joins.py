@@ -23,6 +23,10 @@ def join(call, channels):
 
 def join_cut(call, channels):
     """As `join`, but arrays among the arguments are cut with the channels."""
+    rank = len(call.outputs[0].shape)
+    # Their batches would be at different places.
+    if any(len(x.shape) != rank and None in x.shape[:1] for x in call.inputs):
+        return channels.lock_all(call, "joins tensors of different rank")
     axes = _join_axes(call, channels)
     for axis, ids in axes.items():
         for constant in array_constants(call):
