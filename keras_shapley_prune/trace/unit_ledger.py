@@ -148,7 +148,7 @@ class UnitLedger:
             axes: Dict: axis -> unit ids.
         """
         for axis, ids in axes.items():
-            self.lock(ids, f"{self.quote(call)} works along axis {axis}, which has it")
+            self.lock(ids, f"{self.quote(call)} works along axis {axis}, where it is")
 
     def lock_all(self, call, reason):
         """Locks whatever a call reads and returns ids of no unit for each output."""
