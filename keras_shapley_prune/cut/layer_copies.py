@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_shapley_prune.layer_types.own_state import copy_own_state
 from keras_shapley_prune.layer_types.registry import find_layer_type, find_letters
 from keras_shapley_prune.layer_types.stock.recreation import (
     finalize_weights,
@@ -10,6 +11,7 @@ from keras_shapley_prune.layer_types.stock.recreation import (
     recreate_layer,
     serialize_config,
 )
+from keras_shapley_prune.trace.unique_names import make_twin
 
 
 def check_copies(graph):
@@ -44,6 +46,9 @@ def copy_operation(operation, kept_at):
     try:
         return _copy_layer(operation, kept_at)
     except Exception as error:
+        if not operation.variables and not kept_at:
+            # It has nothing that could be cut, or trained in one of two models.
+            return make_twin(operation, operation.name)
         raise ValueError(
             "Expected a model whose layers can be re-created from their configs. "
             f"Received: layer {operation.name!r} (of type {type(operation)}), which "
@@ -101,6 +106,7 @@ def copy_weights(operation, copied, kept_at):
     """
     if not kept_at or all(mask.all() for mask in kept_at.values()):
         copied.set_weights(operation.get_weights())
+        copy_own_state(operation, copied)
         finalize_weights(copied)
         return
     for weight, target in zip(operation.weights, copied.weights, strict=True):

@@ -10,6 +10,7 @@ from keras_shapley_prune.layer_types.elementwise_activations import (
     name_of,
 )
 from keras_shapley_prune.layer_types.flows import keep
+from keras_shapley_prune.layer_types.own_state import describe_own_state
 from keras_shapley_prune.layer_types.registry import (
     LAYER_TYPES,
     TRIED,
@@ -52,7 +53,7 @@ def find_obstacle(call, may_try=True):
     if unknown:
         return f"{kind} has unknown weights {sorted(unknown)}"
     layer_type = find_layer_type(operation)
-    unfit = layer_type.unfit(call)
+    unfit = layer_type.unfit(call) or describe_own_state(operation)
     if unfit is None and _is_like_its_parent(operation, layer_type):
         unfit = find_lost_setting(operation, layer_type)
     return unfit and f"{kind} {unfit}"

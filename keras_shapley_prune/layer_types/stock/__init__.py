@@ -8,6 +8,7 @@ tells the types apart, one line a type. Importing them fills the registry of
 from keras_shapley_prune.layer_types.stock import (
     applications,
     attention,
+    conv_lstm,
     convolutions,
     dense,
     elementwise,
@@ -23,6 +24,7 @@ from keras_shapley_prune.layer_types.stock import (
 __all__ = [
     "applications",
     "attention",
+    "conv_lstm",
     "convolutions",
     "dense",
     "elementwise",
