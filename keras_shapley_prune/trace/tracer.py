@@ -12,7 +12,7 @@ from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, no_units
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.functional_models import with_layers
 from keras_shapley_prune.trace.groups import group_units, number_units
-from keras_shapley_prune.trace.recording import record_graph
+from keras_shapley_prune.trace.recording import find_mixed_uses, record_graph
 
 
 def trace_channels(model):
@@ -62,7 +62,7 @@ class ChannelTracer:
         self._layer_ids = {}
         self._sites = {}
         self._passing = set()
-        self._obstacles = {}
+        self._obstacles = find_mixed_uses(graph)
 
     def trace(self, call):
         """Computes the unit ids of what `call` returns."""

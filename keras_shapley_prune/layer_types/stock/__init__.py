@@ -19,6 +19,7 @@ from keras_shapley_prune.layer_types.stock import (
     recurrent,
     softmax,
     spatial,
+    time_distributed,
 )
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "recurrent",
     "softmax",
     "spatial",
+    "time_distributed",
 ]
