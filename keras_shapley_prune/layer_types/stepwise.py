@@ -98,6 +98,13 @@ class Stepwise(keras.Layer):
 
         return keras.tree.map_structure(add_steps, returned)
 
+    def compute_mask(self, inputs, previous_mask=None):
+        known = [x for x in keras.tree.flatten(previous_mask) if x is not None]
+        if not known or not isinstance(self.operation, keras.Layer):
+            return None
+        returned = self.operation.compute_mask(None, fold(previous_mask))
+        return None if returned is None else unfold(returned, count_steps(known))
+
     def _options(self, training):
         takes = "training" in inspect.signature(self.operation.call).parameters
         # In inference, unless something else is said: as the wrapper passes it on.
@@ -174,10 +181,13 @@ def unfold(structure, steps):
         structure: Nested tensors.
         steps: Integer or tensor, its length.
     """
-    return keras.tree.map_structure(
-        lambda tensor: _reshape(tensor, lambda sizes: [-1, steps, *sizes[1:]]),
-        structure,
-    )
+
+    def unfold_one(tensor):
+        if tensor is None:  # such as the mask of what has none
+            return None
+        return _reshape(tensor, lambda sizes: [-1, steps, *sizes[1:]])
+
+    return keras.tree.map_structure(unfold_one, structure)
 
 
 def _reshape(tensor, new_shape):

@@ -121,7 +121,9 @@ class _OneStep:
 
     def __init__(self, channels, call, step):
         self._channels = channels
-        pairs = zip((*step.inputs, *step.outputs), (*call.inputs, *call.outputs))
+        pairs = zip(
+            (*step.inputs, *step.outputs), (*call.inputs, *call.outputs), strict=True
+        )
         self._meant = {id(ours): theirs for ours, theirs in pairs}
         self._meant |= {id(step): call, id(step.operation): call.operation}
 
