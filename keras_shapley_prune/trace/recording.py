@@ -4,7 +4,7 @@ import inspect
 
 import keras
 
-from keras_shapley_prune.layer_types.stepwise import at_steps, fold, innermost
+from keras_shapley_prune.layer_types.stepwise import at_steps, fold
 from keras_shapley_prune.layer_types.stock.time_distributed import find_wrapped
 from keras_shapley_prune.trace.functional_models import (
     functional_view,
@@ -234,26 +234,6 @@ def _to_array(value):
     """Returns a constant as an array, which no step is taken of."""
     is_constant = keras.ops.is_tensor(value) and not is_symbolic(value)
     return keras.ops.convert_to_numpy(value) if is_constant else value
-
-
-def find_mixed_uses(graph):
-    """Returns a dict: operation that is called in two ways -> why it is locked.
-
-    The weights of such an operation are those of two in the graph: what is called at
-    every time step, and what is called by itself.
-
-    Args:
-        graph: A `Graph`.
-    """
-    ways = {}
-    for call in graph.calls:
-        ways.setdefault(innermost(call.operation), {})[call.operation] = None
-    return {
-        operation: f"{type(layer).__name__} is called at every time step, and elsewhere"
-        for layer, operations in ways.items()
-        if len(operations) > 1
-        for operation in operations
-    }
 
 
 def _check_inputs(model):

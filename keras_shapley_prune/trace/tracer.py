@@ -12,7 +12,8 @@ from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, no_units
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.functional_models import with_layers
 from keras_shapley_prune.trace.groups import group_units, number_units
-from keras_shapley_prune.trace.recording import find_mixed_uses, record_graph
+from keras_shapley_prune.trace.mixed_uses import find_mixed_uses
+from keras_shapley_prune.trace.recording import record_graph
 
 
 def trace_channels(model):
