@@ -3,13 +3,16 @@
 import keras
 import numpy as np
 
+from keras_shapley_prune.layer_types.own_state import copy_own_state
 from keras_shapley_prune.layer_types.registry import find_layer_type, find_letters
+from keras_shapley_prune.layer_types.stepwise import Stepwise, at_steps, innermost
 from keras_shapley_prune.layer_types.stock.recreation import (
     finalize_weights,
     read_config,
     recreate_layer,
     serialize_config,
 )
+from keras_shapley_prune.trace.unique_names import make_twin
 
 
 def check_copies(graph):
@@ -34,6 +37,8 @@ def copy_operation(operation, kept_at):
         kept_at: Dict: letter of a weight axis -> boolean array, which positions are
             kept. Empty if all are.
     """
+    if isinstance(operation, Stepwise):
+        return at_steps(copy_operation(operation.operation, kept_at))
     if not isinstance(operation, keras.Layer):
         try:
             config = operation.get_config()
@@ -44,6 +49,9 @@ def copy_operation(operation, kept_at):
     try:
         return _copy_layer(operation, kept_at)
     except Exception as error:
+        if not operation.variables and not kept_at:
+            # It has nothing that could be cut, or trained in one of two models.
+            return make_twin(operation, operation.name)
         raise ValueError(
             "Expected a model whose layers can be re-created from their configs. "
             f"Received: layer {operation.name!r} (of type {type(operation)}), which "
@@ -56,6 +64,7 @@ def is_stock(operation):
 
     That of them are re-created from their configs need not be tried.
     """
+    operation = innermost(operation)
     if not type(operation).__module__.startswith("keras.src.layers."):
         return False
     try:
@@ -99,8 +108,10 @@ def copy_weights(operation, copied, kept_at):
         copied: Its copy by `copy_operation`.
         kept_at: As it was given there.
     """
+    operation, copied = innermost(operation), innermost(copied)
     if not kept_at or all(mask.all() for mask in kept_at.values()):
         copied.set_weights(operation.get_weights())
+        copy_own_state(operation, copied)
         finalize_weights(copied)
         return
     for weight, target in zip(operation.weights, copied.weights, strict=True):

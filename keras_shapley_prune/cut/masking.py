@@ -96,6 +96,12 @@ class MaskedCall(keras.layers.Layer):
     def compute_output_spec(self, *args, **kwargs):
         return self.operation.compute_output_spec(*args, **kwargs, **self.options)
 
+    def compute_mask(self, inputs, previous_mask=None):
+        # A recurrent layer, such as one that returns its last step, may end a mask.
+        if isinstance(self.operation, keras.Layer):
+            return self.operation.compute_mask(inputs, previous_mask)
+        return previous_mask
+
     def get_config(self):
         config = super().get_config()
         config["operation"] = keras.saving.serialize_keras_object(self.operation)

@@ -11,6 +11,15 @@ from keras_shapley_prune.cut.model_classes import (
     take_class,
 )
 from keras_shapley_prune.cut.state_copies import copy_states
+from keras_shapley_prune.layer_types.stepwise import (
+    at_steps,
+    count_depth,
+    innermost,
+)
+from keras_shapley_prune.layer_types.stock.time_distributed import (
+    find_wrapped,
+    wrap_again,
+)
 from keras_shapley_prune.layer_types.unit_ids import FIXED, kept
 from keras_shapley_prune.trace.functional_models import (
     functional_view,
@@ -117,8 +126,13 @@ class _Copier:
 
     def __init__(self, channel_map, keep):
         self._map, self._keep = channel_map, keep
-        self._models, self.operations = {}, {}  # original -> copy
+        self._models, self._copies, self.operations = {}, {}, {}  # original -> copy
         self._originals = {}  # copy of an operation -> original
+        # What is called at every time step is copied as what is called at one.
+        self._called_as = {}  # operation -> as the calls of the graph have it
+        for call in channel_map.graph.calls:
+            names = self._called_as.setdefault(innermost(call.operation), {})
+            names[call.operation] = None
         self._entries = {}  # nested model -> ids of what enters it
         # In all calls of a nested model the same channels enter it: the first tells.
         for call in channel_map.graph.nested:
@@ -160,20 +174,27 @@ class _Copier:
     def copy_weights(self):
         """Copies weights, without the slices of removed channels."""
         for original, copied in self.operations.items():
-            if isinstance(original, keras.Layer):
-                copy_weights(original, copied, self._kept_at(original))
+            if isinstance(innermost(original), keras.Layer):
+                copy_weights(original, copied, self._kept_at(innermost(original)))
                 copy_states(original, copied)
 
     def _copy(self, operation):
-        """Returns the one copy of an operation or nested model."""
+        """Returns the one copy of an operation, nested model or wrapper."""
+        if self._models.get(operation) is not None:
+            return self._models[operation]
         if runs_its_graph(operation):
-            known = operation in self._models
-            return self._models[operation] if known else self.copy_model(operation)
-        if operation not in self.operations:
+            return self.copy_model(operation)
+        wrapped = find_wrapped(operation)
+        if wrapped is not None and operation not in self._called_as:
+            self._models[operation] = None  # as of a model, before what is in it
+            self._models[operation] = wrap_again(operation, self._copy(wrapped))
+            return self._models[operation]
+        if operation not in self._copies:
             copied = copy_operation(operation, self._kept_at(operation))
-            self.operations[operation] = copied
-            self._originals[copied] = operation
-        return self.operations[operation]
+            self._copies[operation], self._originals[copied] = copied, operation
+            for called in self._called_as.get(operation, [operation]):
+                self.operations[called] = at_steps(copied, count_depth(called))
+        return self._copies[operation]
 
     def _call(self, copied, *args, **kwargs):
         """Calls a copy, with arguments of another size where these matter."""
@@ -183,7 +204,8 @@ class _Copier:
         return copied(*args, **kwargs)
 
     def _kept_at(self, operation):
-        return find_kept(self._map, self._keep, operation)
+        called = next(iter(self._called_as.get(operation, [operation])))
+        return find_kept(self._map, self._keep, called)
 
     def _input_widths(self, model):
         """Returns how many channels of each input of a model are kept.

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_shapley_prune.layer_types.own_state import copy_own_state
 from keras_shapley_prune.layer_types.stock.recreation import (
     finalize_weights,
     read_config,
@@ -103,4 +104,5 @@ def _copy_weights(original, copied):
     values = [keras.ops.cast(weight, "float32") for weight in original.weights]
     for weight, value in zip(copied.weights, values, strict=True):
         weight.assign(keras.ops.cast(value, weight.dtype))
+    copy_own_state(original, copied)
     finalize_weights(copied)

@@ -10,6 +10,7 @@ from keras_shapley_prune.layer_types.elementwise_activations import (
     name_of,
 )
 from keras_shapley_prune.layer_types.flows import keep
+from keras_shapley_prune.layer_types.own_state import describe_own_state
 from keras_shapley_prune.layer_types.registry import (
     LAYER_TYPES,
     TRIED,
@@ -17,6 +18,8 @@ from keras_shapley_prune.layer_types.registry import (
     find_layer_type,
     find_letters,
 )
+from keras_shapley_prune.layer_types.stepwise import Stepwise
+from keras_shapley_prune.layer_types.stepwise_type import step_of
 from keras_shapley_prune.layer_types.stock.recreation import (
     find_applied_function,
     find_lost_setting,
@@ -33,6 +36,8 @@ def find_obstacle(call, may_try=True):
         may_try: Boolean, whether a layer that is not registered may be run on random
             numbers, to see whether it keeps its channels apart.
     """
+    if isinstance(call.operation, Stepwise):
+        return find_obstacle(step_of(call), may_try)
     operation = call.operation
     kind = type(operation).__name__
     known = find_layer_type(operation)
@@ -52,7 +57,7 @@ def find_obstacle(call, may_try=True):
     if unknown:
         return f"{kind} has unknown weights {sorted(unknown)}"
     layer_type = find_layer_type(operation)
-    unfit = layer_type.unfit(call)
+    unfit = layer_type.unfit(call) or describe_own_state(operation)
     if unfit is None and _is_like_its_parent(operation, layer_type):
         unfit = find_lost_setting(operation, layer_type)
     return unfit and f"{kind} {unfit}"
@@ -82,6 +87,8 @@ def find_mixing_activation(call):
     Returns:
         String, see `describe_mixing`, or `None`.
     """
+    if isinstance(call.operation, Stepwise):
+        return find_mixing_activation(step_of(call))
     # Of what has been tried as a whole, the activation has been tried too.
     if isinstance(find_layer_type(call.operation), TrialType):
         return None
@@ -97,6 +104,8 @@ def describe_trials(call):
     Returns:
         Tuple of strings, such as `"activation mish"` or the class of the layer.
     """
+    if isinstance(call.operation, Stepwise):
+        return describe_trials(step_of(call))
     operation = call.operation
     if isinstance(find_layer_type(operation), TrialType):
         return (type(operation).__name__,)

@@ -9,6 +9,8 @@ import keras
 from keras_shapley_prune.layer_types.declared_type import DeclaredType
 from keras_shapley_prune.layer_types.flows import FLOWS
 from keras_shapley_prune.layer_types.layer_type import LayerType
+from keras_shapley_prune.layer_types.stepwise import Stepwise
+from keras_shapley_prune.layer_types.stepwise_type import StepwiseType
 from keras_shapley_prune.layer_types.subclasses import find_unchanged_parent
 
 GATES = "g"  # the letter of the gates of hidden units
@@ -119,6 +121,9 @@ def find_layer_type(operation):
     Args:
         operation: The layer or raw operation.
     """
+    if isinstance(operation, Stepwise):
+        found = find_layer_type(operation.operation)
+        return None if found is None else StepwiseType(found)
     kind = type(operation)
     if _is_raw(kind):
         found = OPERATION_TYPES.get(kind.__name__)
@@ -144,6 +149,8 @@ def find_nearest_type(operation):
     found = find_layer_type(operation)
     if found is not None:
         return found
+    if isinstance(operation, Stepwise):
+        return StepwiseType(find_nearest_type(operation.operation))
     kinds = (kind for kind in type(operation).__mro__ if kind in LAYER_TYPES)
     return LAYER_TYPES.get(next(kinds, None), _UNKNOWN)
 

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.linalg
 import tensorflow as tf
 
+from keras_shapley_prune.layer_types.stepwise import innermost
 from keras_shapley_prune.plan.flops import count_call_flops
 from keras_shapley_prune.trace.graph import run_calls
 from keras_shapley_prune.trace.segments import batch_spec
@@ -62,7 +63,7 @@ class MachineSpeed:
 
 
 def _depthwise_kernel(call):
-    name = type(call.operation).__name__
+    name = type(innermost(call.operation)).__name__
     return getattr(call.operation, "kernel", None) if "Depthwise" in name else None
 
 

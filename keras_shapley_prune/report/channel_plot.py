@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+from keras_shapley_prune.layer_types.stepwise import innermost
 from keras_shapley_prune.layer_types.unit_ids import FIXED
 from keras_shapley_prune.report.channel_report import channel_report
 
@@ -119,7 +120,7 @@ class _Drawing:
     def _add_layer(self, key, call):
         name, kind = (
             self._map.graph.name_of(call.operation),
-            type(call.operation).__name__,
+            type(innermost(call.operation)).__name__,
         )
         lines, options = [name, kind], {}
         ids = self._produced_by(call.operation)

@@ -17,6 +17,7 @@ from keras_shapley_prune.layer_types.unit_ids import (
     no_units,
 )
 from keras_shapley_prune.trace.functional_models import with_layers
+from keras_shapley_prune.trace.mixed_uses import find_mixed_uses
 from keras_shapley_prune.trace.unit_ledger import UnitLedger
 
 
@@ -29,7 +30,7 @@ class ChannelTracer(UnitLedger):
 
     def __init__(self, graph):
         super().__init__(graph)
-        self._obstacles = {}
+        self._obstacles = find_mixed_uses(graph)
         self._heads = {}  # operation -> axis of the heads, see `find_heads`
 
     def trace(self, call):

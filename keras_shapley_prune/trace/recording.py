@@ -1,7 +1,11 @@
 """Records the graph of a model, and of the models that are nested in it."""
 
+import inspect
+
 import keras
 
+from keras_shapley_prune.layer_types.stepwise import at_steps, fold
+from keras_shapley_prune.layer_types.stock.time_distributed import find_wrapped
 from keras_shapley_prune.trace.functional_models import (
     functional_view,
     new_inputs,
@@ -11,7 +15,7 @@ from keras_shapley_prune.trace.functional_models import (
 from keras_shapley_prune.trace.graph import Call, Graph, NestedCall, is_symbolic
 
 
-def record_graph(model):
+def record_graph(model, unwrap=True):
     """Records every call of a functional or Sequential model.
 
     The recording runs Keras's own traversal (`keras.models.clone_model`) over
@@ -20,6 +24,8 @@ def record_graph(model):
 
     Args:
         model: A built Sequential or functional `keras.Model`.
+        unwrap: Boolean, whether a wrapper that does a layer, or a model, at every time
+            step is recorded as a `Stepwise` of that layer, or of each in that model.
 
     Returns:
         A `Graph`.
@@ -28,7 +34,7 @@ def record_graph(model):
         ValueError: If the model has no graph, or takes sparse or ragged inputs.
     """
     # `clone_model` takes a `call_function` for functional models only.
-    view, recorder = functional_view(model), _Recorder()
+    view, recorder = functional_view(model), _Recorder(unwrap)
     _check_inputs(view)
     recorded = keras.models.clone_model(
         view,
@@ -49,7 +55,8 @@ def record_graph(model):
 class _Recorder:
     """Notes the calls of stand-ins."""
 
-    def __init__(self):
+    def __init__(self, unwrap=True):
+        self._unwrap = unwrap
         self.calls, self.nested = [], []
         self._stand_ins, self._graphs = {}, {}
 
@@ -66,8 +73,41 @@ class _Recorder:
         if "training" in kwargs and not takes_training(operation):
             kwargs = {name: v for name, v in kwargs.items() if name != "training"}
         if _can_be_inlined(operation, args, kwargs):
-            return self._inline(operation, args[0], kwargs.get("training"))
+            graph = self._graph_of(operation)
+            return self._inline(graph, args[0], kwargs.get("training"), operation)
+        step = self._record_step(operation, args, kwargs) if self._unwrap else None
+        if step is not None:
+            given = [args[0], kwargs.get("mask")][: len(step.inputs)]
+            return self._inline(step, given, kwargs.get("training"), operation)
         return self._append(operation, operation.name, args, kwargs)
+
+    def _graph_of(self, model):
+        """Returns the `Graph` of a nested model, recorded once, by itself."""
+        if model not in self._graphs:
+            self._graphs[model] = record_graph(model, self._unwrap)
+        return self._graphs[model]
+
+    def _record_step(self, wrapper, args, kwargs):
+        """Returns the `Graph` of one time step of a wrapper, or `None`."""
+        wrapped, mask = find_wrapped(wrapper), kwargs.get("mask")
+        others = set(kwargs) - {"training", "mask"}
+        if wrapped is None or len(args) != 1 or others:
+            return None
+        is_model = runs_its_graph(wrapped)
+        if is_model and mask is None:
+            graph = self._graph_of(wrapped)
+        elif isinstance(wrapped, keras.Model):
+            return None  # a mask goes to its layers, which its graph does not say
+        else:
+            try:
+                graph = _record_single(wrapped, *fold([args[0], mask]))
+            except Exception:  # of a layer that can do all steps, but not one
+                return None
+        shapes = [x.shape for call in graph.calls for x in call.outputs]
+        # What has no axis of examples is not done for each by itself.
+        alone = all(shape and shape[0] is None for shape in shapes)
+        single = len(graph.inputs) <= 2 - is_model and len(graph.outputs) == 1
+        return graph if alone and single and graph.calls else None
 
     def _append(self, operation, name, args, kwargs):
         """Records one call of an operation; returns its symbolic outputs."""
@@ -87,18 +127,23 @@ class _Recorder:
         )
         return returned
 
-    def _inline(self, model, inputs, training):
-        """Records the calls within a nested model.
+    def _inline(self, graph, inputs, training, owner):
+        """Records the calls within a nested model, or within a wrapper.
 
         The model is recorded once, by itself; each of its calls copies that recording,
         with other tensors and with its own name before those of the layers.
+
+        Args:
+            graph: The `Graph` that was recorded of the model, or of a time step.
+            inputs: Symbolic tensors, what it reads here.
+            training: What the owner is told, or `None`.
+            owner: The model, or the wrapper, of which each operation is done at every
+                step.
         """
-        if model not in self._graphs:
-            self._graphs[model] = record_graph(model)
-        graph = self._graphs[model]
+        steps, model = not isinstance(owner, keras.Model), find_wrapped(owner) or owner
         # Translates the tensors of the model's own recording into those of this call.
         values = {
-            inner: self._cast(tensor, inner.dtype, f"{model.name}/cast")
+            inner: self._cast(tensor, inner.dtype, f"{owner.name}/cast")
             for inner, tensor in graph.feed(inputs).items()
         }
         place = len(self.nested)  # before those of the models within this one
@@ -107,10 +152,16 @@ class _Recorder:
             # As in Keras, what the outer call says wins over the inner default.
             if training is not None and takes_training(call.operation):
                 kwargs = {**kwargs, "training": training}
-            name = f"{model.name}/{call.name}"
-            returned = self._append(call.operation, name, args, kwargs)
+            operation, name = call.operation, f"{owner.name}/{call.name}"
+            if steps:
+                operation = at_steps(operation)
+                args, kwargs = keras.tree.map_structure(_to_array, (args, kwargs))
+                name = name if isinstance(model, keras.Model) else owner.name
+            returned = self._append(operation, name, args, kwargs)
             values.update(zip(call.outputs, keras.tree.flatten(returned), strict=True))
-        outermost = NestedCall(model, graph.inputs, graph.outputs)
+        outermost = [NestedCall(model, graph.inputs, graph.outputs)]
+        if not isinstance(model, keras.Model):
+            outermost = []
         # The models within it have been recorded with it: translated in the same way.
         self.nested[place:] = [
             NestedCall(
@@ -118,7 +169,7 @@ class _Recorder:
                 tuple(values[tensor] for tensor in nested.inputs),
                 tuple(values[tensor] for tensor in nested.outputs),
             )
-            for nested in (outermost, *graph.nested)
+            for nested in (*outermost, *graph.nested)
         ]
         return graph.collect(values)
 
@@ -154,6 +205,35 @@ def _can_be_inlined(operation, args, kwargs):
     others = [value for name, value in kwargs.items() if name != "training"]
     given = [leaf for leaf in keras.tree.flatten(others) if leaf is not None]
     return runs_its_graph(operation) and len(args) == 1 and not given
+
+
+def _record_single(layer, inputs, mask):
+    """Returns the `Graph` of one call of a layer, `None` for an input being left out.
+
+    Args:
+        layer: The layer. It is not called.
+        inputs: Symbolic tensor, what it reads.
+        mask: Symbolic tensor, a mask of time steps, or `None`.
+    """
+    recorder, takes = _Recorder(), inspect.signature(layer.call).parameters
+    tensors = [x for x in (inputs, mask if "mask" in takes else None) if x is not None]
+    fresh = [keras.Input(batch_shape=x.shape, dtype=x.dtype) for x in tensors]
+    options = {"mask": fresh[1]} if len(fresh) > 1 else {}
+    returned = recorder.record(recorder.stand_in(layer), fresh[0], **options)
+    return Graph(
+        inputs=tuple(fresh),
+        outputs=tuple(keras.tree.flatten(returned)),
+        calls=tuple(recorder.calls),
+        input_structure=fresh,
+        output_structure=returned,
+        nested=tuple(recorder.nested),
+    )
+
+
+def _to_array(value):
+    """Returns a constant as an array, which no step is taken of."""
+    is_constant = keras.ops.is_tensor(value) and not is_symbolic(value)
+    return keras.ops.convert_to_numpy(value) if is_constant else value
 
 
 def _check_inputs(model):

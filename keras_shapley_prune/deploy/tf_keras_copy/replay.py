@@ -55,7 +55,7 @@ def to_tf_keras(model):
     aware.fit(images, labels)
     ```
     """
-    graph = record_graph(model)
+    graph = record_graph(model, unwrap=False)
     replay = _Replay(_import_tf_keras())
     copied = replay.copy_model(graph, model.name)
     _check_equal(model, copied)
@@ -130,7 +130,7 @@ class _Replay:
 
     def _inline(self, model, args, kwargs, training):
         """Does the calls of a model that is called as a layer."""
-        graph = record_graph(model)
+        graph = record_graph(model, unwrap=False)
         values = graph.feed(args or kwargs.pop("inputs"))
         self._run(graph, values, kwargs.get("training", training))
         return _fill_in(graph.output_structure, values)

@@ -8,6 +8,7 @@ tells the types apart, one line a type. Importing them fills the registry of
 from keras_shapley_prune.layer_types.stock import (
     applications,
     attention,
+    conv_lstm,
     convolutions,
     dense,
     dot_product_attention,
@@ -21,11 +22,13 @@ from keras_shapley_prune.layer_types.stock import (
     sequence_attention,
     softmax,
     spatial,
+    time_distributed,
 )
 
 __all__ = [
     "applications",
     "attention",
+    "conv_lstm",
     "convolutions",
     "dense",
     "dot_product_attention",
@@ -39,4 +42,5 @@ __all__ = [
     "sequence_attention",
     "softmax",
     "spatial",
+    "time_distributed",
 ]

@@ -7,6 +7,7 @@ whatever is registered of its channels.
 import collections
 import contextlib
 import copy
+import inspect
 import warnings
 
 import keras
@@ -31,9 +32,11 @@ def read_config(layer):
         config = serialize_config(layer)
     except Exception:  # such as of a `functools.partial`
         config = _read_without_functions(layer)
-    # A layer keeps the function itself as an attribute of the entry's name.
+    # A layer keeps the function itself as an attribute of the entry's name. A method
+    # of that name is none: what it returns is in the config.
     for name in config:
-        value = getattr(layer, name, None)
+        is_method = inspect.isroutine(getattr(type(layer), name, None))
+        value = None if is_method else getattr(layer, name, None)
         if not isinstance(value, keras.Layer):
             config[name] = value if callable(value) else config[name]
         elif _holds_config(config[name]) and not isinstance(value, layers.Lambda):

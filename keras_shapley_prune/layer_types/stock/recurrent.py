@@ -22,10 +22,19 @@ class RecurrentType(LayerType):
 
     Args:
         num_gates: Integer, how many gates each hidden unit has.
+
+    Attributes:
+        size: String, the config entry, and attribute, with the number of hidden units.
     """
+
+    size = "units"
 
     def __init__(self, num_gates):
         self.num_gates = num_gates
+
+    def count_units(self, layer):
+        """Returns how many hidden units the layer of a direction has."""
+        return getattr(layer, self.size)
 
     def directions(self, operation):
         """Returns the layers of an operation, one for each direction."""
@@ -35,7 +44,7 @@ class RecurrentType(LayerType):
         """Hidden units are produced, read inside, and returned, as output and state."""
         first = self.directions(call.operation)[0]
         channels.consume(call, 0)
-        units = channels.produce(call, "u", first.units)
+        units = channels.produce(call, "u", self.count_units(first))
         # A hidden unit is read again in the next step, and goes on as an output.
         channels.enclose(call, units, passing=True)
         # An initial state has an entry for each hidden unit.
@@ -57,14 +66,18 @@ class RecurrentType(LayerType):
         return found + [(cell.bias, "g") for cell in cells if cell.use_bias]
 
     def resize(self, config, kept):
-        config["units"] = count_kept(kept["u"])
+        config[self.size] = count_kept(kept["u"])
 
     def unfit(self, call):
         directions = self.directions(call.operation)
         if directions[0].stateful:
             return "is stateful"
         for layer in directions:
-            mixing = describe_mixing(layer, (None, layer.units))
+            # In the loop there are the positions of one step: in an LSTM none.
+            rank = len(layer.cell.kernel.shape) - 2
+            positions = call.outputs[0].shape[-1 - rank : -1]
+            shape = (None, *positions, self.count_units(layer))
+            mixing = describe_mixing(layer, shape)
             if mixing is not None:
                 return f"cannot lose hidden units: {mixing}"
         states = _initial_states(call)
@@ -84,16 +97,24 @@ class RecurrentType(LayerType):
     def projection(self, call, position):
         """The kernels of what is read: states are not multiplied but in the loop."""
         cells = [layer.cell for layer in self.directions(call.operation)]
-        return np.concatenate([convert_to_numpy(cell.kernel) for cell in cells], axis=1)
+        kernels = [convert_to_numpy(cell.kernel) for cell in cells]
+        # Of a convolution, the taps are columns, too: (channels, taps * gates).
+        by_channel = [np.moveaxis(kernel, -2, 0) for kernel in kernels]
+        rows = [kernel.reshape(len(kernel), -1) for kernel in by_channel]
+        return np.concatenate(rows, axis=1)
 
     def products(self, call):
         """The kernels, at every time step."""
-        num_steps = call.inputs[0].shape[1]
+        times = self.count_uses(call)
         return [
-            (letters, weight.shape, num_steps)
+            (letters, weight.shape, times)
             for weight, letters in self.weights(call.operation)
             if len(letters) == 2
         ]
+
+    def count_uses(self, call):
+        """Returns how often each kernel is applied to an example, `None` if unknown."""
+        return call.inputs[0].shape[1]
 
 
 class BidirectionalType(RecurrentType):
@@ -108,6 +129,12 @@ class BidirectionalType(RecurrentType):
     def directions(self, operation):
         return operation.forward_layer, operation.backward_layer
 
+    def count_units(self, layer):
+        return find_layer_type(layer).count_units(layer)
+
+    def count_uses(self, call):
+        return find_layer_type(call.operation.forward_layer).count_uses(call)
+
     def flow(self, call, channels):
         outputs = super().flow(call, channels)
         if call.operation.merge_mode == "concat":
@@ -120,16 +147,18 @@ class BidirectionalType(RecurrentType):
 
     def resize(self, config, kept):
         for name in ("layer", "backward_layer"):
-            config[name]["config"]["units"] = count_kept(kept["u"])
+            inner = config[name]["config"]
+            size = next(key for key in _SIZES if key in inner)
+            inner[size] = count_kept(kept["u"])
             # It would be built for the old input.
             config[name].pop("build_config", None)
 
     def unfit(self, call):
         directions = self.directions(call.operation)
-        first = directions[0]
         if any(not isinstance(find_layer_type(x), RecurrentType) for x in directions):
             return "is of a layer that is not registered"
-        if any((type(x), x.units) != (type(first), first.units) for x in directions):
+        kinds = {(type(x), self.count_units(x)) for x in directions}
+        if len(kinds) > 1:
             return "has two directions that differ"
         return super().unfit(call)
 
@@ -156,6 +185,7 @@ class BidirectionalType(RecurrentType):
         return (outputs, *states) if states else outputs
 
 
+_SIZES = "units", "filters"
 _MERGES = {
     "concat": lambda a, b: ops.concatenate([a, b], axis=-1),
     "sum": lambda a, b: a + b,
@@ -175,7 +205,8 @@ class _MaskedCell:
 
     def __init__(self, cell, mask):
         self._cell, self._mask = cell, mask
-        self.state_size, self.output_size = cell.state_size, cell.output_size
+        self.state_size = cell.state_size
+        self.output_size = getattr(cell, "output_size", None)
         self.compute_dtype = cell.compute_dtype
         self.get_initial_state = cell.get_initial_state
 
