@@ -26,8 +26,20 @@ class StepwiseType(LayerType):
         self._inner = inner
 
     def flow(self, call, channels):
+        self._lock_steps(call, channels)
         step = step_of(call)
-        return self._inner.flow(step, _OneStep(channels, call, step))
+        return _with_steps(self._inner.flow(step, _OneStep(channels, call, step)))
+
+    def flow_across(self, call, channels):
+        step = step_of(call)
+        found = self._inner.flow_across(step, _OneStep(channels, call, step))
+        return _with_steps(found)
+
+    def _lock_steps(self, call, channels):
+        for tensor in call.inputs:
+            along = channels.across(tensor).get(1)
+            if along is not None:
+                channels.lock(along, f"{channels.quote(call)} takes each for a step")
 
     def letters(self, call, ids):
         return self._inner.letters(step_of(call), ids)
@@ -127,6 +139,21 @@ class _OneStep:
         self._meant = {id(ours): theirs for ours, theirs in pairs}
         self._meant |= {id(step): call, id(step.operation): call.operation}
 
+    def across(self, tensor):
+        return _without_steps(self._channels.across(self._meant[id(tensor)]))
+
+    def axes(self, tensor):
+        return _without_steps(self._channels.axes(self._meant[id(tensor)]))
+
+    def lock_axes(self, call, axes):
+        self._channels.lock_axes(self._meant[id(call)], _with_steps(axes))
+
+    def find_heads(self, call, axes):
+        found = self._channels.find_heads(
+            self._meant[id(call)], [axis + 1 for axis in axes]
+        )
+        return None if found is None else found - 1
+
     def __getattr__(self, name):
         method = getattr(self._channels, name)
 
@@ -136,6 +163,20 @@ class _OneStep:
             return method(*args, **kwargs)
 
         return translated
+
+
+def _without_steps(axes):
+    """Returns a dict of axes as a single step has them: the steps were axis 1."""
+    return {axis - 1: ids for axis, ids in axes.items() if axis > 1}
+
+
+def _with_steps(flown):
+    """Returns what a flow returned of a step as that of the sequence."""
+    if isinstance(flown, list):
+        return [_with_steps(ids) for ids in flown]
+    if not isinstance(flown, dict):
+        return flown
+    return {axis + 1: ids for axis, ids in flown.items()}
 
 
 class _StepMask:
