@@ -11,7 +11,7 @@ from keras_shapley_prune.trace.functional_models import (
 from keras_shapley_prune.trace.graph import Call, Graph, NestedCall, is_symbolic
 
 
-def record_graph(model):
+def record_graph(model, inline=True):
     """Records every call of a functional or Sequential model.
 
     The recording runs Keras's own traversal (`keras.models.clone_model`) over
@@ -20,6 +20,7 @@ def record_graph(model):
 
     Args:
         model: A built Sequential or functional `keras.Model`.
+        inline: Boolean. If it is false, a call of a nested model is one call.
 
     Returns:
         A `Graph`.
@@ -28,7 +29,7 @@ def record_graph(model):
         ValueError: If the model has no graph, or takes sparse or ragged inputs.
     """
     # `clone_model` takes a `call_function` for functional models only.
-    view, recorder = functional_view(model), _Recorder()
+    view, recorder = functional_view(model), _Recorder(inline)
     _check_inputs(view)
     recorded = keras.models.clone_model(
         view,
@@ -49,7 +50,8 @@ def record_graph(model):
 class _Recorder:
     """Notes the calls of stand-ins."""
 
-    def __init__(self):
+    def __init__(self, inline):
+        self._inlines = inline
         self.calls, self.nested = [], []
         self._stand_ins, self._graphs = {}, {}
 
@@ -65,7 +67,7 @@ class _Recorder:
         # The call will be run again as it is recorded here, see `run_calls`.
         if "training" in kwargs and not takes_training(operation):
             kwargs = {name: v for name, v in kwargs.items() if name != "training"}
-        if _can_be_inlined(operation, args, kwargs):
+        if self._inlines and can_be_inlined(operation, args, kwargs):
             return self._inline(operation, args[0], kwargs.get("training"))
         return self._append(operation, operation.name, args, kwargs)
 
@@ -146,7 +148,7 @@ class _StandIn(keras.Operation):
         return self.operation.compute_output_spec(*args, **kwargs)
 
 
-def _can_be_inlined(operation, args, kwargs):
+def can_be_inlined(operation, args, kwargs):
     """Returns whether a call does what the graph of a nested model says.
 
     Other arguments, such as a mask of time steps, are not in that graph.
