@@ -107,7 +107,10 @@ def describe_trials(call):
 
 
 def _describe_channels_first(kind):
-    reason = f"{kind} has data_format='channels_first'; only the last axis is followed"
-    if keras.config.image_data_format() != "channels_first":
-        return reason
-    return f"{reason}, keras.config.image_data_format() is another"
+    # Which may be by Keras's setting: where it is not, that is no help to know.
+    by_default = keras.config.image_data_format() == "channels_first"
+    setting = ", as keras.config.image_data_format() is" if by_default else ""
+    return (
+        f"{kind} has data_format='channels_first'{setting}; channels are followed on "
+        "the last axis: use keras_shapley_prune.to_channels_last(model)"
+    )

@@ -1,11 +1,12 @@
 """The walk that makes a model anew, its tensors in other orders of axes."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
 
-from keras_shapley_prune.cut.layer_copies import copy_operation, copy_weights
+from keras_shapley_prune.cut.layer_copies import copy_operation
 from keras_shapley_prune.cut.state_copies import copy_states
 from keras_shapley_prune.layer_types.layouts.orders import (
     arrange,
@@ -86,17 +87,27 @@ class Converter:
         for original, copied in self.copies.items():
             if original in self._models or not isinstance(original, keras.Layer):
                 continue
-            recipe = self._recipes[original]
-            if recipe.weights is None:
-                copy_weights(original, copied, {})
-            else:
-                for weight, target in zip(
-                    original.weights, copied.weights, strict=True
-                ):
-                    value = keras.ops.convert_to_numpy(weight)
-                    target.assign(recipe.weights(weight.name, value))
-                finalize_weights(copied)
             copy_states(original, copied)
+        for original, copied, turn in self.pair_weights():
+            copied.assign(turn(keras.ops.convert_to_numpy(original)))
+        for copied in self.copies.values():
+            finalize_weights(copied)
+
+    def pair_weights(self):
+        """Lists the weights of the model.
+
+        Returns:
+            List of tuples: a weight, that of the copy, and a callable `fn(value)` that
+            brings an array of the one's shape to the other's.
+        """
+        found = []
+        for original, recipe in self._recipes.items():
+            weights = getattr(original, "weights", ())
+            copies = getattr(self.copies[original], "weights", ())
+            for weight, copied in zip(weights, copies, strict=True):
+                turn = functools.partial(recipe.weights or _as_it_is, weight.name)
+                found.append((weight, copied, turn))
+        return found
 
     def copy_trainable_flags(self):
         """Sets the flags of models, which set those of their layers, and then those."""
@@ -257,6 +268,10 @@ def _new_input(tensor, value):
         return new_inputs(tensor)
     shape = arrange(tensor.shape, value.order)
     return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=tensor.name)
+
+
+def _as_it_is(name, value):
+    return value
 
 
 def _make_anew(operation, changes):

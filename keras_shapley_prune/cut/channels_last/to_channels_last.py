@@ -5,7 +5,12 @@ from keras.layers import InputLayer
 
 from keras_shapley_prune.cut.channels_last.converter import Converter
 from keras_shapley_prune.cut.channels_last.equivalence import find_difference
-from keras_shapley_prune.cut.model_classes import new_sequential, take_class
+from keras_shapley_prune.cut.model_classes import (
+    check_class,
+    new_sequential,
+    take_class,
+)
+from keras_shapley_prune.cut.optimizer_slots import carry_slots
 from keras_shapley_prune.inputs.compiling import (
     compile_arguments,
     compile_with,
@@ -16,8 +21,8 @@ from keras_shapley_prune.trace.functional_models import (
     functional_view,
     input_structure,
     new_inputs,
+    with_layers,
 )
-from keras_shapley_prune.trace.recording import record_graph
 
 
 def to_channels_last(model):
@@ -64,7 +69,13 @@ def to_channels_last(model):
     print(keras_shapley_prune.channel_report(converted))
     ```
     """
+    return _convert(model)
+
+
+def _convert(model, keep_optimizer=False):
+    """Does what `to_channels_last` does, see `convert_if_needed`."""
     view = functional_view(model)  # says what is wrong with a model that has no graph
+    check_class(model, stacklevel=4)
     converter = Converter(model, _names_that_matter(model, view))
     converted = converter.convert()
     converter.copy_trainable_flags()
@@ -76,20 +87,43 @@ def to_channels_last(model):
             f"{model.name!r} returns. Received: one that {difference}"
         )
     converted = _in_its_class(model, converted, converter.copies)
-    return compile_with(converted, copy_compile_config(model))
+    compile_with(converted, copy_compile_config(model))
+    if keep_optimizer and getattr(model, "optimizer", None) is not None:
+        carry_slots(model, converted, converter.pair_weights())
+    return converted
+
+
+def convert_if_needed(model, verbose=0, keep_optimizer=False):
+    """Returns a model that has nothing in channels_first, converted if it has.
+
+    Args:
+        model: A `keras.Model`.
+        verbose: See `prune`. Unless it is 0, a line says that it was converted.
+        keep_optimizer: Boolean, whether the optimizer goes on from where it is.
+
+    Returns:
+        `model` itself, or what `to_channels_last` returns.
+    """
+    if not is_channels_first(model):
+        return model
+    converted = _convert(model, keep_optimizer)
+    if verbose != 0:
+        print(
+            f"{model.name}: layers with data_format='channels_first' are made anew "
+            "with 'channels_last'; inputs and outputs are as before"
+        )
+    return converted
 
 
 def is_channels_first(model):
-    """Returns whether a model has layers or raw operations that are channels_first.
+    """Returns whether layers or raw operations of a model are channels_first.
 
     Args:
-        model: A built Sequential or functional `keras.Model`.
-
-    Raises:
-        ValueError: If `model` has no graph.
+        model: A `keras.Model`, or anything else: then it is not.
     """
-    calls = record_graph(model).calls
-    return any(find_data_format(c.operation) == "channels_first" for c in calls)
+    parts = with_layers(model)
+    operations = [o for part in parts for o in getattr(part, "operations", [part])]
+    return any(find_data_format(one) == "channels_first" for one in operations)
 
 
 def _in_its_class(model, converted, copies):
@@ -99,7 +133,7 @@ def _in_its_class(model, converted, copies):
     if isinstance(model, keras.Sequential) and are_layers:
         inputs = new_inputs(input_structure(model))
         converted = new_sequential(model, [inputs, *inner], own_class=True)
-    return take_class(model, converted, {**copies, model: None})
+    return take_class(model, converted, copies)
 
 
 def _names_that_matter(model, view):

@@ -253,11 +253,9 @@ def with_slopes(call, placed):
 
 def subscript(call, placed):
     """A subscript of slices and integers, axis by axis."""
-    tensor, key = (*call.args, *call.kwargs.values())
+    key = (*call.args, *call.kwargs.values())[-1]
     key = list(key) if isinstance(key, (tuple, list)) else [key]
-    plain = all(
-        entry is Ellipsis or isinstance(entry, (int, slice)) for entry in key
-    )
+    plain = all(entry is Ellipsis or isinstance(entry, (int, slice)) for entry in key)
     if len(placed) != 1 or placed[0].rows is not None or not plain:
         return None
     order = placed[0].order
