@@ -6,6 +6,7 @@ import functools
 import keras
 import numpy as np
 
+from keras_shapley_prune.cut.channels_last.wishes import find_wishes
 from keras_shapley_prune.cut.layer_copies import copy_operation
 from keras_shapley_prune.cut.state_copies import copy_states
 from keras_shapley_prune.layer_types.layouts.orders import (
@@ -18,6 +19,7 @@ from keras_shapley_prune.layer_types.layouts.recipe import (
     as_before,
     same_rows,
 )
+from keras_shapley_prune.layer_types.layouts.rules import with_columns
 from keras_shapley_prune.layer_types.stock.layouts import find_rule
 from keras_shapley_prune.layer_types.stock.recreation import (
     finalize_weights,
@@ -66,6 +68,7 @@ class Converter:
         self.copies = {}
         self._model, self._output_names = model, output_names or {}
         self._recipes, self._models, self._transposed = {}, {}, {}
+        self._wishes = {}
         self._names = UniqueNames(first=1)
         for part in with_layers(model):
             self._names.take(part.name)
@@ -134,6 +137,7 @@ class Converter:
             tensor: dataclasses.replace(value, tensor=new)
             for tensor, new, value in zip(graph.inputs, inputs, given, strict=True)
         }
+        self._wishes |= find_wishes(graph)
         for call in graph.calls:
             read = [values[tensor] for tensor in call.inputs]
             if can_be_inlined(call.operation, call.args, call.kwargs):
@@ -178,11 +182,13 @@ class Converter:
         recipe = known
         if known is None or not (known.changes_layer or operation.weights):
             recipe = find_rule(operation)(call, placed) or as_before(placed)
+            if call.outputs[0] in self._wishes:
+                recipe = with_columns(recipe, self._wishes[call.outputs[0]])
         if recipe.is_free or recipe.function is not None:
             return recipe, None
         if known is None:
             try:
-                copied = _make_anew(operation, recipe.config)
+                copied = make_anew(operation, recipe.config)
             except Exception:  # such as a subclass that takes no other setting
                 recipe = as_before(placed)
                 copied = copy_operation(operation, {})
@@ -274,8 +280,13 @@ def _as_it_is(name, value):
     return value
 
 
-def _make_anew(operation, changes):
-    """Returns a copy of an operation with other entries in its config."""
+def make_anew(operation, changes):
+    """Returns a copy of an operation with other entries in its config.
+
+    Args:
+        operation: The layer or raw operation.
+        changes: Dict, the entries that change.
+    """
     if not changes:
         return copy_operation(operation, {})
     if isinstance(operation, keras.Layer):

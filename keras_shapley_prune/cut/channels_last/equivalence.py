@@ -1,13 +1,15 @@
 """The check that a model in another order of axes returns what the original does."""
 
-import contextlib
-
 import keras
 import numpy as np
-import tensorflow as tf
 
+from keras_shapley_prune.cut.channels_last.converter import make_anew
 from keras_shapley_prune.inputs.one_line import first_line
 from keras_shapley_prune.layer_types.held_state import HeldState
+from keras_shapley_prune.layer_types.layouts.orders import same_order, steps_between
+from keras_shapley_prune.layer_types.layouts.recipe import Placed, as_before
+from keras_shapley_prune.layer_types.registry import find_data_format
+from keras_shapley_prune.layer_types.stock.layouts import find_rule
 from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.graph import run_calls
 from keras_shapley_prune.trace.recording import record_graph
@@ -51,40 +53,35 @@ def find_difference(model, converted):
 def _run(graph, arrays):
     """Returns what a model returns, also on a CPU.
 
-    TensorFlow has most operations on channels_first for GPUs only. Compiled by XLA,
-    they run on CPUs too; but what XLA lacks has to be run without.
+    TensorFlow has most operations on channels_first for GPUs only. On a CPU they are
+    run on channels_last, each by itself between two transpositions. (Compiled by XLA
+    they would run too, but return wrong numbers where the width of the output equals
+    the number of its channels, TensorFlow 2.21.)
     """
     values = graph.feed([keras.ops.convert_to_tensor(array) for array in arrays])
-    with HeldState(), contextlib.suppress(Exception):
-        return graph.collect(_compute(graph.calls, values, graph.outputs))
-    with HeldState(), contextlib.suppress(Exception):
-        return graph.collect(_compile(graph.calls, values, graph.outputs))
     with HeldState():
         for call in graph.calls:
             try:
-                values |= _compute([call], values, call.outputs)
+                run_calls([call], values)
             except Exception:
-                values |= _compile([call], values, call.outputs)
+                if find_data_format(call.operation) != "channels_first":
+                    raise
+                values[call.outputs[0]] = _run_alone(call, values[call.inputs[0]])
     return graph.collect(values)
 
 
-def _compute(calls, values, wanted):
-    """Returns what calls make of values, a dict: tensor -> value of those wanted."""
-    values = dict(values)
-    run_calls(calls, values)
-    return {tensor: values[tensor] for tensor in wanted}
-
-
-def _compile(calls, values, wanted):
-    """Does the same, compiled by XLA."""
-    given = {x: values[x] for call in calls for x in call.inputs if x in values}
-
-    @tf.function(jit_compile=True)
-    def run(arrays):
-        computed = _compute(calls, dict(zip(given, arrays, strict=True)), wanted)
-        return list(computed.values())
-
-    return dict(zip(wanted, run(list(given.values())), strict=True))
+def _run_alone(call, tensor):
+    """Returns what a layer in channels_first makes of a tensor, by channels_last."""
+    placed = [Placed(tuple(tensor.shape), same_order(len(tensor.shape)))]
+    recipe = find_rule(call.operation)(call, placed) or as_before(placed)
+    copied = make_anew(call.operation, recipe.config)
+    turned = keras.ops.transpose(tensor, recipe.orders[0])
+    if isinstance(copied, keras.Layer):
+        copied.build(turned.shape)
+        copied.set_weights(call.operation.get_weights())
+    returned = copied(turned)
+    order = recipe.outputs(len(returned.shape))
+    return keras.ops.transpose(returned, steps_between(order, same_order(len(order))))
 
 
 def _draw(tensor, length, generator):

@@ -6,12 +6,13 @@ import keras
 import numpy as np
 
 from keras_shapley_prune.layer_types.layouts.orders import (
+    arrange,
     behind_transposition,
     channels_last,
     flat_rows,
     same_order,
 )
-from keras_shapley_prune.layer_types.layouts.recipe import Recipe
+from keras_shapley_prune.layer_types.layouts.recipe import Recipe, same_rows
 from keras_shapley_prune.layer_types.registry import find_data_format
 
 
@@ -67,9 +68,11 @@ def reshape(call, placed, is_layer=False):
 
     Axes are taken apart, or put together, where they stand.
     """
-    if len(placed) != 1 or placed[0].rows is not None:
+    if len(placed) != 1:
         return None
     value, after = placed[0], call.outputs[0].shape
+    if value.rows is not None:
+        return _unflatten(value, after, is_layer)
     before_channels = value.rank == 2 and after[1:] == (
         value.shape[1],
         *(1,) * (len(after) - 2),
@@ -92,6 +95,19 @@ def reshape(call, placed, is_layer=False):
     if is_layer:
         options = {"config": {"target_shape": tuple(lengths[1:])}}
     return Recipe((orders[0],), lambda rank: orders[1], **options)
+
+
+def _unflatten(value, after, is_layer):
+    """Returns the recipe of what undoes a flattening, in the order it was done in."""
+    order = channels_last(len(after))
+    if None in after[1:] or not same_rows(value.rows, flat_rows(after[1:], order)):
+        return None
+    lengths = (-1, *arrange(after, order)[1:])
+    options = {"function": lambda tensor: keras.ops.reshape(tensor, lengths)}
+    if is_layer:
+        options = {"config": {"target_shape": lengths[1:]}}
+    rows = (value.rows,)
+    return Recipe((value.order,), lambda rank: order, rows=rows, **options)
 
 
 def match_axes(before, after):
@@ -165,5 +181,5 @@ def _place_blocks(order, blocks):
     before = tuple(np.concatenate([ours for ours, _ in moved]).astype(int).tolist())
     after = [axis for _, theirs in moved for axis in theirs]
     new = [axis for ours, theirs in blocks if not ours for axis in theirs]
-    # New axes of length 1 come before the others: the channels remain last.
-    return before, (0, *new, *after[1:])
+    # New axes of length 1 come before the last one: the channels remain last.
+    return before, (0, *after[1:-1], *new, *after[1:][-1:])

@@ -4,6 +4,8 @@ Each is a function `fn(call, placed)` of a recorded `Call` and the `Placed` tens
 reads, and returns a `Recipe`. `None` where the call has to read what it did before.
 """
 
+import dataclasses
+
 import keras
 import numpy as np
 
@@ -16,6 +18,7 @@ from keras_shapley_prune.layer_types.layouts.orders import (
     without_axes,
 )
 from keras_shapley_prune.layer_types.layouts.recipe import Recipe, same_rows
+from keras_shapley_prune.layer_types.layouts.reshaping import reshape
 from keras_shapley_prune.layer_types.layouts.trial import works_in_any_order
 from keras_shapley_prune.layer_types.registry import find_data_format
 
@@ -226,6 +229,27 @@ def weighted_sum(call, placed):
     )
 
 
+def with_columns(recipe, rows):
+    """Returns the recipe of a dense layer whose neurons are reordered, too.
+
+    Args:
+        recipe: The `Recipe` of its call.
+        rows: See `Placed`: how the outputs are wanted.
+    """
+
+    def turn(name, weight):
+        weight = weight if recipe.weights is None else recipe.weights(name, weight)
+        return weight[..., rows]
+
+    return dataclasses.replace(recipe, weights=turn, rows_out=rows)
+
+
+def can_reorder_columns(operation):
+    """Returns whether `with_columns` is right for a dense layer."""
+    plain = {weight.name for weight in operation.weights} <= {"kernel", "bias"}
+    return plain and _acts_in_any_order(operation, 2)
+
+
 def with_slopes(call, placed):
     """A layer whose one weight has all axes but the examples', or 1 where shared."""
     if len(placed) != 1:
@@ -252,13 +276,17 @@ def with_slopes(call, placed):
 
 
 def subscript(call, placed):
-    """A subscript of slices and integers, axis by axis."""
+    """A subscript of slices and integers, axis by axis; `None` adds an axis behind."""
+    if len(placed) != 1 or placed[0].rows is not None:
+        return None
     key = (*call.args, *call.kwargs.values())[-1]
     key = list(key) if isinstance(key, (tuple, list)) else [key]
-    plain = all(entry is Ellipsis or isinstance(entry, (int, slice)) for entry in key)
-    if len(placed) != 1 or placed[0].rows is not None or not plain:
-        return None
+    if key == [slice(None)] * placed[0].rank + [None] * (len(key) - placed[0].rank):
+        return reshape(call, placed)
     order = placed[0].order
+    plain = all(entry is Ellipsis or isinstance(entry, (int, slice)) for entry in key)
+    if not plain or placed[0].is_as_before:
+        return None
     if Ellipsis not in key:
         key.append(Ellipsis)
     place = key.index(Ellipsis)

@@ -15,6 +15,26 @@ LAYER_RULES = {}  # layer class -> rule
 OPERATION_RULES = {}  # name of one of Keras's own raw operations -> rule
 
 
+_RESHAPING = {reshaping.reshape, reshaping.reshape_layer}
+
+
+def reshapes(operation):
+    """Returns whether an operation gives a tensor a new shape."""
+    return find_rule(operation) in _RESHAPING
+
+
+def is_dense(operation):
+    """Returns whether the neurons of a layer may be reordered."""
+    rule = find_rule(operation)
+    return rule is rules.weighted_sum and rules.can_reorder_columns(operation)
+
+
+def passes_rows(operation):
+    """Returns whether the entries of what an operation reads may have any order."""
+    rule = find_rule(operation)
+    return rule in (rules.elementwise, _without_noise_shape, rules.normalization)
+
+
 def find_rule(operation):
     """Returns the rule of a layer or raw operation, that of the unknown if it has none.
 
