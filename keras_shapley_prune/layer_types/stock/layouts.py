@@ -4,10 +4,14 @@ The table of `to_channels_last`: a rule for each type, see `layouts/rules.py`. A
 without one reads what it did in the original.
 """
 
+import dataclasses
+
+import keras
 import numpy as np
 from keras import layers
 
 from keras_shapley_prune.layer_types.layouts import reshaping, rules
+from keras_shapley_prune.layer_types.layouts.orders import arrange
 from keras_shapley_prune.layer_types.stock.raw_elementwise import OF_ONE, OF_SEVERAL
 from keras_shapley_prune.layer_types.subclasses import find_unchanged_parent
 
@@ -32,7 +36,7 @@ def is_dense(operation):
 def passes_rows(operation):
     """Returns whether the entries of what an operation reads may have any order."""
     rule = find_rule(operation)
-    return rule in (rules.elementwise, _without_noise_shape, rules.normalization)
+    return rule in (rules.elementwise, _dropped, rules.normalization)
 
 
 def find_rule(operation):
@@ -48,11 +52,19 @@ def find_rule(operation):
     return LAYER_RULES.get(kind, LAYER_RULES.get(parent, rules.by_trial))
 
 
-def _without_noise_shape(call, placed):
-    # It has an entry for each axis.
-    if call.operation.noise_shape is not None:
+def _dropped(call, placed):
+    """Noise of each number, or of a shape that has an entry for each axis."""
+    shape, recipe = call.operation.noise_shape, rules.elementwise(call, placed)
+    if shape is None or recipe is None or placed[0].is_as_before:
+        return recipe
+    if placed[0].rows is not None or len(shape) != placed[0].rank:
         return None
-    return rules.elementwise(call, placed)
+    config = {"noise_shape": arrange(shape, placed[0].order)}
+    return dataclasses.replace(recipe, config=config)
+
+
+def _scaled_sum(call, placed):
+    return None if np.ndim(call.operation.scale) else rules.join(call, placed)
 
 
 def _by_numbers(call, placed):
@@ -95,7 +107,7 @@ _set_layers(
     """Activation ActivityRegularization ELU GaussianDropout GaussianNoise Identity
     LeakyReLU ReLU""",
 )
-_set_layers(_without_noise_shape, "Dropout AlphaDropout")
+_set_layers(_dropped, "Dropout AlphaDropout")
 _set_layers(_by_numbers, "Rescaling")
 _set_layers(rules.join, "Add Subtract Multiply Average Maximum Minimum")
 _set_layers(rules.concatenate, "Concatenate")
@@ -110,6 +122,12 @@ _set_layers(rules.with_slopes, "PReLU")
 _set_layers(reshaping.flatten, "Flatten")
 _set_layers(reshaping.reshape_layer, "Reshape")
 _set_layers(reshaping.transposition, "Permute")
+
+
+# x + scale * y, which Keras does not export.
+_scaled = keras.applications.InceptionResNetV2.__globals__.get("CustomScaleLayer")
+if _scaled is not None:
+    LAYER_RULES[_scaled] = _scaled_sum
 
 
 def _set_operations(rule, names):
