@@ -206,7 +206,7 @@ def test_lock_reasons_of_the_locked_builder():
         assert all(word in reasons[name] for word in words), reasons[name]
     text = channel_map.describe_locks()
     assert all(name in text and reason in text for name, reason in reasons.items())
-    assert f"odd_axis, row_norm: {reasons['odd_axis']}" in text  # for the same reason
+    assert f"row_norm, odd_axis: {reasons['odd_axis']}" in text  # for the same reason
 
 
 def _through(*steps, shape=(8, 8, 3), filters=4):
