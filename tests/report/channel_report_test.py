@@ -37,7 +37,8 @@ def test_every_group_and_every_lock_is_told(builder):
 
 def test_locked_units_are_counted():
     report = channel_report(models.build(models.locked))
-    reason = "BatchNormalization normalizes axis 1 (`row_norm`)"
+    where = "not that of the channels, the last one"
+    reason = f"BatchNormalization normalizes axis 1, {where} (`row_norm`)"
     assert report.locked["odd_axis"] == {reason: 8}
     assert report.locked["row_norm"] == {reason.removesuffix(" (`row_norm`)"): 0}
     assert "    logits (4 units): model output" in str(report)

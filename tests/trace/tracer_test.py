@@ -231,7 +231,10 @@ def _through(*steps, shape=(8, 8, 3), filters=4):
         (layers.LayerNormalization(axis=[1, 2]), "normalizes axis [1, 2]"),
         (layers.UnitNormalization(axis=2), "normalizes axis [2]"),
         (layers.RMSNormalization(axis=1), "normalizes axis [1]"),
-        (lambda x: keras.ops.layer_normalization(x), "not a registered layer"),
+        (
+            lambda x: keras.ops.layer_normalization(x),
+            "LayerNorm is not a known operation",
+        ),
         (layers.Permute((3, 1, 2)), "on another axis"),
         (lambda x: x[..., ::2], "skips channels"),
         (lambda x: x[..., 2], "takes one channel"),
@@ -245,7 +248,10 @@ def _through(*steps, shape=(8, 8, 3), filters=4):
             layers.MaxPooling2D(data_format="channels_first"),
             "data_format='channels_first'",
         ),
-        (layers.Dropout(0.5, noise_shape=(None, 1, 1, 4)), "has a noise_shape"),
+        (
+            layers.Dropout(0.5, noise_shape=(None, 1, 1, 4)),
+            "has a noise_shape for 4 channels",
+        ),
         (
             lambda x: keras.ops.clip(x, np.zeros(4), np.arange(4.0)),
             "an array of constants",

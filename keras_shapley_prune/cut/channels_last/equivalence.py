@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_shapley_prune.cut.channels_last.converter import make_anew
+from keras_shapley_prune.cut.masked_run import TOLERANCES
 from keras_shapley_prune.inputs.one_line import first_line
 from keras_shapley_prune.layer_types.held_state import HeldState
 from keras_shapley_prune.layer_types.layouts.orders import same_order, steps_between
@@ -14,7 +15,6 @@ from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.graph import run_calls
 from keras_shapley_prune.trace.recording import record_graph
 
-TOLERANCE = 1e-4  # of the largest output
 LENGTHS = 32, 64, 224, 8  # tried where a model does not fix the length of an axis
 
 
@@ -45,7 +45,7 @@ def find_difference(model, converted):
                 received = converted(structure, training=False)
         except Exception as error:
             return f"cannot be run: {first_line(error)}"
-        difference = describe_difference(expected, received, TOLERANCE)
+        difference = describe_difference(expected, received, _tolerance(graph))
         return difference and f"returns {difference}"
     return fault
 
@@ -68,6 +68,12 @@ def _run(graph, arrays):
                     raise
                 values[call.outputs[0]] = _run_alone(call, values[call.inputs[0]])
     return graph.collect(values)
+
+
+def _tolerance(graph):
+    """Returns by how much of the largest output two networks may differ, a float."""
+    used = {getattr(call.operation, "compute_dtype", None) for call in graph.calls}
+    return max([TOLERANCES[kind] for kind in used if kind in TOLERANCES], default=1e-4)
 
 
 def _run_alone(call, tensor):
