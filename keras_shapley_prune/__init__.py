@@ -18,6 +18,7 @@ and imports only from those below it:
 - `inputs/`: what users hand in: data, losses, metrics, arguments, files
 """
 
+from keras_shapley_prune.cut.channels_last.to_channels_last import to_channels_last
 from keras_shapley_prune.cut.masking import ChannelMask, mask_channels
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.cut.verification import verify_removal
@@ -110,6 +111,7 @@ __all__ = [
     "register_layer",
     "remove_channels",
     "repair_channels",
+    "to_channels_last",
     "to_functional",
     "to_tf_keras",
     "trace_channels",

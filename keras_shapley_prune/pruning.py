@@ -1,5 +1,8 @@
 """`prune`: from a trained model to a smaller one, in one line a step."""
 
+from keras_shapley_prune.cut.channels_last.to_channels_last import (
+    convert_if_needed,
+)
 from keras_shapley_prune.cut.layer_copies import check_copies
 from keras_shapley_prune.cut.model_classes import check_class
 from keras_shapley_prune.cut.optimizer_slots import carry_optimizer, check_optimizer
@@ -51,6 +54,8 @@ def prune(
     that are worth least. The kept units make up for the removed ones: layer by layer,
     the weights are refitted on the data. Nothing is trained, and no labels are needed.
     What cannot be removed exactly is not touched; `compare(model, pruned)` says why.
+    A model with layers of `data_format="channels_first"` is converted first, see
+    `to_channels_last`; the result takes and returns what `model` does.
 
     Args:
         model: A built Sequential or functional `keras.Model`, trained. It is not
@@ -136,6 +141,7 @@ def prune(
     repair = resolve_repair(repair)
     check_verbose(verbose)
     dataset = make_repeatable(dataset)  # it is read to rank, and again to repair
+    model = convert_if_needed(model, verbose, keep_optimizer)
     channel_map = trace_channels(model)
     check_prunable(model, channel_map, keep_optimizer)
     ranker = open_ranker(model, ranker, budget.scope)
@@ -245,6 +251,7 @@ def apply_plan(
     """
     repair = resolve_repair(repair)
     check_verbose(verbose)
+    model = convert_if_needed(model, verbose, keep_optimizer)
     plan = plan.bind(model)
     check_prunable(model, plan.channel_map, keep_optimizer)
     graph, targets = plan.channel_map.graph, RecordedTargets(memory)

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from keras_shapley_prune.cut.channels_last.to_channels_last import (
+    convert_if_needed,
+)
 from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.cut.trial_run import try_out
@@ -50,7 +53,8 @@ def prune_until(
     """Removes as much of a model as an allowed drop of a metric permits.
 
     The units are ranked once. Then the share to remove is found by bisection: each
-    trial is pruned and repaired as by `prune`, and measured.
+    trial is pruned and repaired as by `prune`, and measured. A model with layers of
+    `data_format="channels_first"` is converted first, as by `prune`.
 
     Args:
         model: A built Sequential or functional `keras.Model`, trained. It is not
@@ -101,6 +105,7 @@ def prune_until(
     held_out = dataset
     if validation_data is not None:
         held_out = make_repeatable(validation_data, "validation_data")
+    model = convert_if_needed(model, verbose)
     direction = -1.0 if lower_is_better(metric) else 1.0
     measure_raw = resolve_metric(metric, model, held_out)
 

@@ -10,6 +10,9 @@ from keras_shapley_prune.command_line.input_files import (
     load_ranking,
 )
 from keras_shapley_prune.command_line.staged_files import StagedFiles, check_targets
+from keras_shapley_prune.cut.channels_last.to_channels_last import (
+    convert_if_needed,
+)
 from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.plan.selection import DEEPEST
 from keras_shapley_prune.rank.resolve_ranker import rank_for, resolve_ranker
@@ -40,7 +43,7 @@ def rank(options):
     if options.ratio is not None:
         where = {"layers": options.layers, "ignore": options.ignore}
         budget = PruningBudget(options.ratio, **where)
-    model = load_model(options.model)
+    model = load_to_prune(options)
     ranking = make_ranking(model, load_examples(options, model), budget, options)
     print(ranking)
     with StagedFiles() as files:
@@ -69,6 +72,17 @@ def budget_to_rank(options):
     """Returns the `PruningBudget` whose ranking serves any ratio and quantity."""
     where = {"layers": options.layers, "ignore": options.ignore}
     return PruningBudget(DEEPEST, scope="global", **where)
+
+
+def load_to_prune(options):
+    """Returns the model that is to be made smaller, its channels on the last axis.
+
+    Args:
+        options: What the parser returned.
+    """
+    model = load_model(options.model)
+    with progress():
+        return convert_if_needed(model, how_verbose(options))
 
 
 def make_ranking(model, examples, budget, options, channel_map=None):

@@ -9,6 +9,7 @@ from keras_shapley_prune.command_line.commands import (
     budget_to_rank,
     how_verbose,
     load_examples,
+    load_to_prune,
     make_ranker,
     make_ranking,
     print_written,
@@ -18,7 +19,6 @@ from keras_shapley_prune.command_line.commands import (
 )
 from keras_shapley_prune.command_line.input_files import (
     InputError,
-    load_model,
     load_ranking,
 )
 from keras_shapley_prune.command_line.staged_files import StagedFiles, check_targets
@@ -52,7 +52,7 @@ def prune(options):
     # What is wrong with the options is said before anything is loaded.
     _check(options, targets)
     require_data(options, needed=not options.dry_run)
-    model, ranking = load_model(options.model), load_ranking(options.ranking)
+    model, ranking = load_to_prune(options), load_ranking(options.ranking)
     channel_map = trace_channels(model)
     examples = load_examples(options, model)
     graph = channel_map.graph  # FLOPs are counted for the sizes of the examples
@@ -94,7 +94,7 @@ def prune_until(options):
     budget = PruningBudget(**_budget(options))  # its ratio is what is looked for
     _check(options, [targets])
     require_data(options, needed=True)
-    model, ranking = load_model(options.model), load_ranking(options.ranking)
+    model, ranking = load_to_prune(options), load_ranking(options.ranking)
     examples = load_examples(options, model)
     validation = load_examples(options, model, validation=True)
     # The report shows the ranking, which the pruned model does not hold.

@@ -1,5 +1,7 @@
 """Takes the state of an optimizer over to a pruned model."""
 
+import functools
+
 import keras
 
 from keras_shapley_prune.cut.layer_copies import cut_weight
@@ -47,23 +49,44 @@ def carry_optimizer(model, pruned, keep, channel_map):
         keep: Boolean array, shape `(num_units,)`, the units that were kept.
         channel_map: The `ChannelMap` of `model`.
     """
+    twins = _pair_weights(channel_map, record_graph(pruned))
+
+    def cut(layer, weight, value):
+        letters = channel_map.layer_ids.get(layer, {})
+        kept_at = {key: kept(keep, ids) for key, ids in letters.items()}
+        return cut_weight(layer, weight, value, kept_at)
+
+    pairs = [
+        (weight, target, functools.partial(cut, layer, weight))
+        for layer, weight, target in twins.values()
+    ]
+    carry_slots(model, pruned, pairs)
+
+
+def carry_slots(model, copied, pairs):
+    """Gives the optimizer of a copy of a model the state of the original's.
+
+    Args:
+        model: The `keras.Model`, compiled.
+        copied: The copy, compiled like it. Its optimizer is changed.
+        pairs: Iterable of tuples: a weight of the model, that of the copy, and a
+            callable `fn(value)` that makes of an array of the one's shape that of the
+            other's.
+    """
     if not model.optimizer.built:  # it has never made a step
         return
-    twins = _pair_weights(channel_map, record_graph(pruned))
+    twins = {id(weight): (target, change) for weight, target, change in pairs}
     # Slots are made in the order of the variables, which a fresh `build` would take
     # from the model: the original's order may be another.
-    variables = [twins[id(v)][-1] for v in _variables(model.optimizer)]
-    pruned.optimizer.build(variables)
-    parts = zip(_parts(model.optimizer), _parts(pruned.optimizer), strict=True)
+    variables = [twins[id(v)][0] for v in _variables(model.optimizer)]
+    copied.optimizer.build(variables)
+    parts = zip(_parts(model.optimizer), _parts(copied.optimizer), strict=True)
     for before, after in parts:
         owners = _find_slots(before)
         for slot, target in zip(_own(before), _own(after), strict=True):
             value = keras.ops.convert_to_numpy(slot)
             if id(slot) in owners:  # else a counter or a rate, which has no channels
-                layer, weight, _ = twins[id(owners[id(slot)])]
-                letters = channel_map.layer_ids.get(layer, {})
-                kept_at = {key: kept(keep, ids) for key, ids in letters.items()}
-                value = cut_weight(layer, weight, value, kept_at)
+                value = twins[id(owners[id(slot)])][1](value)
             target.assign(value)
 
 

@@ -42,20 +42,19 @@ def find_obstacle(call, may_try=True):
     kind = type(operation).__name__
     known = find_layer_type(operation)
     if known is None or isinstance(known, TrialType):
-        reason = f"{kind} is not a registered layer"
         # A model within is no single layer: `to_functional` tells what it is made of.
         if not may_try or isinstance(operation, keras.Model):
-            return reason
+            return _describe_unknown(operation)
         fault = _try(call)
         if fault is not None:
-            return f"{reason}, nor elementwise by trial: {fault}"
+            return _describe_unknown(operation, f", nor elementwise by trial: {fault}")
     if find_data_format(operation) == "channels_first":
         return _describe_channels_first(kind)
     weights = getattr(operation, "weights", ())
     # A weight whose axes are not known cannot be cut.
     unknown = {v.name for v in weights if find_letters(operation, v) is None}
     if unknown:
-        return f"{kind} has unknown weights {sorted(unknown)}"
+        return f"{kind} has unknown weights {sorted(unknown)}, which nothing would cut"
     layer_type = find_layer_type(operation)
     unfit = layer_type.unfit(call) or describe_own_state(operation)
     if unfit is None and _is_like_its_parent(operation, layer_type):
@@ -115,8 +114,26 @@ def describe_trials(call):
     return tuple(f"activation {name_of(function)}" for function in tried)
 
 
-def _describe_channels_first(kind):
-    reason = f"{kind} has data_format='channels_first'; only the last axis is followed"
-    if keras.config.image_data_format() != "channels_first":
+def _describe_unknown(operation, fault=""):
+    """Returns that a layer or raw operation is not known, and what can be done."""
+    kind = type(operation).__name__
+    if not isinstance(operation, keras.Layer):  # there is no registering it
+        return f"{kind} is not a known operation{fault}"
+    reason, package = f"{kind} is not a registered layer{fault}", "keras_shapley_prune"
+    if find_applied_function(operation) is not None:
+        return f"{reason}; see {package}.register_elementwise"
+    if type(operation).__module__.startswith("keras.src."):
         return reason
-    return f"{reason}, keras.config.image_data_format() is another"
+    if list(operation._flatten_layers(include_self=False)):
+        return f"{reason}; see {package}.to_functional and register_layer"
+    return f"{reason}; see {package}.register_layer"
+
+
+def _describe_channels_first(kind):
+    # Which may be by Keras's setting: where it is not, that is no help to know.
+    by_default = keras.config.image_data_format() == "channels_first"
+    setting = ", as keras.config.image_data_format() is" if by_default else ""
+    return (
+        f"{kind} has data_format='channels_first'{setting}; channels are followed on "
+        "the last axis: use keras_shapley_prune.to_channels_last(model)"
+    )

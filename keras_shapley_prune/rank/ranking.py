@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_shapley_prune.inputs.json_files import format_of, load_json
 from keras_shapley_prune.rank.tensorboard_events import write_ranking
+from keras_shapley_prune.trace.lock_text import group_locks
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -144,7 +145,10 @@ class Ranking(collections.abc.Mapping):
                 f"{name:{width}}  {len(scores.values):5d}  {low:10.3g}  {middle:10.3g}"
                 f"  {high:10.3g}  {error:10.2g}"
             )
-        lines += [f"{n:{width}}  locked: {reason}" for n, reason in self.locks.items()]
+        lines += [
+            f"{group.names:{width}}  locked: {group.reason}"
+            for group in group_locks({n: {why: 0} for n, why in self.locks.items()})
+        ]
         return "\n".join(lines)
 
     def to_tensorboard(self, logdir, frontier=(), step=0):

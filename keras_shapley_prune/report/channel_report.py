@@ -3,12 +3,15 @@
 import dataclasses
 
 from keras_shapley_prune.trace.channel_map import ChannelMap
+from keras_shapley_prune.trace.lock_text import group_locks
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ChannelReport:
     """The groups and the locks of a model; it prints as text.
+
+    In the text each reason stands once, with the first layers that are locked for it.
 
     Attributes:
         name: String, the name of the model.
@@ -46,10 +49,9 @@ class ChannelReport:
             ]
         if self.locked:
             lines.append("locked")
-        for name, reasons in self.locked.items():
-            for reason, count in reasons.items():
-                units = f" ({count:,} units)" if count else ""
-                lines.append(f"    {name}{units}: {reason}")
+        for group in group_locks(self.locked):
+            units = f" ({group.num_units:,} units)" if group.num_units else ""
+            lines.append(f"    {group.names}{units}: {group.reason}")
         if self.found_by_trial:
             lines.append("found by trial to keep channels apart")
         for what, names in self.found_by_trial.items():

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from keras_shapley_prune.cut.channels_last.to_channels_last import (
+    convert_if_needed,
+)
 from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.inputs.arguments import check_verbose
 from keras_shapley_prune.inputs.data import make_repeatable
@@ -58,6 +61,8 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
     """
     check_verbose(verbose)
     measure = _check_measure(measure, data)
+    # What `prune` returns of such a model has been cut from the converted one.
+    original, pruned = map(convert_if_needed, (original, pruned))
     maps = trace_channels(original), trace_channels(pruned)
     units = _count_units(*maps)
     check_ranking(ranking or {}, maps[0])

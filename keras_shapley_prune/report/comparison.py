@@ -8,6 +8,7 @@ from keras_shapley_prune.inputs.json_files import format_of, load_json
 from keras_shapley_prune.plan.quantities import Quantity, describe_sizes
 from keras_shapley_prune.rank.ranking import GroupScores
 from keras_shapley_prune.report.html_report import render_html
+from keras_shapley_prune.trace.lock_text import group_locks, name_some
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,11 +133,12 @@ class Comparison:
         # Names of layers, locks and quantities share the first column.
         width = max([len(name) for name in [*self.units, *self.locks, *titles]])
         lines = [f"{'layer':{width}}  {'units':>15}"]
+        told, without = _tell_locks(self.units, self.locks)
         for name, (before, after) in self.units.items():
-            reason = f"  locked: {self.locks[name]}" if name in self.locks else ""
+            reason = f"  {told[name]}" if name in told else ""
             lines.append(f"{name:{width}}  {before:>6} → {after:>6}{reason}")
-        for name in [name for name in self.locks if name not in self.units]:
-            lines.append(f"{name:{width}}  {'':>15}  locked: {self.locks[name]}")
+        for names, reason in without.items():
+            lines.append(f"{names:{width}}  {'':>15}  {reason}")
         for quantity in self.quantities:
             lines.append(f"{quantity.title:{width}}  {quantity}")
         return "\n".join(lines)
@@ -199,6 +201,30 @@ class Comparison:
 
 
 _MEASURED = ("file_size", "activations", "latency", "metrics", "environment")
+
+
+def _tell_locks(units, locks):
+    """Returns what to say of locked layers, each reason once.
+
+    Args:
+        units: Dict, those that have a row of their own, see `Comparison`.
+        locks: Dict: layer name -> reason.
+
+    Returns:
+        Tuple of two dicts: layer name -> text, and for layers without a row, several
+        names -> text.
+    """
+    told, without = {}, {}
+    for group in group_locks({name: {why: 0} for name, why in locks.items()}):
+        text = f"locked: {group.reason}"
+        for name in [name for name in group.layers if name in units]:
+            told[name] = text
+            # Those below it are for the same reason.
+            text = text if text.startswith("locked as") else f"locked as {name}"
+        others = [name for name in group.layers if name not in units]
+        if others:
+            without[name_some(others)] = text
+    return told, without
 
 
 def _group_to_dict(group):

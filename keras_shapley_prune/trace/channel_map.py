@@ -9,6 +9,7 @@ import numpy as np
 from keras_shapley_prune.layer_types.obstacles import describe_trials
 from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, has_units, kept
 from keras_shapley_prune.trace.graph import find_dependents
+from keras_shapley_prune.trace.lock_text import describe_locks
 from keras_shapley_prune.trace.named_units import name_units
 
 
@@ -274,11 +275,8 @@ class ChannelMap:
         return reasons
 
     def describe_locks(self):
-        """Returns the locked layers and the reasons as one string."""
-        reasons = self.lock_reasons()
-        if not reasons:
-            return "no layer produces channels"
-        return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        """Returns the locked layers and the reasons, each once, as one string."""
+        return describe_locks(self.lock_reasons()) or "no layer produces channels"
 
     def without(self, groups):
         """Returns a boolean array, shape `(num_units,)`: false for units of groups.

@@ -15,7 +15,7 @@ from keras_shapley_prune.trace.functional_models import (
 from keras_shapley_prune.trace.graph import Call, Graph, NestedCall, is_symbolic
 
 
-def record_graph(model, unwrap=True):
+def record_graph(model, unwrap=True, inline=True):
     """Records every call of a functional or Sequential model.
 
     The recording runs Keras's own traversal (`keras.models.clone_model`) over
@@ -26,6 +26,8 @@ def record_graph(model, unwrap=True):
         model: A built Sequential or functional `keras.Model`.
         unwrap: Boolean, whether a wrapper that does a layer, or a model, at every time
             step is recorded as a `Stepwise` of that layer, or of each in that model.
+        inline: Boolean. If it is false, a call of a nested model is one call, and so is
+            that of a wrapper.
 
     Returns:
         A `Graph`.
@@ -34,7 +36,7 @@ def record_graph(model, unwrap=True):
         ValueError: If the model has no graph, or takes sparse or ragged inputs.
     """
     # `clone_model` takes a `call_function` for functional models only.
-    view, recorder = functional_view(model), _Recorder(unwrap)
+    view, recorder = functional_view(model), _Recorder(unwrap, inline)
     _check_inputs(view)
     recorded = keras.models.clone_model(
         view,
@@ -55,8 +57,9 @@ def record_graph(model, unwrap=True):
 class _Recorder:
     """Notes the calls of stand-ins."""
 
-    def __init__(self, unwrap=True):
-        self._unwrap = unwrap
+    def __init__(self, unwrap=True, inline=True):
+        # A wrapped layer is put in its place as a nested model's layers are.
+        self._unwraps, self._inlines = unwrap and inline, inline
         self.calls, self.nested = [], []
         self._stand_ins, self._graphs = {}, {}
 
@@ -72,10 +75,10 @@ class _Recorder:
         # The call will be run again as it is recorded here, see `run_calls`.
         if "training" in kwargs and not takes_training(operation):
             kwargs = {name: v for name, v in kwargs.items() if name != "training"}
-        if _can_be_inlined(operation, args, kwargs):
+        if self._inlines and can_be_inlined(operation, args, kwargs):
             graph = self._graph_of(operation)
             return self._inline(graph, args[0], kwargs.get("training"), operation)
-        step = self._record_step(operation, args, kwargs) if self._unwrap else None
+        step = self._record_step(operation, args, kwargs) if self._unwraps else None
         if step is not None:
             given = [args[0], kwargs.get("mask")][: len(step.inputs)]
             return self._inline(step, given, kwargs.get("training"), operation)
@@ -84,7 +87,7 @@ class _Recorder:
     def _graph_of(self, model):
         """Returns the `Graph` of a nested model, recorded once, by itself."""
         if model not in self._graphs:
-            self._graphs[model] = record_graph(model, self._unwrap)
+            self._graphs[model] = record_graph(model, self._unwraps)
         return self._graphs[model]
 
     def _record_step(self, wrapper, args, kwargs):
@@ -197,7 +200,7 @@ class _StandIn(keras.Operation):
         return self.operation.compute_output_spec(*args, **kwargs)
 
 
-def _can_be_inlined(operation, args, kwargs):
+def can_be_inlined(operation, args, kwargs):
     """Returns whether a call does what the graph of a nested model says.
 
     Other arguments, such as a mask of time steps, are not in that graph.

@@ -6,8 +6,10 @@ import pathlib
 import subprocess
 import sys
 
+import channels_first_models
 import h5py
 import keras
+import models
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -497,3 +499,22 @@ def test_entry_points(folder):
     assert failed.returncode == 2 and not failed.stdout
     assert "Traceback" not in failed.stderr
     assert failed.stderr.splitlines()[-1].startswith("keras-shapley-prune: error: ")
+
+
+def test_a_model_of_channels_first_is_converted(folder, capsys):
+    model = channels_first_models.residual()
+    model.save("first.keras")
+    np.savez("images.npz", x=models.images(model, 24), y=np.zeros(24, int))
+    data = ["--data", "images.npz", "--ranker", "l1_norm"]
+    assert main(["rank", "first.keras", *data, "-o", "ranking.json"]) == 0
+    assert "are made anew with 'channels_last'" in capsys.readouterr().err
+    assert "stem" in Ranking.load("ranking.json")
+    output = ["-o", "pruned.keras", "--report", "report.json"]
+    assert main(["prune", "first.keras", *data, "--repair", "none", *output]) == 0
+    printed = capsys.readouterr()
+    assert "are made anew with 'channels_last'" in printed.err
+    assert "made anew" not in printed.out
+    pruned = load("pruned.keras")
+    assert pruned.input_shape == (None, 3, 12, 10)
+    assert pruned.get_layer("stem").filters == 4
+    assert Comparison.load("report.json").units["stem"] == (8, 4)

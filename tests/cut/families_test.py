@@ -200,7 +200,7 @@ def channels_first():
     keras.config.set_image_data_format("channels_last")
 
 
-def test_channels_first_by_default_is_named(channels_first):
+def test_channels_first_by_default_is_named_and_pruned(channels_first):
     inputs = keras.Input((3, 8, 8))
     x = layers.Conv2D(4, 3, name="conv")(inputs)
     x = keras.ops.max_pool(x, 2)
@@ -208,5 +208,6 @@ def test_channels_first_by_default_is_named(channels_first):
     reasons = trace_channels(model).lock_reasons()
     words = "data_format='channels_first'", "keras.config.image_data_format()"
     assert all(word in reasons["conv"] for word in words)
-    with pytest.raises(ValueError, match="channels_first"):
-        prune(model, np.zeros((4, 3, 8, 8), "float32"))
+    pruned = prune(model, np.ones((4, 3, 8, 8), "float32"), verbose=0)
+    assert pruned.get_layer("conv").filters == 2
+    assert pruned.input_shape == (None, 3, 8, 8)

@@ -284,3 +284,65 @@ def test_a_factor_for_all_channels_is_no_score():
     model.get_layer("bn").gamma.assign(gamma)
     ranking = BaselineRanker("bn_gamma").rank(model, verbose=0)
     np.testing.assert_allclose(ranking["a"].values, np.abs(gamma), rtol=1e-6)
+
+
+def _reason(step):
+    """Returns why what stands before a step is locked."""
+    inputs = keras.Input((8, 8, 3))
+    x = step(layers.Conv2D(4, 3, name="a")(inputs))
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    return trace_channels(model).lock_reasons()["a"]
+
+
+class _Mixing(layers.Layer):
+    def call(self, inputs):
+        return ops.cumsum(inputs, axis=-1)
+
+
+class _MadeOfLayers(layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = layers.Dense(4)
+
+    def build(self, shape):
+        self.inner.build(shape)
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "way"),
+    [
+        (_Mixing(), "a registered layer", "see keras_shapley_prune.register_layer"),
+        (
+            _MadeOfLayers(),
+            "a registered layer",
+            "see keras_shapley_prune.to_functional",
+        ),
+        (
+            layers.Lambda(lambda x: ops.cumsum(x, axis=-1)),
+            "a registered layer",
+            "see keras_shapley_prune.register_elementwise",
+        ),
+        (ops.layer_normalization, "a known operation", "LayerNorm"),
+        # Keras's own layer: nobody is told to register it.
+        (layers.TimeDistributed(layers.Dense(4)), "a registered layer", "Time"),
+    ],
+)
+def test_the_reason_says_what_it_is_and_what_can_be_done(step, kind, way):
+    reason = _reason(step)
+    assert f"is not {kind}, nor elementwise by trial: " in reason
+    assert way in reason
+    assert ("register_layer" in reason) == isinstance(step, (_Mixing, _MadeOfLayers))
+
+
+def test_weights_that_are_not_known():
+    layer = layers.Dense(4)
+    inputs = keras.Input((8, 8, 3))
+    x = layer(layers.Conv2D(4, 3, name="a")(inputs))
+    layer.enable_lora(2)
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    reason = trace_channels(model).lock_reasons()["a"]
+    assert "lora_kernel_a" in reason
+    assert "which nothing would cut" in reason

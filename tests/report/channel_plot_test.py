@@ -66,7 +66,7 @@ def test_locked_layers_say_why():
     locked = nodes["odd_axis"]
     assert "dashed" in locked.get("style")
     assert "locked: BatchNormalization normalizes axis 1" in locked.get_label()
-    assert "normalizes axis 1 (`row_norm`)" in locked.get("tooltip")
+    assert "the last one (`row_norm`)" in locked.get("tooltip")
     assert "dashed" not in (nodes["free1"].get("style") or "")
 
 

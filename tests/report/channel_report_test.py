@@ -4,6 +4,7 @@ import models
 import pytest
 
 from keras_shapley_prune.report.channel_report import channel_report
+from keras_shapley_prune.trace.lock_text import group_locks
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
@@ -30,12 +31,14 @@ def test_every_group_and_every_lock_is_told(builder):
     assert set(report.locked) == set(channel_map.lock_reasons())
     for name, reason in channel_map.lock_reasons().items():
         assert reason in report.locked[name]
-        assert reason in text
+    for group in group_locks(report.locked):
+        assert text.count(f": {group.reason}\n") + text.endswith(group.reason) == 1
 
 
 def test_locked_units_are_counted():
     report = channel_report(models.build(models.locked))
-    reason = "BatchNormalization normalizes axis 1 (`row_norm`)"
+    where = "not that of the channels, the last one"
+    reason = f"BatchNormalization normalizes axis 1, {where} (`row_norm`)"
     assert report.locked["odd_axis"] == {reason: 8}
     assert report.locked["row_norm"] == {reason.removesuffix(" (`row_norm`)"): 0}
     assert "    logits (4 units): model output" in str(report)

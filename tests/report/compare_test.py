@@ -69,7 +69,8 @@ def test_it_prints_what_it_returns(capsys):
     (free,) = [line for line in lines if line.startswith("free1 ")]
     assert free.split() == ["free1", "8", "→", "4"]
     (locked,) = [line for line in lines if line.startswith("normalized ")]
-    reason = "LayerNormalization normalizes axis [1] (`layer_norm`)"
+    where = "not that of the channels, the last one"
+    reason = f"LayerNormalization normalizes axis [1], {where} (`layer_norm`)"
     assert locked.endswith(f"8 →      8  locked: {reason}")
     before, after = comparison.parameters
     parameters = f"{before:,} → {after:,} ({after / before - 1:+.1%})"

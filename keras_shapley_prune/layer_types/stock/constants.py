@@ -8,6 +8,8 @@ import numpy as np
 from keras_shapley_prune.layer_types.declared_type import DeclaredType
 from keras_shapley_prune.layer_types.flows import keep
 
+_ARRAY = "has an array of constants, which nothing would cut"
+
 
 def name_arguments(call):
     """Returns a dict: name of an argument -> value, those that are `None` left out."""
@@ -25,7 +27,7 @@ def forbid_arrays(*names):
 
     def unfit(call):
         values = [getattr(call.operation, name) for name in names]
-        return "has an array of constants" if any(map(np.ndim, values)) else None
+        return _ARRAY if any(map(np.ndim, values)) else None
 
     return unfit
 
@@ -34,7 +36,7 @@ def forbid_array_arguments(call):
     """The `unfit` check that an operation is called with tensors and numbers only."""
     leaves = keras.tree.flatten((call.args, call.kwargs))
     arrays = [np.ndim(x) for x in leaves if not isinstance(x, keras.KerasTensor)]
-    return "has an array of constants" if any(arrays) else None
+    return _ARRAY if any(arrays) else None
 
 
 def lock(reason):

@@ -41,7 +41,9 @@ class RescalingType(DeclaredType):
             width = 1  # an array is for the first axis then
         for value in (operation.scale, operation.offset):
             if np.ndim(value) > 1 or np.size(value) not in (1, width):
-                return "has an array of constants that are not one a channel"
+                return (
+                    "has an array of constants that is not one number for each channel"
+                )
         return None
 
     def resize(self, config, kept):
@@ -72,7 +74,8 @@ class ActivationType(DeclaredType):
 def _noise_of_channels(call):
     # A last length of 1, or none, fits any number of channels.
     shape = call.operation.noise_shape
-    return None if shape is None or shape[-1] in (None, 1) else "has a noise_shape"
+    fits = shape is None or shape[-1] in (None, 1)
+    return None if fits else f"has a noise_shape for {shape[-1]} channels"
 
 
 LAYER_TYPES[layers.PReLU] = PReLUType(keep, weights={"alpha": "a"})

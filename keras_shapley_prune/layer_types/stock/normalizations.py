@@ -128,18 +128,22 @@ class NormalizationType(DeclaredType):
         operation = call.operation
         given = operation.input_mean is not None and np.ndim(operation.input_mean)
         if given and not _tells_channels_apart(operation):
-            return "has an array of constants that are not one a channel"
+            return "has an array of constants that is not one number for each channel"
         return None
 
 
 def _axis_not_last(call):
     axis, rank = call.operation.axis, len(call.inputs[0].shape)
-    return None if axis in (-1, rank - 1) else f"normalizes axis {axis}"
+    return None if axis in (-1, rank - 1) else _describe_axes(axis)
 
 
 def _axes_without_last(call):
     axes, rank = np.atleast_1d(call.operation.axis), len(call.inputs[0].shape)
-    return None if rank - 1 in axes % rank else f"normalizes axis {axes.tolist()}"
+    return None if rank - 1 in axes % rank else _describe_axes(axes.tolist())
+
+
+def _describe_axes(axes):
+    return f"normalizes axis {axes}, not that of the channels, the last one"
 
 
 def _axes_of(layer):

@@ -57,14 +57,19 @@ def _condition_only(call):
 
 
 # Names, not classes: which of them there are depends on the version of Keras.
-for name in """Absolute Angle Arccos Arccosh Arcsin Arcsinh Arctan Arctanh BitwiseInvert
+OF_ONE = """Absolute Angle Arccos Arccosh Arcsin Arcsinh Arctan Arctanh BitwiseInvert
         BitwiseNot Cast Cbrt Ceil Celu Conjugate ConvertToTensor Copy Cos Cosh Deg2rad
         Elu Erf Erfc Erfinv Exp Exp2 Expm1 Fabs Floor Gelu HardShrink HardSigmoid
         HardSilu HardTanh I0 Imag Isfinite Isinf Isnan Isneginf Isposinf Isreal
         LeakyRelu Log Log10 Log1p Log2 LogSigmoid LogicalNot Negative OnesLike Rad2deg
         Real Reciprocal Round Rsqrt SaturateCast Selu Sign Signbit Silu
         Sin Sinc Sinh SoftShrink Softplus Softsign SparsePlus SparseSigmoid Sqrt
-        Square Squareplus StopGradient Tan Tanh TanhShrink Trunc ZerosLike""".split():
+        Square Squareplus StopGradient Tan Tanh TanhShrink Trunc ZerosLike""".split()
+OF_SEVERAL = """Arctan2 Divide DivideNoNan Equal FloorDivide Fmax Fmin Fmod Greater
+        GreaterEqual Heaviside Hypot Isclose Less LessEqual Logaddexp Logaddexp2
+        LogicalAnd LogicalOr LogicalXor Maximum Minimum Mod Multiply Nextafter NotEqual
+        Power Subtract TrueDivide""".split()
+for name in OF_ONE:
     OPERATION_TYPES[name] = DeclaredType(keep, across=pass_across)
 for name, constants in {
     "Clip": ("x_min", "x_max"),
@@ -74,10 +79,7 @@ for name, constants in {
     OPERATION_TYPES[name] = DeclaredType(
         keep, across=pass_across, unfit=forbid_arrays(*constants)
     )
-for name in """Arctan2 Divide DivideNoNan Equal FloorDivide Fmax Fmin Fmod Greater
-        GreaterEqual Heaviside Hypot Isclose Less LessEqual Logaddexp Logaddexp2
-        LogicalAnd LogicalOr LogicalXor Maximum Minimum Mod Multiply Nextafter NotEqual
-        Power Subtract TrueDivide""".split():
+for name in OF_SEVERAL:
     OPERATION_TYPES[name] = JoinType(join_cut)
 OPERATION_TYPES["Relu"] = ReluType(math.inf)
 OPERATION_TYPES["Relu6"] = ReluType(6.0)

@@ -169,3 +169,15 @@ def tell_apart(operation):
     """
     is_layer = isinstance(operation, keras.Layer)
     return is_layer and type(operation) is not layers.Identity
+
+
+def swap_axes(tensor, axes, name):
+    """Returns a symbolic tensor, its axes in another order.
+
+    Args:
+        tensor: The symbolic tensor.
+        axes: Sequence of integers, which axis of it each axis will be. The first has to
+            be the first.
+        name: String, the name of the layer that does it.
+    """
+    return layers.Permute(axes[1:], name=name)(tensor)

@@ -1,0 +1,294 @@
+"""The walk that makes a model anew, its tensors in other orders of axes."""
+
+import dataclasses
+import functools
+
+import keras
+import numpy as np
+
+from keras_shapley_prune.cut.channels_last.wishes import find_wishes
+from keras_shapley_prune.cut.layer_copies import copy_operation
+from keras_shapley_prune.cut.state_copies import copy_states
+from keras_shapley_prune.layer_types.layouts.orders import (
+    arrange,
+    same_order,
+    steps_between,
+)
+from keras_shapley_prune.layer_types.layouts.recipe import (
+    Placed,
+    as_before,
+    same_rows,
+)
+from keras_shapley_prune.layer_types.layouts.rules import with_columns
+from keras_shapley_prune.layer_types.stock.layouts import find_rule
+from keras_shapley_prune.layer_types.stock.recreation import (
+    finalize_weights,
+    read_config,
+    recreate_layer,
+    swap_axes,
+)
+from keras_shapley_prune.trace.functional_models import new_inputs, with_layers
+from keras_shapley_prune.trace.recording import can_be_inlined, record_graph
+from keras_shapley_prune.trace.unique_names import UniqueNames
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Value:
+    """What a tensor of the original has become: `Placed`, and the tensor itself."""
+
+    tensor: object
+    order: tuple
+    rows: object = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Nested:
+    """A nested model's copy, and how it takes and returns its tensors."""
+
+    model: keras.Model
+    taken: list
+    returned: list
+
+
+class Converter:
+    """Makes a model anew, the channels of what was channels_first last.
+
+    Each tensor is in some order, and transposed only where a call needs another one.
+
+    Args:
+        model: The `keras.Model`, with or without models in it.
+        output_names: Dict: layer -> name that is to be kept for an output, where the
+            output has to be transposed back.
+
+    Attributes:
+        copies: Dict: layer, raw operation or nested model -> its copy.
+    """
+
+    def __init__(self, model, output_names=None):
+        self.copies = {}
+        self._model, self._output_names = model, output_names or {}
+        self._recipes, self._models, self._transposed = {}, {}, {}
+        self._wishes = {}
+        self._names = UniqueNames(first=1)
+        for part in with_layers(model):
+            self._names.take(part.name)
+
+    def convert(self):
+        """Returns a functional model of the same inputs and outputs."""
+        graph = record_graph(self._model, inline=False)
+        given = [_Value(None, same_order(len(t.shape))) for t in graph.inputs]
+        inputs, values = self._run(graph, given)
+        outputs = [
+            self._bring(value, same_order(len(value.order)), None, value.tensor)
+            for value in values
+        ]
+        packed = keras.tree.pack_sequence_as(graph.output_structure, outputs)
+        return keras.Model(inputs, packed, name=self._model.name)
+
+    def copy_weights(self):
+        """Copies weights and states: the new layers are built by now."""
+        for original, copied in self.copies.items():
+            if original in self._models or not isinstance(original, keras.Layer):
+                continue
+            copy_states(original, copied)
+        for original, copied, turn in self.pair_weights():
+            copied.assign(turn(keras.ops.convert_to_numpy(original)))
+        for copied in self.copies.values():
+            finalize_weights(copied)
+
+    def pair_weights(self):
+        """Lists the weights of the model.
+
+        Returns:
+            List of tuples: a weight, that of the copy, and a callable `fn(value)` that
+            brings an array of the one's shape to the other's.
+        """
+        found = []
+        for original, recipe in self._recipes.items():
+            weights = getattr(original, "weights", ())
+            copies = getattr(self.copies[original], "weights", ())
+            for weight, copied in zip(weights, copies, strict=True):
+                turn = functools.partial(recipe.weights or _as_it_is, weight.name)
+                found.append((weight, copied, turn))
+        return found
+
+    def copy_trainable_flags(self):
+        """Sets the flags of models, which set those of their layers, and then those."""
+        nested = [original for original in self.copies if original in self._models]
+        others = [original for original in self.copies if original not in self._models]
+        for original in (*nested, *others):
+            flag = getattr(original, "trainable", None)
+            if flag is not None and self.copies[original].trainable != flag:
+                self.copies[original].trainable = flag
+
+    def _run(self, graph, given):
+        """Makes the calls of a graph anew.
+
+        Args:
+            graph: A `Graph` whose nested models are single calls.
+            given: List of `_Value`: the order in which each input comes.
+
+        Returns:
+            Tuple: the new (nested) inputs, and the list of the `_Value`s of the
+            outputs.
+        """
+        inputs = [_new_input(t, v) for t, v in zip(graph.inputs, given, strict=True)]
+        values = {
+            tensor: dataclasses.replace(value, tensor=new)
+            for tensor, new, value in zip(graph.inputs, inputs, given, strict=True)
+        }
+        self._wishes |= find_wishes(graph)
+        for call in graph.calls:
+            read = [values[tensor] for tensor in call.inputs]
+            if can_be_inlined(call.operation, call.args, call.kwargs):
+                returned = self._call_model(call, read)
+            else:
+                returned = self._call(call, read)
+            values.update(zip(call.outputs, returned, strict=True))
+        structure = keras.tree.pack_sequence_as(graph.input_structure, inputs)
+        return structure, [values[tensor] for tensor in graph.outputs]
+
+    def _call(self, call, read):
+        """Makes one call anew; returns the list of the `_Value`s of its outputs."""
+        placed = [
+            Placed(tuple(tensor.shape), value.order, value.rows)
+            for tensor, value in zip(call.inputs, read, strict=True)
+        ]
+        recipe, copied = self._prepare(call, placed)
+        tensors = [
+            self._bring(value, recipe.orders[place], recipe.rows_of(place))
+            for place, value in enumerate(read)
+        ]
+        if recipe.is_free:
+            return [_Value(tensors[0], recipe.outputs(len(recipe.orders[0])))]
+        if recipe.function is not None:
+            returned = recipe.function(*tensors)
+        else:
+            args, kwargs = call.fill_in(tensors)
+            if recipe.arguments is not None:
+                args, kwargs = recipe.arguments(args, kwargs)
+            returned = copied(*args, **kwargs)
+        return [
+            _Value(tensor, recipe.outputs(len(tensor.shape)), recipe.rows_out)
+            for tensor in keras.tree.flatten(returned)
+        ]
+
+    def _prepare(self, call, placed):
+        """Returns the `Recipe` of a call, and the copy of what it calls."""
+        operation = call.operation
+        is_layer = isinstance(operation, keras.Layer)
+        known = self._recipes.get(operation) if is_layer else None
+        # A layer that has been changed is so in all its calls.
+        recipe = known
+        if known is None or not (known.changes_layer or operation.weights):
+            recipe = find_rule(operation)(call, placed) or as_before(placed)
+            if call.outputs[0] in self._wishes:
+                recipe = with_columns(recipe, self._wishes[call.outputs[0]])
+        if recipe.is_free or recipe.function is not None:
+            return recipe, None
+        if known is None:
+            try:
+                copied = make_anew(operation, recipe.config)
+            except Exception:  # such as a subclass that takes no other setting
+                recipe = as_before(placed)
+                copied = copy_operation(operation, {})
+            self._recipes[operation] = recipe
+            self.copies[operation] = copied
+        if len(recipe.orders) != len(placed) or any(
+            len(order) != value.rank
+            for order, value in zip(recipe.orders, placed, strict=True)
+        ):
+            if recipe.changes_layer:
+                raise ValueError(
+                    f"Expected layer {operation.name!r} to read tensors of the same "
+                    "rank in all its calls, as its data_format is changed"
+                )
+            recipe = as_before(placed)
+        return recipe, self.copies[operation]
+
+    def _call_model(self, call, read):
+        """Makes a call of a nested model anew, which is made anew at its first call."""
+        original = call.operation
+        if original not in self._models:
+            graph = record_graph(original, inline=False)
+            inputs, values = self._run(graph, read)
+            outputs = [value.tensor for value in values]
+            packed = keras.tree.pack_sequence_as(graph.output_structure, outputs)
+            model = keras.Model(inputs, packed, name=original.name)
+            self._models[original] = _Nested(model, read, values)
+            self.copies[original] = model
+        nested = self._models[original]
+        tensors = [
+            self._bring(value, first.order, first.rows)
+            for value, first in zip(read, nested.taken, strict=True)
+        ]
+        training = call.kwargs.get("training")
+        options = {} if training is None else {"training": training}
+        packed = keras.tree.pack_sequence_as(call.args[0], tensors)
+        returned = keras.tree.flatten(nested.model(packed, **options))
+        return [
+            dataclasses.replace(value, tensor=tensor)
+            for value, tensor in zip(nested.returned, returned, strict=True)
+        ]
+
+    def _bring(self, value, order, rows, output=None):
+        """Returns a tensor in the order in which it is wanted.
+
+        Args:
+            value: The `_Value`.
+            order: Tuple.
+            rows: See `Placed`.
+            output: The tensor itself if it is an output of the whole model.
+        """
+        tensor = value.tensor
+        if not same_rows(value.rows, rows):
+            width = tensor.shape[-1]
+            have = np.arange(width) if value.rows is None else value.rows
+            wanted = np.arange(width) if rows is None else rows
+            tensor = keras.ops.take(tensor, np.argsort(have)[wanted], axis=-1)
+        if value.order == order:
+            return tensor
+        steps = steps_between(value.order, order)
+        if (tensor, steps) not in self._transposed:
+            name = self._name_behind(tensor, output)
+            self._transposed[tensor, steps] = swap_axes(tensor, steps, name)
+        return self._transposed[tensor, steps]
+
+    def _name_behind(self, tensor, output):
+        """Returns a name for what transposes a tensor.
+
+        An output of the whole model keeps its name where that matters: what computes
+        it gets another one.
+        """
+        made = tensor._keras_history.operation
+        original = next((o for o, c in self.copies.items() if c is made), None)
+        if output is not None and original in self._output_names:
+            made.name = self._names.take(f"{original.name}_channels_last")
+            return self._output_names[original]
+        return self._names.take(f"{made.name}_transposed")
+
+
+def _new_input(tensor, value):
+    """Returns an input like another, its axes in the order of a `_Value`."""
+    if value.order == same_order(len(tensor.shape)):
+        return new_inputs(tensor)
+    shape = arrange(tensor.shape, value.order)
+    return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=tensor.name)
+
+
+def _as_it_is(name, value):
+    return value
+
+
+def make_anew(operation, changes):
+    """Returns a copy of an operation with other entries in its config.
+
+    Args:
+        operation: The layer or raw operation.
+        changes: Dict, the entries that change.
+    """
+    if not changes:
+        return copy_operation(operation, {})
+    if isinstance(operation, keras.Layer):
+        return recreate_layer(operation, read_config(operation) | changes)
+    return type(operation).from_config(operation.get_config() | changes)

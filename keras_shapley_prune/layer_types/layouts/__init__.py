@@ -1,0 +1,1 @@
+"""Layouts: how an operation is re-made where its axes come in another order."""
