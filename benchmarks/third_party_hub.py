@@ -220,7 +220,7 @@ def swin():
     )
 
 
-def bert():
+def bert(length=5):
     """Wider than in its test: heads of one number each would hide what goes wrong."""
     return models.BertBackbone(
         vocabulary_size=10,
@@ -228,7 +228,7 @@ def bert():
         num_heads=2,
         hidden_dim=16,
         intermediate_dim=32,
-        max_sequence_length=5,
+        max_sequence_length=length,
     )
 
 
@@ -301,4 +301,5 @@ BACKBONES = {
     "ViTDet": vit_det,
     "Swin": swin,
     "BERT": bert,
+    "BERT, longer": lambda: bert(12),
 }

@@ -38,7 +38,7 @@ ARGUMENTS = {
     "dim_head": 8,
     "mlp_dim": 48,
     "num_mlp": 48,
-    "hidden_units": 24,
+    "hidden_units": 32,
     "dim_coefficient": 2,
     "kernel_size": 3,
     "stride": 1,

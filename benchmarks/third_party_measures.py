@@ -73,12 +73,24 @@ def draw(tensor, model, generator):
 def randomize(model, generator):
     """Gives all weights that are constant at first random values, of any shape."""
     applications.randomize(model, generator)
+    layers = model._flatten_layers()
     for weight in model.weights:
         value = keras.ops.convert_to_numpy(weight)
         if value.ndim != 1 and value.dtype.kind == "f" and not np.ptp(value):
             # A scale of 1 and a token of 0: near to what they are, but of both signs.
             noise = generator.uniform(-0.5, 0.5, value.shape)
             weight.assign((value + noise).astype(value.dtype))
+    if not any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers):
+        strengthen(model)
+
+
+def strengthen(model):
+    """Makes images count in deep networks that normalize nothing, as biases do."""
+    for weight in model.weights:
+        if weight.name.endswith("kernel") and len(weight.shape) > 3:
+            weight.assign(weight * 1.6)
+        elif weight.name.endswith("bias"):
+            weight.assign(weight * 0.1)
 
 
 def trace(model):
