@@ -198,12 +198,24 @@ def mobile_vit():
     return keras.Model(inputs, layers.Dense(5)(layers.GlobalAvgPool2D()(x)))
 
 
-WHOLE = [external_attention, swin, mobile_vit]
+WHOLE = [
+    vit,
+    vit_with_a_class_token,
+    external_attention,
+    swin,
+    patch_convnet,
+    perceiver,
+    mobile_vit,
+]
 
 
 @pytest.mark.parametrize("build", WHOLE)
 def test_all_but_the_outputs_are_removable(build):
     check_network(build())
+
+
+def test_the_score_of_a_position_is_kept():
+    check_network(compact_transformer(), 46 / 47, reasons=None)
 
 
 def test_what_becomes_the_number_of_tokens_is_no_channel():

@@ -226,6 +226,12 @@ def test_what_is_a_matrix_or_a_kernel_is_locked(build, share, reason):
     check_network(build(), share, [reason])
 
 
+@pytest.mark.parametrize(("build", "share"), [(mlp_mixer, 100 / 132), (g_mlp, 36 / 68)])
+def test_channels_come_back_from_a_mixing_of_positions(build, share):
+    # What the mixing computes takes the place of positions, which are kept.
+    check_network(build(), share, reasons=None)
+
+
 @pytest.mark.parametrize(
     "build",
     [mnist_convnet, pytest.param(fine_tuned_efficientnet, marks=pytest.mark.slow)],

@@ -1,9 +1,12 @@
 """keras.io/examples: embeddings, pairs, generators and tables."""
 
 import keras
+import numpy as np
 import pytest
 from keras import layers, ops
-from keras_io.checks import check_network, check_prune
+from keras_io.checks import check_network, check_prune, draw, draw_removal, find_share
+
+import keras_shapley_prune as ksp
 
 
 def encoder(width=12, name="encoder"):
@@ -232,6 +235,8 @@ def gated_residuals():
 
 WHOLE = [
     metric_learning,
+    siamese,
+    siamese_contrastive,
     student,
     sim_siam,
     vae_encoder,
@@ -240,6 +245,7 @@ WHOLE = [
     cycle_gan_generator,
     deep_dream,
     diffusion_unet,
+    recommender,
     gated_residuals,
 ]
 
@@ -255,6 +261,20 @@ def test_crosses_with_the_inputs_are_kept():
 
 def test_scores_of_instances_are_kept():
     check_network(multiple_instances(), 26 / 27, ["broadcasts it"])
+
+
+def test_a_sample_does_not_lock_the_encoder():
+    model = vae_encoder_with_sampling()
+    channel_map = ksp.trace_channels(model)
+    assert find_share(channel_map) == 1
+    keep = draw_removal(channel_map)
+    x = draw(model)
+    for masked, pruned in zip(
+        ksp.mask_channels(model, keep, channel_map)(x)[:2],  # not the sample itself
+        ksp.remove_channels(model, keep, channel_map)(x)[:2],
+        strict=True,
+    ):
+        np.testing.assert_allclose(masked, pruned, atol=1e-5)
 
 
 @pytest.mark.parametrize("build", [student, metric_learning, vae_decoder])

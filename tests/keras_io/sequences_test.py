@@ -201,6 +201,10 @@ WHOLE = [
     text_from_scratch,
     bidirectional_lstm,
     video_cnn_rnn,
+    video_time_distributed,
+    next_frame,
+    text_transformer,
+    speech_recognition,
 ]
 
 
