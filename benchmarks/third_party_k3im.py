@@ -58,6 +58,7 @@ CHANGES = {
     "CCT": {"input_shape": (16, 16, 3)},
     "CCT_1DModel": {"input_shape": (32, 3)},
     "CCT3DModel": {"input_shape": (8, 16, 16, 3)},
+    "ConvMixer3DModel": {"image_size": 12, "num_frames": 12, "filters": 32, "depth": 2},
     "SwinTModel": {"patch_size": (2, 2)},
     "CrossViT": {"image_size": 48, "channels": 3},
     # Patches of time, width and height, and colors: as wide as they are embedded.

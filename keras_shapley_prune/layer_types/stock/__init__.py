@@ -18,6 +18,7 @@ from keras_shapley_prune.layer_types.stock import (
     recurrent,
     softmax,
     spatial,
+    transforms,
 )
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "recurrent",
     "softmax",
     "spatial",
+    "transforms",
 ]
