@@ -145,8 +145,8 @@ def summarize(rows):
         families.setdefault((row["package"], row["family"]), []).append(row)
     lines = [
         "| package | family | networks | compared | mismatches | removable: least, "
-        "median | largest difference | what is locked (units) |",
-        "|" + "---|" * 8,
+        "median | not followed | largest difference | what is locked (units) |",
+        "|" + "---|" * 9,
     ]
     lines += [_summarize_family(*key, members) for key, members in families.items()]
     return "\n".join(lines)
@@ -162,7 +162,10 @@ def _summarize_family(package, family, rows):
     largest = f"{max(worst):.0e}" if worst else "–"
     others = {row["status"] for row in rows if has_failed(row)}
     reasons = [*gather_reasons(measured)[:2], *sorted(others)[:2]]
-    cells = [package, family, len(rows), len(compared), mismatches, share, largest]
+    # Layers whose units are not even known count by their share of the parameters.
+    hidden = max((float(row["unknown"]) for row in measured), default=0)
+    cells = [package, family, len(rows), len(compared), mismatches, share]
+    cells += [f"{hidden:.0%}", largest]
     return f"| {' | '.join(map(str, cells))} | {'; '.join(reasons)} |"
 
 

@@ -46,6 +46,7 @@ ARGUMENTS = {
     "window_size": 2,
     "shift_size": 1,
     "qkv_bias": True,
+    "pool": "mean",
     "freq_patch_size": 8,
     "dropout_rate": 0.1,
     "attention_dropout": 0.1,
@@ -59,6 +60,7 @@ CHANGES = {
     "CCT_1DModel": {"input_shape": (32, 3)},
     "CCT3DModel": {"input_shape": (8, 16, 16, 3)},
     "ConvMixer3DModel": {"image_size": 12, "num_frames": 12, "filters": 32, "depth": 2},
+    "VideoMixerModel": {"mlp_dim": 32},
     "SwinTModel": {"patch_size": (2, 2)},
     "CrossViT": {"image_size": 48, "channels": 3},
     # Patches of time, width and height, and colors: as wide as they are embedded.

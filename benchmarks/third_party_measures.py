@@ -144,7 +144,7 @@ def count(model, channel_map, kept_whole):
         "units": channel_map.num_units,
         "outputs": outputs,
         "removable": removable,
-        "share": f"{removable / inner:.4f}" if inner else "",
+        "share": f"{removable / max(inner, 1):.4f}",
         "unknown": f"{hidden / max(model.count_params(), 1):.4f}",
         "reasons": "; ".join(f"{reason} ×{n}" for reason, n in locks.most_common()),
     }
