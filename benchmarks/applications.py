@@ -84,7 +84,7 @@ def estimate_statistics(model, images):
     normalizations = [
         layer
         for layer in model._flatten_layers()
-        if isinstance(layer, keras.layers.BatchNormalization)
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.built
     ]
     for layer in normalizations:
         layer.momentum = 0.0

@@ -117,7 +117,8 @@ def test_the_tests_have_the_same_folders():
     packages = {"/".join(parts_of(p)) for p in FILES if p.name == "__init__.py"}
     for path in tests.rglob("*_test.py"):
         place = path.relative_to(tests)
-        if place.parts[0] in ("benchmarks", "examples") or len(place.parts) == 1:
+        others = "benchmarks", "examples", "keras_io"
+        if place.parts[0] in others or len(place.parts) == 1:
             continue
         folder = place.parent.as_posix()
         assert folder in packages, f"{place} tests no folder of the package"

@@ -23,6 +23,7 @@ from keras_shapley_prune.layer_types.stock import (
     softmax,
     spatial,
     time_distributed,
+    transforms,
 )
 
 __all__ = [
@@ -43,4 +44,5 @@ __all__ = [
     "softmax",
     "spatial",
     "time_distributed",
+    "transforms",
 ]

@@ -2,6 +2,7 @@
 
 import random
 import re
+import warnings
 
 import keras
 import models
@@ -565,3 +566,38 @@ def test_a_shared_layer_is_tried_as_it_is_called():
     model = keras.Model(inputs, layers.Dense(2, name="last")(scale(x)))
     # What has weights reads the same channels in both of its calls.
     assert "scale" in trace_channels(model).lock_reasons()["a"]
+
+
+class Positions(layers.Layer):
+    """A vector for each position, of a layer that `build` does not build."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.positions = layers.Embedding(6, WIDTH)
+
+    def call(self, inputs):
+        return inputs + self.positions(ops.arange(6))
+
+
+def test_a_trial_that_fails_warns_of_nothing():
+    # A copy for fewer channels is called, and Keras warns before it fails.
+    model = _model(Positions(), (6, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        reasons = trace_channels(model).lock_reasons()
+    assert "nor elementwise by trial" in reasons["a"]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: ops.fft2((x, ops.zeros_like(x)))[0],
+        lambda x: ops.fft((x, x))[1],
+        lambda x: ops.rfft(x)[0],
+    ],
+)
+def test_a_fourier_transform_needs_no_trial(function):
+    inputs = keras.Input((8, 3))
+    x = layers.Dense(WIDTH, name="a")(inputs)
+    model = keras.Model(inputs, layers.Dense(2)(function(x)))
+    assert "runs along the channels" in trace_channels(model).lock_reasons()["a"]
