@@ -15,6 +15,7 @@ from keras_shapley_prune.layer_types.flows.axes import (
     insert,
     pad,
     permute,
+    reduce_channels,
     remove,
 )
 from keras_shapley_prune.layer_types.flows.grouped import (
@@ -94,6 +95,7 @@ __all__ = [
     "pass_across",
     "pass_outside",
     "permute",
+    "reduce_channels",
     "remove",
     "repeat",
     "reshape",

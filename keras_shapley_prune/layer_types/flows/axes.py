@@ -18,11 +18,30 @@ def move(axes, origin):
 
 def along(call, channels):
     """Runs along, or reduces, axes on which there are no units."""
+    return _run_along(call, channels, channels.axes(call.inputs[0]))
+
+
+def reduce_channels(call, channels):
+    """Reduces axes; where the channels are among them, it reads them."""
+    axes, last = channels.axes(call.inputs[0]), len(call.inputs[0].shape) - 1
+    worked = _find_worked(call)
+    if last in axes and last in worked and 0 not in worked:  # axis 0: the examples
+        channels.consume(call, 0)
+        del axes[last]
+    return _run_along(call, channels, axes)
+
+
+def _find_worked(call):
+    """Returns the axes along which an operation works, counted from 0."""
     operation, rank = call.operation, len(call.inputs[0].shape)
     # Keras has both spellings; `None` stands for all axes.
     worked = getattr(operation, "axis", getattr(operation, "axes", None))
-    worked = range(rank) if worked is None else np.atleast_1d(worked) % rank
-    axes = channels.axes(call.inputs[0])
+    return range(rank) if worked is None else np.atleast_1d(worked) % rank
+
+
+def _run_along(call, channels, axes):
+    operation, rank = call.operation, len(call.inputs[0].shape)
+    worked = _find_worked(call)
     for axis in set(worked) & set(axes):
         reason = f"{channels.quote(call)} works along the channels"
         channels.lock(axes.pop(axis), reason)

@@ -77,11 +77,11 @@ def _moved(operation, rank):
     return np.moveaxis(numbered, operation.source, operation.destination).shape
 
 
-for name in """All Amax Amin Any Argmax Argmin Argsort ArraySplit CountNonzero Cumprod
-        Cumsum Diff Flip Logsumexp Max Mean Median Min Moments Nanargmax Nanargmin
-        Nancumprod Nancumsum Nanmax Nanmean Nanmedian Nanmin Nanpercentile Nanprod
-        Nanquantile Nanstd Nansum Nanvar Norm Percentile Prod Ptp Quantile Roll Sort
-        Std Sum Trapezoid Unstack Var""".split():
+for name in """All Any Argmax Argmin Argsort ArraySplit CountNonzero Cumprod
+        Cumsum Diff Flip Logsumexp Median Moments Nanargmax Nanargmin
+        Nancumprod Nancumsum Nanmax Nanmean Nanmedian Nanmin Nanpercentile
+        Nanprod Nanquantile Nanstd Nansum Nanvar Percentile Prod Ptp
+        Quantile Roll Sort Std Trapezoid Unstack Var""".split():
     OPERATION_TYPES[name] = DeclaredType(flows.along)
 for name in "AveragePool CropImages GaussianBlur MaxPool PadImages Resize".split():
     OPERATION_TYPES[name] = DeclaredType(flows.keep)
