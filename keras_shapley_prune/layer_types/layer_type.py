@@ -14,6 +14,8 @@ class LayerType:
     Attributes:
         sums_inputs: Boolean, whether it returns the sum of what it reads. Then a
             layer before it can make up for what the other inputs lost.
+        follows: Boolean, whether its units are removed only with those of other
+            layers, and what it reads does not matter.
 
     Example:
 
@@ -40,6 +42,7 @@ class LayerType:
     """
 
     sums_inputs = False
+    follows = False
 
     def flow(self, call, channels):
         """Returns which unit sits at each position of the output's last axis.

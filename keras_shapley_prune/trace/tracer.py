@@ -11,7 +11,7 @@ from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, no_units
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.functional_models import with_layers
-from keras_shapley_prune.trace.groups import group_units, number_units
+from keras_shapley_prune.trace.groups import fix_followers, group_units, number_units
 from keras_shapley_prune.trace.recording import record_graph
 
 
@@ -85,6 +85,7 @@ class ChannelTracer:
         ids_in = self.ids(call.inputs[0])
         known = self._layer_ids.get(call.operation)
         has_size = layer_type.weights(call.operation) or layer_type.has_size
+        has_size = has_size and not layer_type.follows
         # A second call with the same weights reads the same channels of its input.
         if known is not None and has_size:
             self._tie_shared("layer", call.operation, known["i"], ids_in)
@@ -236,7 +237,11 @@ class ChannelTracer:
                 self._locks[int(unit)] = "model output"  # whatever else locks it
         # This may tie and lock units, so it comes before they are numbered.
         self._close_nested_models()
-        compact = number_units(self._num_units, self._ties)
+        follows = {key: find_layer_type(key[0]).follows for key in self._parts}
+        compact = fix_followers(
+            number_units(self._num_units, self._ties),
+            [(units, follows[key]) for key, units in self._produced.items()],
+        )
         numbering = np.append(compact, FIXED)  # FIXED is -1: the last entry is its own
 
         # By indexing, so ids of any shape, and FIXED among them, are renumbered at
@@ -246,17 +251,26 @@ class ChannelTracer:
 
         calls, name_of = self._graph.calls, self._graph.name_of
         sites = {site: renumber(ids) for site, ids in self._sites.items()}
+        sites = {site: ids for site, ids in sites.items() if (ids != FIXED).any()}
         read = [
             (name_of(calls[index].operation), ids) for (index, _), ids in sites.items()
         ]
+        units = {key: renumber(ids) for key, ids in self._produced.items()}
+        # A group has the name of the first layer that makes it, not of a follower.
+        parts = {
+            key: self._parts[key]
+            for key in sorted(self._parts, key=follows.get)
+            if (units[key] != FIXED).any()
+        }
         produced = [
-            (name_of(operation), part, renumber(self._produced[operation, letter]))
-            for (operation, letter), part in self._parts.items()
+            (name_of(key[0]), part, units[key][units[key] != FIXED])
+            for key, part in parts.items()
         ]
         carried = {tensor: renumber(ids) for tensor, ids in self._ids.items()}
         locks = {}  # of tied units, the reason that was given first
         for unit, reason in self._locks.items():
             locks.setdefault(int(renumber(unit)), reason)
+        locks.pop(FIXED, None)
         # Without any units the maximum is FIXED, and their number 0.
         num_units = int(compact.max(initial=FIXED)) + 1
         return ChannelMap(
@@ -272,6 +286,6 @@ class ChannelTracer:
             sites=sites,
             # Also marked where nothing but fixed channels is read, which is no site.
             passing=frozenset(self._passing.intersection(sites)),
-            produced=dict(self._parts),
+            produced=parts,
             obstacles=self._obstacles,
         )

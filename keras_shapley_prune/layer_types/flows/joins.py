@@ -7,7 +7,9 @@ import numpy as np
 def join(call, channels):
     """Channels at the same position of several tensors are removed together."""
     width = call.outputs[0].shape[-1]
-    if any(len(t.shape) != len(call.outputs[0].shape) for t in call.inputs):
+    # A raw operation lets the last axes meet, as NumPy does; a layer may insert others.
+    ranks = {len(tensor.shape) for tensor in (*call.inputs, *call.outputs)}
+    if len(ranks) > 1 and isinstance(call.operation, keras.Layer):
         return channels.lock_all(call, "joins tensors of different rank")
     wide = []
     for tensor in call.inputs:

@@ -13,9 +13,11 @@ from keras_shapley_prune.layer_types.stock import (
     elementwise,
     joins,
     normalizations,
+    own_weights,
     raw_elementwise,
     raw_shaping,
     recurrent,
+    sizes_of_others,
     softmax,
     spatial,
 )
@@ -28,9 +30,11 @@ __all__ = [
     "elementwise",
     "joins",
     "normalizations",
+    "own_weights",
     "raw_elementwise",
     "raw_shaping",
     "recurrent",
+    "sizes_of_others",
     "softmax",
     "spatial",
 ]

@@ -154,6 +154,20 @@ def free_unknown_length(operation):
     return Reshape([-1 if length is None else length for length in shape])
 
 
+def renew_identity(operation):
+    """Returns an `Identity` that has a config: one made with a policy has none.
+
+    Any other operation is returned as it is.
+    """
+    if type(operation) is not layers.Identity:
+        return operation
+    try:
+        operation.get_config()
+    except NotImplementedError:
+        return layers.Identity()
+    return operation
+
+
 def pass_on(tensor):
     """Returns a symbolic tensor as a layer returns it that changes nothing."""
     return layers.Identity()(tensor)

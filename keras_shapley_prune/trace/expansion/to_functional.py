@@ -95,13 +95,14 @@ def to_functional(model, inputs=None):
             ) from reason
         inputs = keras.tree.pack_sequence_as(inputs, traced.inputs)
         functional = keras.Model(inputs, traced.output, name=model.name)
-    if expander.left_whole:
-        left = expander.left_whole.items()
-        reasons = [f"{layer.name!r}, {why}" for layer, why in left]
-        warnings.warn(
-            "`to_functional` kept layers as they are: " + "; ".join(reasons),
-            stacklevel=2,
-        )
+    for found, what in (
+        (expander.left_whole, "kept layers as they are"),
+        (expander.simplified, "took layers as they are in inference"),
+    ):
+        if found:
+            reasons = [f"{layer.name!r}, {why}" for layer, why in found.items()]
+            message = f"`to_functional` {what}: {'; '.join(reasons)}"
+            warnings.warn(message, stacklevel=2)
     return compile_with(functional, copy_compile_config(model))
 
 
