@@ -85,9 +85,8 @@ class ChannelTracer:
         ids_in = self.ids(call.inputs[0])
         known = self._layer_ids.get(call.operation)
         has_size = layer_type.weights(call.operation) or layer_type.has_size
-        has_size = has_size and not layer_type.follows
         # A second call with the same weights reads the same channels of its input.
-        if known is not None and has_size:
+        if known is not None and has_size and layer_type.ties_inputs:
             self._tie_shared("layer", call.operation, known["i"], ids_in)
         flown = layer_type.flow(call, self)
         # An array stands for all outputs, a list has one for each.

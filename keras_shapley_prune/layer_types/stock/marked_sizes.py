@@ -118,30 +118,56 @@ class MarkedSizes:
         if not is_array(value) or not self._has_marks(tuple(value.shape)):
             return value
         array, shape = np.asarray(value), tuple(value.shape)
+        open_axes = []  # along which it is not the same everywhere
         for axis, length in enumerate(shape):
             if self._marks_in(length):
                 first = np.take(array, [0], axis)
-                if not (array == first).all():
-                    return self._free_progression(array, axis)
-                array = first
-        tensor = hold_constant(array)(self._inputs[0])
+                if (array == first).all():
+                    array = first
+                else:
+                    open_axes.append(axis)
+        tensor = self._make_array(array, open_axes)
+        if tensor is None:
+            raise MarkedSizeError("has constants of a size that is not known")
         return self.broadcast(tensor, shape)
 
-    def _free_progression(self, array, axis):
-        """Returns numbers that rise by the same step, as those of positions do."""
-        first, second = (np.take(array, [n], axis) for n in (0, 1))
-        others = [n for n in range(array.ndim) if n != axis]
-        count = np.expand_dims(np.arange(array.shape[axis]), others)
-        if not np.array_equal(array, first + (second - first) * count):
-            raise MarkedSizeError("has constants of a size that is not known")
-        place = self._inputs[0]
-        ones = hold_constant(np.ones([1] * array.ndim, array.dtype))(place)
+    def _make_array(self, array, axes):
+        """Returns the symbolic tensor of an array that has marked lengths on some axes.
+
+        `None` unless it is constant, one of positions, or a triangle.
+        """
+        if not axes:
+            return hold_constant(array)(self._inputs[0])
+        counts = [_count_along(array, axis) for axis in axes]
+        symbolic = [self._count(array, axis) for axis in axes]
+        if len(axes) == 1:  # numbers that rise by the same step
+            first, second = (np.take(array, [n], axes[0]) for n in (0, 1))
+            step = second - first if array.dtype.kind != "b" else None
+            if step is None or not np.array_equal(array, first + step * counts[0]):
+                return None
+            first, step = (hold_constant(x)(self._inputs[0]) for x in (first, step))
+            return ops.cast(first + step * symbolic[0], str(array.dtype))
+        if len(axes) > 2:
+            return None
+        # As the mask of a sequence that sees nothing of what comes later.
+        for offset in (0, 1):
+            inside = counts[0] >= counts[1] + offset
+            values = [
+                np.unique(array[np.broadcast_to(x, array.shape)])
+                for x in (inside, ~inside)
+            ]
+            if all(len(found) == 1 for found in values):
+                low, high = (x[0].item() for x in values)
+                is_inside = symbolic[0] >= symbolic[1] + offset
+                return ops.cast(ops.where(is_inside, low, high), str(array.dtype))
+        return None
+
+    def _count(self, array, axis):
+        """Returns the symbolic tensor of positions along an axis."""
+        ones = hold_constant(np.ones([1] * array.ndim, "int32"))(self._inputs[0])
         shape = [1] * array.ndim
         shape[axis] = array.shape[axis]
-        count = ops.cumsum(self.broadcast(ones, shape), axis=axis) - 1
-        step = hold_constant(second - first)(place)
-        found = hold_constant(first)(place) + step * count
-        return ops.cast(found, str(array.dtype))
+        return ops.cumsum(self.broadcast(ones, shape), axis=axis) - 1
 
     def _free_reshape(self, operation, tensor):
         # The shape as it was traced knows what a -1 stands for.
@@ -186,7 +212,8 @@ class MarkedSizes:
         return self.broadcast(tensor, shape)
 
     def _free_slice(self, operation, tensor, start_indices):
-        if not all(isinstance(n, int) for n in keras.tree.flatten(start_indices)):
+        sizes = keras.tree.flatten((start_indices, operation.shape))
+        if not all(isinstance(n, int) for n in sizes):
             return None
         bounds = zip(start_indices, operation.shape, strict=True)
         key = [slice(a, None if n == -1 else a + n) for a, n in bounds]
@@ -223,6 +250,11 @@ def free_slice(operation, args, kwargs):
     if type(operation) is not Slice:
         return None
     return MarkedSizes({}, [])._free_slice(operation, *args, **kwargs)
+
+
+def _count_along(array, axis):
+    others = [n for n in range(array.ndim) if n != axis]
+    return np.expand_dims(np.arange(array.shape[axis]), others)
 
 
 def _settings_of(operation):

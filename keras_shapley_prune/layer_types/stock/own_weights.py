@@ -156,6 +156,7 @@ class OwnWeightType(LayerType):
     """An `OwnWeight`: its last axis are units, if others are removed with them."""
 
     follows = True
+    ties_inputs = False  # what it reads does not matter
 
     def flow(self, call, channels):
         if not call.operation.has_units:

@@ -26,13 +26,14 @@ def find_difference(layer, form, args, kwargs):
     Returns:
         String, or `None` if both return the same.
     """
-    for arrays, expected in _runs(layer, args, kwargs):
+    for arrays, expected in random_runs(layer, args, kwargs):
         if isinstance(expected, Exception):  # perhaps of another length
             failure = f"cannot be run on random numbers: {first_line(expected)}"
             continue
         structure = keras.tree.pack_sequence_as(form.input, arrays)
         try:
-            received = form(structure, training=False)
+            with HeldState():  # so both draw the same random numbers
+                received = form(structure, training=False)
         except Exception as error:
             return f"cannot be run: {first_line(error)}"
         difference = describe_difference(expected, received, TOLERANCE)
@@ -52,7 +53,7 @@ def find_assigned(layer, args, kwargs):
     changed = {}
     for training in (False, True) if takes_training(layer) else (False,):
         with HeldState() as state:
-            runs = _runs(layer, args, kwargs, training)
+            runs = random_runs(layer, args, kwargs, training)
             next((e for _, e in runs if not isinstance(e, Exception)), None)
         changed |= state.changed
     return [variable.name for variable in own if id(variable) in changed]
@@ -81,11 +82,11 @@ def find_read(layer, weights, args, kwargs):
 
 
 def _first_run(layer, args, kwargs):
-    runs = _runs(layer, args, kwargs)
+    runs = random_runs(layer, args, kwargs)
     return next(e for _, e in runs if not isinstance(e, Exception))
 
 
-def _runs(layer, args, kwargs, training=False):
+def random_runs(layer, args, kwargs, training=False):
     """Yields random inputs of a layer, and what it returns for them or raises."""
     if takes_training(layer):
         kwargs = {**kwargs, "training": training}
@@ -98,7 +99,8 @@ def _runs(layer, args, kwargs, training=False):
         ]
         filled = fill_in((args, kwargs), arrays)
         try:
-            returned = layer(*filled[0], **filled[1])
+            with HeldState():
+                returned = layer(*filled[0], **filled[1])
         except Exception as error:
             returned = error
         yield arrays, returned

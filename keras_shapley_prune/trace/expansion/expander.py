@@ -11,6 +11,7 @@ from keras_shapley_prune.layer_types.stock.recreation import (
     renew_identity,
 )
 from keras_shapley_prune.trace.expansion.forms import FormMaker
+from keras_shapley_prune.trace.expansion.known_parents import keep_known_arguments
 from keras_shapley_prune.trace.expansion.tracing import LeftWholeError
 from keras_shapley_prune.trace.functional_models import (
     functional_view,
@@ -89,7 +90,6 @@ class Expander:
                 self._models[operation] = self.expand(functional_view(operation))
             return self._models[operation](*args, **kwargs)
         others = {name: value for name, value in kwargs.items() if name != "training"}
-        training = kwargs.get("training")
         try:
             form = self._form_of(operation, args, others)
         except LeftWholeError as reason:
@@ -98,9 +98,10 @@ class Expander:
                 self.left_whole[operation] = str(reason)
             return returned
         tensors = [x for x in keras.tree.flatten((args, others)) if is_symbolic(x)]
-        if not isinstance(form, keras.Model):  # a layer, of one tensor
-            return form(*tensors, training=training)
-        return form(tensors, training=training)
+        if not isinstance(form, keras.Model):  # a layer, called alike
+            args, kwargs = keep_known_arguments(form, args, kwargs)
+            return form(*args, **kwargs)
+        return form(tensors, training=kwargs.get("training"))
 
     def _form_of(self, layer, args, kwargs):
         """Returns what takes the place of a layer: one for all its calls.

@@ -13,6 +13,7 @@ from keras_shapley_prune.trace.expansion.equivalence import (
     find_difference,
     find_read,
 )
+from keras_shapley_prune.trace.expansion.known_parents import find_equal_parent
 from keras_shapley_prune.trace.expansion.marks import choose_marks, fix_sizes
 from keras_shapley_prune.trace.expansion.own_values import HeldWeights, own_variables
 from keras_shapley_prune.trace.expansion.tracing import (
@@ -45,8 +46,8 @@ class FormMaker:
             kwargs: Dict, the same by name, without `training`.
 
         Returns:
-            Tuple of a functional model of the list of what it reads, or a layer of the
-            one tensor it reads; and a string, or `None` if nothing is lost.
+            Tuple of a functional model of the list of what it reads, or a layer that is
+            called as this one is; and a string, or `None` if nothing is lost.
 
         Raises:
             LeftWholeError: If nothing can.
@@ -54,6 +55,9 @@ class FormMaker:
         dropout = _find_dropout(layer, args, kwargs)
         if dropout is not None:
             return dropout, None
+        parent = find_equal_parent(layer, args, kwargs)
+        if parent is not None:
+            return parent, None
         if own_variables(layer):
             changed = find_assigned(layer, args, kwargs)
             if changed:

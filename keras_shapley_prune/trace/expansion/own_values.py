@@ -94,12 +94,19 @@ class WatchedCalls:
     Within it, a layer with weights that is called on constants is called on symbolic
     tensors: else it would return a constant, and its weights would be lost.
 
+    Args:
+        layer: The layer whose call is traced.
+        place: The symbolic tensor that constants are called on.
+        run_inside: Callable `fn(layer, args, kwargs, error)` that calls a layer within
+            as a functional model, where that layer cannot be called.
+
     Attributes:
         made: List of layers with weights that were made by the call itself.
         draws: Boolean, whether random numbers were drawn outside of layers.
     """
 
-    def __init__(self, layer, place):
+    def __init__(self, layer, place, run_inside):
+        self._run_inside = run_inside
         self._known = {id(inner) for inner in layer._flatten_layers()}
         self._place, self._depth = place, 0
         self._thread = threading.get_ident()
@@ -139,7 +146,12 @@ class WatchedCalls:
         leaves = keras.tree.flatten((args, kwargs))
         if layer.weights and not any(keras.utils.is_keras_tensor(x) for x in leaves):
             args, kwargs = keras.tree.map_structure(self.hold, (args, kwargs))
-        returned = call(layer, *args, **kwargs)
+        try:
+            returned = call(layer, *args, **kwargs)
+        except (TypeError, ValueError) as error:
+            # In a graph a layer returns tensors only, and tells their shapes: its
+            # `compute_output_spec` may know fewer arguments than its `call`.
+            returned = self._run_inside(layer, args, kwargs, error)
         if layer.weights and id(layer) not in self._known:
             self.made.append(layer)
         return returned

@@ -83,6 +83,7 @@ def to_functional(model, inputs=None):
             raise RuntimeError(
                 f"Expected the functional model to return what model {model.name!r} "
                 f"returns. Received: one that {difference}"
+                + _describe_left(expander.left_whole, ". It kept layers as they are: ")
             )
     else:
         inputs = _inputs_of(model) if inputs is None else inputs
@@ -100,10 +101,16 @@ def to_functional(model, inputs=None):
         (expander.simplified, "took layers as they are in inference"),
     ):
         if found:
-            reasons = [f"{layer.name!r}, {why}" for layer, why in found.items()]
-            message = f"`to_functional` {what}: {'; '.join(reasons)}"
-            warnings.warn(message, stacklevel=2)
+            warnings.warn(
+                _describe_left(found, f"`to_functional` {what}: "), stacklevel=2
+            )
     return compile_with(functional, copy_compile_config(model))
+
+
+def _describe_left(found, beginning):
+    """Returns a sentence of layers and what is to be said of each, `""` of none."""
+    reasons = [f"{layer.name!r}, {why}" for layer, why in found.items()]
+    return beginning + "; ".join(reasons) if reasons else ""
 
 
 def _inputs_of(model):

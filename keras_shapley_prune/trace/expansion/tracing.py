@@ -11,6 +11,10 @@ from keras_shapley_prune.layer_types.stock.recreation import (
     read_config,
     tell_apart,
 )
+from keras_shapley_prune.trace.expansion.known_parents import (
+    find_equal_parent,
+    keep_known_arguments,
+)
 from keras_shapley_prune.trace.expansion.own_values import (
     WatchedCalls,
     symbolic_weights,
@@ -35,10 +39,13 @@ class TracedCall:
         model: The functional model of the list of what the layer reads.
         draws: Boolean, whether it draws random numbers outside of the layers it calls.
             Then what it drew while it was traced is a constant of the model.
+        returned: What the call returned, symbolic tensors and `None` in it. The model
+            returns a list of the tensors if there is a `None`.
     """
 
     model: keras.Model
     draws: bool
+    returned: object
 
 
 def run_call(layer, args, kwargs, held, fix=None):
@@ -63,21 +70,45 @@ def run_call(layer, args, kwargs, held, fix=None):
     read = [leaf for leaf in given if is_symbolic(leaf)]
     fresh = new_inputs(fix(read) if fix else read)
     args, kwargs = fill_in((args, kwargs), [_cast(tensor, layer) for tensor in fresh])
-    watched = WatchedCalls(layer, fresh[0])
+
+    def run_inside(inner, args, kwargs, error):
+        try:
+            return _run_inside(inner, args, kwargs, held)
+        except LeftWholeError:
+            raise error from None
+
+    watched = WatchedCalls(layer, fresh[0], run_inside)
     try:
         with symbolic_weights(layer, fresh[0], held), watched.watch():
             outputs = layer.call(*args, **kwargs)
         outputs = keras.tree.map_structure(
             lambda output: _behind_a_layer(watched.hold(output), fresh), outputs
         )
-        model = keras.Model(fresh, outputs, name=layer.name)
+        tensors = [x for x in keras.tree.flatten(outputs) if x is not None]
+        is_whole = len(tensors) == len(keras.tree.flatten(outputs))
+        model = keras.Model(fresh, outputs if is_whole else tensors, name=layer.name)
     except Exception as error:  # whatever its code does with what is no number
         reason = f"cannot be run on symbolic tensors: {first_line(error)}"
         raise LeftWholeError(reason) from error
     if watched.made:
         names = [made.name for made in watched.made]
         raise NoGraphError(f"makes layers with weights in each call: {names}")
-    return TracedCall(model, watched.draws)
+    return TracedCall(model, watched.draws, outputs)
+
+
+def _run_inside(layer, args, kwargs, held):
+    """Returns what a layer returns that is called within another, through a model."""
+    others = {name: value for name, value in kwargs.items() if name != "training"}
+    parent = find_equal_parent(layer, args, others)
+    if parent is not None:
+        args, kwargs = keep_known_arguments(parent, args, kwargs)
+        return parent(*args, **kwargs)
+    traced = run_call(layer, args, kwargs, held)
+    read = [x for x in keras.tree.flatten((args, kwargs)) if is_symbolic(x)]
+    tensors = iter(keras.tree.flatten(traced.model(read)))
+    return keras.tree.map_structure(
+        lambda leaf: None if leaf is None else next(tensors), traced.returned
+    )
 
 
 def describe_calls(model, layer):
@@ -89,10 +120,12 @@ def describe_calls(model, layer):
     """
     kept = {id(inner) for inner in layer._flatten_layers()}
     called = [o for o in model.operations if not isinstance(o, InputLayer)]
-    return [_describe(o, id(o) in kept) for o in called]
+    return [_describe(o, id(o) in kept, layer) for o in called]
 
 
-def _describe(operation, is_kept):
+def _describe(operation, is_kept, layer):
+    if isinstance(operation, keras.Model) and not is_kept:
+        return tuple(describe_calls(operation, layer))
     if is_kept or getattr(operation, "weights", ()):
         return operation if tell_apart(operation) else type(operation)
     if not tell_apart(operation):
