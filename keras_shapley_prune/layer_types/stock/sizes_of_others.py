@@ -4,6 +4,8 @@ Code asks a tensor for the number of its examples, and reshapes or repeats by it
 graph is made before that number is known: these layers read it when they are called.
 """
 
+import dataclasses
+
 import keras
 from keras import layers, ops
 
@@ -80,6 +82,15 @@ class SizedType(DeclaredType):
             config["sizes"] = [*leading, count_kept(kept["o"])]
 
 
+def _without_other(flow):
+    """Returns a flow for which the tensor whose sizes are read does not count."""
+
+    def flow_alone(call, channels):
+        return flow(dataclasses.replace(call, inputs=call.inputs[:1]), channels)
+
+    return flow_alone
+
+
 def _resolve(size, shape):
     if isinstance(size, int):
         return size
@@ -100,7 +111,7 @@ def _crop(call, channels):
 
 
 LAYER_TYPES |= {
-    BroadcastLike: SizedType(flows.broadcast),
-    ReshapeLike: SizedType(flows.reshape),
-    CropLike: SizedType(_crop),
+    BroadcastLike: SizedType(_without_other(flows.broadcast)),
+    ReshapeLike: SizedType(_without_other(flows.reshape)),
+    CropLike: SizedType(_without_other(_crop)),
 }

@@ -6,6 +6,7 @@ import numpy as np
 from keras_shapley_prune.inputs.one_line import first_line
 from keras_shapley_prune.layer_types.held_state import HeldState
 from keras_shapley_prune.trace.agreement import describe_difference
+from keras_shapley_prune.trace.expansion.marks import shrink
 from keras_shapley_prune.trace.functional_models import takes_training
 from keras_shapley_prune.trace.graph import fill_in, is_symbolic
 
@@ -88,8 +89,9 @@ def _first_run(layer, args, kwargs):
 
 def random_runs(layer, args, kwargs, training=False):
     """Yields random inputs of a layer, and what it returns for them or raises."""
-    if takes_training(layer):
-        kwargs = {**kwargs, "training": training}
+    # Also if its call has no such argument: else a layer within that has another
+    # default tells those behind it.
+    kwargs = {**kwargs, "training": training}
     for count, length in [*((2, n) for n in LENGTHS), *((n, 32) for n in COUNTS)]:
         generator = np.random.default_rng(0)
         arrays = [
@@ -117,6 +119,7 @@ def _draw(tensor, count, length, generator):
     """
     first, *others = tensor.shape or (None,)
     shape = [first or count, *(n or length for n in others)][: len(tensor.shape)]
+    shape = [shrink(n) for n in shape]
     if keras.backend.is_float_dtype(tensor.dtype):
         return generator.normal(size=shape).astype("float32")
     return generator.integers(0, 2, shape).astype(tensor.dtype)

@@ -41,7 +41,7 @@ def find_equal_parent(layer, args, kwargs):
         keep_known_arguments(twin, args, kwargs)
         same = all(
             _returns_the_same(layer, twin, args, kwargs, training)
-            for training in ([False, True] if takes_training(layer) else [None])
+            for training in ([False, True] if takes_training(layer) else [False])
         )
     except Exception:  # whatever either does with arguments that it does not know
         return None

@@ -5,7 +5,7 @@ import keras
 from keras_shapley_prune.trace.graph import is_symbolic
 
 # For lengths short ones too: a table of positions may be as short.
-_PRIMES = 1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049, 1051, 1061
+PRIMES = 1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049, 1051, 1061
 _LENGTHS = None, 61, 13, 5, 3
 _PARTS = 144  # of examples: code may take several windows of an image to be one each
 
@@ -29,7 +29,7 @@ def choose_marks(layer, args, kwargs):
         return []
     known = {n for shape in shapes for n in shape if n}
     known |= {n for weight in layer.weights for n in weight.shape}
-    primes = [p for p in _PRIMES if not any(n % p == 0 for n in known)]
+    primes = [p for p in PRIMES if not any(n % p == 0 for n in known)]
     batch = {primes[0]: (batches[0], 0, 1)}
     lengths = [
         (n, axis, 1)
@@ -47,6 +47,14 @@ def choose_marks(layer, args, kwargs):
         if len(lengths) > 1 or short:
             found.append(batch | {short or primes[1]: lengths[0]})
     return found
+
+
+def shrink(length):
+    """Returns a length as it may be in truth, where a mark stands in it."""
+    for prime in PRIMES:
+        if length % prime == 0:
+            length = length // prime * 2
+    return length
 
 
 def fix_sizes(tensors, marks):
