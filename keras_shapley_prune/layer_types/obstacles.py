@@ -1,5 +1,7 @@
 """Why a call cannot be pruned, and what of it only a trial has shown."""
 
+import weakref
+
 import keras
 
 from keras_shapley_prune.layer_types.declared_type import DeclaredType
@@ -24,6 +26,8 @@ from keras_shapley_prune.layer_types.stock.recreation import (
 from keras_shapley_prune.layer_types.trial.layers import try_call
 from keras_shapley_prune.layer_types.trial.trial_type import TrialType
 
+KEPT_WHOLE = weakref.WeakSet()  # layers that `to_functional` could not take apart
+
 
 def find_obstacle(call, may_try=True):
     """Returns why a call cannot be pruned exactly, or `None` if it can.
@@ -40,10 +44,11 @@ def find_obstacle(call, may_try=True):
         reason = f"{kind} is not a registered layer"
         # A model within is no single layer: `to_functional` tells what it is made of.
         if not may_try or isinstance(operation, keras.Model):
-            return reason
+            return reason + _describe_way_out(operation)
         fault = _try(call)
         if fault is not None:
-            return f"{reason}, nor elementwise by trial: {fault}"
+            reason = f"{reason}, nor elementwise by trial: {fault}"
+            return reason + _describe_way_out(operation)
     if find_data_format(operation) == "channels_first":
         return _describe_channels_first(kind)
     weights = getattr(operation, "weights", ())
@@ -56,6 +61,14 @@ def find_obstacle(call, may_try=True):
     if unfit is None and _is_like_its_parent(operation, layer_type):
         unfit = find_lost_setting(operation, layer_type)
     return unfit and f"{kind} {unfit}"
+
+
+def _describe_way_out(operation):
+    """Returns what is to be added to the reason if a layer may be taken apart."""
+    own = isinstance(operation, keras.Layer) and operation not in KEPT_WHOLE
+    if not own or type(operation).__module__.startswith("keras.src."):
+        return ""
+    return "; `keras_shapley_prune.to_functional(model)` may tell what it is made of"
 
 
 def _try(call):

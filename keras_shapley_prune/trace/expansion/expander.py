@@ -3,7 +3,7 @@
 import keras
 
 from keras_shapley_prune.layer_types.held_state import HeldState
-from keras_shapley_prune.layer_types.obstacles import find_obstacle
+from keras_shapley_prune.layer_types.obstacles import KEPT_WHOLE, find_obstacle
 from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.stock.marked_sizes import free_slice
 from keras_shapley_prune.layer_types.stock.recreation import (
@@ -96,6 +96,7 @@ class Expander:
             returned = operation(*args, **kwargs)
             if not _is_followed(operation, args, kwargs, returned):
                 self.left_whole[operation] = str(reason)
+                KEPT_WHOLE.add(operation)
             return returned
         tensors = [x for x in keras.tree.flatten((args, others)) if is_symbolic(x)]
         if not isinstance(form, keras.Model):  # a layer, called alike

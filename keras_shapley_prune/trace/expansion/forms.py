@@ -62,14 +62,20 @@ class FormMaker:
             changed = find_assigned(layer, args, kwargs)
             if changed:
                 raise LeftWholeError(f"changes weights when it is called: {changed}")
-        reasons = []
+        reasons, found = [], []
         for marks in (None, *choose_marks(layer, args, kwargs)):
             try:
-                return _Form(self._expand, self._held, layer, args, kwargs, marks).run()
+                form = _Form(self._expand, self._held, layer, args, kwargs, marks).run()
             except NoGraphError:
                 raise
             except LeftWholeError as reason:
                 reasons.append(reason)
+                continue
+            if form[1] is None:
+                return form
+            found.append(form)  # a layer may train otherwise by sizes that are open
+        if found:
+            return found[-1]
         # With the number of examples known, what is wrong shows best.
         raise reasons[min(1, len(reasons) - 1)]
 

@@ -21,15 +21,19 @@ def to_functional(model, inputs=None):
     layer's name, at any depth.
 
     Nothing is copied: the layers, and so the weights, are those of `model`. Pruning
-    the result changes neither.
+    the result changes neither. Weights that only the code of a layer reads, such as a
+    class token, are returned by layers of their own, which hold the same variables.
 
-    A layer is not replaced, and one warning says why, if it is one
+    A layer is not replaced, and one warning says why, if its `call`
 
-    - with weights of its own, which only its code knows (see `register_layer`),
-    - that does other things in training than in inference (but for the layers it
-      calls, such as dropout),
-    - or whose `call` cannot be run on symbolic tensors: it uses `tf` or NumPy instead
-      of `keras.ops`, or asks for values.
+    - cannot be run on symbolic tensors: it uses `tf` or NumPy instead of `keras.ops`,
+      or asks for values,
+    - assigns to weights of the layer, or makes layers with weights,
+    - reads weights of layers within it that it does not call,
+
+    unless channels pass it as it is, by a trial. Of a layer that does other things in
+    training than in inference (but for dropout), the result has what it does in
+    inference, and a warning says so.
 
     Args:
         model: A built `keras.Model`: subclassed, or functional or Sequential with

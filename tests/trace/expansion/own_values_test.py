@@ -25,7 +25,7 @@ class TokensAndPositions(layers.Layer):
 
 
 class ClassToken(layers.Layer):
-    """A token before the others, and a table of positions, as in vision transformers."""
+    """A token before the others, and a table of positions, as in a ViT."""
 
     def build(self, shape):
         _, length, width = shape
