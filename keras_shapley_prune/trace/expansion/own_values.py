@@ -116,6 +116,13 @@ class WatchedCalls:
     def watch(self):
         """Watches, until the end of the context."""
         call, draw = keras.Layer.__call__, keras.random.SeedGenerator.next
+        subscribe = keras.KerasTensor.__getitem__
+
+        def watched_subscript(tensor, key):
+            if is_array(key):  # of numbers of rows
+                return keras.ops.take(tensor, key, axis=0)
+            # A weight takes a slice alone, a symbolic tensor of Keras a tuple only.
+            return subscribe(tensor, (key,) if isinstance(key, slice) else key)
 
         def watched_call(layer, *args, **kwargs):
             if self._is_outside():
@@ -132,11 +139,13 @@ class WatchedCalls:
 
         keras.Layer.__call__ = watched_call
         keras.random.SeedGenerator.next = watched_draw
+        keras.KerasTensor.__getitem__ = watched_subscript
         try:
             yield self
         finally:
             keras.Layer.__call__ = call
             keras.random.SeedGenerator.next = draw
+            keras.KerasTensor.__getitem__ = subscribe
 
     def _is_outside(self):
         """Returns whether a call is one of another thread, or within a layer's."""

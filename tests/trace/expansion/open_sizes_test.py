@@ -61,7 +61,7 @@ class ZerosAndCounts(layers.Layer):
     """Constants with a row for each example."""
 
     def call(self, inputs):
-        count, height, width, channels = ops.shape(inputs)
+        count, height, _, channels = ops.shape(inputs)
         zeros = ops.zeros((count, height, 1, channels))
         numbers = ops.cast(ops.arange(count), "float32")
         x = ops.concatenate([zeros, inputs], axis=2)
