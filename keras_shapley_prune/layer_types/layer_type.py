@@ -14,6 +14,10 @@ class LayerType:
     Attributes:
         sums_inputs: Boolean, whether it returns the sum of what it reads. Then a
             layer before it can make up for what the other inputs lost.
+        follows: Boolean, whether its units are removed only with those of other
+            layers.
+        ties_inputs: Boolean, whether a layer with weights that is called several times
+            reads the same channels in all calls.
 
     Example:
 
@@ -40,6 +44,8 @@ class LayerType:
     """
 
     sums_inputs = False
+    follows = False
+    ties_inputs = True
 
     def flow(self, call, channels):
         """Returns which unit sits at each position of the output's last axis.

@@ -32,6 +32,7 @@ class Mask:
         if len(mask.shape) == 2:
             middle = (1,) * (len(inputs.shape) - 2)
             mask = keras.ops.reshape(mask, (-1, *middle, mask.shape[-1]))
+            mask = _spread_over_rows(mask, inputs)
         return mask
 
     def __call__(self, inputs):
@@ -43,6 +44,19 @@ class Mask:
         if self._watch is not None:
             self._watch(masked)
         return masked
+
+
+def _spread_over_rows(mask, inputs):
+    """Returns masks of examples as those of rows, where an example has become several.
+
+    Such as the windows of an image, which stand one after another.
+    """
+    if mask.shape[0] is not None and mask.shape[0] in (1, inputs.shape[0]):
+        return mask
+    rows = keras.ops.shape(inputs)[0] // keras.ops.shape(mask)[0]
+    return (
+        mask if isinstance(rows, int) and rows == 1 else keras.ops.repeat(mask, rows, 0)
+    )
 
 
 def no_masks(call):

@@ -1,5 +1,7 @@
 """Why a call cannot be pruned, and what of it only a trial has shown."""
 
+import weakref
+
 import keras
 
 from keras_shapley_prune.layer_types.declared_type import DeclaredType
@@ -26,6 +28,8 @@ from keras_shapley_prune.layer_types.stock.recreation import (
 )
 from keras_shapley_prune.layer_types.trial.layers import try_call
 from keras_shapley_prune.layer_types.trial.trial_type import TrialType
+
+KEPT_WHOLE = weakref.WeakSet()  # layers that `to_functional` could not take apart
 
 
 def find_obstacle(call, may_try=True):
@@ -124,7 +128,7 @@ def _describe_unknown(operation, fault=""):
         return f"{reason}; see {package}.register_elementwise"
     if type(operation).__module__.startswith("keras.src."):
         return reason
-    if list(operation._flatten_layers(include_self=False)):
+    if operation not in KEPT_WHOLE:
         return f"{reason}; see {package}.to_functional and register_layer"
     return f"{reason}; see {package}.register_layer"
 

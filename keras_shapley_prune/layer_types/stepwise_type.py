@@ -113,6 +113,14 @@ class StepwiseType(LayerType):
         return self._inner.output_activation(operation.operation)
 
     @property
+    def follows(self):
+        return self._inner.follows
+
+    @property
+    def ties_inputs(self):
+        return self._inner.ties_inputs
+
+    @property
     def sums_inputs(self):
         return self._inner.sums_inputs
 

@@ -29,7 +29,8 @@ def filters_of(channel_map, group):
             by_position = np.moveaxis(weight, axis, 0).reshape(len(ids), -1)
             rows = by_position[positions_of(group.units, ids)]
             parts.append(rows.reshape(group.num_units, -1))
-        matrices.append(np.concatenate(parts, axis=1))
+        if parts:  # none of a scale, which follows what it is joined with
+            matrices.append(np.concatenate(parts, axis=1))
     return matrices
 
 

@@ -48,7 +48,7 @@ class ChannelTracer(UnitLedger):
         known = self._layer_ids.get(call.operation)
         has_size = layer_type.weights(call.operation) or layer_type.has_size
         # A second call with the same weights reads the same channels of its input.
-        if known is not None and has_size:
+        if known is not None and has_size and layer_type.ties_inputs:
             self._tie_shared("layer", call.operation, known["i"], ids_in)
         self._carry(call, layer_type)
         # The axes of the weights are those of the first call: others are tied to it.

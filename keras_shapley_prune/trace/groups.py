@@ -62,6 +62,22 @@ def number_units(num_units, ties):
     return np.unique(first[part_of], return_inverse=True)[1]
 
 
+def fix_followers(numbers, produced):
+    """Returns the numbers of units, `FIXED` for those that only followers have.
+
+    Args:
+        numbers: Integer array, see `number_units`.
+        produced: List of `(ids, follows)`: who produces which units, and whether they
+            are removed only with those of others.
+    """
+    num_units = int(numbers.max(initial=FIXED)) + 1
+    led = np.zeros(num_units, bool)
+    for ids, follows in produced:
+        if not follows:
+            led[numbers[ids]] = True
+    return np.where(led, np.cumsum(led) - 1, FIXED)[numbers]
+
+
 def group_units(num_units, produced, read, carried, locks):
     """Gathers the units that have the same producers into groups.
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import FIXED
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.channel_tracer import ChannelTracer
-from keras_shapley_prune.trace.groups import group_units, number_units
+from keras_shapley_prune.trace.groups import fix_followers, group_units, number_units
 from keras_shapley_prune.trace.recording import record_graph
 
 
@@ -76,7 +77,11 @@ class _MapMaker(ChannelTracer):
                     self._locks[int(unit)] = "model output"  # whatever else locks it
         # This may tie and lock units, so it comes before they are numbered.
         self._close_nested_models()
-        compact = number_units(self._num_units, self._ties)
+        follows = {key: find_layer_type(key[0]).follows for key in self._parts}
+        compact = fix_followers(
+            number_units(self._num_units, self._ties),
+            [(units, follows[key]) for key, units in self._produced.items()],
+        )
         numbering = np.append(compact, FIXED)  # FIXED is -1: the last entry is its own
 
         # By indexing, so ids of any shape, and FIXED among them, are renumbered at
@@ -86,12 +91,20 @@ class _MapMaker(ChannelTracer):
 
         calls, name_of = self._graph.calls, self._graph.name_of
         sites = {site: renumber(ids) for site, ids in self._sites.items()}
+        sites = {site: ids for site, ids in sites.items() if (ids != FIXED).any()}
         read = [
             (name_of(calls[index].operation), ids) for (index, _), ids in sites.items()
         ]
+        units = {key: renumber(ids) for key, ids in self._produced.items()}
+        # A group has the name of the first layer that makes it, not of a follower.
+        parts = {
+            key: self._parts[key]
+            for key in sorted(self._parts, key=follows.get)
+            if (units[key] != FIXED).any()
+        }
         produced = [
-            (name_of(operation), part, renumber(self._produced[operation, letter]))
-            for (operation, letter), part in self._parts.items()
+            (name_of(key[0]), part, units[key][units[key] != FIXED])
+            for key, part in parts.items()
         ]
         carried = {tensor: renumber(ids) for tensor, ids in self._ids.items()}
         across = {
@@ -103,6 +116,7 @@ class _MapMaker(ChannelTracer):
         locks = {}  # of tied units, the reason that was given first
         for unit, reason in self._locks.items():
             locks.setdefault(int(renumber(unit)), reason)
+        locks.pop(FIXED, None)
         # Without any units the maximum is FIXED, and their number 0.
         num_units = int(compact.max(initial=FIXED)) + 1
         return ChannelMap(
@@ -121,6 +135,6 @@ class _MapMaker(ChannelTracer):
             sites=sites,
             # Also marked where nothing but fixed channels is read, which is no site.
             passing=frozenset(self._passing.intersection(sites)),
-            produced=dict(self._parts),
+            produced=parts,
             obstacles=self._obstacles,
         )

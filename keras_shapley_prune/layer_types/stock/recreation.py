@@ -128,6 +128,20 @@ def _is_plain(value):
     return isinstance(value, (bool, int, float, str, tuple, list, type(None)))
 
 
+def view_as(layer, parent):
+    """Returns a layer of a parent's class that shares everything with another layer.
+
+    Args:
+        layer: The layer.
+        parent: A class that its class is derived from.
+    """
+    twin = object.__new__(parent)
+    twin.__dict__.update(vars(layer))
+    # The lists of calls are all that the two do not share.
+    twin.__dict__.update(_inbound_nodes=[], _outbound_nodes=[])
+    return twin
+
+
 def find_applied_function(layer):
     """Returns the function of a layer that does nothing but to call one, or `None`.
 
@@ -155,6 +169,20 @@ def free_unknown_length(operation):
     if list(shape).count(None) != 1 or -1 in shape:
         return operation
     return Reshape([-1 if length is None else length for length in shape])
+
+
+def renew_identity(operation):
+    """Returns an `Identity` that has a config: one made with a policy has none.
+
+    Any other operation is returned as it is.
+    """
+    if type(operation) is not layers.Identity:
+        return operation
+    try:
+        operation.get_config()
+    except NotImplementedError:
+        return layers.Identity()
+    return operation
 
 
 def pass_on(tensor):

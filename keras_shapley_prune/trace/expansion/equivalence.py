@@ -4,12 +4,15 @@ import keras
 import numpy as np
 
 from keras_shapley_prune.inputs.one_line import first_line
+from keras_shapley_prune.layer_types.held_state import HeldState
 from keras_shapley_prune.trace.agreement import describe_difference
+from keras_shapley_prune.trace.expansion.marks import shrink
 from keras_shapley_prune.trace.functional_models import takes_training
 from keras_shapley_prune.trace.graph import fill_in, is_symbolic
 
 TOLERANCE = 1e-4  # of the largest output
-LENGTHS = 32, 64, 224, 8  # tried where a model does not fix the length of an axis
+COUNTS = 48, 64  # of examples, tried where a layer takes windows of images
+LENGTHS = 32, 64, 224, 8, 4, 1  # tried where a model does not fix the length of an axis
 
 
 def find_difference(layer, form, args, kwargs):
@@ -24,24 +27,14 @@ def find_difference(layer, form, args, kwargs):
     Returns:
         String, or `None` if both return the same.
     """
-    if takes_training(layer):
-        kwargs = {**kwargs, "training": False}
-    for length in LENGTHS:
-        generator = np.random.default_rng(0)
-        arrays = [
-            _draw(leaf, length, generator)
-            for leaf in keras.tree.flatten((args, kwargs))
-            if is_symbolic(leaf)
-        ]
-        filled = fill_in((args, kwargs), arrays)
+    for arrays, expected in random_runs(layer, args, kwargs):
+        if isinstance(expected, Exception):  # perhaps of another length
+            failure = f"cannot be run on random numbers: {first_line(expected)}"
+            continue
         structure = keras.tree.pack_sequence_as(form.input, arrays)
         try:
-            expected = layer(*filled[0], **filled[1])
-        except Exception as error:  # perhaps of another length
-            failure = f"cannot be run on random numbers: {first_line(error)}"
-            continue
-        try:
-            received = form(structure, training=False)
+            with HeldState():  # so both draw the same random numbers
+                received = form(structure, training=False)
         except Exception as error:
             return f"cannot be run: {first_line(error)}"
         difference = describe_difference(expected, received, TOLERANCE)
@@ -49,16 +42,84 @@ def find_difference(layer, form, args, kwargs):
     return failure
 
 
-def _draw(tensor, length, generator):
+def find_assigned(layer, args, kwargs):
+    """Returns the names of a layer's own weights that a call of it assigns to.
+
+    Args:
+        layer: The layer.
+        args: See `Expander.trace`.
+        kwargs: See `Expander.trace`.
+    """
+    own = [*layer._trainable_variables, *layer._non_trainable_variables]
+    changed = {}
+    for training in (False, True) if takes_training(layer) else (False,):
+        with HeldState() as state:
+            runs = random_runs(layer, args, kwargs, training)
+            next((e for _, e in runs if not isinstance(e, Exception)), None)
+        changed |= state.changed
+    return [variable.name for variable in own if id(variable) in changed]
+
+
+def find_read(layer, weights, args, kwargs):
+    """Returns the paths of those of some weights that matter to what a layer returns.
+
+    Args:
+        layer: The layer.
+        weights: List of weights of it, or of layers within it.
+        args: See `Expander.trace`.
+        kwargs: See `Expander.trace`.
+    """
+    if not weights:
+        return []
+    before = _first_run(layer, args, kwargs)
+
+    def matters(weight):
+        with HeldState([(weight, weight * 2 + 1)]):
+            after = _first_run(layer, args, kwargs)
+        return describe_difference(before, after, 0.0) is not None
+
+    floats = [w for w in weights if keras.backend.is_float_dtype(w.dtype)]
+    return [weight.path for weight in floats if matters(weight)]
+
+
+def _first_run(layer, args, kwargs):
+    runs = random_runs(layer, args, kwargs)
+    return next(e for _, e in runs if not isinstance(e, Exception))
+
+
+def random_runs(layer, args, kwargs, training=False):
+    """Yields random inputs of a layer, and what it returns for them or raises."""
+    # Also if its call has no such argument: else a layer within that has another
+    # default tells those behind it.
+    kwargs = {**kwargs, "training": training}
+    for count, length in [*((2, n) for n in LENGTHS), *((n, 32) for n in COUNTS)]:
+        generator = np.random.default_rng(0)
+        arrays = [
+            _draw(leaf, count, length, generator)
+            for leaf in keras.tree.flatten((args, kwargs))
+            if is_symbolic(leaf)
+        ]
+        filled = fill_in((args, kwargs), arrays)
+        try:
+            with HeldState():
+                returned = layer(*filled[0], **filled[1])
+        except Exception as error:
+            returned = error
+        yield arrays, returned
+
+
+def _draw(tensor, count, length, generator):
     """Returns a random array in the place of a symbolic tensor.
 
     Args:
         tensor: The symbolic tensor.
+        count: Integer, for the number of examples if the tensor does not fix it.
         length: Integer, for axes whose length the tensor does not fix.
         generator: A `np.random.Generator`.
     """
     first, *others = tensor.shape or (None,)
-    shape = [first or 2, *(n or length for n in others)][: len(tensor.shape)]
+    shape = [first or count, *(n or length for n in others)][: len(tensor.shape)]
+    shape = [shrink(n) for n in shape]
     if keras.backend.is_float_dtype(tensor.dtype):
         return generator.normal(size=shape).astype("float32")
     return generator.integers(0, 2, shape).astype(tensor.dtype)

@@ -2,22 +2,24 @@
 
 import keras
 
+from keras_shapley_prune.layer_types.held_state import HeldState
+from keras_shapley_prune.layer_types.obstacles import KEPT_WHOLE, find_obstacle
 from keras_shapley_prune.layer_types.registry import find_layer_type
-from keras_shapley_prune.layer_types.stock.recreation import free_unknown_length
-from keras_shapley_prune.trace.expansion.equivalence import find_difference
-from keras_shapley_prune.trace.expansion.tracing import (
-    LeftWholeError,
-    describe_calls,
-    run_call,
+from keras_shapley_prune.layer_types.stock.marked_sizes import free_slice
+from keras_shapley_prune.layer_types.stock.recreation import (
+    free_unknown_length,
+    renew_identity,
 )
+from keras_shapley_prune.trace.expansion.forms import FormMaker
+from keras_shapley_prune.trace.expansion.known_parents import keep_known_arguments
+from keras_shapley_prune.trace.expansion.tracing import LeftWholeError
 from keras_shapley_prune.trace.functional_models import (
     functional_view,
     new_inputs,
     runs_its_graph,
-    takes_training,
     with_layers,
 )
-from keras_shapley_prune.trace.graph import is_symbolic
+from keras_shapley_prune.trace.graph import Call, is_symbolic
 
 
 class _StartAgain(Exception):  # noqa: N818
@@ -29,18 +31,21 @@ class Expander:
 
     Attributes:
         left_whole: Dict: layer -> why it is not replaced.
+        simplified: Dict: layer -> what of its training is lost.
     """
 
     def __init__(self):
-        self.left_whole = {}
-        self._forms = {}  # layer -> how it was called, and its functional model
+        self.left_whole, self.simplified = {}, {}
+        self._forms = {}  # layer -> dict: how it is called -> what takes its place
         self._models = {}  # nested model -> the one in its place
         self._refused = {}  # layer -> why it has no functional model
+        self._maker = FormMaker(self.expand)
 
     def run(self, function, *args):
         """Returns what a method of this returns."""
         while True:
-            self.left_whole, self._forms, self._models = {}, {}, {}
+            self.left_whole, self.simplified = {}, {}
+            self._forms, self._models = {}, {}
             try:
                 return function(*args)
             except _StartAgain:
@@ -66,30 +71,17 @@ class Expander:
         Raises:
             LeftWholeError: If it cannot be replaced.
         """
-        own = [*layer._trainable_variables, *layer._non_trainable_variables]
-        if own:
-            raise LeftWholeError(f"has weights of its own: {[v.name for v in own]}")
-        # The network around the layer decides on `training`, whatever its default is.
-        modes = [{"training": mode} for mode in (None, True)]
-        modes = modes if takes_training(layer) else [{}]
-        traced, *others = [run_call(layer, args, kwargs | mode) for mode in modes]
-        if any(describe_calls(other) != describe_calls(traced) for other in others):
-            raise LeftWholeError("does other things in training than in inference")
-        read = {id(weight) for weight in traced.weights}
-        unread = [weight.path for weight in layer.weights if id(weight) not in read]
-        if unread:
-            raise LeftWholeError(
-                f"has weights that no layer reads when called: {unread}"
-            )
-        expanded = self.expand(traced)
-        difference = find_difference(layer, expanded, args, kwargs)
-        if difference:
-            raise LeftWholeError(f"as a functional model {difference}")
-        return expanded
+        form, lost = self._maker.make(layer, args, kwargs)
+        if lost is not None:
+            self.simplified[layer] = lost
+        return form
 
     def _call(self, operation, *args, **kwargs):
         """Calls an operation, or what has taken its place."""
-        operation = free_unknown_length(operation)
+        operation = renew_identity(free_unknown_length(operation))
+        sliced = free_slice(operation, args, kwargs)
+        if sliced is not None:
+            return sliced
         nested = runs_its_graph(operation)
         if all(map(_is_known, with_layers(operation) if nested else [operation])):
             return operation(*args, **kwargs)
@@ -101,13 +93,22 @@ class Expander:
         try:
             form = self._form_of(operation, args, others)
         except LeftWholeError as reason:
-            self.left_whole[operation] = str(reason)
-            return operation(*args, **kwargs)
+            returned = operation(*args, **kwargs)
+            if not _is_followed(operation, args, kwargs, returned):
+                self.left_whole[operation] = str(reason)
+                KEPT_WHOLE.add(operation)
+            return returned
         tensors = [x for x in keras.tree.flatten((args, others)) if is_symbolic(x)]
+        if not isinstance(form, keras.Model):  # a layer, called alike
+            args, kwargs = keep_known_arguments(form, args, kwargs)
+            return form(*args, **kwargs)
         return form(tensors, training=kwargs.get("training"))
 
     def _form_of(self, layer, args, kwargs):
-        """Returns the one functional model of a layer, for all its calls."""
+        """Returns what takes the place of a layer: one for all its calls.
+
+        One for each way in which it is called, if it has no weights.
+        """
         if layer in self._refused:
             raise LeftWholeError(self._refused[layer])
         called = repr(
@@ -115,12 +116,29 @@ class Expander:
                 lambda leaf: leaf.shape if is_symbolic(leaf) else leaf, (args, kwargs)
             )
         )
-        if layer not in self._forms:
-            self._forms[layer] = called, self.trace(layer, args, kwargs)
-        first, form = self._forms[layer]
-        if first != called:  # then none of its calls is replaced, the first neither
+        forms = self._forms.setdefault(layer, {})
+        if forms and called not in forms and layer.weights:
+            # Then none of its calls is replaced, the first neither: a layer that two
+            # nested models share is no longer shared once they have been saved.
             self._refused[layer] = "is called in different ways"
             raise _StartAgain
+        for form in forms.values():
+            if not isinstance(form, keras.Model):  # a layer, which serves for all
+                return form
+        if called not in forms:
+            form = self._make(layer, args, kwargs)
+            if forms:
+                form.name = f"{layer.name}_{len(forms) + 1}"
+            forms[called] = form
+        return forms[called]
+
+    def _make(self, layer, args, kwargs):
+        form, lost = self._maker.make(layer, args, kwargs)
+        if lost is not None:
+            returned = layer(*args, **kwargs)
+            if _is_followed(layer, args, kwargs, returned):
+                raise LeftWholeError(lost)  # as it is nothing of it is lost
+            self.simplified[layer] = lost
         return form
 
 
@@ -131,3 +149,14 @@ def _is_known(operation):
     """
     own = type(operation).__module__.startswith("keras.src.")
     return own or find_layer_type(operation) is not None
+
+
+def _is_followed(operation, args, kwargs, returned):
+    """Returns whether channels pass a layer as it is, by a trial."""
+    inputs = [x for x in keras.tree.flatten((args, kwargs)) if is_symbolic(x)]
+    outputs = keras.tree.flatten(returned)
+    call = Call(
+        0, operation, args, kwargs, tuple(inputs), tuple(outputs), operation.name
+    )
+    with HeldState():
+        return find_obstacle(call) is None

@@ -21,15 +21,19 @@ def to_functional(model, inputs=None):
     layer's name, at any depth.
 
     Nothing is copied: the layers, and so the weights, are those of `model`. Pruning
-    the result changes neither.
+    the result changes neither. Weights that only the code of a layer reads, such as a
+    class token, are returned by layers of their own, which hold the same variables.
 
-    A layer is not replaced, and one warning says why, if it is one
+    A layer is not replaced, and one warning says why, if its `call`
 
-    - with weights of its own, which only its code knows (see `register_layer`),
-    - that does other things in training than in inference (but for the layers it
-      calls, such as dropout),
-    - or whose `call` cannot be run on symbolic tensors: it uses `tf` or NumPy instead
-      of `keras.ops`, or asks for values.
+    - cannot be run on symbolic tensors: it uses `tf` or NumPy instead of `keras.ops`,
+      or asks for values,
+    - assigns to weights of the layer, or makes layers with weights,
+    - reads weights of layers within it that it does not call,
+
+    unless channels pass it as it is, by a trial. Of a layer that does other things in
+    training than in inference (but for dropout), the result has what it does in
+    inference, and a warning says so.
 
     Args:
         model: A built `keras.Model`: subclassed, or functional or Sequential with
@@ -83,6 +87,7 @@ def to_functional(model, inputs=None):
             raise RuntimeError(
                 f"Expected the functional model to return what model {model.name!r} "
                 f"returns. Received: one that {difference}"
+                + _describe_left(expander.left_whole, ". It kept layers as they are: ")
             )
     else:
         inputs = _inputs_of(model) if inputs is None else inputs
@@ -95,14 +100,21 @@ def to_functional(model, inputs=None):
             ) from reason
         inputs = keras.tree.pack_sequence_as(inputs, traced.inputs)
         functional = keras.Model(inputs, traced.output, name=model.name)
-    if expander.left_whole:
-        left = expander.left_whole.items()
-        reasons = [f"{layer.name!r}, {why}" for layer, why in left]
-        warnings.warn(
-            "`to_functional` kept layers as they are: " + "; ".join(reasons),
-            stacklevel=2,
-        )
+    for found, what in (
+        (expander.left_whole, "kept layers as they are"),
+        (expander.simplified, "took layers as they are in inference"),
+    ):
+        if found:
+            warnings.warn(
+                _describe_left(found, f"`to_functional` {what}: "), stacklevel=2
+            )
     return compile_with(functional, copy_compile_config(model))
+
+
+def _describe_left(found, beginning):
+    """Returns a sentence of layers and what is to be said of each, `""` of none."""
+    reasons = [f"{layer.name!r}, {why}" for layer, why in found.items()]
+    return beginning + "; ".join(reasons) if reasons else ""
 
 
 def _inputs_of(model):

@@ -1,0 +1,117 @@
+"""Layers that give a tensor sizes that another one has when the model runs.
+
+Code asks a tensor for the number of its examples, and reshapes or repeats by it. A
+graph is made before that number is known: these layers read it when they are called.
+"""
+
+import dataclasses
+
+import keras
+from keras import layers, ops
+
+from keras_shapley_prune.layer_types import flows
+from keras_shapley_prune.layer_types.declared_type import DeclaredType
+from keras_shapley_prune.layer_types.registry import LAYER_TYPES
+from keras_shapley_prune.layer_types.unit_ids import count_kept
+
+
+class _SizedLayer(layers.Layer):
+    """Gives a tensor a shape, some of whose sizes are those of another tensor.
+
+    To load a file of a model with it, import `keras_shapley_prune` first.
+
+    Args:
+        sizes: Sequence, one entry an axis of the output: an integer, or for a size that
+            is read from the other tensor a list `[factor, parts, axis, ...]`: a number,
+            times the lengths of some of its axes, in so many equal parts.
+        **kwargs: As of a `keras.Layer`.
+    """
+
+    def __init__(self, sizes, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.sizes = [size if isinstance(size, int) else list(size) for size in sizes]
+
+    def resolve(self, shape):
+        """Returns the sizes as a tuple, by the shape of the other tensor."""
+        return tuple(_resolve(size, shape) for size in self.sizes)
+
+    def compute_output_spec(self, inputs, other):
+        shape = [None if n == -1 else n for n in self.resolve(other.shape)]
+        return keras.KerasTensor(shape, inputs.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "sizes": self.sizes}
+
+
+@keras.saving.register_keras_serializable(package="keras_shapley_prune")
+class BroadcastLike(_SizedLayer):
+    __doc__ = f"Repeats a tensor along axes of length 1. {_SizedLayer.__doc__}"
+
+    def call(self, inputs, other):
+        return ops.broadcast_to(inputs, self.resolve(ops.shape(other)))
+
+
+@keras.saving.register_keras_serializable(package="keras_shapley_prune")
+class ReshapeLike(_SizedLayer):
+    __doc__ = f"Reshapes a tensor. {_SizedLayer.__doc__}"
+
+    def call(self, inputs, other):
+        return ops.reshape(inputs, self.resolve(ops.shape(other)))
+
+
+@keras.saving.register_keras_serializable(package="keras_shapley_prune")
+class CropLike(_SizedLayer):
+    __doc__ = f"Takes the beginning of axes, -1 for all. {_SizedLayer.__doc__}"
+
+    def call(self, inputs, other):
+        sizes = self.resolve(ops.shape(other))
+        return inputs[tuple(slice(0, None if n == -1 else n) for n in sizes)]
+
+    def compute_output_spec(self, inputs, other):
+        sizes = zip(inputs.shape, self.resolve(other.shape), strict=True)
+        shape = [old if new == -1 else new for old, new in sizes]
+        return keras.KerasTensor(shape, inputs.dtype)
+
+
+class SizedType(DeclaredType):
+    """A layer whose last size may be the number of channels."""
+
+    def resize(self, config, kept):
+        *leading, last = config["sizes"]
+        if isinstance(last, int) and last != -1:
+            config["sizes"] = [*leading, count_kept(kept["o"])]
+
+
+def _without_other(flow):
+    """Returns a flow for which the tensor whose sizes are read does not count."""
+
+    def flow_alone(call, channels):
+        return flow(dataclasses.replace(call, inputs=call.inputs[:1]), channels)
+
+    return flow_alone
+
+
+def _resolve(size, shape):
+    if isinstance(size, int):
+        return size
+    product, parts, *axes = size
+    for axis in axes:
+        if shape[axis] is None:
+            return None
+        product = product * shape[axis]
+    return product // parts
+
+
+def _crop(call, channels):
+    """The same channels at fewer positions."""
+    ids = channels.ids(call.inputs[0])
+    if call.operation.sizes[-1] not in (-1, len(ids)):
+        return channels.lock_all(call, f"{channels.quote(call)} takes some channels")
+    return ids
+
+
+LAYER_TYPES |= {
+    BroadcastLike: SizedType(_without_other(flows.broadcast)),
+    ReshapeLike: SizedType(_without_other(flows.reshape)),
+    CropLike: SizedType(_without_other(_crop)),
+}
