@@ -203,6 +203,7 @@ WHOLE = [
     fine_tuned_efficientnet,
     big_transfer,
     conv_mixer,
+    point_net,
 ]
 
 
@@ -216,13 +217,11 @@ def test_all_but_the_outputs_are_removable(build):
     [
         # A transform over positions and channels reads the residual stream.
         (f_net, 48 / 60, "FFT2"),
-        # The learned transform is a matrix of 3x3 numbers.
-        (point_net, 52 / 55, "Dot sums over the channels"),
         # What a position computes is a kernel, whose taps are no channels.
-        (involution, 24 / 42, "adds an axis after it"),
+        (involution, 24 / 42, "joins it with channels that cannot be removed"),
     ],
 )
-def test_what_is_a_matrix_or_a_kernel_is_locked(build, share, reason):
+def test_what_a_transform_reads_and_the_taps_of_a_kernel_are_kept(build, share, reason):
     check_network(build(), share, [reason])
 
 
