@@ -23,6 +23,7 @@ import fnmatch
 import multiprocessing
 import os
 import pathlib
+import re
 import resource
 import statistics
 import time
@@ -161,7 +162,10 @@ def _summarize_family(package, family, rows):
     worst = [max(float(row["half"]), float(row["third"])) for row in compared]
     largest = f"{max(worst):.0e}" if worst else "–"
     others = {row["status"] for row in rows if has_failed(row)}
-    reasons = [*gather_reasons(measured)[:2], *sorted(others)[:2]]
+    reasons = [
+        *gather_reasons(measured)[:2],
+        *(status[:100] for status in sorted(others)[:2]),
+    ]
     # Layers whose units are not even known count by their share of the parameters.
     hidden = max((float(row["unknown"]) for row in measured), default=0)
     cells = [package, family, len(rows), len(compared), mismatches, share]
@@ -175,6 +179,9 @@ def gather_reasons(rows):
     for row in rows:
         for entry in filter(None, row["reasons"].split("; ")):
             reason, _, count = entry.rpartition(" ×")
+            # Where it is does not matter here: what is the same is one reason.
+            reason = re.sub(r" \(`[^`]*`\)$", "", reason)
+            reason = re.sub("`[^`]*`", "…", reason)
             counts[reason] = counts.get(reason, 0) + int(count)
     found = sorted(counts.items(), key=lambda item: -item[1])
     return [f"{reason[:120]} ({count:,})" for reason, count in found]

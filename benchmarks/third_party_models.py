@@ -27,6 +27,10 @@ KIMM_FAMILIES = """ConvMixer ConvNeXt DenseNet EfficientNet EfficientNetLite
     InceptionV3 LCNet MobileNetV2 MobileNetV3 MobileOne MobileViT MobileViTV2 RegNetX
     RegNetY RepVGG ResNet TinyNet VGG VisionTransformer Xception""".split()
 
+# Those that k3im spells in several ways.
+K3IM_NAMES = {"CAiT": "CaiT", "focalnet": "FocalNet", "ViTFFT": "ViT", "ViTPD": "ViT"}
+K3IM_NAMES |= dict.fromkeys(("Mixer", "mixer", "MlpMixer", "MLPMixer"), "MLP-Mixer")
+
 
 @dataclasses.dataclass(frozen=True)
 class Constructor:
@@ -153,8 +157,8 @@ def list_segmodels(mlperf):
 def list_k3im(mlperf):
     """k3im's constructors; its FocalNets and MLP-Mixers have sizes too."""
     for name, build in importlib.import_module("third_party_k3im").list_builders():
-        family = name.split("_")[0] if name.islower() else name
-        yield Constructor("k3im", family, name, build)
+        family = re.sub("Model|_?[13]D|_.*|^(Simple|Video)", "", name)
+        yield Constructor("k3im", K3IM_NAMES.get(family, family), name, build)
 
 
 def list_hub(mlperf):

@@ -131,7 +131,10 @@ def test_only_what_is_missing_or_wanted_again_is_measured(script, models, redo, 
 
 def test_the_table_has_a_line_a_family(script):
     rows = [
-        row("a", reasons="`add_N` joins it ×3; runs along it ×1"),
+        row(
+            "a",
+            reasons="`add_N` joins it ×2; `add` joins it ×1; runs along it (`x`) ×1",
+        ),
         row("b", share="0.5000", unknown="0.0312", reasons="runs along it ×9"),
         row("c", share="", half="", third="", status="skipped: more than 6 GiB"),
     ]
@@ -145,5 +148,5 @@ def test_the_table_has_a_line_a_family(script):
         "50.0%, 75.0%",
         "3%",
         "3e-07",
-        "runs along it (10); `add_N` joins it (3); skipped: more than 6 GiB |",
+        "runs along it (10); … joins it (3); skipped: more than 6 GiB |",
     ]

@@ -200,11 +200,11 @@ def bas_net():
 
 
 WHOLE = [
-    zero_dce,
     oxford_pets,
     u_net,
     deeplab,
     enhanced_super_resolution,
+    zero_dce,
     autoencoder,
     retina_net,
     key_points,
@@ -224,7 +224,7 @@ def test_channels_that_become_pixels_are_outputs():
 
 def test_a_softmax_over_channels_and_a_map_of_one_channel_are_kept():
     reasons = ["softmax is not elementwise", "broadcasts it"]
-    check_network(mir_net(), 12 / 24, reasons)
+    check_network(mir_net(), 12 / 21, reasons)
 
 
 @pytest.mark.parametrize(

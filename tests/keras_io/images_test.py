@@ -198,12 +198,12 @@ def involution():
 
 
 WHOLE = [
-    point_net,
     mnist_convnet,
     image_classification_from_scratch,
     fine_tuned_efficientnet,
     big_transfer,
     conv_mixer,
+    point_net,
 ]
 
 
@@ -218,10 +218,10 @@ def test_all_but_the_outputs_are_removable(build):
         # A transform over positions and channels reads the residual stream.
         (f_net, 48 / 60, "FFT2"),
         # What a position computes is a kernel, whose taps are no channels.
-        (involution, 24 / 42, "channels that cannot be removed"),
+        (involution, 24 / 42, "joins it with channels that cannot be removed"),
     ],
 )
-def test_what_is_a_matrix_or_a_kernel_is_locked(build, share, reason):
+def test_what_a_transform_reads_and_the_taps_of_a_kernel_are_kept(build, share, reason):
     check_network(build(), share, [reason])
 
 
