@@ -203,6 +203,7 @@ class _Called1D(_Called):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.conv = layers.Conv1D(4, 1, name="conv")
+        self.conv.build((None, 6, 4))
 
 
 def _functional(kind):
