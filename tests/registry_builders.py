@@ -231,6 +231,21 @@ LAYERS |= {
     "LayerScale": given(2, unary(lambda x: convnext.LayerScale(0.1, 8)(x))),
     "StochasticDepth": given(2, unary(lambda x: convnext.StochasticDepth(0.1)(x))),
 }
+for rank in (1, 2):
+    LAYERS[f"ConvLSTM{rank}D"] = given(
+        rank + 1,
+        of_layer(f"ConvLSTM{rank}D", 5, 2, padding="same"),
+        of_layer(f"ConvLSTM{rank}D", 4, 2, return_sequences=True, use_bias=False),
+    )
+LAYERS["ConvLSTM3D"] = given(
+    3,
+    unary(lambda x: layers.ConvLSTM3D(4, 2)(layers.Reshape((2, 2, 4, 4, 8))(x))),
+)
+LAYERS["TimeDistributed"] = given(
+    2,
+    unary(lambda x: layers.TimeDistributed(layers.Conv1D(5, 3))(x)),
+    unary(lambda x: layers.TimeDistributed(layers.LSTM(5))(x)),
+)
 for name in "LSTM GRU SimpleRNN".split():
     LAYERS[name] = given(
         1, of_layer(name, 5), of_layer(name, 5, return_sequences=True, use_bias=False)

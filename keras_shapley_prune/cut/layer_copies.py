@@ -12,7 +12,6 @@ from keras_shapley_prune.layer_types.stock.recreation import (
     recreate_layer,
     serialize_config,
 )
-from keras_shapley_prune.trace.unique_names import make_twin
 
 
 def check_copies(graph):
@@ -49,9 +48,6 @@ def copy_operation(operation, kept_at):
     try:
         return _copy_layer(operation, kept_at)
     except Exception as error:
-        if not operation.variables and not kept_at:
-            # It has nothing that could be cut, or trained in one of two models.
-            return make_twin(operation, operation.name)
         raise ValueError(
             "Expected a model whose layers can be re-created from their configs. "
             f"Received: layer {operation.name!r} (of type {type(operation)}), which "

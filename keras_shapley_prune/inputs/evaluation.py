@@ -82,12 +82,15 @@ def evaluate(model, data, original=None):
     inputs = original.inputs
     names = [tensor.name for tensor in inputs]
     options = {"verbose": 0, "return_dict": True}
+    # Keras takes strings as tensors only, not in arrays of NumPy.
+    strings = any(tensor.dtype == "string" for tensor in inputs)
     # A model of a fixed batch size needs batches of that size, whoever makes them.
     if find_fixed_size(inputs) is None:
-        if isinstance(data, (tf.data.Dataset, keras.utils.PyDataset)):
+        known = tf.data.Dataset if strings else (tf.data.Dataset, keras.utils.PyDataset)
+        if isinstance(data, known):
             limit = _Limit(data, names)
             return model.evaluate(data, callbacks=[limit], **options)
-        arrays = find_arrays(data, names)
+        arrays = None if strings else find_arrays(data, names)
         if arrays is not None:
             x, y, weight = unpack(arrays, names)
             return model.evaluate(x, y, sample_weight=weight, **options)

@@ -59,6 +59,6 @@ def _read_variables(layer):
     stored = {}
     layer.save_own_variables(stored)
     # So do most others, only by other names.
-    shapes = sorted(np.shape(value) for value in stored.values())
+    shapes = sorted(tuple(np.shape(value)) for value in stored.values())
     own = sorted(tuple(weight.shape) for weight in layer.weights)
     return {} if shapes == own else stored

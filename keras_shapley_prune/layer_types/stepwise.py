@@ -4,6 +4,7 @@ import inspect
 import weakref
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 _KNOWN = weakref.WeakValueDictionary()  # id of an operation -> its `Stepwise`
@@ -120,6 +121,21 @@ class Stepwise(keras.Layer):
         return cls(operation, **config)
 
 
+class _Constant(np.ndarray):
+    """An array that is the same at all steps."""
+
+
+def as_constant(value):
+    """Returns an array, or a tensor, as one that no step is taken of.
+
+    Args:
+        value: What an operation is called with; all else is returned as it is.
+    """
+    if not isinstance(value, (tf.Tensor, np.ndarray)):
+        return value
+    return keras.ops.convert_to_numpy(value).view(_Constant)
+
+
 def at_steps(operation, depth=1):
     """Returns the `Stepwise` of an operation, the same one whenever it is asked for.
 
@@ -167,7 +183,7 @@ def fold(structure):
     def fold_one(tensor):
         if _is_symbolic(tensor):
             return keras.KerasTensor((None, *tensor.shape[2:]), tensor.dtype)
-        if not isinstance(tensor, tf.Tensor):
+        if not _has_steps(tensor):
             return tensor
         return _reshape(tensor, lambda sizes: [-1, *sizes[2:]])
 
@@ -203,7 +219,7 @@ def _run_in_turn(function, args, kwargs):
 
     def run(step):
         def take(tensor):
-            return tensor[:, step] if isinstance(tensor, tf.Tensor) else tensor
+            return tensor[:, step] if _has_steps(tensor) else tensor
 
         now, named = keras.tree.map_structure(take, (args, kwargs))
         return function(*now, **named)
@@ -219,7 +235,12 @@ def _run_in_turn(function, args, kwargs):
 
 def _first(structure):
     flat = keras.tree.flatten(structure)
-    return next(x for x in flat if isinstance(x, tf.Tensor) or _is_symbolic(x))
+    return next(x for x in flat if _has_steps(x) or _is_symbolic(x))
+
+
+def _has_steps(value):
+    is_array = isinstance(value, (tf.Tensor, np.ndarray))
+    return is_array and not isinstance(value, _Constant)
 
 
 def _is_symbolic(value):

@@ -4,7 +4,7 @@ import inspect
 
 import keras
 
-from keras_shapley_prune.layer_types.stepwise import at_steps, fold
+from keras_shapley_prune.layer_types.stepwise import as_constant, at_steps, fold
 from keras_shapley_prune.layer_types.stock.time_distributed import find_wrapped
 from keras_shapley_prune.trace.functional_models import (
     functional_view,
@@ -158,7 +158,7 @@ class _Recorder:
             operation, name = call.operation, f"{owner.name}/{call.name}"
             if steps:
                 operation = at_steps(operation)
-                args, kwargs = keras.tree.map_structure(_to_array, (args, kwargs))
+                args, kwargs = keras.tree.map_structure(as_constant, (args, kwargs))
                 name = name if isinstance(model, keras.Model) else owner.name
             returned = self._append(operation, name, args, kwargs)
             values.update(zip(call.outputs, keras.tree.flatten(returned), strict=True))
@@ -231,12 +231,6 @@ def _record_single(layer, inputs, mask):
         output_structure=returned,
         nested=tuple(recorder.nested),
     )
-
-
-def _to_array(value):
-    """Returns a constant as an array, which no step is taken of."""
-    is_constant = keras.ops.is_tensor(value) and not is_symbolic(value)
-    return keras.ops.convert_to_numpy(value) if is_constant else value
 
 
 def _check_inputs(model):

@@ -47,17 +47,11 @@ def part_namesakes(calls):
         if operation not in twins:
             name = names.take(operation.name, call.name.replace("/", "_"))
             unique = name == operation.name
-            twins[operation] = operation if unique else make_twin(operation, name)
+            twins[operation] = operation if unique else _twin(operation, name)
     return [dataclasses.replace(c, operation=twins[c.operation]) for c in calls]
 
 
-def make_twin(operation, name):
-    """Returns an operation that shares all of another but its name and calls.
-
-    Args:
-        operation: The layer or raw operation.
-        name: String.
-    """
+def _twin(operation, name):
     # `copy.copy` would save and load a layer, with weights of its own.
     twin = object.__new__(type(operation))
     twin.__dict__.update(operation.__dict__)

@@ -192,6 +192,19 @@ class _Called(keras.Model):
     def call(self, inputs):
         return self.conv(inputs)
 
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 4)
+
+
+@keras.saving.register_keras_serializable("nesting_test")
+class _Called1D(_Called):
+    """The same for one row of an image."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = layers.Conv1D(4, 1, name="conv")
+        self.conv.build((None, 6, 4))
+
 
 def _functional(kind):
     inputs = keras.Input((6, 6, 4))
@@ -204,8 +217,8 @@ def _functional(kind):
         (lambda: _Called(name="inner"), "_Called is not a registered layer"),
         (lambda: _functional(_Doubled), "_Doubled is not a registered layer"),
         (
-            lambda: layers.TimeDistributed(layers.Dense(4), name="inner"),
-            "TimeDistributed is not a registered layer",
+            lambda: layers.TimeDistributed(_Called1D(), name="inner"),
+            "a model that is no graph of layers",
         ),
     ],
 )

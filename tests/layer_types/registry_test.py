@@ -278,7 +278,7 @@ TYPE = KeepType()
         ),
         (DENSE | {"flow": TYPE, "like": layers.Conv1D}, "`like`.*flow=.*KeepType"),
         (DENSE | {"like": "Conv1D"}, "`like` should be a subclass.*like='Conv1D'"),
-        (DENSE | {"like": layers.ConvLSTM1D}, "`like`.*registered.*ConvLSTM1D"),
+        (DENSE | {"like": layers.FlaxLayer}, "`like`.*registered.*FlaxLayer"),
     ],
 )
 def test_register_layer_refuses(registry, arguments, words):
