@@ -189,7 +189,41 @@ def two_flattened():
     return keras.Model(inputs, outputs, name="two_flattened")
 
 
+def transformer():
+    """Patches of an image become tokens."""
+    inputs = keras.Input((3, 16, 12), name="image")
+    x = layers.Conv2D(8, 4, strides=4, name="patches", **FIRST)(inputs)
+    x = layers.Permute((2, 1))(layers.Reshape((8, 12))(x))
+    y = layers.LayerNormalization()(x)
+    x = x + layers.MultiHeadAttention(2, 4, name="attention")(y, y)
+    y = layers.Dense(10, activation="gelu", name="wide")(layers.LayerNormalization()(x))
+    x = x + layers.Dense(8, name="narrow")(y)
+    x = layers.GlobalAveragePooling1D()(x)
+    return keras.Model(inputs, layers.Dense(4, name="classes")(x), name="transformer")
+
+
+def next_generation():
+    """A ConvNeXt block, between two `Permute`s; axes counted from the end."""
+    inputs = keras.Input((3, 8, 6), name="image")
+    x = layers.Conv2D(6, 3, padding="same", name="stem", **FIRST)(inputs)
+    y = layers.DepthwiseConv2D(3, padding="same", name="deep", **FIRST)(x)
+    y = layers.LayerNormalization()(layers.Permute((2, 3, 1))(y))
+    y = layers.Dense(12, activation="gelu", name="wide")(y)
+    y = layers.Permute((3, 1, 2))(layers.Dense(6, name="narrow")(y))
+    y = layers.Dropout(0.1, noise_shape=(None, 1, 1, 1))(y)
+    x = layers.BatchNormalization(axis=-3)(layers.Add()([x, y]))
+    x = layers.Concatenate(axis=-3)([x, ops.relu(x)])
+    s = layers.GlobalAveragePooling2D(keepdims=True, **FIRST)(x)
+    x = layers.Conv2D(5, 1, name="last", **FIRST)(layers.Multiply()([x, s]))
+    x = layers.GlobalMaxPooling2D(**FIRST)(x)
+    return keras.Model(
+        inputs, layers.Dense(4, name="classes")(x), name="next_generation"
+    )
+
+
 BUILDERS = [
+    transformer,
+    next_generation,
     residual,
     mobile,
     u_net,

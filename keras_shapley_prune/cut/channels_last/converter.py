@@ -71,7 +71,8 @@ class Converter:
         self._wishes = {}
         self._names = UniqueNames(first=1)
         for part in with_layers(model):
-            self._names.take(part.name)
+            for operation in getattr(part, "operations", ()):
+                self._names.take(operation.name)
 
     def convert(self):
         """Returns a functional model of the same inputs and outputs."""
@@ -162,12 +163,14 @@ class Converter:
         if recipe.is_free:
             return [_Value(tensors[0], recipe.outputs(len(recipe.orders[0])))]
         if recipe.function is not None:
-            returned = recipe.function(*tensors)
+            returned = self._own_name(recipe.function(*tensors))
         else:
             args, kwargs = call.fill_in(tensors)
             if recipe.arguments is not None:
                 args, kwargs = recipe.arguments(args, kwargs)
             returned = copied(*args, **kwargs)
+        for function in recipe.after:
+            returned = self._own_name(function(returned))
         return [
             _Value(tensor, recipe.outputs(len(tensor.shape)), recipe.rows_out)
             for tensor in keras.tree.flatten(returned)
@@ -245,7 +248,8 @@ class Converter:
             width = tensor.shape[-1]
             have = np.arange(width) if value.rows is None else value.rows
             wanted = np.arange(width) if rows is None else rows
-            tensor = keras.ops.take(tensor, np.argsort(have)[wanted], axis=-1)
+            taken = keras.ops.take(tensor, np.argsort(have)[wanted], axis=-1)
+            tensor = self._own_name(taken)
         if value.order == order:
             return tensor
         steps = steps_between(value.order, order)
@@ -253,6 +257,12 @@ class Converter:
             name = self._name_behind(tensor, output)
             self._transposed[tensor, steps] = swap_axes(tensor, steps, name)
         return self._transposed[tensor, steps]
+
+    def _own_name(self, tensor):
+        """Returns the output of a new operation, which gets a name no other has."""
+        operation = tensor._keras_history.operation
+        operation.name = self._names.take(operation.name)
+        return tensor
 
     def _name_behind(self, tensor, output):
         """Returns a name for what transposes a tensor.
@@ -286,9 +296,22 @@ def make_anew(operation, changes):
     Args:
         operation: The layer or raw operation.
         changes: Dict, the entries that change.
+
+    Raises:
+        ValueError: If a layer does not take them.
     """
     if not changes:
         return copy_operation(operation, {})
-    if isinstance(operation, keras.Layer):
-        return recreate_layer(operation, read_config(operation) | changes)
-    return type(operation).from_config(operation.get_config() | changes)
+    if not isinstance(operation, keras.Layer):
+        return type(operation).from_config(operation.get_config() | changes)
+    copied = recreate_layer(operation, read_config(operation) | changes)
+    config = read_config(copied)
+    for name, value in changes.items():  # a user's class may drop what it is given
+        if callable(config.get(name)):
+            continue  # which was given by name
+        if name not in config or np.any(np.ravel(config[name]) != np.ravel(value)):
+            raise ValueError(
+                f"Expected {type(operation).__name__} to take {name}={value!r}. "
+                f"Received: {name}={config.get(name)!r} from its config"
+            )
+    return copied

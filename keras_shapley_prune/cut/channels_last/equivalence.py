@@ -2,15 +2,12 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from keras_shapley_prune.cut.channels_last.converter import make_anew
 from keras_shapley_prune.cut.masked_run import TOLERANCES
 from keras_shapley_prune.inputs.one_line import first_line
 from keras_shapley_prune.layer_types.held_state import HeldState
-from keras_shapley_prune.layer_types.layouts.orders import same_order, steps_between
-from keras_shapley_prune.layer_types.layouts.recipe import Placed, as_before
 from keras_shapley_prune.layer_types.registry import find_data_format
-from keras_shapley_prune.layer_types.stock.layouts import find_rule
 from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.graph import run_calls
 from keras_shapley_prune.trace.recording import record_graph
@@ -39,10 +36,8 @@ def find_difference(model, converted):
         except Exception as error:  # perhaps of another length
             fault = fault or f"cannot be compared: {first_line(error)}"
             continue
-        structure = keras.tree.pack_sequence_as(graph.input_structure, arrays)
         try:
-            with HeldState():  # as `_run`: both draw the same numbers
-                received = converted(structure, training=False)
+            received = _run(record_graph(converted), arrays)
         except Exception as error:
             return f"cannot be run: {first_line(error)}"
         difference = describe_difference(expected, received, _tolerance(graph))
@@ -53,41 +48,44 @@ def find_difference(model, converted):
 def _run(graph, arrays):
     """Returns what a model returns, also on a CPU.
 
-    TensorFlow has most operations on channels_first for GPUs only. On a CPU they are
-    run on channels_last, each by itself between two transpositions. (Compiled by XLA
-    they would run too, but return wrong numbers where the width of the output equals
-    the number of its channels, TensorFlow 2.21.)
+    TensorFlow has most operations on channels_first for GPUs only. Compiled by XLA,
+    they run on CPUs too.
     """
     values = graph.feed([keras.ops.convert_to_tensor(array) for array in arrays])
+    compiled = not tf.config.list_logical_devices("GPU")
     with HeldState():
         for call in graph.calls:
-            try:
+            if find_data_format(call.operation) == "channels_first":
+                values |= _run_traced(call, values, compiled)
+            else:
                 run_calls([call], values)
-            except Exception:
-                if find_data_format(call.operation) != "channels_first":
-                    raise
-                values[call.outputs[0]] = _run_alone(call, values[call.inputs[0]])
     return graph.collect(values)
+
+
+def _run_traced(call, values, compiled):
+    """Returns what a call makes of values, a dict: tensor -> value."""
+
+    def run(*arrays):
+        computed = dict(zip(call.inputs, arrays, strict=True))
+        run_calls([call], computed)
+        return [computed[tensor] for tensor in call.outputs]
+
+    # Lengths that are not fixed are not known here either, as when a model is trained:
+    # Keras adds a bias to another axis where it knows two of them to be alike.
+    signature = [tf.TensorSpec(x.shape, values[x].dtype) for x in call.inputs]
+    read = call.read(values)
+    try:
+        function = tf.function(run, jit_compile=compiled)
+        returned = function.get_concrete_function(*signature)(*read)
+    except Exception:  # of what XLA lacks
+        returned = run(*read)
+    return dict(zip(call.outputs, returned, strict=True))
 
 
 def _tolerance(graph):
     """Returns by how much of the largest output two networks may differ, a float."""
     used = {getattr(call.operation, "compute_dtype", None) for call in graph.calls}
     return max([TOLERANCES[kind] for kind in used if kind in TOLERANCES], default=1e-4)
-
-
-def _run_alone(call, tensor):
-    """Returns what a layer in channels_first makes of a tensor, by channels_last."""
-    placed = [Placed(tuple(tensor.shape), same_order(len(tensor.shape)))]
-    recipe = find_rule(call.operation)(call, placed) or as_before(placed)
-    copied = make_anew(call.operation, recipe.config)
-    turned = keras.ops.transpose(tensor, recipe.orders[0])
-    if isinstance(copied, keras.Layer):
-        copied.build(turned.shape)
-        copied.set_weights(call.operation.get_weights())
-    returned = copied(turned)
-    order = recipe.outputs(len(returned.shape))
-    return keras.ops.transpose(returned, steps_between(order, same_order(len(order))))
 
 
 def _draw(tensor, length, generator):

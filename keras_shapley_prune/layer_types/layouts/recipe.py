@@ -49,6 +49,8 @@ class Recipe:
             them, or `None`.
         function: Callable of the inputs that is called in the operation's place, or
             `None`.
+        after: Tuple of callables `fn(tensor)` that are applied to what the call
+            returns, one after the other.
         is_free: Boolean, whether the call only changes the order of its input's axes:
             then nothing is called.
     """
@@ -61,6 +63,7 @@ class Recipe:
     rows_out: object = None
     arguments: object = None
     function: object = None
+    after: tuple = ()
     is_free: bool = False
 
     @property

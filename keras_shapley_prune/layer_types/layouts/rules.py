@@ -5,6 +5,7 @@ reads, and returns a `Recipe`. `None` where the call has to read what it did bef
 """
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -21,6 +22,7 @@ from keras_shapley_prune.layer_types.layouts.recipe import Recipe, same_rows
 from keras_shapley_prune.layer_types.layouts.reshaping import reshape
 from keras_shapley_prune.layer_types.layouts.trial import works_in_any_order
 from keras_shapley_prune.layer_types.registry import find_data_format
+from keras_shapley_prune.layer_types.stock.recreation import apply_activation
 
 
 def in_format(call, placed, order=channels_last):
@@ -35,7 +37,34 @@ def in_format(call, placed, order=channels_last):
     if not _acts_in_any_order(call.operation, placed[0].rank):
         return None
     config = {"data_format": "channels_last"}
-    return Recipe((order(placed[0].rank),), _or_last(placed[0].rank, order), config)
+    recipe = Recipe((order(placed[0].rank),), _or_last(placed[0].rank, order), config)
+    return recipe if order is not channels_last else _with_bias(call, recipe)
+
+
+def _with_bias(call, recipe):
+    """Returns the recipe of a layer whose bias Keras adds to another axis.
+
+    Where the last axis, the width, is as long as there are channels, Keras's TensorFlow
+    backend (3.15) takes a bias of channels_first for one of channels_last, and adds it
+    along the width. The model was trained so: it has to remain so.
+    """
+    bias, shape = getattr(call.operation, "bias", None), call.outputs[0].shape
+    if bias is None or len(shape) < 3 or bias.shape != shape[-1:]:
+        return recipe
+    lengths = [1] * len(shape)
+    lengths[-2] = shape[-1]  # the width, before the channels
+    taken_off = -keras.ops.convert_to_numpy(bias).reshape(lengths)
+    activation = call.operation.activation
+    # A difference, as Keras might take the array of a sum for a bias again.
+    after = [lambda tensor: tensor - taken_off.astype(tensor.dtype)]
+    if activation is not keras.activations.linear:
+        after.append(functools.partial(apply_activation, activation))
+    return dataclasses.replace(
+        recipe,
+        config={**recipe.config, "activation": "linear"},
+        weights=lambda name, weight: weight * 0 if name == "bias" else weight,
+        after=tuple(after),
+    )
 
 
 def over_time(call, placed):

@@ -190,6 +190,11 @@ def pass_on(tensor):
     return layers.Identity()(tensor)
 
 
+def apply_activation(activation, tensor):
+    """Returns a symbolic tensor as a layer of its own makes it by an activation."""
+    return layers.Activation(activation, dtype=tensor.dtype)(tensor)
+
+
 def tell_apart(operation):
     """Returns whether it makes a difference which one of its kind an operation is.
 
@@ -208,4 +213,5 @@ def swap_axes(tensor, axes, name):
             be the first.
         name: String, the name of the layer that does it.
     """
-    return layers.Permute(axes[1:], name=name)(tensor)
+    # Of the tensor's own type, whatever Keras's setting is.
+    return layers.Permute(axes[1:], name=name, dtype=tensor.dtype)(tensor)

@@ -8,7 +8,15 @@ import pytest
 from channels_first_models import FIRST, generator, mixed, residual, series, u_net, vgg
 from keras import layers, ops
 
-from keras_shapley_prune import compare, prune, prune_until
+from keras_shapley_prune import (
+    BaselineRanker,
+    apply_plan,
+    compare,
+    plan_pruning,
+    prune,
+    prune_until,
+    remove_channels,
+)
 from keras_shapley_prune.cut.channels_last.converter import Converter
 from keras_shapley_prune.cut.channels_last.to_channels_last import (
     is_channels_first,
@@ -247,6 +255,121 @@ def test_half_precision(dtype):
         keras.config.set_dtype_policy("float32")
     converted = to_channels_last(model)
     assert converted.get_layer("one").dtype_policy.name == dtype
+    dtypes = {call.inputs[0].dtype for call in record_graph(converted).calls[2:]}
+    assert dtypes == {dtype.removeprefix("mixed_")}
+
+
+class Plain(layers.Conv2D):
+    "Computes what its parent does."
+
+
+class Stubborn(layers.Conv2D):
+    "Takes no data format."
+
+    def __init__(self, filters, name=None):
+        super().__init__(filters, 3, name=name, **FIRST)
+
+    def get_config(self):
+        return {"filters": self.filters, "name": self.name}
+
+
+@pytest.mark.parametrize(
+    ("layer", "data_format"),
+    [
+        (Plain(4, 3, name="own", **FIRST), "channels_last"),
+        (Stubborn(4, name="own"), "channels_first"),
+    ],
+)
+def test_layers_of_classes_of_the_users(layer, data_format):
+    inputs = keras.Input((3, 8, 6))
+    x = layers.Conv2D(4, 3, padding="same", **FIRST)(inputs)
+    model = keras.Model(inputs, layers.GlobalMaxPooling2D(**FIRST)(layer(x)))
+    converted = Converter(model).convert()
+    assert converted.get_layer("own").data_format == data_format
+    assert to_channels_last(model).get_layer("own").data_format == data_format
+
+
+def test_preprocessing_layers():
+    inputs = keras.Input((3, 16, 12))
+    x = layers.Rescaling(1 / 255.0, offset=-0.5)(inputs)
+    x = layers.Normalization(axis=1, mean=[1.0, 2, 3], variance=[1.0, 2, 3])(x)
+    x = layers.RandomFlip(**FIRST)(layers.Resizing(8, 8, **FIRST)(x))
+    x = layers.ConvLSTM2D(4, 3, **FIRST)(x[:, None])
+    model = models.randomize(keras.Model(inputs, layers.Flatten(**FIRST)(x)))
+    formats = [
+        find_data_format(c.operation)
+        for c in record_graph(to_channels_last(model)).calls
+    ]
+    assert "channels_first" not in formats
+
+
+def test_random_numbers_at_inference():
+    class Sample(layers.Layer):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.seed = keras.random.SeedGenerator(3)
+
+        def call(self, inputs):
+            return inputs + keras.random.normal(ops.shape(inputs), seed=self.seed)
+
+    inputs = keras.Input((3, 8, 6))
+    x = layers.GlobalMaxPooling2D(**FIRST)(layers.Conv2D(4, 3, **FIRST)(inputs))
+    assert to_channels_last(keras.Model(inputs, Sample()(layers.Dense(2)(x))))
+
+
+def test_what_was_planned_on_the_converted_model():
+    model = models.fresh(residual)
+    converted = to_channels_last(model)
+    ranking = BaselineRanker("l1_norm").rank(converted)
+    plan = plan_pruning(converted, ranking, 0.5)
+    ours, theirs = (
+        apply_plan(m, plan, repair=None, verify=False) for m in (model, converted)
+    )
+    inputs = models.images(model)
+    assert np.allclose(ours(inputs), theirs(inputs), atol=1e-6)
+
+
+def test_a_name_in_the_original_is_refused_with_the_way():
+    with pytest.raises(ValueError, match="to_channels_last"):
+        remove_channels(models.fresh(residual), remove={"stem": [0, 1]})
+
+
+@pytest.mark.parametrize("width", [6, 4, None])
+def test_a_bias_that_keras_adds_along_the_width(width):
+    """Where the width is that of the channels: as the model was trained."""
+    inputs = keras.Input((3, 8, width))
+    x = layers.Conv2D(6, 3, padding="same", activation="relu", name="one", **FIRST)(
+        inputs
+    )
+    x = layers.DepthwiseConv2D(3, padding="same", name="two", **FIRST)(x)
+    x = layers.Conv2DTranspose(
+        4, 3, padding="same", activation=lambda t: t * ops.tanh(t), name="up", **FIRST
+    )(x)
+    x = layers.Conv2D(5, 1, activation="gelu", name="last", **FIRST)(x)
+    x = layers.GlobalAveragePooling2D(**FIRST)(x)
+    model = models.randomize(keras.Model(inputs, layers.Dense(2, name="classes")(x)))
+    converted = to_channels_last(model)
+    assert set(trace_channels(converted).lock_reasons()) == {"classes"}
+    # The bias of the layer is free for what repair adds.
+    biases = [np.abs(converted.get_layer(n).bias).max() for n in ("one", "two", "up")]
+    assert [bias == 0 for bias in biases] == [width == 6, width == 6, width == 4]
+    inputs = np.random.default_rng(0).normal(
+        size=(3, 3, 8, 6 if width is None else width)
+    )
+    models.check_masks(converted, inputs=inputs.astype("float32"))
+    prune(model, inputs.astype("float32"), ranker="l1_norm", verbose=0)
+
+
+def test_new_operations_have_names_of_their_own():
+    keras.backend.clear_session()
+    model = models.randomize(channels_first_models.two_flattened())
+    config = model.get_config()
+    keras.backend.clear_session()  # as after a start: names begin at their first
+    again = keras.Model.from_config(config)
+    again.set_weights(model.get_weights())
+    keras.backend.clear_session()
+    names = [operation.name for operation in to_channels_last(again).operations]
+    assert len(set(names)) == len(names)
 
 
 def test_a_difference_is_an_error(monkeypatch):
@@ -277,7 +400,12 @@ def first_by_default():
 
 
 @pytest.mark.parametrize(
-    "application", ["MobileNetV3Small", "EfficientNetB0", "InceptionResNetV2"]
+    "application",
+    [
+        "MobileNetV3Small",
+        pytest.param("EfficientNetB0", marks=pytest.mark.slow),
+        pytest.param("InceptionResNetV2", marks=pytest.mark.slow),
+    ],
 )
 def test_networks_of_keras(application, first_by_default):
     build = getattr(keras.applications, application)
