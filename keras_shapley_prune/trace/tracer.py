@@ -117,9 +117,17 @@ class ChannelTracer:
     def consume(self, call, position):
         """Marks that `call` mixes the channels of its input at `position`."""
         ids = self.ids(call.inputs[position])
+        if self._is_for_all_examples(call.inputs[position]):
+            # Which units there are may differ from example to example, see `Mask`.
+            self.lock(ids, f"{self.quote(call)} reads it once for all examples")
         # Where only fixed channels are read, nothing can ever be masked.
         if (ids != FIXED).any():
             self._sites[call.index, position] = ids
+
+    def _is_for_all_examples(self, tensor):
+        """Returns whether a tensor is one for all examples, such as a weight is."""
+        batches = {x.shape[0] for x in self._graph.inputs if x.shape}
+        return batches == {None} and tensor.shape[0] is not None
 
     def observe(self, call, position):
         """Marks that what `call` does to each channel depends on which there are.

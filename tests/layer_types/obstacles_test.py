@@ -1,6 +1,7 @@
 """Tests of why a call cannot be pruned, and of what only a trial has shown."""
 
 import functools
+import warnings
 
 import keras
 import models
@@ -284,3 +285,29 @@ def test_a_factor_for_all_channels_is_no_score():
     model.get_layer("bn").gamma.assign(gamma)
     ranking = BaselineRanker("bn_gamma").rank(model, verbose=0)
     np.testing.assert_allclose(ranking["a"].values, np.abs(gamma), rtol=1e-6)
+
+
+class Swapped(layers.Layer):
+    """Swaps channels by code, which a graph can tell and a trial cannot."""
+
+    def __init__(self, regularizer=None, **kwargs):
+        super().__init__(activity_regularizer=regularizer, **kwargs)
+        self.dense = layers.Dense(6, name="dense")
+
+    def call(self, inputs):
+        return ops.roll(self.dense(inputs), 1, axis=1)
+
+
+@pytest.mark.parametrize("regularizer", [None, "l2"])
+def test_the_reason_names_the_way_out_unless_that_was_tried(regularizer):
+    inputs = keras.Input((4, 3))
+    x = Swapped(regularizer, name="odd")(layers.Dense(6, name="before")(inputs))
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    way = "`keras_shapley_prune.to_functional(model)` may tell what it is made of"
+    assert way in trace_channels(model).lock_reasons()["before"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it has been kept as it is
+        functional = to_functional(model)
+    reasons = trace_channels(functional).lock_reasons()
+    assert way not in str(reasons)
+    assert ("before" in reasons) == (regularizer is not None)
