@@ -63,6 +63,7 @@ class ChannelTracer:
         self._sites = {}
         self._passing = set()
         self._obstacles = {}
+        self._once = set()  # tensors that are one for all examples, as a weight is
 
     def trace(self, call):
         """Computes the unit ids of what `call` returns."""
@@ -82,6 +83,8 @@ class ChannelTracer:
                     self.lock(ids, reason)
             return
         layer_type = find_layer_type(call.operation)
+        if layer_type.follows or self._once.issuperset(call.inputs):
+            self._once.update(call.outputs)
         ids_in = self.ids(call.inputs[0])
         known = self._layer_ids.get(call.operation)
         has_size = layer_type.weights(call.operation) or layer_type.has_size
@@ -117,17 +120,12 @@ class ChannelTracer:
     def consume(self, call, position):
         """Marks that `call` mixes the channels of its input at `position`."""
         ids = self.ids(call.inputs[position])
-        if self._is_for_all_examples(call.inputs[position]):
+        if call.inputs[position] in self._once:
             # Which units there are may differ from example to example, see `Mask`.
             self.lock(ids, f"{self.quote(call)} reads it once for all examples")
         # Where only fixed channels are read, nothing can ever be masked.
         if (ids != FIXED).any():
             self._sites[call.index, position] = ids
-
-    def _is_for_all_examples(self, tensor):
-        """Returns whether a tensor is one for all examples, such as a weight is."""
-        batches = {x.shape[0] for x in self._graph.inputs if x.shape}
-        return batches == {None} and tensor.shape[0] is not None
 
     def observe(self, call, position):
         """Marks that what `call` does to each channel depends on which there are.

@@ -7,9 +7,12 @@ import numpy as np
 def join(call, channels):
     """Channels at the same position of several tensors are removed together."""
     width = call.outputs[0].shape[-1]
-    # A raw operation lets the last axes meet, as NumPy does; a layer may insert others.
-    ranks = {len(tensor.shape) for tensor in (*call.inputs, *call.outputs)}
-    if len(ranks) > 1 and isinstance(call.operation, keras.Layer):
+    rank, is_layer = len(call.outputs[0].shape), isinstance(call.operation, keras.Layer)
+    # The last axes of a weight meet those of others; an axis of examples must not.
+    if any(
+        len(t.shape) != rank and (is_layer or not t.shape or t.shape[0] is None)
+        for t in call.inputs
+    ):
         return channels.lock_all(call, "joins tensors of different rank")
     wide = []
     for tensor in call.inputs:
