@@ -134,6 +134,13 @@ LAYERS |= {
         0,
         lambda a, b: [a, layers.Embedding(9, 5)(ops.cast(_inputs_of(a) * 2, "int32"))],
     ),
+    "ReversibleEmbedding": given(
+        0,
+        lambda a, b: [
+            a,
+            layers.ReversibleEmbedding(9, 5)(ops.cast(_inputs_of(a) * 2, "int32")),
+        ],
+    ),
     "Flatten": given(1, of_layer("Flatten")) + given(3, of_layer("Flatten")),
     "Reshape": [
         *given(1, of_layer("Reshape", (-1, 8)), of_layer("Reshape", (56,))),
@@ -483,7 +490,7 @@ LOCKED = {
     "ExpandDims": given(1, raw("expand_dims", -1)),
     "Squeeze": given(1, raw("squeeze")),
     "Pad": given(1, raw("pad", 1), raw("pad", [(0, 0), (1, 0), (0, 1)])),
-    "Mean": given(1, raw("mean", axis=-1, keepdims=True)),
+    "Median": given(1, raw("median", axis=-1, keepdims=True)),
     "Repeat": given(1, raw("repeat", [1, 2] * 4, axis=-1)),
     "Clip": given(1, raw("clip", np.zeros(8, "float32"), 0.5)),
     "Rescaling": given(1, of_layer("Rescaling", np.ones((7, 1)))),

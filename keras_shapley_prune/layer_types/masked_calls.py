@@ -52,7 +52,7 @@ def _spread_over_rows(mask, inputs):
     Such as the windows of an image, which stand one after another.
     """
     if mask.shape[0] is not None and mask.shape[0] in (1, inputs.shape[0]):
-        return mask
+        return mask  # a row each
     rows = keras.ops.shape(inputs)[0] // keras.ops.shape(mask)[0]
     return (
         mask if isinstance(rows, int) and rows == 1 else keras.ops.repeat(mask, rows, 0)

@@ -44,6 +44,8 @@ class ChannelTracer(UnitLedger):
             self._give_up(call, obstacle)
             return
         layer_type = find_layer_type(call.operation)
+        if layer_type.follows or self._once.issuperset(call.inputs):
+            self._once.update(call.outputs)
         ids_in = self.ids(call.inputs[0])
         known = self._layer_ids.get(call.operation)
         has_size = layer_type.weights(call.operation) or layer_type.has_size

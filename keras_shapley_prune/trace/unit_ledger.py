@@ -31,6 +31,7 @@ class UnitLedger:
         self._layer_ids = {}
         self._sites = {}
         self._passing = set()
+        self._once = set()  # tensors that are one for all examples, as a weight is
 
     def ids(self, tensor):
         """Returns the unit ids at the last axis of a symbolic tensor."""
@@ -60,6 +61,9 @@ class UnitLedger:
     def consume(self, call, position):
         """Marks that `call` mixes the channels of its input at `position`."""
         ids = self.ids(call.inputs[position])
+        if call.inputs[position] in self._once:
+            # Which units there are may differ from example to example, see `Mask`.
+            self.lock(ids, f"{self.quote(call)} reads it once for all examples")
         # Where only fixed channels are read, nothing can ever be masked.
         if has_units(ids):
             self._sites[call.index, position] = ids

@@ -1,6 +1,7 @@
 """Tests of why a call cannot be pruned, and of what only a trial has shown."""
 
 import functools
+import warnings
 
 import keras
 import models
@@ -314,7 +315,7 @@ class _MadeOfLayers(layers.Layer):
 @pytest.mark.parametrize(
     ("step", "kind", "way"),
     [
-        (_Mixing(), "a registered layer", "see keras_shapley_prune.register_layer"),
+        (_Mixing(), "a registered layer", "to_functional and register_layer"),
         (
             _MadeOfLayers(),
             "a registered layer",
@@ -326,8 +327,6 @@ class _MadeOfLayers(layers.Layer):
             "see keras_shapley_prune.register_elementwise",
         ),
         (ops.layer_normalization, "a known operation", "LayerNorm"),
-        # Keras's own layer: nobody is told to register it.
-        (layers.TimeDistributed(layers.Dense(4)), "a registered layer", "Time"),
     ],
 )
 def test_the_reason_says_what_it_is_and_what_can_be_done(step, kind, way):
@@ -346,3 +345,29 @@ def test_weights_that_are_not_known():
     reason = trace_channels(model).lock_reasons()["a"]
     assert "lora_kernel_a" in reason
     assert "which nothing would cut" in reason
+
+
+class Swapped(layers.Layer):
+    """Swaps channels by code, which a graph can tell and a trial cannot."""
+
+    def __init__(self, regularizer=None, **kwargs):
+        super().__init__(activity_regularizer=regularizer, **kwargs)
+        self.dense = layers.Dense(6, name="dense")
+
+    def call(self, inputs):
+        return ops.roll(self.dense(inputs), 1, axis=1)
+
+
+@pytest.mark.parametrize("regularizer", [None, "l2"])
+def test_the_reason_names_the_way_out_unless_that_was_tried(regularizer):
+    inputs = keras.Input((4, 3))
+    x = Swapped(regularizer, name="odd")(layers.Dense(6, name="before")(inputs))
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    way = "see keras_shapley_prune.to_functional"
+    assert way in trace_channels(model).lock_reasons()["before"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it has been kept as it is
+        functional = to_functional(model)
+    reasons = trace_channels(functional).lock_reasons()
+    assert way not in str(reasons)
+    assert ("before" in reasons) == (regularizer is not None)

@@ -11,11 +11,8 @@ from keras import ops
 from keras.src.ops.core import Slice
 from keras.src.ops.numpy import BroadcastTo, GetItem, Repeat, Reshape, Tile
 
-from keras_shapley_prune.layer_types.stock.own_weights import (
-    OwnWeight,
-    hold_constant,
-    is_array,
-)
+from keras_shapley_prune.layer_types.stock.marked_arrays import make_array
+from keras_shapley_prune.layer_types.stock.own_weights import OwnWeight, is_array
 from keras_shapley_prune.layer_types.stock.recreation import serialize_config
 from keras_shapley_prune.layer_types.stock.sizes_of_others import (
     BroadcastLike,
@@ -117,57 +114,12 @@ class MarkedSizes:
         """Returns an array, or a symbolic one in its place if a length is a mark."""
         if not is_array(value) or not self._has_marks(tuple(value.shape)):
             return value
-        array, shape = np.asarray(value), tuple(value.shape)
-        open_axes = []  # along which it is not the same everywhere
-        for axis, length in enumerate(shape):
-            if self._marks_in(length):
-                first = np.take(array, [0], axis)
-                if (array == first).all():
-                    array = first
-                else:
-                    open_axes.append(axis)
-        tensor = self._make_array(array, open_axes)
+        shape = tuple(value.shape)
+        marked = [axis for axis, length in enumerate(shape) if self._marks_in(length)]
+        tensor = make_array(np.asarray(value), marked, self._inputs[0], self.broadcast)
         if tensor is None:
             raise MarkedSizeError("has constants of a size that is not known")
         return self.broadcast(tensor, shape)
-
-    def _make_array(self, array, axes):
-        """Returns the symbolic tensor of an array that has marked lengths on some axes.
-
-        `None` unless it is constant, one of positions, or a triangle.
-        """
-        if not axes:
-            return hold_constant(array)(self._inputs[0])
-        counts = [_count_along(array, axis) for axis in axes]
-        symbolic = [self._count(array, axis) for axis in axes]
-        if len(axes) == 1:  # numbers that rise by the same step
-            first, second = (np.take(array, [n], axes[0]) for n in (0, 1))
-            step = second - first if array.dtype.kind != "b" else None
-            if step is None or not np.array_equal(array, first + step * counts[0]):
-                return None
-            first, step = (hold_constant(x)(self._inputs[0]) for x in (first, step))
-            return ops.cast(first + step * symbolic[0], str(array.dtype))
-        if len(axes) > 2:
-            return None
-        # As the mask of a sequence that sees nothing of what comes later.
-        for offset in (0, 1):
-            inside = counts[0] >= counts[1] + offset
-            values = [
-                np.unique(array[np.broadcast_to(x, array.shape)])
-                for x in (inside, ~inside)
-            ]
-            if all(len(found) == 1 for found in values):
-                low, high = (x[0].item() for x in values)
-                is_inside = symbolic[0] >= symbolic[1] + offset
-                return ops.cast(ops.where(is_inside, low, high), str(array.dtype))
-        return None
-
-    def _count(self, array, axis):
-        """Returns the symbolic tensor of positions along an axis."""
-        ones = hold_constant(np.ones([1] * array.ndim, "int32"))(self._inputs[0])
-        shape = [1] * array.ndim
-        shape[axis] = array.shape[axis]
-        return ops.cumsum(self.broadcast(ones, shape), axis=axis) - 1
 
     def _free_reshape(self, operation, tensor):
         # The shape as it was traced knows what a -1 stands for.
@@ -250,11 +202,6 @@ def free_slice(operation, args, kwargs):
     if type(operation) is not Slice:
         return None
     return MarkedSizes({}, [])._free_slice(operation, *args, **kwargs)
-
-
-def _count_along(array, axis):
-    others = [n for n in range(array.ndim) if n != axis]
-    return np.expand_dims(np.arange(array.shape[axis]), others)
 
 
 def _settings_of(operation):

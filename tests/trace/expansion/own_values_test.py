@@ -220,6 +220,27 @@ def test_a_weight_that_nothing_is_joined_with_is_no_group():
     models.check_masks(functional, tolerance=1e-4)
 
 
+def test_a_weight_that_is_read_once_for_all_examples_locks_its_partners():
+    class Normed(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.norm = layers.LayerNormalization(name="norm")
+
+        def build(self, shape):
+            self.table = self.add_weight(shape=(5, 8), name="table")
+            self.norm.build((5, 8))
+
+        def call(self, inputs):
+            return inputs + self.norm(self.table)
+
+    functional = to_functional(models.randomize(features_around(Normed(name="embed"))))
+    channel_map = trace_channels(functional)
+    assert [group.name for group in channel_map.groups] == ["wide"]
+    reason = channel_map.lock_reasons()["patches"]
+    assert "`embed/norm` reads it once for all examples" in reason
+    models.check_masks(functional, tolerance=1e-4)
+
+
 def test_weights_of_a_subclassed_model():
     class Network(keras.Model):
         def __init__(self):
