@@ -231,6 +231,19 @@ def nested_mixer():
     return keras.Model(inputs, layers.Dense(3, name="logits")(x))
 
 
+def nested_tokens():
+    """What mixes positions is a Sequential model of its own, called twice."""
+    tokens = keras.Sequential(
+        [keras.Input((8, 6)), layers.Dense(5, "relu"), layers.Dense(6)], name="tokens"
+    )
+    inputs = keras.Input((6, 3))
+    x = layers.Dense(8, "relu", name="stem")(inputs)
+    for _ in range(2):
+        y = layers.LayerNormalization()(x)
+        x = x + ops.swapaxes(tokens(ops.swapaxes(y, 1, 2)), 1, 2)
+    return keras.Model(inputs, layers.Dense(3, name="logits")(x))
+
+
 def shared_reshapes():
     """Reshapes and transpositions that queries, keys and values share."""
     split, back = layers.Reshape((6, 4, 2)), layers.Reshape((6, 8))
@@ -253,5 +266,6 @@ BUILDERS = {
     "channel_shuffle": channel_shuffle,
     "repeated": repeated,
     "nested_mixer": nested_mixer,
+    "nested_tokens": nested_tokens,
     "shared_reshapes": shared_reshapes,
 }
