@@ -20,7 +20,7 @@ from keras_shapley_prune.layer_types.stock.time_distributed import (
     find_wrapped,
     wrap_again,
 )
-from keras_shapley_prune.layer_types.unit_ids import FIXED, kept
+from keras_shapley_prune.layer_types.unit_ids import count_kept, has_units, kept
 from keras_shapley_prune.trace.functional_models import (
     functional_view,
     input_structure,
@@ -133,17 +133,18 @@ class _Copier:
         for call in channel_map.graph.calls:
             names = self._called_as.setdefault(innermost(call.operation), {})
             names[call.operation] = None
-        self._entries = {}  # nested model -> ids of what enters it
+        self._entries = {}  # nested model -> units of what enters it, on each axis
         # In all calls of a nested model the same channels enter it: the first tells.
         for call in channel_map.graph.nested:
-            ids = [channel_map.ids[tensor] for tensor in call.inputs]
-            self._entries.setdefault(call.model, ids)
+            axes = [self._axes_of(tensor) for tensor in call.inputs]
+            self._entries.setdefault(call.model, axes)
 
     def copy_model(self, model):
         """Returns a Sequential or functional model of copies of its operations."""
         outermost = not self._models
         self._models[model] = None  # stands before those that are nested in it
-        inputs = new_inputs(input_structure(model), self._input_widths(model))
+        structure = input_structure(model)
+        inputs = new_inputs(structure, self._input_shapes(model, structure))
         # A Sequential model becomes one again: its view would become functional.
         if isinstance(model, keras.Sequential):
             layers = [self._copy(layer) for layer in model.layers]
@@ -207,14 +208,21 @@ class _Copier:
         called = next(iter(self._called_as.get(operation, [operation])))
         return find_kept(self._map, self._keep, called)
 
-    def _input_widths(self, model):
-        """Returns how many channels of each input of a model are kept.
+    def _axes_of(self, tensor):
+        """Returns a dict: axis of a tensor -> unit ids, where there are units."""
+        axes, ids = dict(self._map.across.get(tensor, {})), self._map.ids[tensor]
+        return {**axes, len(tensor.shape) - 1: ids} if has_units(ids) else axes
 
-        `None` for the inputs of the outermost model, and for an input without units.
+    def _input_shapes(self, model, structure):
+        """Returns the shapes that the inputs of a model have without what is removed.
+
+        `None` for the outermost model, whose inputs have no units.
         """
         if model not in self._entries:
             return None
-        return [
-            np.count_nonzero(kept(self._keep, ids)) if (ids != FIXED).any() else None
-            for ids in self._entries[model]
-        ]
+        shapes = [list(x.shape) for x in keras.tree.flatten(structure)]
+        for shape, axes in zip(shapes, self._entries[model], strict=True):
+            for axis, ids in axes.items():
+                if shape[axis] is not None:
+                    shape[axis] = count_kept(kept(self._keep, ids))
+        return shapes

@@ -13,9 +13,9 @@ def count_flops(model, input_shape=None):
     """Counts the floating-point operations of one example's inference.
 
     The multiplications and additions of all layers with a kernel (convolutions, dense
-    and recurrent layers) and of attention are counted: two for each kernel entry and
-    each position at which it is applied. Normalizations, activations and pooling are
-    not counted.
+    and recurrent layers), of attention and of products of two tensors are counted: two
+    for each kernel entry and each position at which it is applied. Normalizations,
+    activations and pooling are not counted.
 
     Args:
         model: A built Sequential or functional `keras.Model`.

@@ -148,7 +148,8 @@ class _Drawing:
         self._dot.add_node(node)
 
     def _add_edge(self, start, end, tensor):
-        ids = self._map.ids[tensor]
+        across = self._map.across.get(tensor, {}).values()
+        ids = np.concatenate([self._map.ids[tensor], *across])
         colors, groups = _unique(self._color_of[ids]), _unique(self._group_of[ids])
         options = {"tooltip": _quote(", ".join(groups) or "no removable units")}
         if colors:

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from keras_shapley_prune.layer_types.obstacles import describe_trials
-from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, has_units, kept
-from keras_shapley_prune.trace.graph import find_dependents
 from keras_shapley_prune.trace.lock_text import describe_locks
 from keras_shapley_prune.trace.named_units import name_units
+from keras_shapley_prune.trace.unit_places import UnitPlaces
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ChannelMap:
+class ChannelMap(UnitPlaces):
     """Where every unit of a model is produced, carried and read.
 
     Attributes:
@@ -82,57 +81,6 @@ class ChannelMap:
         }
         return {operation: what for operation, what in found.items() if what}
 
-    def sites_at(self, call):
-        """Finds what a call reads.
-
-        Args:
-            call: A `Call` of `graph`, or of a copy of it.
-
-        Returns:
-            Dict: input position, or `INSIDE` -> unit of each channel, for `sites`.
-        """
-        # By index, not by identity: the calls of a masked copy are other objects.
-        places = (INSIDE, *range(len(call.inputs)))
-        found = {place: self.sites.get((call.index, place)) for place in places}
-        return {place: ids for place, ids in found.items() if ids is not None}
-
-    def ids_at(self, call, position, axis):
-        """Returns the unit of each position of an axis of what a call reads.
-
-        Args:
-            call: A `Call` of `graph`, or of a copy of it.
-            position: Integer, which of its inputs.
-            axis: Integer, at least 0.
-
-        Returns:
-            Integer array, `None` if no units are on that axis.
-        """
-        tensor = self.graph.calls[call.index].inputs[position]
-        ids = self.across.get(tensor, {}).get(axis)
-        if axis == len(tensor.shape) - 1:
-            ids = self.ids[tensor]
-        return ids if ids is not None and has_units(ids) else None
-
-    def kept_positions(self, keep, tensor):
-        """Returns which positions of a tensor are kept, for its rows.
-
-        Args:
-            keep: Boolean array, shape `(num_units,)`.
-            tensor: A symbolic tensor.
-
-        Returns:
-            Integer array of places in the axes between the first and the last one, as
-            one axis. `None` if all are.
-        """
-        axes = self.across.get(tensor, {})
-        if all(kept(keep, ids).all() for ids in axes.values()):
-            return None
-        there = np.ones(tensor.shape[1:-1], bool)
-        for axis, ids in axes.items():
-            along = [-1 if a == axis else 1 for a in range(1, len(tensor.shape) - 1)]
-            there &= kept(keep, ids).reshape(along)
-        return np.flatnonzero(there)
-
     def select_groups(self, layers=None):
         """Returns the groups that `layers` selects.
 
@@ -182,79 +130,8 @@ class ChannelMap:
             + f"Layers with removable units: {names}"
         )
 
-    def producers_of(self, group):
-        """Finds what computes a group.
-
-        Args:
-            group: A `ChannelGroup`.
-
-        Returns:
-            List of the keys of `produced`: operations of the original model, and the
-            letters under which they have the units.
-        """
-        # A layer may have units of several kinds, such as heads and outputs.
-        keys = [key for name in group.producers for key in self._produced_by_name[name]]
-        unit = group.units[0]  # all have the same producers
-        return [key for key in keys if unit in self.layer_ids[key[0]][key[1]]]
-
     @functools.cached_property
-    def _produced_by_name(self):
-        found = {}
-        for operation, letter in self.produced:
-            name = self.graph.name_of(operation)
-            found.setdefault(name, []).append((operation, letter))
-        return found
-
-    def sites_of(self, group):
-        """Finds where a group is read.
-
-        Args:
-            group: A `ChannelGroup`.
-
-        Returns:
-            Dict: those of `sites` that carry units of the group.
-        """
-        places = self._places_of.get(group.name, ())
-        return {place: self.sites[place] for place in places}
-
     @functools.cached_property
-    def _places_of(self):
-        """Dict: name of a group -> list of the keys of `sites` that carry its units."""
-        owner = np.full(self.num_units, -1)
-        for number, group in enumerate(self.groups):
-            owner[group.units] = number
-        found = {group.name: [] for group in self.groups}
-        for place, ids in self.sites.items():
-            for number in np.unique(owner[ids[ids != FIXED]]):
-                if number >= 0:
-                    found[self.groups[number].name].append(place)
-        return found
-
-    def ends_of(self, group):
-        """Finds where a group is read for good: its sites but for the passing ones.
-
-        Args:
-            group: A `ChannelGroup`.
-
-        Returns:
-            Dict: those of `sites` that carry units of the group.
-        """
-        sites = self.sites_of(group)
-        return {site: ids for site, ids in sites.items() if site not in self.passing}
-
-    def changed_calls(self, keep):
-        """Finds which calls read something else once units are removed.
-
-        Args:
-            keep: Boolean array, shape `(num_units,)`.
-
-        Returns:
-            Tuple of the `Call`s that read removed units, or what such a call returns.
-        """
-        sites = self.sites.items()
-        indices = {index for (index, _), ids in sites if not kept(keep, ids).all()}
-        return find_dependents(self.graph, indices)
-
     def lock_reasons(self):
         """Returns a dict: layer name -> why (some of) its units are locked.
 

@@ -10,12 +10,7 @@ from keras_shapley_prune.layer_types.obstacles import (
     find_obstacle,
 )
 from keras_shapley_prune.layer_types.registry import find_layer_type
-from keras_shapley_prune.layer_types.unit_ids import (
-    FIXED,
-    has_units,
-    letter_of,
-    no_units,
-)
+from keras_shapley_prune.layer_types.unit_ids import FIXED, has_units, no_units
 from keras_shapley_prune.trace.functional_models import with_layers
 from keras_shapley_prune.trace.mixed_uses import find_mixed_uses
 from keras_shapley_prune.trace.unit_ledger import UnitLedger
@@ -119,11 +114,8 @@ class ChannelTracer(UnitLedger):
 
     def _letters_across(self, call):
         """Returns a dict: letter, see `letter_of` -> units on other axes of a call."""
-        return {
-            letter_of(end, axis, len(tensor.shape)): ids
-            for end, tensor in (("i", call.inputs[0]), ("o", call.outputs[0]))
-            for axis, ids in self._across.get(tensor, {}).items()
-        }
+        inputs = self._letters_of("i", call.inputs[0])
+        return inputs | self._letters_of("o", call.outputs[0])
 
 
 class _LookAhead(ChannelTracer):

@@ -87,25 +87,25 @@ def takes_training(operation):
     return "training" in inspect.signature(operation.call).parameters
 
 
-def new_inputs(structure, widths=None):
+def new_inputs(structure, shapes=None):
     """Returns fresh `keras.Input`s shaped, typed and named like others.
 
     Optional ones (`keras.Input(optional=True)`) are optional again.
 
     Args:
         structure: The (nested) symbolic inputs.
-        widths: List of one integer an input, the length of its last axis, or `None`
-            for the same length.
+        shapes: List of the shapes of the inputs, with the batch, or `None` for the
+            same shapes.
     """
     flat = keras.tree.flatten(structure)
     fresh = [
         keras.Input(
-            batch_shape=x.shape if width is None else (*x.shape[:-1], width),
+            batch_shape=shape,
             dtype=x.dtype,
             name=x.name,
             optional=_is_optional(x),
         )
-        for x, width in zip(flat, widths or [None] * len(flat), strict=True)
+        for x, shape in zip(flat, shapes or [x.shape for x in flat], strict=True)
     ]
     return keras.tree.pack_sequence_as(structure, fresh)
 

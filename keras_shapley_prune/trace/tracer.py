@@ -53,11 +53,9 @@ class _MapMaker(ChannelTracer):
         for call in self._graph.nested:
             first = first_calls.setdefault(call.model, call)
             for ours, theirs in zip(first.inputs, call.inputs, strict=True):
-                # The `Input` of a nested model shrinks on its last axis only.
-                for axis, ids in self.across(theirs).items():
-                    name = self._graph.name_of(call.model)
-                    self.lock(ids, f"enters model `{name}` on axis {axis}")
                 if first is not call:
+                    letters = self._letters_of("i", ours)
+                    self._tie_axes(theirs, letters, "i", call.model)
                     ids = self.ids(ours), self.ids(theirs)
                     self._tie_shared("model", call.model, *ids)
             for tensor in call.outputs:

@@ -7,6 +7,7 @@ from keras_shapley_prune.layer_types.unit_ids import (
     INSIDE,
     fixed,
     has_units,
+    letter_of,
     no_units,
 )
 
@@ -170,11 +171,17 @@ class UnitLedger:
         name = self._graph.name_of(operation)
         self.tie(ids, others, f"shared {kind} `{name}` joins it with channels")
 
+    def _letters_of(self, end, tensor):
+        """Returns a dict: letter, see `letter_of` -> units on another axis."""
+        rank = len(tensor.shape)
+        axes = self.across(tensor)
+        return {letter_of(end, axis, rank): ids for axis, ids in axes.items()}
+
     def _tie_axes(self, tensor, letters, end, operation):
         """Ties units on other axes to those of the first call of a layer."""
         rank = len(tensor.shape)
         for axis in range(rank - 1):
-            known = letters.get(f"{end}{axis - rank}")
+            known = letters.get(letter_of(end, axis, rank))
             ids = self._across.get(tensor, {}).get(axis)
             if known is None and ids is None:
                 continue

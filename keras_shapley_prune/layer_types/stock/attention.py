@@ -77,7 +77,7 @@ class MultiHeadAttentionType(LayerType):
             return "is given masks of its inputs"
         if len(getattr(call.operation, "_output_shape", None) or ()) > 1:
             return "returns channels on more than one axis"
-        return _find_time_mask(call)
+        return find_time_mask(call)
 
     def masked(self, operation, masks, *args, **kwargs):
         heads = self.heads(operation).attend(masks.get(INSIDE), *args, **kwargs)
@@ -145,7 +145,7 @@ def _sources(call):
     return {"q": named["query"], "k": named.get("key", value), "v": value}
 
 
-def _find_time_mask(call):
+def find_time_mask(call):
     """Returns the `unfit` reason of a call whose input carries a mask of time steps.
 
     Such a mask, of `Embedding(mask_zero=True)` or `Masking`, is a tensor of the graph

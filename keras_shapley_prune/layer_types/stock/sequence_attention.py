@@ -4,6 +4,7 @@ from keras import layers
 
 from keras_shapley_prune.layer_types.layer_type import LayerType
 from keras_shapley_prune.layer_types.registry import LAYER_TYPES
+from keras_shapley_prune.layer_types.stock.attention import find_time_mask
 from keras_shapley_prune.layer_types.stock.constants import name_arguments
 
 
@@ -42,7 +43,7 @@ class SequenceAttentionType(LayerType):
             return "returns its attention scores"
         if named.get("mask") is not None:
             return "is given masks of its inputs"
-        return None
+        return find_time_mask(call)
 
     def products(self, call):
         """Queries with keys, and scores with values."""
