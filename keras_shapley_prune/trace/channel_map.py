@@ -130,8 +130,6 @@ class ChannelMap(UnitPlaces):
             + f"Layers with removable units: {names}"
         )
 
-    @functools.cached_property
-    @functools.cached_property
     def lock_reasons(self):
         """Returns a dict: layer name -> why (some of) its units are locked.
 

@@ -1,5 +1,7 @@
 """Where the units of a model are: produced, carried and read."""
 
+import functools
+
 import numpy as np
 
 from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, has_units, kept
@@ -75,6 +77,7 @@ class UnitPlaces:
         unit = group.units[0]  # all have the same producers
         return [key for key in keys if unit in self.layer_ids[key[0]][key[1]]]
 
+    @functools.cached_property
     def _produced_by_name(self):
         found = {}
         for operation, letter in self.produced:
@@ -94,6 +97,7 @@ class UnitPlaces:
         places = self._places_of.get(group.name, ())
         return {place: self.sites[place] for place in places}
 
+    @functools.cached_property
     def _places_of(self):
         """Dict: name of a group -> list of the keys of `sites` that carry its units."""
         owner = np.full(self.num_units, -1)
