@@ -22,7 +22,8 @@ class ChannelMap(UnitPlaces):
         groups: Tuple of `ChannelGroup`, from the input to the output: all units that
             can be removed.
         locks: Dict: unit -> why it cannot be removed.
-        ids: Dict: symbolic tensor -> unit of each position of its last axis.
+        ids: Dict: symbolic tensor -> unit of each position of its last axis; and pairs
+            of a tensor and another axis that has units -> those.
         layer_ids: Dict: operation -> dict of the letters of its weight axes
             (`"i"`, `"o"`, ...) -> unit of each position.
         sites: Dict: `(call index, input position)` -> unit of each channel that a
@@ -35,8 +36,6 @@ class ChannelMap(UnitPlaces):
             under which it has them, in running order -> what they are, such as
             `"heads"`, `None` if they are what the layer returns.
         obstacles: Dict: operation that cannot be pruned -> why.
-        across: Dict: symbolic tensor -> dict: axis other than the last -> unit of each
-            position, for tensors that have units there.
     """
 
     graph: object
@@ -49,7 +48,6 @@ class ChannelMap(UnitPlaces):
     passing: frozenset
     produced: dict
     obstacles: dict
-    across: dict = dataclasses.field(default_factory=dict)
 
     def __repr__(self):
         return (

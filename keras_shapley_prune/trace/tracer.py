@@ -105,12 +105,11 @@ class _MapMaker(ChannelTracer):
             for key, part in parts.items()
         ]
         carried = {tensor: renumber(ids) for tensor, ids in self._ids.items()}
-        across = {
-            tensor: {axis: renumber(ids) for axis, ids in axes.items()}
+        carried |= {
+            (tensor, axis): renumber(ids)
             for tensor, axes in self._across.items()
-            if axes
+            for axis, ids in axes.items()
         }
-        elsewhere = [ids for axes in across.values() for ids in axes.values()]
         locks = {}  # of tied units, the reason that was given first
         for unit, reason in self._locks.items():
             locks.setdefault(int(renumber(unit)), reason)
@@ -120,12 +119,9 @@ class _MapMaker(ChannelTracer):
         return ChannelMap(
             graph=self._graph,
             num_units=num_units,
-            groups=group_units(
-                num_units, produced, read, [*carried.values(), *elsewhere], locks
-            ),
+            groups=group_units(num_units, produced, read, carried.values(), locks),
             locks=locks,
             ids=carried,
-            across=across,
             layer_ids={
                 operation: {letter: renumber(ids) for letter, ids in letters.items()}
                 for operation, letters in self._layer_ids.items()

@@ -25,6 +25,15 @@ class UnitPlaces:
         found = {place: self.sites.get((call.index, place)) for place in places}
         return {place: ids for place, ids in found.items() if ids is not None}
 
+    @functools.cached_property
+    def across(self):
+        """Dict: tensor -> dict: axis other than the last that has units -> those."""
+        found = {}
+        for key, ids in self.ids.items():
+            if isinstance(key, tuple):
+                found.setdefault(key[0], {})[key[1]] = ids
+        return found
+
     def ids_at(self, call, position, axis):
         """Returns the unit of each position of an axis of what a call reads.
 

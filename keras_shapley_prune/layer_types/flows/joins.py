@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_shapley_prune.layer_types.flows.across import merge_axes
 from keras_shapley_prune.layer_types.unit_ids import fixed, has_units
@@ -30,8 +31,8 @@ def join_cut(call, channels):
     axes = _join_axes(call, channels)
     for axis, ids in axes.items():
         for constant in array_constants(call):
-            whole = isinstance(constant, keras.Variable)  # a copy would be untied
-            if whole and _length_at(call, constant, axis) != 1:
+            # A copy of a variable would go its own way.
+            if _is_variable(constant) and _length_at(call, constant, axis) != 1:
                 channels.lock(ids, f"{channels.quote(call)} joins it with a weight")
     return axes
 
@@ -46,7 +47,7 @@ def cut_constants(args, kwargs, kept):
     """
 
     def cut(value):
-        if not _is_array(value) or isinstance(value, keras.Variable):
+        if not _is_array(value) or _is_variable(value):
             return value
         for letter, mask in kept.items():
             axis = -1 if letter == "o" else int(letter[1:] or 0)
@@ -101,6 +102,10 @@ def join_halves(call, channels):
 def array_constants(call):
     """Returns the arrays among the arguments of a call."""
     return [x for x in keras.tree.flatten((call.args, call.kwargs)) if _is_array(x)]
+
+
+def _is_variable(value):
+    return isinstance(value, (keras.Variable, tf.Variable))
 
 
 def _is_array(value):

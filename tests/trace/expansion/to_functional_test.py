@@ -395,7 +395,9 @@ def test_a_constant_that_a_layer_reads_locks_what_it_meets(make):
         model = surrounded(layer)
         functional = to_functional(model)
         check_same(model, functional)
-        assert not trace_channels(functional).groups
+        # An array is cut with the channels; a variable may be another layer's too.
+        locks = make is tf.Variable
+        assert bool(trace_channels(functional).groups) != locks
 
 
 def test_a_registered_layer_is_left_to_its_registration():
