@@ -86,6 +86,15 @@ class LayerType:
             channels.lock_axes(call, channels.across(tensor))
         return {}
 
+    def is_for_all(self, call, read):
+        """Returns whether what a call returns is one for all examples, as a weight is.
+
+        Args:
+            call: The recorded `Call`.
+            read: List of booleans, whether each of its inputs is.
+        """
+        return self.follows or all(read)
+
     def weights(self, operation):
         """Returns what the axes of the weights are.
 

@@ -41,6 +41,9 @@ class StepwiseType(LayerType):
             if along is not None:
                 channels.lock(along, f"{channels.quote(call)} takes each for a step")
 
+    def is_for_all(self, call, read):
+        return self._inner.is_for_all(step_of(call), read)
+
     def letters(self, call, ids):
         return self._inner.letters(step_of(call), ids)
 

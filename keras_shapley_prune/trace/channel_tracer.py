@@ -39,7 +39,7 @@ class ChannelTracer(UnitLedger):
             self._give_up(call, obstacle)
             return
         layer_type = find_layer_type(call.operation)
-        if layer_type.follows or self._once.issuperset(call.inputs):
+        if layer_type.is_for_all(call, list(map(self.is_for_all, call.inputs))):
             self._once.update(call.outputs)
         ids_in = self.ids(call.inputs[0])
         known = self._layer_ids.get(call.operation)

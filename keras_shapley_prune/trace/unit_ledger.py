@@ -59,6 +59,10 @@ class UnitLedger:
         """
         return self._layer_ids.get(operation)
 
+    def is_for_all(self, tensor):
+        """Returns whether a tensor is one for all examples, as a weight is."""
+        return tensor in self._once
+
     def consume(self, call, position):
         """Marks that `call` mixes the channels of its input at `position`."""
         ids = self.ids(call.inputs[position])

@@ -25,9 +25,11 @@ def join(call, channels):
 def join_cut(call, channels):
     """As `join`, but arrays among the arguments are cut with the channels."""
     rank = len(call.outputs[0].shape)
-    # Their batches would be at different places.
-    if any(len(x.shape) != rank and None in x.shape[:1] for x in call.inputs):
-        return channels.lock_all(call, "joins tensors of different rank")
+    # Their axes of examples would be at different places; a weight has none.
+    lower = [tensor for tensor in call.inputs if len(tensor.shape) != rank]
+    if any(None in x.shape[:1] and not channels.is_for_all(x) for x in lower):
+        reason = f"{channels.quote(call)} joins tensors of different rank"
+        return channels.lock_all(call, reason)
     axes = _join_axes(call, channels)
     for axis, ids in axes.items():
         for constant in array_constants(call):

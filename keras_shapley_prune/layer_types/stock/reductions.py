@@ -22,8 +22,8 @@ class ReductionType(DeclaredType):
             zeros do not matter to the operation.
     """
 
-    def __init__(self, reduce=None):
-        super().__init__(flows.reduce_channels)
+    def __init__(self, reduce=None, unfit=None):
+        super().__init__(flows.reduce_channels, unfit=unfit)
         self._reduce = reduce
 
     def masked(self, operation, masks, inputs):
@@ -65,6 +65,14 @@ def _smallest(inputs, there, axes):
     return -_largest(-inputs, there, axes)
 
 
+def _no_sum_of_powers(call):
+    # The norm of a matrix, or a largest entry, is no sum that zeros add nothing to.
+    operation = call.operation
+    is_vector = operation.axis is not None and len(operation.axis) == 1
+    return None if is_vector and operation.ord in (None, 1, 2) else "is of another kind"
+
+
+OPERATION_TYPES["Norm"] = ReductionType(unfit=_no_sum_of_powers)
 for name, function in {
     "Sum": None,
     "Mean": _mean,

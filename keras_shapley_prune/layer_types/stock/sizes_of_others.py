@@ -76,6 +76,12 @@ class CropLike(_SizedLayer):
 class SizedType(DeclaredType):
     """A layer whose last size may be the number of channels."""
 
+    def is_for_all(self, call, read):
+        # Of the other tensor only the sizes are read: the number of examples makes one
+        # for each of what it is given, others are lengths.
+        first = call.operation.sizes[0] if call.operation.sizes else 1
+        return read[0] and (isinstance(first, int) or 0 not in first[2:])
+
     def resize(self, config, kept):
         *leading, last = config["sizes"]
         if isinstance(last, int) and last != -1:

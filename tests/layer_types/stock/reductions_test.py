@@ -38,6 +38,10 @@ def spatial_attention(x):
     return x * ops.sigmoid(layers.Conv2D(1, 3, padding="same")(gate))
 
 
+def unit_length(x):
+    return x / (0.1 + ops.norm(x, axis=-1, keepdims=True))
+
+
 def summed(x):
     return x + ops.expand_dims(ops.sum(x, axis=-1), -1) + ops.amin(x, 3, True)
 
@@ -51,6 +55,7 @@ def summed(x):
         normed_together,
         gated_by_extremes,
         spatial_attention,
+        unit_length,
         summed,
     ],
 )
