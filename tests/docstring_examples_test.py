@@ -83,7 +83,7 @@ def names(tmp_path, monkeypatch):
     }
 
 
-@pytest.mark.sweep(18)
+@pytest.mark.sweep(5)
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in MADE_BY_THE_PACKAGE])
 def test_example_runs(name, names):
     for package in NEEDED.get(name, ()):

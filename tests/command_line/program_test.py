@@ -310,6 +310,7 @@ COMPILED = {
 }
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 @pytest.mark.parametrize("case", COMPILED)
@@ -434,6 +435,7 @@ WRONG = {
 }
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("command", WRONG)
 def test_wrong_usage_is_told_in_one_line(folder, capsys, command):
     (folder / "broken.keras").write_text("none")

@@ -33,7 +33,7 @@ def _check_masked_equals_pruned(model, fractions, seed=0, num_examples=4):
     return counts
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     ("builder", "fraction", "seed"),
     [*((builder, 0.6, 1) for builder in models.BUILDERS), (models.residual, 0.25, 0)],

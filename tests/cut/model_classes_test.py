@@ -146,6 +146,7 @@ def _make(cls, **options):
 DATA = models.labelled_images(16)[0], np.zeros((16, 3), "float32")
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("cls", [OwnStep, OwnLoss, OwnTest, OwnSequential])
 def test_the_result_is_of_the_same_class(cls):
     model = _make(cls, name="mine")
@@ -252,6 +253,7 @@ REASONS = {
 }
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("case", REASONS)
 def test_what_cannot_be_made_again_is_told(case):
     make, reason = REASONS[case]

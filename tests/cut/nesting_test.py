@@ -65,6 +65,7 @@ def test_masked_equals_pruned_and_nesting_is_kept(builder, tmp_path):
         assert after[name] == before[name]
 
 
+@pytest.mark.sweep(3)
 @BUILDERS
 def test_tracing_and_surgery_leave_no_trace(builder):
     model = models.build(builder)
@@ -76,6 +77,7 @@ def test_tracing_and_surgery_leave_no_trace(builder):
     assert models.snapshot(model, inputs) == before
 
 
+@pytest.mark.sweep(3)
 @BUILDERS
 def test_the_flat_graph_computes_what_the_model_computes(builder):
     model = models.build(builder)

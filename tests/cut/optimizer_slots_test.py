@@ -85,7 +85,7 @@ OPTIMIZERS = [
 ]
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_pruned_model_trains_on_as_the_masked_one(optimizer):
     model, x, y = trained(optimizer())

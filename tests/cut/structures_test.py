@@ -237,7 +237,7 @@ def _check(model, tmp_path, tolerance=1e-5, **arguments):
     return pruned
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", BUILDERS)
 def test_prune(builder, tmp_path):
     _check(models.build(builder), tmp_path)

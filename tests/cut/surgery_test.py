@@ -214,6 +214,7 @@ def _squares(weights):
     return 0.01 * keras.ops.sum(weights**2)
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize(
     "layer",
     [
@@ -358,7 +359,7 @@ def test_a_preprocessing_normalization_keeps_its_statistics():
     assert models.relative_difference(copied, models.outputs_of(model, images)) < 1e-6
 
 
-@pytest.mark.sweep(5)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_the_graph_of_a_cut_computes_what_its_model_does(builder):
     model = models.build(builder)

@@ -110,7 +110,7 @@ def _check_answers(program, tmp_path):
 STORABLE = [b for b in models.BUILDERS if b is not models.locked]
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", STORABLE)
 def test_saved_equals_loaded(builder, tmp_path):
     model = models.build(builder)

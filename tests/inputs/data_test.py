@@ -32,6 +32,7 @@ def _read(dataset, model=None, **options):
     return list(CalibrationData(dataset, inputs, BATCH_SIZE, **options))
 
 
+@pytest.mark.sweep(6)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_every_form_gives_the_same_batches(form, weighted):
@@ -128,6 +129,7 @@ def test_nothing_is_read_before_it_is_needed():
     CalibrationData(Exploding(), models.classifier(compiled=False).inputs)
 
 
+@pytest.mark.sweep(7)
 @pytest.mark.parametrize("case", BAD_DATA)
 def test_bad_data_is_refused(case):
     make, words = BAD_DATA[case]
@@ -224,6 +226,7 @@ ENDLESS = {
 }
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("form", ENDLESS)
 def test_what_has_no_end_is_refused(form, monkeypatch):
     monkeypatch.setattr(limits, "MAX_EXAMPLES", 200)

@@ -83,6 +83,7 @@ class Images(Numbered, keras.utils.PyDataset):
         return self[0]
 
 
+@pytest.mark.sweep(6)
 @pytest.mark.parametrize("sizes", [[16], [5, 5, 5, 1], [1] * 16])
 @pytest.mark.parametrize(
     "form",
@@ -112,6 +113,7 @@ def test_batches_of_different_sizes():
     assert evaluate(model, batches)["loss"] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "data",
     [

@@ -125,6 +125,7 @@ CASES = {
 }
 
 
+@pytest.mark.sweep(14)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("case", CASES)
 def test_the_mean_is_what_evaluate_reports(case, weighted):
@@ -142,6 +143,7 @@ def test_the_mean_is_what_evaluate_reports(case, weighted):
     assert np.mean(losses) == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.sweep(8)
 @pytest.mark.parametrize("case", CASES)
 def test_each_example_has_its_own_loss(case):
     loss, labels, predictions = CASES[case]

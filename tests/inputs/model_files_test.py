@@ -48,6 +48,7 @@ COMPILED = {
 }
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 @pytest.mark.parametrize("case", COMPILED)
 def test_what_it_was_compiled_with_need_not_be_known(case, suffix, tmp_path):

@@ -47,6 +47,7 @@ def _network(function):
     return models.randomize(keras.Model(inputs, layers.Dense(2, name="last")(x)))
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_of_any_kind_are_pruned(name):
     model = _network(FUNCTIONS[name])
@@ -59,6 +60,7 @@ def test_functions_of_any_kind_are_pruned(name):
     assert pruned.get_layer("a").filters == 4
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_what_is_not_zero_at_zero_is_removed_behind_it(name):
     """A constant channel adds nothing, and is not made up for wrongly."""
@@ -74,6 +76,7 @@ def test_what_is_not_zero_at_zero_is_removed_behind_it(name):
     assert models.relative_difference(*outputs) < 1e-2
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_models_that_are_code_may_have_such_functions(name):
     class Net(keras.Model):

@@ -211,6 +211,7 @@ def test_masked_is_pruned(kind):
     models.check_masks(_build(kind))
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("kind", KINDS)
 def test_pruned_is_counted(kind):
     model = _build(kind)
@@ -225,6 +226,7 @@ def test_pruned_is_counted(kind):
         assert CostModel(channel_map, "flops").count(keep) == count_flops(smaller)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("kind", KINDS)
 def test_pruned_is_repaired(kind):
     model, inputs = _build(kind), np.random.default_rng(1).normal(size=(64, STEPS, 4))
@@ -236,6 +238,7 @@ def test_pruned_is_repaired(kind):
     assert _error(model, repaired, inputs) < 0.5 * _error(model, plain, inputs)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("kind", KINDS)
 def test_repair_is_exact_where_removed_units_are_copies_of_kept_ones(kind):
     model, inputs = _build(kind), np.random.default_rng(1).normal(size=(64, STEPS, 4))

@@ -88,6 +88,7 @@ def _model(layer):
     return keras.Model(inputs, layers.Dense(2, name="last")(x))
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("name", SAME)
 def test_what_changes_nothing_is_pruned_as_its_parent(name):
     parent, make = SAME[name]

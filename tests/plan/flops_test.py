@@ -116,6 +116,7 @@ UNKNOWN = [
 ]
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(("shape", "given", "make_steps"), UNKNOWN)
 def test_flops_of_any_size_are_those_of_the_size_given(shape, given, make_steps):
     model = _any_size(shape, *make_steps())

@@ -36,7 +36,7 @@ def _activations(model, name, images):
     return values.reshape(len(images), -1, values.shape[-1])
 
 
-@pytest.mark.sweep(7)
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("criterion", [n for n in BASELINE_NAMES if n != "bn_gamma"])
 @pytest.mark.parametrize("builder", [models.residual, models.autoencoder])
 def test_every_criterion_scores_every_group(criterion, builder):

@@ -413,6 +413,7 @@ def test_half_precision():
 # --- progress ----------------------------------------------------------------------
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     ("verbose", "words"),
     [("auto", "100/100"), (1, "100/100"), (True, "100/100"), (2, "hidden: ")],

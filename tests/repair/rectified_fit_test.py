@@ -222,6 +222,7 @@ def errors(monkeypatch, model):
     ]
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("kind", CONTEXTS)
 def test_what_comes_out_of_the_relu_is_nearer(monkeypatch, kind):
     ours, theirs = errors(monkeypatch, network(CONTEXTS[kind]))

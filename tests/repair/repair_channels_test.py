@@ -42,7 +42,7 @@ def assert_same_weights(model, other, atol=0):
         np.testing.assert_allclose(ours, theirs, atol=atol, err_msg=ours.path)
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     ("builder", "fraction"),
     [*((builder, 0.5) for builder in models.BUILDERS), (models.residual, 0.25)],
@@ -296,6 +296,7 @@ KINDS = {
 }
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "float64"])
 def test_other_dtypes(dtype, kind):
@@ -427,6 +428,7 @@ def test_data_is_read_as_far_as_it_is_needed():
 FITTED = (layers.Conv2D, layers.Dense, layers.DepthwiseConv2D)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", [models.residual, models.nested])
 @pytest.mark.parametrize(
     ("repair", "kinds"),

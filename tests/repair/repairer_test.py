@@ -67,6 +67,7 @@ def assert_same_weights(model, other, atol):
         np.testing.assert_allclose(ours, theirs, atol=atol, err_msg=ours.path)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "builder", [models.autoencoder, models.depthwise, models.nested, models.shared]
 )
@@ -349,6 +350,7 @@ READERS = {
 }
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("reader", READERS)
 def test_twins_leave_without_a_trace(reader):
     filters = 8 if reader == "grouped" else 6

@@ -62,6 +62,7 @@ def add_raw(x, y):
     return x + y
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("add", [add_layer, add_raw])
 @pytest.mark.parametrize("swap", [False, True])
 @pytest.mark.parametrize("activation", [None, "linear"])
@@ -78,6 +79,7 @@ def test_a_convolution_before_an_addition_gives_what_the_skip_lacks(
     np.testing.assert_allclose(lacking, before - after, atol=1e-6)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("add", [add_layer, add_raw])
 @pytest.mark.parametrize("scale", [True, False])
 def test_through_a_normalization_the_sum_comes_out_right(add, scale):
@@ -200,6 +202,7 @@ def a_normalization_as_output(inputs):
     return [x + y, y]
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize(
     "make",
     [

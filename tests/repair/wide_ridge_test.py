@@ -53,6 +53,7 @@ def solve_whole(data, centred, ridge=RIDGE):
     return weights, mean_y - mean_x @ weights
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("num_outputs", [2, 512])
 @pytest.mark.parametrize("ridge", [1e-4, RIDGE, 1.0])
 @pytest.mark.parametrize("centred", [True, False])

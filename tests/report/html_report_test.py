@@ -106,6 +106,7 @@ def test_what_a_phone_shows(browser, write):
     assert browser.errors == []
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("width", [320, 375, 1280])
 @pytest.mark.parametrize("build", [make, large])
 def test_nothing_sticks_out(browser, write, width, build):

@@ -12,6 +12,7 @@ from keras_shapley_prune.trace import graph
 from keras_shapley_prune.trace.recording import record_graph
 
 
+@pytest.mark.sweep(5)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_running_the_recorded_calls_gives_the_outputs(builder):
     model = models.build(builder)

@@ -70,6 +70,7 @@ FORMS = {
 }
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("form", FORMS)
 def test_all_forms_say_the_same(form):
     model = _two_convs()
@@ -188,6 +189,7 @@ WRONG = {
 }
 
 
+@pytest.mark.sweep(5)
 @pytest.mark.parametrize("case", WRONG)
 def test_what_does_not_fit_is_told(case):
     keep, words = WRONG[case]

@@ -20,7 +20,7 @@ def inputs_of(model, graph, count=4):
     return dict(zip(graph.inputs, map(tf.constant, flat), strict=True))
 
 
-@pytest.mark.sweep(10)
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_from_cut_to_cut_the_outputs_are_the_models(builder, compiled):

@@ -58,6 +58,7 @@ def test_sure_outputs_have_finite_losses_and_gradients(outputs):
     assert np.isfinite(tape.gradient(loss, student)).all()
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize(
     ("loss", "expected"),
     [

@@ -76,6 +76,7 @@ def test_query_value_and_key_of_different_width():
     assert [w.shape[0] for w in (attention.query_dense.kernel,)] == [4]
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("make, arguments", ATTENTIONS)
 def test_costs_are_those_of_the_cut_model(make, arguments):
     model = _between(make(), **arguments)
@@ -97,6 +98,7 @@ def test_flops_of_an_attention():
     assert count_flops(model) == 2 * (projections + products)
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("make, arguments", ATTENTIONS)
 def test_the_linear_form_is_the_output_projection(make, arguments):
     model = _between(make(), **arguments)

@@ -42,7 +42,7 @@ STEPS = [
 ]
 
 
-@pytest.mark.sweep(5)
+@pytest.mark.sweep(2)
 @pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`")
 @pytest.mark.parametrize(
     "make", [*STEPS, lambda: layers.LayerNormalization(rms_scaling=True)]
@@ -51,6 +51,7 @@ def test_masked_equals_pruned(make):
     models.check_masks(_model(make()))
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("make", STEPS[:7])
 def test_what_is_multiplied_only_is_another_network(make):
     """Without a masked form, the statistics count channels that are not there."""
@@ -87,6 +88,7 @@ def test_groups_shrink_or_leave(groups, num_units, groups_left):
     assert smaller.get_layer("norm").groups == groups_left
 
 
+@pytest.mark.sweep(6)
 @pytest.mark.parametrize("make", STEPS)
 def test_no_channel_at_all_gives_finite_values(make):
     graph = trace_channels(_model(make())).graph
@@ -96,6 +98,7 @@ def test_no_channel_at_all_gives_finite_values(make):
     assert np.isfinite(outputs).all()
 
 
+@pytest.mark.sweep(6)
 @pytest.mark.parametrize("make", STEPS)
 def test_a_full_mask_changes_nothing(make):
     graph = trace_channels(_model(make())).graph

@@ -35,6 +35,7 @@ LAYERS = {
 }
 
 
+@pytest.mark.sweep(6)
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("kind", LAYERS)
 def test_functions_are_handed_over(kind, name):

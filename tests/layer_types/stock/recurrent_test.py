@@ -54,7 +54,7 @@ def test_masked_equals_pruned(make):
     models.check_masks(_model(*make()))
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("make", STEPS)
 def test_costs_are_those_of_the_cut_model(make):
     model = _model(*make())

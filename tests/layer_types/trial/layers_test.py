@@ -389,7 +389,7 @@ def _model(layer, shape=(8, 8, 3)):
     return keras.Model(inputs, layers.Dense(2, name="last")(x))
 
 
-@pytest.mark.sweep(12)
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("name", KEEPING)
 def test_what_keeps_channels_apart_is_pruned(name):
     model = _model(KEEPING[name]())
@@ -401,6 +401,7 @@ def test_what_keeps_channels_apart_is_pruned(name):
     assert found in {(name.split()[0],), (type(model.layers[2]).__name__,), ("Square",)}
 
 
+@pytest.mark.sweep(6)
 @pytest.mark.parametrize("shape", [(3,), (6, 3), (4, 4, 4, 3), (None, None, 3)])
 @pytest.mark.parametrize(
     "name", ["LayerScale", "LearnableAffine", "DropPath", "Lambda"]
@@ -411,6 +412,7 @@ def test_any_rank_will_do(name, shape):
     }
 
 
+@pytest.mark.sweep(7)
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_does_not_is_locked_with_what_was_found(name):
     make, words = REFUSED[name]
@@ -434,6 +436,7 @@ def test_axes_of_weights_are_found():
         assert [find_letters(layer, weight) for weight in layer.weights] == letters
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("name", ["LayerScale", "Affine", "Taps", "Named", "Loud"])
 def test_what_was_tried_is_counted(name):
     class Named(Taps):
@@ -461,6 +464,7 @@ def _state_of(model):
     return weights, attributes, losses, generators
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize(
     "make",
     [

@@ -53,7 +53,7 @@ def slopes(graph, inputs, changes, depth, scale, step):
     return [(a - b).numpy() / (2 * step) for a, b in zip(*ends, strict=True)]
 
 
-@pytest.mark.sweep(6)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("max_columns", [2400, 10])
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_costs_are_squared_slopes_of_the_outputs(monkeypatch, builder, max_columns):

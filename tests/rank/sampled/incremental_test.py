@@ -149,6 +149,7 @@ def test_equal_values_on_the_models_of_the_other_tests(builder):
     assert found
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("replaced", [False, True])
 @pytest.mark.parametrize("builder", BY_HAND)
 def test_equal_values(builder, replaced):
@@ -158,6 +159,7 @@ def test_equal_values(builder, replaced):
     _assert_equal_walks(suffix, walk, cut, folds=(3, 50))
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("replaced", [False, True])
 @pytest.mark.parametrize(
     ("builder", "name"), [(models.residual, "stem"), (models.branches, "a")]
@@ -170,6 +172,7 @@ def test_equal_values_where_several_layers_read_the_units(builder, name, replace
     _assert_equal_walks(suffix, walk, cut, folds=(3, 50))
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("replaced", [False, True])
 @pytest.mark.parametrize("builder", [_pooled, _flattened, _strided])
 def test_equal_values_in_windows_and_with_units_out_of_play(builder, replaced):

@@ -44,7 +44,7 @@ def test_a_full_coalition_gives_the_models_outputs(builder):
         assert models.relative_difference(outputs, expected) < 1e-5
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_units_removed_before_are_masked_too(builder):
     model = models.build(builder)

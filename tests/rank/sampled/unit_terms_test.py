@@ -31,6 +31,7 @@ def _open(case):
     return find_linear_form(layer), tf.constant(inputs), generator
 
 
+@pytest.mark.sweep(8)
 @pytest.mark.parametrize("units", [1, 2], ids=["one channel", "two channels"])
 @pytest.mark.parametrize("name", CASES)
 def test_terms_are_those_of_the_rows(name, units):

@@ -295,6 +295,7 @@ class OtherOnSymbols(layers.Layer):
         return ops.relu(inputs) if symbolic else ops.tanh(inputs)
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize(
     "layer_class, reason",
     [
