@@ -136,7 +136,7 @@ def select(rows, constructors, redo):
 
 
 def summarize(rows):
-    """Returns the Markdown table of the families.
+    """Returns the Markdown of all families: a sentence, a table, a list of reasons.
 
     Args:
         rows: List of dicts of strings, as they are read from the CSV.
@@ -144,33 +144,44 @@ def summarize(rows):
     families = {}
     for row in sorted(rows, key=key_of):
         families.setdefault((row["package"], row["family"]), []).append(row)
+    compared = sum(bool(row["half"]) for row in rows)
     lines = [
-        "| package | family | networks | compared | mismatches | removable: least, "
-        "median | not followed | largest difference | what is locked (units) |",
-        "|" + "---|" * 9,
+        f"{len(rows)} networks, {compared} compared, {_count_mismatches(rows)} "
+        "mismatches.",
+        "",
+        "| family | networks | compared | removable: least, median | difference |",
+        "|" + "---|" * 5,
     ]
     lines += [_summarize_family(*key, members) for key, members in families.items()]
-    return "\n".join(lines)
+    locked = [_list_reasons(*key, members) for key, members in families.items()]
+    return "\n".join([*lines, "", *filter(None, locked)])
+
+
+def _count_mismatches(rows):
+    return sum(row["status"].startswith("mismatch") for row in rows)
 
 
 def _summarize_family(package, family, rows):
-    measured = [row for row in rows if row["share"]]
     compared = [row for row in rows if row["half"]]
-    shares = [float(row["share"]) for row in measured]
+    shares = [float(row["share"]) for row in rows if row["share"]]
     share = f"{min(shares):.1%}, {statistics.median(shares):.1%}" if shares else "–"
-    mismatches = sum(row["status"].startswith("mismatch") for row in rows)
     worst = [max(float(row["half"]), float(row["third"])) for row in compared]
     largest = f"{max(worst):.0e}" if worst else "–"
-    others = {row["status"] for row in rows if has_failed(row)}
-    reasons = [
-        *gather_reasons(measured)[:2],
-        *(status[:100] for status in sorted(others)[:2]),
-    ]
+    cells = [f"{package} {family}", len(rows), len(compared), share, largest]
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _list_reasons(package, family, rows):
+    """Returns an entry of what is locked in a family, `None` if nothing is."""
+    measured = [row for row in rows if row["share"]]
+    reasons = gather_reasons(measured)[:2]
     # Layers whose units are not even known count by their share of the parameters.
     hidden = max((float(row["unknown"]) for row in measured), default=0)
-    cells = [package, family, len(rows), len(compared), mismatches, share]
-    cells += [f"{hidden:.0%}", largest]
-    return f"| {' | '.join(map(str, cells))} | {'; '.join(reasons)} |"
+    if hidden >= 0.005:
+        reasons.append(f"up to {hidden:.0%} of the parameters in what is not followed")
+    others = {row["status"] for row in rows if has_failed(row)}
+    reasons += [status[:100] for status in sorted(others)[:2]]
+    return f"- {package} {family}: {'; '.join(reasons)}" if reasons else None
 
 
 def gather_reasons(rows):
