@@ -39,7 +39,8 @@ class StepwiseType(LayerType):
         for tensor in call.inputs:
             along = channels.across(tensor).get(1)
             if along is not None:
-                channels.lock(along, f"{channels.quote(call)} takes each for a step")
+                reason = f"{channels.quote(call)} takes each channel for a time step"
+                channels.lock(along, reason)
 
     def is_for_all(self, call, read):
         return self._inner.is_for_all(step_of(call), read)

@@ -31,6 +31,9 @@ def _product(function, first=(6, 5), second=(6, 5)):
         (lambda a, b: ops.einsum("bnc,bnd->bnd", a, b), [("a",), ("b",)]),
         (lambda a, b: layers.Dot(2)([a, b]), [("a", "b")]),
         (lambda a, b: layers.Dot(1)([a, b]), [("b",)]),
+        (lambda a, b: ops.einsum("bnc->bcn", a), []),
+        (lambda a, b: ops.einsum("bnc->bn", a), [("a",)]),
+        (lambda a, b: ops.einsum("...c->...", a), [("a",)]),
         # A sum over an axis that is last in neither tensor cannot be masked.
         (lambda a, b: _transposed(a, b), []),
         (lambda a, b: layers.Dot(2, normalize=True)([a, b]), []),
@@ -52,6 +55,8 @@ def _transposed(a, b):
         (lambda a, b: ops.matmul(a, ops.swapaxes(b, 1, 2)), 6 * 4 * 6),
         (lambda a, b: ops.einsum("bnc,bnd->bcd", a, b), 4 * 6 * 4),
         (lambda a, b: layers.Dot(2)([a, b]), 6 * 4 * 6),
+        # Of one tensor nothing is multiplied.
+        (lambda a, b: ops.einsum("bnc->bn", a), 0),
         # The axis of length 1 is spread over the other one.
         (lambda a, b: a[:, None] @ ops.swapaxes(b, 1, 2)[:, None], 6 * 4 * 6),
         (lambda a, b: a[:, :1] @ ops.swapaxes(b, 1, 2), 4 * 6),
