@@ -250,7 +250,7 @@ def _through(*steps, shape=(8, 8, 3), filters=4):
         (layers.Activation(lambda x: x[..., ::-1]), "activation <lambda>"),
         (layers.GroupNormalization(2, axis=1), "normalizes axis 1"),
         (layers.LayerNormalization(axis=[1, 2]), "normalizes axis [1, 2]"),
-        (layers.UnitNormalization(axis=2), "normalizes axis [2]"),
+        (layers.UnitNormalization(axis=0), "normalizes over the examples"),
         (layers.RMSNormalization(axis=1), "normalizes axis [1]"),
         (
             lambda x: ops.layer_normalization(x),
@@ -360,6 +360,7 @@ def test_what_is_not_exact_is_locked(step, words):
         layers.Reshape((4, 16, 4)),
         layers.BatchNormalization(axis=3),
         layers.LayerNormalization(axis=[1, 2, 3]),
+        layers.UnitNormalization(axis=[1, 2]),
         layers.GroupNormalization(2, axis=3),
         layers.Softmax(axis=[1, 2]),
         layers.Dropout(0.5, noise_shape=(None, 1, 1, 1)),

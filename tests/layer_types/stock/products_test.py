@@ -1,6 +1,7 @@
 """Tests of products of two tensors: their axes, and what they cost."""
 
 import keras
+import models
 import numpy as np
 import pytest
 from keras import layers, ops
@@ -47,6 +48,17 @@ def test_units_of_products(function, producers):
 def _transposed(a, b):
     a, b = ops.swapaxes(a, 1, 2), ops.swapaxes(b, 1, 2)
     return ops.einsum("bcn,bcm->bnm", a, b)
+
+
+@pytest.mark.parametrize("equation", ["bnc->bcn", "bnc->bc", "...c->..."])
+def test_an_einsum_of_one_tensor(equation):
+    inputs = keras.Input((6, 5))
+    x = ops.einsum(equation, layers.Dense(4, name="a")(inputs))
+    x = ops.swapaxes(x, 1, 2) if len(x.shape) == 3 else x
+    x = layers.Dense(2)(x)
+    model = models.randomize(keras.Model(inputs, x))
+    assert trace_channels(model).lock_reasons().get("a") is None
+    models.check_masks(model, tolerance=1e-4)
 
 
 @pytest.mark.parametrize(
