@@ -19,7 +19,7 @@ from keras_shapley_prune.layer_types.layouts.recipe import (
     as_before,
     same_rows,
 )
-from keras_shapley_prune.layer_types.layouts.rules import with_columns
+from keras_shapley_prune.layer_types.layouts.weights import with_columns
 from keras_shapley_prune.layer_types.stock.layouts import find_rule
 from keras_shapley_prune.layer_types.stock.recreation import (
     finalize_weights,
