@@ -5,8 +5,8 @@ import weakref
 import keras
 
 from keras_shapley_prune.layer_types.layer_type import LayerType
-from keras_shapley_prune.layer_types.stepwise import Stepwise
-from keras_shapley_prune.layer_types.stepwise_type import StepwiseType
+from keras_shapley_prune.layer_types.stepwise.layer import Stepwise
+from keras_shapley_prune.layer_types.stepwise.stepwise_type import StepwiseType
 from keras_shapley_prune.layer_types.subclasses import find_unchanged_parent
 
 GATES = "g"  # the letter of the gates of hidden units

@@ -1,15 +1,18 @@
 """What is known of an operation at every time step: what is known of it at one."""
 
-import dataclasses
-
 import keras
-import tensorflow as tf
 
 from keras_shapley_prune.layer_types.layer_type import LayerType
-from keras_shapley_prune.layer_types.stepwise import count_steps, fold, unfold
-from keras_shapley_prune.layer_types.stepwise_forms import (
+from keras_shapley_prune.layer_types.stepwise.folding import count_steps, fold
+from keras_shapley_prune.layer_types.stepwise.forms import (
     StepwiseDepthwiseForm,
     StepwiseForm,
+)
+from keras_shapley_prune.layer_types.stepwise.masks import fold_masks
+from keras_shapley_prune.layer_types.stepwise.one_step import (
+    OneStep,
+    step_of,
+    with_steps,
 )
 
 
@@ -28,12 +31,12 @@ class StepwiseType(LayerType):
     def flow(self, call, channels):
         self._lock_steps(call, channels)
         step = step_of(call)
-        return _with_steps(self._inner.flow(step, _OneStep(channels, call, step)))
+        return with_steps(self._inner.flow(step, OneStep(channels, call, step)))
 
     def flow_across(self, call, channels):
         step = step_of(call)
-        found = self._inner.flow_across(step, _OneStep(channels, call, step))
-        return _with_steps(found)
+        found = self._inner.flow_across(step, OneStep(channels, call, step))
+        return with_steps(found)
 
     def _lock_steps(self, call, channels):
         for tensor in call.inputs:
@@ -135,121 +138,6 @@ class StepwiseType(LayerType):
     @property
     def has_size(self):
         return self._inner.has_size
-
-
-class _OneStep:
-    """A `ChannelTracer` for a flow that sees a single step of a call.
-
-    Whatever it is asked or told of the step, and of its tensors, is meant of the call.
-    """
-
-    def __init__(self, channels, call, step):
-        self._channels = channels
-        pairs = zip(
-            (*step.inputs, *step.outputs), (*call.inputs, *call.outputs), strict=True
-        )
-        self._meant = {id(ours): theirs for ours, theirs in pairs}
-        self._meant |= {id(step): call, id(step.operation): call.operation}
-
-    def across(self, tensor):
-        return _without_steps(self._channels.across(self._meant[id(tensor)]))
-
-    def axes(self, tensor):
-        return _without_steps(self._channels.axes(self._meant[id(tensor)]))
-
-    def lock_axes(self, call, axes):
-        self._channels.lock_axes(self._meant[id(call)], _with_steps(axes))
-
-    def find_heads(self, call, axes):
-        found = self._channels.find_heads(
-            self._meant[id(call)], [axis + 1 for axis in axes]
-        )
-        return None if found is None else found - 1
-
-    def __getattr__(self, name):
-        method = getattr(self._channels, name)
-
-        def translated(*args, **kwargs):
-            args = [self._meant.get(id(value), value) for value in args]
-            kwargs = {k: self._meant.get(id(v), v) for k, v in kwargs.items()}
-            return method(*args, **kwargs)
-
-        return translated
-
-
-def _without_steps(axes):
-    """Returns a dict of axes as a single step has them: the steps were axis 1."""
-    return {axis - 1: ids for axis, ids in axes.items() if axis > 1}
-
-
-def _with_steps(flown):
-    """Returns what a flow returned of a step as that of the sequence."""
-    if isinstance(flown, list):
-        return [_with_steps(ids) for ids in flown]
-    if not isinstance(flown, dict):
-        return flown
-    return {axis + 1: ids for axis, ids in flown.items()}
-
-
-class _StepMask:
-    """A `Mask` for what has been folded: of examples and their steps."""
-
-    def __init__(self, mask, steps):
-        self._mask, self._steps = mask, steps
-
-    @property
-    def values(self):
-        """Tensor, shape `(channels,)`, or `(batch * steps, channels)`."""
-        return self._repeat(self._mask.values, rank=2)
-
-    def along(self, inputs):
-        """Returns the mask as a factor for the last axis of a tensor."""
-        factor = self._mask.along(unfold(inputs, self._steps))
-        if len(factor.shape) < 2:
-            return factor
-        # (batch, 1, ..., channels): the first of these is that of the steps.
-        return self._repeat(tf.squeeze(factor, axis=1), rank=2)
-
-    def __call__(self, inputs):
-        # Sequences again, as who watches it knows of no steps.
-        return fold(self._mask(unfold(inputs, self._steps)))
-
-    def _repeat(self, values, rank):
-        of_examples = len(values.shape) >= rank
-        return tf.repeat(values, self._steps, axis=0) if of_examples else values
-
-
-def fold_masks(masks, steps):
-    """Returns masks of sequences as masks of what `fold` makes of these.
-
-    Args:
-        masks: Dict: input position, or `INSIDE` -> `Mask`.
-        steps: Integer or tensor, the length of the time axis.
-    """
-    return {place: _StepMask(mask, steps) for place, mask in masks.items()}
-
-
-def step_of(call):
-    """Returns the call of a single step, of what a `Stepwise` does.
-
-    Args:
-        call: A recorded `Call` of a `Stepwise`.
-
-    Returns:
-        A `Call` of its operation, on new symbolic tensors without the time axis.
-    """
-    folded = {}
-
-    def take_step(value):
-        if not isinstance(value, keras.KerasTensor):
-            return value
-        return folded.setdefault(value, fold(value))
-
-    parts = {
-        name: keras.tree.map_structure(take_step, getattr(call, name))
-        for name in ("args", "kwargs", "inputs", "outputs")
-    }
-    return dataclasses.replace(call, operation=call.operation.operation, **parts)
 
 
 def _times(count, call):
