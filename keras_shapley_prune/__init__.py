@@ -29,7 +29,7 @@ from keras_shapley_prune.layer_types.elementwise_activations import (
     register_elementwise,
 )
 from keras_shapley_prune.layer_types.layer_type import LayerType
-from keras_shapley_prune.layer_types.registry import register_layer
+from keras_shapley_prune.layer_types.registration import register_layer
 from keras_shapley_prune.plan.activation_memory import count_activation_bytes
 from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.plan.flops import count_flops

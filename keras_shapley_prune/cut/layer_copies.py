@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_shapley_prune.layer_types.own_state import copy_own_state
 from keras_shapley_prune.layer_types.registry import find_layer_type, find_letters
-from keras_shapley_prune.layer_types.stepwise import Stepwise, at_steps, innermost
+from keras_shapley_prune.layer_types.stepwise.layer import Stepwise, at_steps, innermost
 from keras_shapley_prune.layer_types.stock.recreation import (
     finalize_weights,
     read_config,

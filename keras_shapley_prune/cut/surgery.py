@@ -11,7 +11,7 @@ from keras_shapley_prune.cut.model_classes import (
     take_class,
 )
 from keras_shapley_prune.cut.state_copies import copy_states
-from keras_shapley_prune.layer_types.stepwise import (
+from keras_shapley_prune.layer_types.stepwise.layer import (
     at_steps,
     count_depth,
     innermost,

@@ -20,8 +20,8 @@ from keras_shapley_prune.layer_types.registry import (
     find_layer_type,
     find_letters,
 )
-from keras_shapley_prune.layer_types.stepwise import Stepwise
-from keras_shapley_prune.layer_types.stepwise_type import step_of
+from keras_shapley_prune.layer_types.stepwise.layer import Stepwise
+from keras_shapley_prune.layer_types.stepwise.one_step import step_of
 from keras_shapley_prune.layer_types.stock.recreation import (
     find_applied_function,
     find_lost_setting,

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.linalg
 import tensorflow as tf
 
-from keras_shapley_prune.layer_types.stepwise import innermost
+from keras_shapley_prune.layer_types.stepwise.layer import innermost
 from keras_shapley_prune.plan.flops import count_call_flops
 from keras_shapley_prune.trace.graph import run_calls
 from keras_shapley_prune.trace.segments import batch_spec

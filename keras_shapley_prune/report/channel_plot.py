@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from keras_shapley_prune.layer_types.stepwise import innermost
+from keras_shapley_prune.layer_types.stepwise.layer import innermost
 from keras_shapley_prune.layer_types.unit_ids import FIXED
 from keras_shapley_prune.report.channel_report import channel_report
 

@@ -1,6 +1,6 @@
 """Operations that are called in two ways, whose weights would be cut in two."""
 
-from keras_shapley_prune.layer_types.stepwise import innermost
+from keras_shapley_prune.layer_types.stepwise.layer import innermost
 
 
 def find_mixed_uses(graph):

@@ -4,7 +4,8 @@ import inspect
 
 import keras
 
-from keras_shapley_prune.layer_types.stepwise import as_constant, at_steps, fold
+from keras_shapley_prune.layer_types.stepwise.folding import as_constant, fold
+from keras_shapley_prune.layer_types.stepwise.layer import at_steps
 from keras_shapley_prune.layer_types.stock.time_distributed import find_wrapped
 from keras_shapley_prune.trace.functional_models import (
     functional_view,

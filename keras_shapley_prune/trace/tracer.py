@@ -63,16 +63,19 @@ class _MapMaker(ChannelTracer):
                     name = self._graph.name_of(call.model)
                     self.lock_tensor(tensor, f"unused output of `{name}`")
 
+    def _lock_outputs(self):
+        for tensor in self._graph.outputs:
+            for ids in self.axes(tensor).values():
+                for unit in ids[ids != FIXED]:
+                    self._locks[int(unit)] = "model output"  # whatever else locks it
+
     def finish(self):
         """Returns the `ChannelMap`, its units numbered without gaps.
 
         All ids so far are of units as they were produced; a tie is a pair of them. Only
         now is it known which are one unit, and everything is renumbered.
         """
-        for tensor in self._graph.outputs:
-            for ids in self.axes(tensor).values():
-                for unit in ids[ids != FIXED]:
-                    self._locks[int(unit)] = "model output"  # whatever else locks it
+        self._lock_outputs()
         # This may tie and lock units, so it comes before they are numbered.
         self._close_nested_models()
         follows = {key: find_layer_type(key[0]).follows for key in self._parts}
@@ -87,12 +90,8 @@ class _MapMaker(ChannelTracer):
         def renumber(ids):
             return numbering[ids]
 
-        calls, name_of = self._graph.calls, self._graph.name_of
         sites = {site: renumber(ids) for site, ids in self._sites.items()}
         sites = {site: ids for site, ids in sites.items() if (ids != FIXED).any()}
-        read = [
-            (name_of(calls[index].operation), ids) for (index, _), ids in sites.items()
-        ]
         units = {key: renumber(ids) for key, ids in self._produced.items()}
         # A group has the name of the first layer that makes it, not of a follower.
         parts = {
@@ -100,22 +99,13 @@ class _MapMaker(ChannelTracer):
             for key in sorted(self._parts, key=follows.get)
             if (units[key] != FIXED).any()
         }
-        produced = [
-            (name_of(key[0]), part, units[key][units[key] != FIXED])
-            for key, part in parts.items()
-        ]
-        carried = {tensor: renumber(ids) for tensor, ids in self._ids.items()}
-        carried |= {
-            (tensor, axis): renumber(ids)
-            for tensor, axes in self._across.items()
-            for axis, ids in axes.items()
-        }
-        locks = {}  # of tied units, the reason that was given first
-        for unit, reason in self._locks.items():
-            locks.setdefault(int(renumber(unit)), reason)
-        locks.pop(FIXED, None)
+        carried, locks = (
+            self._renumber_carried(renumber),
+            self._renumber_locks(renumber),
+        )
         # Without any units the maximum is FIXED, and their number 0.
         num_units = int(compact.max(initial=FIXED)) + 1
+        produced, read = self._name_produced(parts, units), self._name_read(sites)
         return ChannelMap(
             graph=self._graph,
             num_units=num_units,
@@ -132,3 +122,34 @@ class _MapMaker(ChannelTracer):
             produced=parts,
             obstacles=self._obstacles,
         )
+
+    def _renumber_carried(self, renumber):
+        """Returns a dict: tensor, or tensor and another axis than the last -> units."""
+        carried = {tensor: renumber(ids) for tensor, ids in self._ids.items()}
+        return carried | {
+            (tensor, axis): renumber(ids)
+            for tensor, axes in self._across.items()
+            for axis, ids in axes.items()
+        }
+
+    def _renumber_locks(self, renumber):
+        """Returns a dict: unit -> reason; of tied units, the one that came first."""
+        locks = {}
+        for unit, reason in self._locks.items():
+            locks.setdefault(int(renumber(unit)), reason)
+        locks.pop(FIXED, None)
+        return locks
+
+    def _name_produced(self, parts, units):
+        """Returns tuples: name of a layer, what its units are, and the units."""
+        return [
+            (self._graph.name_of(key[0]), part, units[key][units[key] != FIXED])
+            for key, part in parts.items()
+        ]
+
+    def _name_read(self, sites):
+        """Returns pairs: name of a layer, and the units that it reads at a site."""
+        calls, name_of = self._graph.calls, self._graph.name_of
+        return [
+            (name_of(calls[index].operation), ids) for (index, _), ids in sites.items()
+        ]

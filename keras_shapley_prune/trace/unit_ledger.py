@@ -130,7 +130,8 @@ class UnitLedger:
         A unit tied to a channel that is none is locked, for `reason`.
         """
         if len(ids) != len(others):
-            self.lock([*ids, *others], f"{reason} of another number")
+            numbers = f"{len(ids)} and {len(others)}"
+            self.lock([*ids, *others], f"{reason} of another number: {numbers}")
             return
         pairs = np.stack([ids, others])
         # A channel that is no unit, such as one of the image, is always there.
@@ -157,7 +158,8 @@ class UnitLedger:
             axes: Dict: axis -> unit ids.
         """
         for axis, ids in axes.items():
-            self.lock(ids, f"{self.quote(call)} works along axis {axis}, where it is")
+            what = f"may work along axis {axis}, on which these channels are"
+            self.lock(ids, f"{self.quote(call)} {what}")
 
     def lock_all(self, call, reason):
         """Locks whatever a call reads and returns ids of no unit for each output."""

@@ -12,6 +12,7 @@ from keras import layers
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.cut.verification import verify_removal
 from keras_shapley_prune.layer_types import registry
+from keras_shapley_prune.layer_types.registration import register_layer
 from keras_shapley_prune.trace.tracer import trace_channels
 
 SOURCES = ["own", "keras", "tensorflow"]
@@ -20,7 +21,7 @@ SOURCES = ["own", "keras", "tensorflow"]
 @pytest.fixture
 def noise_keeps_channels(monkeypatch):
     monkeypatch.setattr(registry, "LAYER_TYPES", dict(registry.LAYER_TYPES))
-    registry.register_layer(noisy_models.Noise, flow="keep")
+    register_layer(noisy_models.Noise, flow="keep")
 
 
 def _cut(model):

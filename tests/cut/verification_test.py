@@ -13,6 +13,7 @@ import keras_shapley_prune
 from keras_shapley_prune.cut.surgery import cut_out, remove_channels
 from keras_shapley_prune.cut.verification import verify_cut, verify_removal
 from keras_shapley_prune.layer_types import registry
+from keras_shapley_prune.layer_types.registration import register_layer
 from keras_shapley_prune.pruning import prune
 from keras_shapley_prune.repair import repair_channels as repair_channels_module
 from keras_shapley_prune.repair.repair_channels import repair_channels, repair_layers
@@ -30,7 +31,7 @@ class Neighbours(layers.Layer):
 @pytest.fixture
 def wrongly_registered(monkeypatch):
     monkeypatch.setattr(registry, "LAYER_TYPES", dict(registry.LAYER_TYPES))
-    registry.register_layer(Neighbours, flow="keep")
+    register_layer(Neighbours, flow="keep")
     keras.utils.set_random_seed(0)
     steps = [layers.Conv2D(8, 3), Neighbours(), layers.Flatten(), layers.Dense(3)]
     return keras.Sequential([keras.Input((6, 6, 2)), *steps])

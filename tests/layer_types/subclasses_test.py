@@ -11,7 +11,8 @@ import pytest
 from keras import layers, ops
 
 from keras_shapley_prune.layer_types import registry
-from keras_shapley_prune.layer_types.registry import find_layer_type, register_layer
+from keras_shapley_prune.layer_types.registration import register_layer
+from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.subclasses import computes_as
 from keras_shapley_prune.trace.tracer import trace_channels
 

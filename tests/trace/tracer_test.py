@@ -4,7 +4,7 @@ import keras
 import models
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 from keras_shapley_prune.layer_types.unit_ids import FIXED, kept
 from keras_shapley_prune.trace.tracer import trace_channels
@@ -210,12 +210,24 @@ def test_lock_reasons_of_the_locked_builder():
 
 
 def _over_rows(x):
-    return x - keras.ops.mean(x, axis=1, keepdims=True)
+    return x - ops.mean(x, axis=1, keepdims=True)
 
 
 def _on_both_axes(x):
     """The channels on the first axis, those of another layer on the last one."""
-    return layers.Dense(5)(keras.ops.swapaxes(x, 1, 3))
+    return layers.Dense(5)(ops.swapaxes(x, 1, 3))
+
+
+def _without_length_1(x):
+    return ops.squeeze(ops.mean(x, axis=(1, 2), keepdims=True)[:, :, 0])
+
+
+def _as_number(x):
+    return ops.cast(ops.mean(x, axis=(1, 2, 3)), "int32")
+
+
+def _rows(x):
+    return layers.Reshape((64, 4))(x)
 
 
 def _through(*steps, shape=(8, 8, 3), filters=4):
@@ -238,26 +250,65 @@ def _through(*steps, shape=(8, 8, 3), filters=4):
         (layers.Activation(lambda x: x[..., ::-1]), "activation <lambda>"),
         (layers.GroupNormalization(2, axis=1), "normalizes axis 1"),
         (layers.LayerNormalization(axis=[1, 2]), "normalizes axis [1, 2]"),
-        (layers.UnitNormalization(axis=2), "normalizes axis [2]"),
+        (layers.UnitNormalization(axis=0), "normalizes over the examples"),
         (layers.RMSNormalization(axis=1), "normalizes axis [1]"),
         (
-            lambda x: keras.ops.layer_normalization(x),
+            lambda x: ops.layer_normalization(x),
             "LayerNorm is not a known operation",
         ),
         (layers.Permute((3, 1, 2)), "model output"),
+        (_without_length_1, "removes every axis of length 1, the channels' too if one"),
+        (
+            lambda x: x + layers.Dense(4)(layers.Flatten()(x)),
+            "joins tensors of 2 and 4 axes, whose examples are on different ones",
+        ),
+        (lambda x: ops.reshape(x, (-1, 512)), "makes one example of several, with"),
+        (lambda x: ops.take(x, _as_number(x), axis=1), "positions that a tensor names"),
+        (
+            lambda x: ops.take(np.ones((5, 3)), ops.cast(x, "int32"), axis=0),
+            "reads it as numbers to look up",
+        ),
+        (
+            lambda x: layers.Embedding(5, 3)(ops.cast(x, "int32")),
+            "reads it as numbers to look up",
+        ),
+        (lambda x: ops.take(x, [0, 1, 2], axis=-1), "takes channels by number"),
+        (
+            lambda x: ops.einsum("abdc->abc", ops.swapaxes(x, 2, 3)),
+            "sums over the channels, which are not on the last axis",
+        ),
+        (lambda x: ops.einsum("abcd,abcd,abcd->ad", x, x, x), "more than two tensors"),
+        (lambda x: ops.einsum("abbd->abd", x), "takes a diagonal"),
+        (lambda x: layers.Dot(2, normalize=True)([_rows(x)] * 2), "` normalizes what"),
+        (lambda x: ops.dot(x, ops.ones((4, 3))), "channels of what it multiplies"),
+        (lambda x: ops.matmul(x, x[0, 0, 0]), "multiplies it with a vector"),
+        (lambda x: ops.norm(x, ord=3, axis=-1), "has ord=3 and axis=[-1], which is no"),
+        (lambda x: ops.rfft(x)[0], "runs along the last axis"),
+        (
+            lambda x: layers.MaxPooling2D()(ops.swapaxes(x, 2, 3)),
+            "may work along axis 2, on which these channels are",
+        ),
+        (
+            lambda x: ops.dot_product_attention(x, x, x),
+            "loses whole heads, on axis 2; these are on axis 3",
+        ),
+        (
+            lambda x: layers.TimeDistributed(layers.Dense(3))(ops.swapaxes(x, 1, 3)),
+            "takes each channel for a time step",
+        ),
         (lambda x: x[..., ::2], "skips channels"),
         (lambda x: x[..., 2], "takes one channel"),
-        (lambda x: keras.ops.cumsum(x, axis=-1), "along the channels"),
-        (lambda x: keras.ops.median(x, axis=-1, keepdims=True), "along the channels"),
-        (lambda x: keras.ops.logsumexp(x, axis=(1, -1)), "along the channels"),
+        (lambda x: ops.cumsum(x, axis=-1), "along the channels"),
+        (lambda x: ops.median(x, axis=-1, keepdims=True), "along the channels"),
+        (lambda x: ops.logsumexp(x, axis=(1, -1)), "along the channels"),
         (lambda x: x + keras.Variable(np.arange(4.0)), "with a weight"),
-        (lambda x: layers.Conv2D(3, 1)(keras.ops.swapaxes(x, 2, 3)), "along axis 2"),
-        (lambda x: keras.ops.mean(keras.ops.swapaxes(x, 1, 3), 1), "along the chan"),
-        (lambda x: keras.ops.softmax(keras.ops.swapaxes(x, 1, 3), 1), "along the"),
-        (lambda x: keras.ops.pad(x, [[0, 0], [0, 0], [0, 0], [1, 1]]), "pads the"),
+        (lambda x: layers.Conv2D(3, 1)(ops.swapaxes(x, 2, 3)), "along axis 2"),
+        (lambda x: ops.mean(ops.swapaxes(x, 1, 3), 1), "along the chan"),
+        (lambda x: ops.softmax(ops.swapaxes(x, 1, 3), 1), "along the"),
+        (lambda x: ops.pad(x, [[0, 0], [0, 0], [0, 0], [1, 1]]), "pads the"),
         (lambda x: layers.Flatten()(_on_both_axes(x)), "merges it with other channels"),
         (
-            lambda x: keras.ops.swapaxes(
+            lambda x: ops.swapaxes(
                 layers.Activation(_over_rows)(_on_both_axes(x)), 1, 3
             ),
             "may mix axes",
@@ -272,7 +323,7 @@ def _through(*steps, shape=(8, 8, 3), filters=4):
             "has a noise_shape for 4 channels",
         ),
         (
-            lambda x: keras.ops.clip(x, np.zeros(4), np.arange(4.0)),
+            lambda x: ops.clip(x, np.zeros(4), np.arange(4.0)),
             "an array of constants",
         ),
     ],
@@ -287,8 +338,8 @@ def test_what_is_not_exact_is_locked(step, words):
         lambda x: x + np.float32(2),
         lambda x: 1.0 - x,
         lambda x: x * np.ones((1, 1, 1, 1), "float32"),
-        lambda x: keras.ops.mean(x, axis=1),
-        lambda x: keras.ops.sum(x, axis=(1, 2), keepdims=True),
+        lambda x: ops.mean(x, axis=1),
+        lambda x: ops.sum(x, axis=(1, 2), keepdims=True),
         layers.PReLU(shared_axes=[1]),
         layers.PReLU(shared_axes=[1, 2, 3]),
         layers.Rescaling([1.0, 2.0, 3.0, 4.0]),
@@ -298,15 +349,22 @@ def test_what_is_not_exact_is_locked(step, words):
         layers.Permute((2, 1, 3)),
         lambda x: x[..., ::-1],
         lambda x: x[:, 1:, 0],
+        lambda x: ops.swapaxes(x[:, 0, 0, :, None, None], 1, 3),
+        lambda x: ops.einsum("abcd->cbad", x)[0],
+        lambda x: ops.einsum("a...d->ad", x),
+        lambda x: ops.einsum("abcd->abc", x),
+        lambda x: ops.norm(x, ord=3, axis=1),
+        lambda x: ops.norm(x, axis=(1, 3)),
         layers.Activation(layers.ReLU(6.0)),
         layers.Reshape((-1, 8)),
         layers.Reshape((4, 16, 4)),
         layers.BatchNormalization(axis=3),
         layers.LayerNormalization(axis=[1, 2, 3]),
+        layers.UnitNormalization(axis=[1, 2]),
         layers.GroupNormalization(2, axis=3),
         layers.Softmax(axis=[1, 2]),
         layers.Dropout(0.5, noise_shape=(None, 1, 1, 1)),
-        lambda x: keras.ops.clip(x, -1.0, 1.0),
+        lambda x: ops.clip(x, -1.0, 1.0),
     ],
 )
 def test_what_is_exact_is_not_locked(step):
@@ -372,7 +430,7 @@ def test_scalars_in_mid_network_are_made_of_what_is_kept():
     inputs = keras.Input((8,))
     x = layers.Dense(6, activation="relu", name="hidden")(inputs)
     a, b = layers.Dense(4, name="a")(x), layers.Dense(4, name="b")(x)
-    score = 2.0 * keras.ops.sum(a * b, axis=-1)
+    score = 2.0 * ops.sum(a * b, axis=-1)
     model = models.randomize(keras.Model(inputs, score))
     assert [group.name for group in trace_channels(model).groups] == ["hidden", "a"]
     models.check_masks(model, tolerance=1e-4)

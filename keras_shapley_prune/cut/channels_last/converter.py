@@ -4,41 +4,30 @@ import dataclasses
 import functools
 
 import keras
-import numpy as np
 
+from keras_shapley_prune.cut.channels_last.changed_copies import make_anew
+from keras_shapley_prune.cut.channels_last.tensor_orders import (
+    TensorOrders,
+    Value,
+    new_input,
+)
 from keras_shapley_prune.cut.channels_last.wishes import find_wishes
 from keras_shapley_prune.cut.layer_copies import copy_operation
 from keras_shapley_prune.cut.state_copies import copy_states
 from keras_shapley_prune.layer_types.layouts.orders import (
-    arrange,
     same_order,
-    steps_between,
 )
 from keras_shapley_prune.layer_types.layouts.recipe import (
     Placed,
     as_before,
-    same_rows,
 )
-from keras_shapley_prune.layer_types.layouts.rules import with_columns
+from keras_shapley_prune.layer_types.layouts.weights import with_columns
 from keras_shapley_prune.layer_types.stock.layouts import find_rule
 from keras_shapley_prune.layer_types.stock.recreation import (
     finalize_weights,
-    read_config,
-    recreate_layer,
-    swap_axes,
 )
-from keras_shapley_prune.trace.functional_models import new_inputs, with_layers
+from keras_shapley_prune.trace.functional_models import with_layers
 from keras_shapley_prune.trace.recording import can_be_inlined, record_graph
-from keras_shapley_prune.trace.unique_names import UniqueNames
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Value:
-    """What a tensor of the original has become: `Placed`, and the tensor itself."""
-
-    tensor: object
-    order: tuple
-    rows: object = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,21 +55,19 @@ class Converter:
 
     def __init__(self, model, output_names=None):
         self.copies = {}
-        self._model, self._output_names = model, output_names or {}
-        self._recipes, self._models, self._transposed = {}, {}, {}
-        self._wishes = {}
-        self._names = UniqueNames(first=1)
-        for part in with_layers(model):
-            for operation in getattr(part, "operations", ()):
-                self._names.take(operation.name)
+        self._model = model
+        self._recipes, self._models, self._wishes = {}, {}, {}
+        parts = [getattr(part, "operations", ()) for part in with_layers(model)]
+        names = [operation.name for part in parts for operation in part]
+        self._orders = TensorOrders(self.copies, names, output_names or {})
 
     def convert(self):
         """Returns a functional model of the same inputs and outputs."""
         graph = record_graph(self._model, inline=False)
-        given = [_Value(None, same_order(len(t.shape))) for t in graph.inputs]
+        given = [Value(None, same_order(len(t.shape))) for t in graph.inputs]
         inputs, values = self._run(graph, given)
         outputs = [
-            self._bring(value, same_order(len(value.order)), None, value.tensor)
+            self._orders.bring(value, same_order(len(value.order)), None, value.tensor)
             for value in values
         ]
         packed = keras.tree.pack_sequence_as(graph.output_structure, outputs)
@@ -127,13 +114,13 @@ class Converter:
 
         Args:
             graph: A `Graph` whose nested models are single calls.
-            given: List of `_Value`: the order in which each input comes.
+            given: List of `Value`: the order in which each input comes.
 
         Returns:
-            Tuple: the new (nested) inputs, and the list of the `_Value`s of the
+            Tuple: the new (nested) inputs, and the list of the `Value`s of the
             outputs.
         """
-        inputs = [_new_input(t, v) for t, v in zip(graph.inputs, given, strict=True)]
+        inputs = [new_input(t, v) for t, v in zip(graph.inputs, given, strict=True)]
         values = {
             tensor: dataclasses.replace(value, tensor=new)
             for tensor, new, value in zip(graph.inputs, inputs, given, strict=True)
@@ -150,29 +137,29 @@ class Converter:
         return structure, [values[tensor] for tensor in graph.outputs]
 
     def _call(self, call, read):
-        """Makes one call anew; returns the list of the `_Value`s of its outputs."""
+        """Makes one call anew; returns the list of the `Value`s of its outputs."""
         placed = [
             Placed(tuple(tensor.shape), value.order, value.rows)
             for tensor, value in zip(call.inputs, read, strict=True)
         ]
         recipe, copied = self._prepare(call, placed)
         tensors = [
-            self._bring(value, recipe.orders[place], recipe.rows_of(place))
+            self._orders.bring(value, recipe.orders[place], recipe.rows_of(place))
             for place, value in enumerate(read)
         ]
         if recipe.is_free:
-            return [_Value(tensors[0], recipe.outputs(len(recipe.orders[0])))]
+            return [Value(tensors[0], recipe.outputs(len(recipe.orders[0])))]
         if recipe.function is not None:
-            returned = self._own_name(recipe.function(*tensors))
+            returned = self._orders.own_name(recipe.function(*tensors))
         else:
             args, kwargs = call.fill_in(tensors)
             if recipe.arguments is not None:
                 args, kwargs = recipe.arguments(args, kwargs)
             returned = copied(*args, **kwargs)
         for function in recipe.after:
-            returned = self._own_name(function(returned))
+            returned = self._orders.own_name(function(returned))
         return [
-            _Value(tensor, recipe.outputs(len(tensor.shape)), recipe.rows_out)
+            Value(tensor, recipe.outputs(len(tensor.shape)), recipe.rows_out)
             for tensor in keras.tree.flatten(returned)
         ]
 
@@ -222,7 +209,7 @@ class Converter:
             self.copies[original] = model
         nested = self._models[original]
         tensors = [
-            self._bring(value, first.order, first.rows)
+            self._orders.bring(value, first.order, first.rows)
             for value, first in zip(read, nested.taken, strict=True)
         ]
         training = call.kwargs.get("training")
@@ -234,84 +221,6 @@ class Converter:
             for value, tensor in zip(nested.returned, returned, strict=True)
         ]
 
-    def _bring(self, value, order, rows, output=None):
-        """Returns a tensor in the order in which it is wanted.
-
-        Args:
-            value: The `_Value`.
-            order: Tuple.
-            rows: See `Placed`.
-            output: The tensor itself if it is an output of the whole model.
-        """
-        tensor = value.tensor
-        if not same_rows(value.rows, rows):
-            width = tensor.shape[-1]
-            have = np.arange(width) if value.rows is None else value.rows
-            wanted = np.arange(width) if rows is None else rows
-            taken = keras.ops.take(tensor, np.argsort(have)[wanted], axis=-1)
-            tensor = self._own_name(taken)
-        if value.order == order:
-            return tensor
-        steps = steps_between(value.order, order)
-        if (tensor, steps) not in self._transposed:
-            name = self._name_behind(tensor, output)
-            self._transposed[tensor, steps] = swap_axes(tensor, steps, name)
-        return self._transposed[tensor, steps]
-
-    def _own_name(self, tensor):
-        """Returns the output of a new operation, which gets a name no other has."""
-        operation = tensor._keras_history.operation
-        operation.name = self._names.take(operation.name)
-        return tensor
-
-    def _name_behind(self, tensor, output):
-        """Returns a name for what transposes a tensor.
-
-        An output of the whole model keeps its name where that matters: what computes
-        it gets another one.
-        """
-        made = tensor._keras_history.operation
-        original = next((o for o, c in self.copies.items() if c is made), None)
-        if output is not None and original in self._output_names:
-            made.name = self._names.take(f"{original.name}_channels_last")
-            return self._output_names[original]
-        return self._names.take(f"{made.name}_transposed")
-
-
-def _new_input(tensor, value):
-    """Returns an input like another, its axes in the order of a `_Value`."""
-    if value.order == same_order(len(tensor.shape)):
-        return new_inputs(tensor)
-    shape = arrange(tensor.shape, value.order)
-    return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=tensor.name)
-
 
 def _as_it_is(name, value):
     return value
-
-
-def make_anew(operation, changes):
-    """Returns a copy of an operation with other entries in its config.
-
-    Args:
-        operation: The layer or raw operation.
-        changes: Dict, the entries that change.
-
-    Raises:
-        ValueError: If a layer does not take them.
-    """
-    if not changes:
-        return copy_operation(operation, {})
-    if not isinstance(operation, keras.Layer):
-        return type(operation).from_config(operation.get_config() | changes)
-    copied = recreate_layer(operation, read_config(operation) | changes)
-    config = read_config(copied)
-    for name, value in changes.items():  # a user's class may drop what it is given
-        if callable(config.get(name)):
-            continue  # which was given by name
-        if name not in config or np.any(np.ravel(config[name]) != np.ravel(value)):
-            raise ValueError(
-                f"Expected {type(operation).__name__} to take {name}={value!r}. "
-                f"Received: {name}={config.get(name)!r} from its config"
-            )
-    return copied

@@ -46,7 +46,7 @@ def _run_along(call, channels, axes):
         reason = f"{channels.quote(call)} works along the channels"
         channels.lock(axes.pop(axis), reason)
     for tensor in call.inputs[1:]:  # such as the positions that an integral is over
-        channels.lock_tensor(tensor, f"{channels.quote(call)} is given it")
+        channels.lock_tensor(tensor, f"{channels.quote(call)} is given it as a setting")
     # Of an array of quantiles the output has an axis, which comes first.
     new_rank, adds = len(call.outputs[0].shape), hasattr(operation, "q")
     reduces = new_rank < rank or (adds and not getattr(operation, "keepdims", False))
@@ -76,9 +76,8 @@ def remove(call, channels):
     """Removes named axes of length 1, on which there are no units."""
     operation, rank = call.operation, len(call.inputs[0].shape)
     if operation.axis is None:  # it would remove the channels' axis too, if one is kept
-        return channels.lock_all(
-            call, f"{channels.quote(call)} removes every axis of length 1"
-        )
+        what = "removes every axis of length 1, the channels' too if one is kept"
+        return channels.lock_all(call, f"{channels.quote(call)} {what}")
     removed = np.atleast_1d(operation.axis) % rank
     axes = channels.axes(call.inputs[0])
     for axis in set(removed) & set(axes):

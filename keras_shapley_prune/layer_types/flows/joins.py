@@ -28,14 +28,17 @@ def join_cut(call, channels):
     # Their axes of examples would be at different places; a weight has none.
     lower = [tensor for tensor in call.inputs if len(tensor.shape) != rank]
     if any(None in x.shape[:1] and not channels.is_for_all(x) for x in lower):
-        reason = f"{channels.quote(call)} joins tensors of different rank"
+        ranks = " and ".join(map(str, sorted({len(x.shape) for x in call.inputs})))
+        what = f"joins tensors of {ranks} axes, whose examples are on different ones"
+        reason = f"{channels.quote(call)} {what}"
         return channels.lock_all(call, reason)
     axes = _join_axes(call, channels)
     for axis, ids in axes.items():
         for constant in array_constants(call):
             # A copy of a variable would go its own way.
             if _is_variable(constant) and _length_at(call, constant, axis) != 1:
-                channels.lock(ids, f"{channels.quote(call)} joins it with a weight")
+                what = "joins it with a weight, which nothing would cut"
+                channels.lock(ids, f"{channels.quote(call)} {what}")
     return axes
 
 

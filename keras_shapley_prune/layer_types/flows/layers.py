@@ -28,5 +28,6 @@ def expand(call, channels):
 
 def look_up(call, channels):
     """New units for each number of the input, which has no channels."""
-    channels.lock(channels.ids(call.inputs[0]), f"{channels.quote(call)} looks it up")
+    reason = f"{channels.quote(call)} reads it as numbers to look up"
+    channels.lock(channels.ids(call.inputs[0]), reason)
     return channels.produce(call)

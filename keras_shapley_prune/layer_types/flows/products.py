@@ -14,23 +14,24 @@ def multiply(letters_of):
 
     Args:
         letters_of: Callable `fn(call)` that returns three strings, a letter for each
-            axis of the two tensors and of the output. `None` if it is no such product.
+            axis of the two tensors and of the output. Of one tensor the second is
+            empty. One string if it is no such product: what else it does.
     """
 
     def flow(call, channels):
         letters = letters_of(call)
-        if letters is None:
-            return channels.lock_all(call, f"{channels.quote(call)} mixes the channels")
+        if isinstance(letters, str):
+            return channels.lock_all(call, f"{channels.quote(call)} {letters}")
         return _Product(call, channels, *letters).follow()
 
     return flow
 
 
 class _Product:
-    """One product of two tensors.
+    """One product of two tensors, or a sum over axes of one.
 
     Args:
-        call: A `Call` of two inputs.
+        call: A `Call` of two inputs, or of one.
         channels: The `ChannelTracer`.
         first: String, the letters of the first tensor's axes.
         second: String.
@@ -84,14 +85,15 @@ class _Product:
         if ends and (shared or len(ends) == 1):
             self._channels.consume(self._call, ends[0])
         else:  # masks are along the last axis
-            reason = f"{self._channels.quote(self._call)} sums over its axis"
+            what = "sums over the channels, which are not on the last axis"
+            reason = f"{self._channels.quote(self._call)} {what}"
             self._channels.lock(ids, reason)
 
 
 def matmul_letters(call):
     """Returns the letters of a matrix product, for `multiply`."""
     if len(call.inputs) != 2 or min(len(x.shape) for x in call.inputs) < 2:
-        return None
+        return "multiplies it with a vector"
     # Batch axes are aligned to the right.
     free = string.ascii_uppercase
     first, second = (free[26 - len(x.shape) + 2 :] for x in call.inputs)
@@ -103,8 +105,10 @@ def dot_letters(call):
     ranks = [len(tensor.shape) for tensor in call.inputs]
     axes = call.operation.axes
     axes = [axes] * 2 if isinstance(axes, int) else list(axes)
-    if call.operation.normalize or len(ranks) != 2 or 0 in axes:
-        return None
+    if call.operation.normalize:
+        return "normalizes what it multiplies"
+    if len(ranks) != 2 or 0 in axes:
+        return "sums over the examples"
     sides = []
     for rank, axis, letters in zip(ranks, axes, ("abcdef", "uvwxyz"), strict=True):
         side = list("B" + letters[: rank - 1])
@@ -116,12 +120,12 @@ def dot_letters(call):
 
 
 def einsum_letters(call):
-    """Returns the letters of an einsum of two tensors, for `multiply`."""
+    """Returns the letters of an einsum of one or two tensors, for `multiply`."""
     equation = call.operation.subscripts.replace(" ", "")
-    if len(call.inputs) != 2 or equation.count(",") != 1:
-        return None
     sources, arrow, output = equation.partition("->")
     sides = sources.split(",")
+    if len(sides) > 2 or len(sides) != len(call.inputs):
+        return "multiplies more than two tensors"
     if not arrow:  # then it is the letters that occur once, in their order
         once = [c for c in sources if c.isalpha() and sources.count(c) == 1]
         output = ("..." if "..." in sources else "") + "".join(sorted(once))
@@ -132,11 +136,11 @@ def einsum_letters(call):
         for tensor, names, side in zip(call.inputs, named, sides, strict=True)
     ]
     dots = "".join(free[: max(widths)])
-    first, second = (
+    sides = [
         side.replace("...", dots[len(dots) - width :])
         for side, width in zip(sides, widths, strict=True)
-    )
-    # A letter twice in one tensor is a diagonal.
-    if any(len(set(side)) != len(side) for side in (first, second)):
-        return None
+    ]
+    if any(len(set(side)) != len(side) for side in sides):  # a letter twice
+        return "takes a diagonal"
+    first, second = (*sides, "")[:2]
     return first, second, output.replace("...", dots)

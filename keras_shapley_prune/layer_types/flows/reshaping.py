@@ -28,7 +28,7 @@ def reshape(call, channels):
             ids = axes[held[-1]]
             entries = _spread_entries(call, ids, held[-1], ins, outs)
             if isinstance(entries, str):
-                channels.lock(ids, entries)
+                channels.lock(ids, f"{channels.quote(call)} {entries}")
             else:
                 axis, rows = _choose_axis(call, channels, outs, entries)
                 found[axis] = _tie_rows(call, channels, rows)
@@ -38,7 +38,7 @@ def reshape(call, channels):
 def _spread_entries(call, ids, axis, ins, outs):
     """Returns the unit of each entry of a block, shaped as the output's axes.
 
-    A string, the reason, where that is not known.
+    A string that goes on after the layer's name where that is not known.
     """
     lengths = [call.inputs[0].shape[a] for a in ins]
     after = [call.outputs[0].shape[a] for a in outs]
@@ -46,11 +46,11 @@ def _spread_entries(call, ids, axis, ins, outs):
     for shape in (lengths, after):
         shape[:1] = [1] if shape[:1] == [None] else shape[:1]
     if None in lengths or None in after or not outs:
-        return "reshapes channels of unknown number"
+        return "reshapes it together with an axis of unknown length"
     along = [-1 if a == axis else 1 for a in ins]
     entries = np.broadcast_to(ids.reshape(along), lengths).ravel()
     if entries.size % math.prod(after):
-        return "reshapes channels of several examples into one"
+        return "makes one example of several, with the channels of all"
     # Where there are more, several examples are made of one.
     return entries.reshape(-1, *after)
 

@@ -10,12 +10,16 @@ def take(call, channels):
     """Positions by number, on an axis without units."""
     operation, rank = call.operation, len(call.inputs[0].shape)
     values = [*call.args, *call.kwargs.values()]
-    if len(call.inputs) > 1 or values[0] is not call.inputs[0]:
-        return channels.lock_all(call, f"{channels.quote(call)} looks it up")
-    reason = f"{channels.quote(call)} takes channels by number"
-    if operation.axis is None:
+    if len(call.inputs) > 1:
+        reason = f"{channels.quote(call)} takes positions that a tensor names"
         return channels.lock_all(call, reason)
+    if values[0] is not call.inputs[0]:
+        reason = f"{channels.quote(call)} reads it as numbers to look up"
+        return channels.lock_all(call, reason)
+    if operation.axis is None:
+        return channels.lock_all(call, f"{channels.quote(call)} flattens it")
     axes, axis = channels.axes(call.inputs[0]), operation.axis % rank
+    reason = f"{channels.quote(call)} takes channels by number"
     channels.lock(axes.pop(axis, []), reason)
     # The axis is replaced by those of the numbers, which may be none.
     added = len(call.outputs[0].shape) - rank + 1

@@ -9,12 +9,14 @@ def slice_channels(call, channels):
     """The positions of a slice on each axis; axes of a single position are gone."""
     # A tensor in the subscript: which channels it takes is known only when it is run.
     if len(call.inputs) > 1:
-        return channels.lock_all(call, f"{channels.quote(call)} looks it up")
+        reason = f"{channels.quote(call)} takes positions that a tensor names"
+        return channels.lock_all(call, reason)
     axes, found, new = channels.axes(call.inputs[0]), {}, 0
     tensor, key = _read_subscript(call.args, call.kwargs)
     entries = _by_axis(key, len(tensor.shape))
     if _moves_axes([entry for _, entry in entries]):
-        return channels.lock_all(call, f"{channels.quote(call)} looks it up")
+        reason = f"{channels.quote(call)} takes positions by number on several axes"
+        return channels.lock_all(call, reason)
     for axis, entry in entries:
         if axis in axes:
             fault = _find_fault(entry)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_shapley_prune.layer_types.held_state import HeldState
+from keras_shapley_prune.layer_types.layouts.orders import channels_last
 from keras_shapley_prune.layer_types.trial.quiet_runs import no_side_effects
 
 _LENGTHS = 5, 6, 7, 8, 9  # of axes whose lengths are not fixed: no two alike
@@ -35,6 +36,22 @@ def works_in_any_order(function, shape, order):
         alike = before.shape == array.shape or before.ndim == len(order) > 2
         return alike and np.allclose(turn(before), after, 1e-5, 1e-5, equal_nan=True)
     return False  # it cannot be run so
+
+
+def acts_in_any_order(operation, rank):
+    """Returns whether the activation of a layer takes axes in any order.
+
+    Args:
+        operation: The layer or raw operation.
+        rank: Integer, of what it reads.
+    """
+    activation = getattr(operation, "activation", None)
+    if not callable(activation):
+        return True
+    if getattr(activation, "weights", ()):
+        return False
+    shape = (2, *range(3, 2 + rank))
+    return works_in_any_order(activation, shape, channels_last(rank))
 
 
 def _reverse(array):

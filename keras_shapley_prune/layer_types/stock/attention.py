@@ -128,7 +128,9 @@ class GroupQueryAttentionType(MultiHeadAttentionType):
 
     def flow(self, call, channels):
         outputs, sources = super().flow(call, channels), _sources(call)
-        reason = f"{channels.quote(call)} returns as many channels as it reads"
+        # Keras wants queries, values and outputs of as many channels.
+        what = "needs queries, values and outputs alike, and ties it to channels"
+        reason = f"{channels.quote(call)} {what}"
         for ids in (outputs, channels.ids(sources["v"])):
             channels.tie(channels.ids(sources["q"]), ids, reason)
         return outputs

@@ -22,8 +22,9 @@ class DotProductAttentionType(LayerType):
         for tensor in tensors:
             axes = channels.axes(tensor)
             several.append(axes.pop(_HEADS, None))
-            for ids in axes.values():
-                channels.lock(ids, f"{channels.quote(call)} multiplies it")
+            for axis, ids in axes.items():
+                what = f"loses whole heads, on axis {_HEADS}; these are on axis {axis}"
+                channels.lock(ids, f"{channels.quote(call)} {what}")
         for tensor in call.inputs:
             if not any(tensor is known for known in tensors):
                 channels.lock_tensor(tensor, f"{channels.quote(call)} is masked by it")
@@ -32,10 +33,12 @@ class DotProductAttentionType(LayerType):
             return {}
         if any(tensor.shape[_HEADS] != len(found) for tensor in tensors):
             # Several heads of queries have one of keys.
-            return channels.lock_all(call, f"{channels.quote(call)} repeats heads")
+            reason = f"{channels.quote(call)} has fewer heads of keys than of queries"
+            return channels.lock_all(call, reason)
         for ids, tensor in zip(several, tensors, strict=True):
             ids = fixed(tensor.shape[_HEADS]) if ids is None else ids
-            channels.tie(found, ids, f"{channels.quote(call)} multiplies it")
+            reason = f"{channels.quote(call)} multiplies it with heads"
+            channels.tie(found, ids, reason)
         channels.note_heads(found)
         return {_HEADS: found}
 

@@ -109,6 +109,22 @@ class GroupNormalizationType(DeclaredType):
         return ops.cast(outputs, operation.compute_dtype)
 
 
+class UnitNormalizationType(DeclaredType):
+    """A `UnitNormalization`, which has no weights: over any axes of an example.
+
+    A norm is that of what it reads, whether a channel is zero or not there.
+    """
+
+    def flow(self, call, channels):
+        # Over other axes than the channels', each channel is by itself.
+        outside = _axes_without_last(call) is not None
+        return (keep if outside else normalize)(call, channels)
+
+    def unfit(self, call):
+        axes = np.atleast_1d(call.operation.axis) % len(call.inputs[0].shape)
+        return "normalizes over the examples" if 0 in axes else None
+
+
 class NormalizationType(DeclaredType):
     """A preprocessing `Normalization`: statistics that `adapt` found, or constants."""
 
@@ -201,9 +217,8 @@ LAYER_TYPES |= {
         normalize, weights=_AFFINE, across=_pass_outside_axis
     ),
     layers.GroupNormalization: GroupNormalizationType(normalize, weights=_AFFINE),
-    # Its norm is that of what it reads, whether a channel is zero or not there.
-    layers.UnitNormalization: DeclaredType(
-        normalize, unfit=_axes_without_last, across=_pass_outside_axis
+    layers.UnitNormalization: UnitNormalizationType(
+        normalize, across=_pass_outside_axis
     ),
     layers.Normalization: NormalizationType(keep),
 }

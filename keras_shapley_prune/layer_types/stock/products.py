@@ -17,7 +17,7 @@ from keras_shapley_prune.layer_types.stock.constants import (
 
 
 class ProductType(DeclaredType):
-    """A product of two tensors.
+    """A product of two tensors, or an einsum of one.
 
     Args:
         letters_of: Callable `fn(call)`, see `flows.multiply`.
@@ -31,7 +31,7 @@ class ProductType(DeclaredType):
     def products(self, call):
         """Each entry of the output is a sum over the axes that are not in it."""
         letters = self._letters_of(call)
-        if letters is None:
+        if isinstance(letters, str) or len(call.inputs) == 1:
             return []
         axes = _find_axes(call, letters)
         lengths = [call.inputs[place].shape[axis] for place, axis in axes]
@@ -64,4 +64,4 @@ OPERATION_TYPES |= {
 }
 LAYER_TYPES[layers.Dot] = ProductType(dot_letters)
 for name in "Dot Inner Kron Outer Tensordot Vdot".split():
-    OPERATION_TYPES[name] = lock("mixes the channels of two tensors")
+    OPERATION_TYPES[name] = lock("mixes the channels of what it multiplies")

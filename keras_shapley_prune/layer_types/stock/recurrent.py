@@ -49,7 +49,7 @@ class RecurrentType(LayerType):
         channels.enclose(call, units, passing=True)
         # An initial state has an entry for each hidden unit.
         for state in _initial_states(call):
-            reason = f"{channels.quote(call)} joins it with channels"
+            reason = f"{channels.quote(call)} begins with a state of channels"
             channels.tie(units, channels.ids(state), reason)
         return [units] * len(call.outputs)
 
@@ -71,7 +71,7 @@ class RecurrentType(LayerType):
     def unfit(self, call):
         directions = self.directions(call.operation)
         if directions[0].stateful:
-            return "is stateful"
+            return "is stateful, and its state would have to be cut"
         for layer in directions:
             # In the loop there are the positions of one step: in an LSTM none.
             rank = len(layer.cell.kernel.shape) - 2
@@ -155,8 +155,9 @@ class BidirectionalType(RecurrentType):
 
     def unfit(self, call):
         directions = self.directions(call.operation)
-        if any(not isinstance(find_layer_type(x), RecurrentType) for x in directions):
-            return "is of a layer that is not registered"
+        for layer in directions:
+            if not isinstance(find_layer_type(layer), RecurrentType):
+                return f"is of a {type(layer).__name__}, no registered recurrent layer"
         kinds = {(type(x), self.count_units(x)) for x in directions}
         if len(kinds) > 1:
             return "has two directions that differ"

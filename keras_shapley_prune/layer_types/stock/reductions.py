@@ -67,9 +67,16 @@ def _smallest(inputs, there, axes):
 
 def _no_sum_of_powers(call):
     # The norm of a matrix, or a largest entry, is no sum that zeros add nothing to.
-    operation = call.operation
-    is_vector = operation.axis is not None and len(operation.axis) == 1
-    return None if is_vector and operation.ord in (None, 1, 2) else "is of another kind"
+    rank, order, axes = (
+        len(call.inputs[0].shape),
+        call.operation.ord,
+        call.operation.axis,
+    )
+    if axes is None or rank - 1 not in np.atleast_1d(axes) % rank:
+        return None  # where it is not over the channels, any norm will do
+    if order is None or (len(axes) == 1 and order in (1, 2)):
+        return None
+    return f"has ord={order!r} and axis={axes!r}, which is no sum of powers"
 
 
 OPERATION_TYPES["Norm"] = ReductionType(unfit=_no_sum_of_powers)

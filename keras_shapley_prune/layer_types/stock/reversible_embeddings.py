@@ -21,8 +21,8 @@ class ReversibleEmbeddingType(LayerType):
     def flow(self, call, channels):
         features = channels.produce(call, "e", call.operation.output_dim)
         if not _is_reverse(call):
-            ids, what = channels.ids(call.inputs[0]), channels.quote(call)
-            channels.lock(ids, f"{what} looks it up")
+            reason = f"{channels.quote(call)} reads it as numbers to look up"
+            channels.lock(channels.ids(call.inputs[0]), reason)
             return features
         channels.consume(call, 0)
         read = channels.ids(call.inputs[0])

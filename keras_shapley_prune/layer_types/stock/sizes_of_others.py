@@ -112,7 +112,8 @@ def _crop(call, channels):
     """The same channels at fewer positions."""
     ids = channels.ids(call.inputs[0])
     if call.operation.sizes[-1] not in (-1, len(ids)):
-        return channels.lock_all(call, f"{channels.quote(call)} takes some channels")
+        reason = f"{channels.quote(call)} takes the first channels only"
+        return channels.lock_all(call, reason)
     return ids
 
 

@@ -163,8 +163,11 @@ def test_an_operation_that_is_not_known_reads_what_it_did():
     x = layers.Dense(5, name="along_the_width")(x)
     model = keras.Model(inputs, layers.Conv2D(4, 3, name="three", **FIRST)(x))
     converted = to_channels_last(models.randomize(model))
-    reasons = trace_channels(converted).lock_reasons()
-    assert {"one", "two", "along_the_width"} <= set(reasons)
+    channel_map = trace_channels(converted)
+    assert {"one", "along_the_width"} <= set(channel_map.lock_reasons())
+    # A dense layer along the width keeps the channels apart, which are on axis 1 there.
+    assert [group.name for group in channel_map.groups] == ["two"]
+    models.check_masks(converted, tolerance=1e-4)
 
 
 def test_a_softmax_along_the_width_stays_where_it_is():

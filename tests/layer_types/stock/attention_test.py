@@ -167,6 +167,16 @@ def test_what_masks_the_attention_is_locked():
     assert "mask" in reasons
 
 
+def test_queries_are_tied_to_values_that_cannot_be_removed():
+    inputs = keras.Input((5, 8))
+    x = layers.Dense(8, name="queries")(inputs)
+    x = layers.GroupQueryAttention(4, 4, 2, name="attention")(x, inputs)
+    reasons = trace_channels(keras.Model(inputs, layers.Dense(2)(x))).lock_reasons()
+    what = "needs queries, values and outputs alike, and ties it to channels"
+    expected = f"`attention` {what} that cannot be removed"
+    assert reasons["queries"] == reasons["attention"] == expected
+
+
 def test_an_attention_mask_may_be_an_input():
     keras.utils.set_random_seed(0)
     inputs, mask = keras.Input((6, 4)), keras.Input((6, 6))

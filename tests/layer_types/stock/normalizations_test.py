@@ -89,6 +89,11 @@ def test_groups_shrink_or_leave(groups, num_units, groups_left):
 
 
 @pytest.mark.sweep(6)
+def test_a_norm_over_positions_keeps_channels_apart():
+    model = _model(layers.UnitNormalization(axis=[1, 2]))
+    models.check_masks(models.randomize(model))
+
+
 @pytest.mark.parametrize("make", STEPS)
 def test_no_channel_at_all_gives_finite_values(make):
     graph = trace_channels(_model(make())).graph

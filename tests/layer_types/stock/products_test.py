@@ -1,6 +1,7 @@
 """Tests of products of two tensors: their axes, and what they cost."""
 
 import keras
+import models
 import numpy as np
 import pytest
 from keras import layers, ops
@@ -31,6 +32,9 @@ def _product(function, first=(6, 5), second=(6, 5)):
         (lambda a, b: ops.einsum("bnc,bnd->bnd", a, b), [("a",), ("b",)]),
         (lambda a, b: layers.Dot(2)([a, b]), [("a", "b")]),
         (lambda a, b: layers.Dot(1)([a, b]), [("b",)]),
+        (lambda a, b: ops.einsum("bnc->bcn", a), []),
+        (lambda a, b: ops.einsum("bnc->bn", a), [("a",)]),
+        (lambda a, b: ops.einsum("...c->...", a), [("a",)]),
         # A sum over an axis that is last in neither tensor cannot be masked.
         (lambda a, b: _transposed(a, b), []),
         (lambda a, b: layers.Dot(2, normalize=True)([a, b]), []),
@@ -46,12 +50,25 @@ def _transposed(a, b):
     return ops.einsum("bcn,bcm->bnm", a, b)
 
 
+@pytest.mark.parametrize("equation", ["bnc->bcn", "bnc->bc", "...c->..."])
+def test_an_einsum_of_one_tensor(equation):
+    inputs = keras.Input((6, 5))
+    x = ops.einsum(equation, layers.Dense(4, name="a")(inputs))
+    x = ops.swapaxes(x, 1, 2) if len(x.shape) == 3 else x
+    x = layers.Dense(2)(x)
+    model = models.randomize(keras.Model(inputs, x))
+    assert trace_channels(model).lock_reasons().get("a") is None
+    models.check_masks(model, tolerance=1e-4)
+
+
 @pytest.mark.parametrize(
     ("function", "count"),
     [
         (lambda a, b: ops.matmul(a, ops.swapaxes(b, 1, 2)), 6 * 4 * 6),
         (lambda a, b: ops.einsum("bnc,bnd->bcd", a, b), 4 * 6 * 4),
         (lambda a, b: layers.Dot(2)([a, b]), 6 * 4 * 6),
+        # Of one tensor nothing is multiplied.
+        (lambda a, b: ops.einsum("bnc->bn", a), 0),
         # The axis of length 1 is spread over the other one.
         (lambda a, b: a[:, None] @ ops.swapaxes(b, 1, 2)[:, None], 6 * 4 * 6),
         (lambda a, b: a[:, :1] @ ops.swapaxes(b, 1, 2), 4 * 6),

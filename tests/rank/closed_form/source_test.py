@@ -10,7 +10,8 @@ from keras import layers
 
 from keras_shapley_prune.cut.surgery import copy_whole
 from keras_shapley_prune.layer_types import registry
-from keras_shapley_prune.layer_types.registry import find_linear_form, register_layer
+from keras_shapley_prune.layer_types.registration import register_layer
+from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.rank.estimators import ClosedFormPermutation
 from keras_shapley_prune.rank.games import Reconstruction
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker

@@ -1,11 +1,17 @@
-"""An operation at every step of a sequence by itself: what a time wrapper does."""
+"""The layer that does an operation at every step: what a time wrapper does."""
 
 import inspect
 import weakref
 
 import keras
-import numpy as np
-import tensorflow as tf
+
+from keras_shapley_prune.layer_types.stepwise.folding import (
+    count_steps,
+    first_sequence,
+    fold,
+    run_in_turn,
+    unfold,
+)
 
 _KNOWN = weakref.WeakValueDictionary()  # id of an operation -> its `Stepwise`
 
@@ -51,7 +57,8 @@ class Stepwise(keras.Layer):
             self.operation.trainable = value
 
     def __call__(self, *args, **kwargs):
-        if any(map(_is_symbolic, keras.tree.flatten((args, kwargs)))):
+        leaves = keras.tree.flatten((args, kwargs))
+        if any(isinstance(value, keras.KerasTensor) for value in leaves):
             # What is recorded are the arguments as they are: a key may be among them.
             return keras.Operation.symbolic_call(self, *args, **kwargs)
         return self.call(*args, **kwargs)
@@ -70,7 +77,7 @@ class Stepwise(keras.Layer):
             kwargs: Dict, the same by name.
         """
         if not self.folds:
-            return _run_in_turn(function, args, kwargs)
+            return run_in_turn(function, args, kwargs)
         steps = count_steps((args, kwargs))
         args, kwargs = fold((args, kwargs))
         return unfold(function(*args, **kwargs), steps)
@@ -85,7 +92,7 @@ class Stepwise(keras.Layer):
 
     def compute_output_spec(self, *args, training=None, **kwargs):
         kwargs = {**kwargs, **self._options(training)}
-        batch, steps = _first((args, kwargs)).shape[:2]
+        batch, steps = first_sequence((args, kwargs)).shape[:2]
         args, kwargs = fold((args, kwargs))
         returned = self.operation.compute_output_spec(*args, **kwargs)
 
@@ -121,21 +128,6 @@ class Stepwise(keras.Layer):
         return cls(operation, **config)
 
 
-class _Constant(np.ndarray):
-    """An array that is the same at all steps."""
-
-
-def as_constant(value):
-    """Returns an array, or a tensor, as one that no step is taken of.
-
-    Args:
-        value: What an operation is called with; all else is returned as it is.
-    """
-    if not isinstance(value, (tf.Tensor, np.ndarray)):
-        return value
-    return keras.ops.convert_to_numpy(value).view(_Constant)
-
-
 def at_steps(operation, depth=1):
     """Returns the `Stepwise` of an operation, the same one whenever it is asked for.
 
@@ -163,85 +155,3 @@ def count_depth(operation):
     if not isinstance(operation, Stepwise):
         return 0
     return 1 + count_depth(operation.operation)
-
-
-def count_steps(structure):
-    """Returns the length of the time axis, an integer, or a tensor if it is open."""
-    first = _first(structure)
-    return first.shape[1] if first.shape[1] is not None else tf.shape(first)[1]
-
-
-def fold(structure):
-    """Takes steps for examples: `(batch, steps, ...)` becomes `(batch * steps, ...)`.
-
-    Masks of time steps, which Keras hangs on tensors, are folded with them.
-
-    Args:
-        structure: Nested tensors, or symbolic ones; whatever else is in it remains.
-    """
-
-    def fold_one(tensor):
-        if _is_symbolic(tensor):
-            return keras.KerasTensor((None, *tensor.shape[2:]), tensor.dtype)
-        if not _has_steps(tensor):
-            return tensor
-        return _reshape(tensor, lambda sizes: [-1, *sizes[2:]])
-
-    return keras.tree.map_structure(fold_one, structure)
-
-
-def unfold(structure, steps):
-    """Puts the time axis back that `fold` has taken away.
-
-    Args:
-        structure: Nested tensors.
-        steps: Integer or tensor, its length.
-    """
-
-    def unfold_one(tensor):
-        if tensor is None:  # such as the mask of what has none
-            return None
-        return _reshape(tensor, lambda sizes: [-1, steps, *sizes[1:]])
-
-    return keras.tree.map_structure(unfold_one, structure)
-
-
-def _reshape(tensor, new_shape):
-    reshaped = tf.reshape(tensor, new_shape(keras.ops.shape(tensor)))
-    mask = getattr(tensor, "_keras_mask", None)
-    if mask is not None:
-        reshaped._keras_mask = tf.reshape(mask, new_shape(keras.ops.shape(mask)))
-    return reshaped
-
-
-def _run_in_turn(function, args, kwargs):
-    first = _first((args, kwargs))
-
-    def run(step):
-        def take(tensor):
-            return tensor[:, step] if _has_steps(tensor) else tensor
-
-        now, named = keras.tree.map_structure(take, (args, kwargs))
-        return function(*now, **named)
-
-    if first.shape[1] is not None:
-        returned = [run(step) for step in range(first.shape[1])]
-        return keras.tree.map_structure(lambda *all: tf.stack(all, axis=1), *returned)
-    returned = keras.ops.vectorized_map(run, tf.range(tf.shape(first)[1]))
-    return keras.tree.map_structure(
-        lambda x: tf.transpose(x, [1, 0, *range(2, x.shape.rank)]), returned
-    )
-
-
-def _first(structure):
-    flat = keras.tree.flatten(structure)
-    return next(x for x in flat if _has_steps(x) or _is_symbolic(x))
-
-
-def _has_steps(value):
-    is_array = isinstance(value, (tf.Tensor, np.ndarray))
-    return is_array and not isinstance(value, _Constant)
-
-
-def _is_symbolic(value):
-    return isinstance(value, keras.KerasTensor)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_shapley_prune.layer_types.stepwise import (
+from keras_shapley_prune.layer_types.stepwise.layer import (
     Stepwise,
     at_steps,
     count_depth,

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from keras_shapley_prune.layer_types.depthwise_forms import DepthwiseForm
 from keras_shapley_prune.layer_types.linear_forms import LinearForm
-from keras_shapley_prune.layer_types.stepwise import count_steps, fold, unfold
+from keras_shapley_prune.layer_types.stepwise.folding import count_steps, fold, unfold
 
 
 def _at_each_step(function, inputs):

@@ -1,0 +1,1 @@
+"""Time wrappers: an operation at every step of a sequence by itself."""
