@@ -209,9 +209,15 @@ class _Copier:
         return find_kept(self._map, self._keep, called)
 
     def _axes_of(self, tensor):
-        """Returns a dict: axis of a tensor -> unit ids, where there are units."""
-        axes, ids = dict(self._map.across.get(tensor, {})), self._map.ids[tensor]
-        return {**axes, len(tensor.shape) - 1: ids} if has_units(ids) else axes
+        """Returns a dict: axis of a tensor -> unit ids, where there are units.
+
+        Axes are counted from the right: in a call at every time step, what enters a
+        model has more axes than its `Input`.
+        """
+        rank, ids = len(tensor.shape), self._map.ids[tensor]
+        across = self._map.across.get(tensor, {})
+        axes = {axis - rank: units for axis, units in across.items()}
+        return {**axes, -1: ids} if has_units(ids) else axes
 
     def _input_shapes(self, model, structure):
         """Returns the shapes that the inputs of a model have without what is removed.

@@ -10,7 +10,7 @@ from keras_shapley_prune.layer_types.obstacles import (
     find_obstacle,
 )
 from keras_shapley_prune.layer_types.registry import find_layer_type
-from keras_shapley_prune.layer_types.unit_ids import FIXED, has_units, no_units
+from keras_shapley_prune.layer_types.unit_ids import FIXED, no_units
 from keras_shapley_prune.trace.functional_models import with_layers
 from keras_shapley_prune.trace.mixed_uses import find_mixed_uses
 from keras_shapley_prune.trace.unit_ledger import UnitLedger
@@ -105,7 +105,9 @@ class ChannelTracer(UnitLedger):
             if mixing is not None:
                 self.lock(ids, f"{mixing} ({self.quote(call)})")
             self._ids[tensor] = ids
-            self._across[tensor] = {a: x for a, x in axes.items() if has_units(x)}
+            # What is locked is not followed there, where it would only be in the way:
+            # such as positions that a weight has an entry for each.
+            self._across[tensor] = {a: x for a, x in axes.items() if self.may_go(x)}
             activation = self._across[tensor] and find_along_positions(call.operation)
             if activation:
                 reason = f"activation {activation} ({self.quote(call)}) may mix axes"

@@ -59,6 +59,11 @@ class UnitLedger:
         """
         return self._layer_ids.get(operation)
 
+    def may_go(self, ids):
+        """Returns whether any of some units has not been locked so far."""
+        units = np.unique(ids).tolist()
+        return any(unit != FIXED and unit not in self._locks for unit in units)
+
     def is_for_all(self, tensor):
         """Returns whether a tensor is one for all examples, as a weight is."""
         return tensor in self._once

@@ -21,6 +21,7 @@ def reshape(call, channels):
     axes = {a: ids for a, ids in channels.axes(tensor).items() if has_units(ids)}
     for ins, outs in match_blocks(tensor.shape, output.shape):
         held = [axis for axis in ins if axis in axes]
+        held = [axis for axis in held if channels.may_go(axes[axis])] or held
         for axis in held[:-1]:
             reason = f"{channels.quote(call)} merges it with other channels"
             channels.lock(axes[axis], reason)

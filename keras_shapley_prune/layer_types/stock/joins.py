@@ -33,8 +33,10 @@ class TargetType(DeclaredType):
         for letter, mask in kept.items():
             # Aligned to the right: of a layer, the shape is that of an example.
             axis = -1 if letter == "o" else int(letter[1:] or 0)
-            # A length of -1 is computed from the others, whatever they are.
-            if letter[0] == "o" and -len(lengths) <= axis and lengths[axis] != -1:
+            inside = letter[0] == "o" and -len(lengths) <= axis
+            # A length of -1 is computed from the others, whatever they are. One that is
+            # no number is read from another tensor.
+            if inside and isinstance(lengths[axis], int) and lengths[axis] != -1:
                 lengths[axis] = count_kept(mask)
         config[self._target] = tuple(lengths)
 

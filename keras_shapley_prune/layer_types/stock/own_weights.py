@@ -10,7 +10,11 @@ from keras import layers
 
 from keras_shapley_prune.layer_types.layer_type import LayerType
 from keras_shapley_prune.layer_types.registry import LAYER_TYPES
-from keras_shapley_prune.layer_types.unit_ids import count_kept, no_units
+from keras_shapley_prune.layer_types.unit_ids import (
+    count_kept,
+    letter_of,
+    no_units,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_shapley_prune")
@@ -75,12 +79,6 @@ class OwnWeight(layers.Layer):
     def _returned_dtype(self):
         is_float = keras.backend.is_float_dtype(self.weight_dtype)
         return self.compute_dtype if is_float else self.weight_dtype
-
-    @property
-    def has_units(self):
-        """Boolean, whether its last axis may be channels."""
-        is_float = keras.backend.is_float_dtype(self.weight_dtype)
-        return bool(is_float and self.shape and self.shape[-1] != 1)
 
     def get_config(self):
         return {
@@ -153,28 +151,53 @@ def is_array(value):
 
 
 class OwnWeightType(LayerType):
-    """An `OwnWeight`: its last axis are units, if others are removed with them."""
+    """An `OwnWeight`: its axes are units, if others are removed with them.
+
+    The last one may be channels; another one, for example, the heads of an attention
+    that a bias is added to.
+    """
 
     follows = True
     ties_inputs = False  # what it reads does not matter
 
     def flow(self, call, channels):
-        if not call.operation.has_units:
-            return no_units(call.outputs[0])
-        return channels.produce(call)
+        letters, shape = _letters_of(call.operation), call.operation.shape
+        axes = {
+            axis: channels.produce(call, letter, shape[axis])
+            for axis, letter in enumerate(letters)
+            if letter != "."
+        }
+        return axes or no_units(call.outputs[0])
 
     def weights(self, operation):
-        letters = "." * len(operation.shape)
-        if operation.has_units:
-            letters = letters[:-1] + "o"
-        return [(operation.weight, letters)]
+        return [(operation.weight, _letters_of(operation))]
 
     def resize(self, config, kept):
-        if config["shape"]:
-            config["shape"] = (*config["shape"][:-1], count_kept(kept["o"]))
+        shape = config["shape"]
+        letters = _find_letters(shape, config["weight_dtype"])
+        config["shape"] = tuple(
+            length if letter == "." else count_kept(kept[letter])
+            for length, letter in zip(shape, letters, strict=True)
+        )
 
     def kernels(self, operation):
         return []
+
+
+def _letters_of(operation):
+    return _find_letters(operation.shape, operation.weight_dtype)
+
+
+def _find_letters(shape, dtype):
+    """Returns the letter of each axis of a weight, `"."` where no units may be."""
+    rank = len(shape)
+    if not keras.backend.is_float_dtype(dtype):
+        return (".",) * rank
+    last = rank - 1
+    return tuple(
+        "." if length == 1 else "o" if axis == last else letter_of("o", axis, rank)
+        for axis, length in enumerate(shape)
+    )
 
 
 LAYER_TYPES[OwnWeight] = OwnWeightType()

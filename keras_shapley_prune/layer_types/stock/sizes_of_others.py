@@ -10,9 +10,8 @@ import keras
 from keras import layers, ops
 
 from keras_shapley_prune.layer_types import flows
-from keras_shapley_prune.layer_types.declared_type import DeclaredType
 from keras_shapley_prune.layer_types.registry import LAYER_TYPES
-from keras_shapley_prune.layer_types.unit_ids import count_kept
+from keras_shapley_prune.layer_types.stock.joins import TargetType
 
 
 class _SizedLayer(layers.Layer):
@@ -73,19 +72,17 @@ class CropLike(_SizedLayer):
         return keras.KerasTensor(shape, inputs.dtype)
 
 
-class SizedType(DeclaredType):
-    """A layer whose last size may be the number of channels."""
+class SizedType(TargetType):
+    """A layer some of whose sizes may be the numbers of units."""
+
+    def __init__(self, flow):
+        super().__init__(flow, "sizes")
 
     def is_for_all(self, call, read):
         # Of the other tensor only the sizes are read: the number of examples makes one
         # for each of what it is given, others are lengths.
         first = call.operation.sizes[0] if call.operation.sizes else 1
         return read[0] and (isinstance(first, int) or 0 not in first[2:])
-
-    def resize(self, config, kept):
-        *leading, last = config["sizes"]
-        if isinstance(last, int) and last != -1:
-            config["sizes"] = [*leading, count_kept(kept["o"])]
 
 
 def _without_other(flow):
@@ -110,11 +107,12 @@ def _resolve(size, shape):
 
 def _crop(call, channels):
     """The same channels at fewer positions."""
-    ids = channels.ids(call.inputs[0])
-    if call.operation.sizes[-1] not in (-1, len(ids)):
-        reason = f"{channels.quote(call)} takes the first channels only"
-        return channels.lock_all(call, reason)
-    return ids
+    axes = channels.axes(call.inputs[0])
+    for axis, ids in axes.items():
+        if call.operation.sizes[axis] not in (-1, len(ids)):
+            reason = f"{channels.quote(call)} takes the first channels only"
+            channels.lock(ids, reason)
+    return axes
 
 
 LAYER_TYPES |= {

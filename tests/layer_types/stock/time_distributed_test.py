@@ -133,6 +133,26 @@ def test_masked_equals_pruned_and_costs_are_those_of_the_cut_model(name):
     assert [(type(layer), layer.name) for layer in smaller.layers[1:]] == kinds
 
 
+def test_what_enters_a_model_at_every_step_is_cut():
+    tokens = keras.Input(ROWS[1:])
+    x = layers.Permute((2, 1))(tokens)
+    x = layers.Permute((2, 1))(layers.Dense(8)(layers.Dense(5, "relu")(x)))
+    mixer = keras.Model(tokens, layers.LayerNormalization()(x + tokens), name="mixer")
+    twice = at(mixer, "each")
+    swap = layers.Permute((3, 2, 1))
+    for enter in (
+        [layers.Dense(4, name="before")],
+        [layers.Dense(4), twice, layers.Dense(4), twice],
+        [layers.Dense(4, name="before"), swap, layers.Permute((3, 2, 1))],
+    ):
+        model = _sequence(ROWS, *enter, twice)
+        models.check_masks(model)
+        keep = models.random_keep(trace_channels(model), 0.5)
+        smaller = remove_channels(model, keep)
+        width = smaller.get_layer("each").layer.input_shape[-1]
+        assert width == smaller.get_layer(model.layers[1].name).units < 4
+
+
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize("name", BUILDERS)
 def test_the_recorded_graph_computes_what_the_model_does(name):
