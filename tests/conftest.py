@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 
 _SETTINGS = {"deadline": None, "derandomize": True, "database": None}
-hypothesis.settings.register_profile("some", max_examples=25, **_SETTINGS)
+hypothesis.settings.register_profile("some", max_examples=15, **_SETTINGS)
 hypothesis.settings.register_profile("thousands", max_examples=5000, **_SETTINGS)
 hypothesis.settings.load_profile("some")
 

@@ -107,6 +107,7 @@ def test_a_bar_of_the_ranking_and_one_of_each_trial(trained, capsys):
         assert "of the params removed" in result
 
 
+@pytest.mark.slow
 def test_its_lines_and_its_silence(trained, capsys):
     data = _data(60, seed=1)
     for verbose, kinds in ((2, {"evaluations", "removed"}), (0, set())):

@@ -61,6 +61,7 @@ def test_serve_savedmodel(tmp_path, capsys):
     assert difference < 1e-5
 
 
+@pytest.mark.slow
 def test_own_layer(monkeypatch, capsys):
     monkeypatch.setattr(registry, "LAYER_TYPES", dict(registry.LAYER_TYPES))
     load("own_layer").main(["--epochs=1"])

@@ -22,6 +22,7 @@ def tfds():
     return pytest.importorskip("tensorflow_datasets")
 
 
+@pytest.mark.slow
 def test_digits(quickstart, tmp_path, capsys):
     output = tmp_path / "output"
     quickstart.main([*FEW, "--ratio=0.25", f"--output={output}"])

@@ -360,6 +360,7 @@ def test_an_own_normalization_takes_a_constant():
     assert can_take_bias(graph, graph.calls[0])
 
 
+@pytest.mark.slow
 def test_sampled_games_subtract_what_an_own_layer_reads():
     """The incremental walk, and means in the place of removed units, use its form."""
     model, inputs = _build("mix"), np.random.default_rng(1).normal(size=(16, STEPS, 4))

@@ -76,6 +76,7 @@ def _model(layer, data):
     return keras.Model(inputs, layers.Dense(2, name="last")(x))
 
 
+@pytest.mark.sweep(5)
 @pytest.mark.parametrize("name", PREPROCESSING)
 def test_state_is_taken_over(name, tmp_path):
     layer, data = PREPROCESSING[name]()

@@ -129,6 +129,7 @@ def test_standard_errors_cover_the_truth():
     assert 0.6 < np.sqrt(np.mean(deviations**2)) < 1.5
 
 
+@pytest.mark.slow
 def test_a_group_of_several_producers_is_played_as_one():
     model = models.build(models.residual)
     x = models.images(model, 16)
@@ -179,6 +180,7 @@ FORMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_same_data_gives_the_same_values_in_every_form(weighted):
@@ -283,6 +285,7 @@ def test_seeds():
     assert (one["conv"].values != other["conv"].values).any()
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "ranker",

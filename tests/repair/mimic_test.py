@@ -387,6 +387,7 @@ def test_prune_goes_on_after_an_interrupt(monkeypatch):
     assert pruned.compiled
 
 
+@pytest.mark.slow
 def test_it_goes_on_from_its_result():
     model, pruned = halve(layers="inner")
     images, fresh = models.images(model, 32), models.images(model, 64, seed=1)

@@ -20,6 +20,7 @@ def _sizes(model):
     return {g.name: g.num_units for g in trace_channels(model).groups}
 
 
+@pytest.mark.sweep(12)
 @pytest.mark.parametrize("name", axis_models.BUILDERS)
 def test_masked_is_pruned_is_counted(name):
     model = models.randomize(axis_models.BUILDERS[name]())
@@ -49,6 +50,7 @@ def test_whole_heads_are_units_however_they_are_split(split):
     assert _sizes(model) == {"stem": 12, "qkv": 4, "hidden": 24}
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("attend", axis_models.ATTENDS)
 def test_whole_heads_are_units_however_they_attend(attend):
     model = axis_models.vision_transformer(attend=attend)
@@ -90,6 +92,7 @@ def test_units_enter_a_nested_model_on_another_axis():
     assert smaller.get_layer("tokens").input_shape == (None, 6, 6)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("ratio", [0.3, 0.7])
 @pytest.mark.parametrize(
     "builder", [axis_models.mixer, axis_models.gated_mlp, axis_models.windows]

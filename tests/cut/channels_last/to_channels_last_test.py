@@ -45,6 +45,7 @@ def names_of(model):
     return {call.name for call in calls if getattr(call.operation, "weights", ())}
 
 
+@pytest.mark.sweep(5)
 @by_builder
 def test_masked_equals_pruned(builder):
     """That the converted model returns the same, it has checked itself."""
@@ -59,6 +60,7 @@ def test_masked_equals_pruned(builder):
     models.check_masks(converted)
 
 
+@pytest.mark.sweep(5)
 @by_builder
 def test_the_original_is_as_before_and_shares_nothing(builder):
     model = models.fresh(builder)
@@ -72,6 +74,7 @@ def test_the_original_is_as_before_and_shares_nothing(builder):
     assert [layer.name for layer in model.layers] == names
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.filterwarnings("ignore:Expected calibration data")
 @pytest.mark.parametrize("builder", [residual, u_net, vgg, series])
 def test_prune_converts_on_its_own(builder, tmp_path, capsys):

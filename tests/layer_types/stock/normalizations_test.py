@@ -142,6 +142,7 @@ def test_a_normalized_network_is_pruned_end_to_end(ranker):
     assert pruned.count_params() < 0.6 * model.count_params()
 
 
+@pytest.mark.slow
 def test_a_block_of_convnext_is_pruned_end_to_end():
     model = models.build(models.scaled)
     pruned = prune(model, models.images(model, 16), 0.5, verbose=0)

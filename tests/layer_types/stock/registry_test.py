@@ -85,6 +85,7 @@ def _check(uses):
         assert flops.count(keep) == count_flops(smaller)
 
 
+@pytest.mark.slow
 def test_branches_do_not_disturb_each_other():
     """A network of many branches has the groups of each: no branch ties or cuts."""
     for key, uses in NETWORKS.items():

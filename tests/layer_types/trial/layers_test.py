@@ -489,6 +489,7 @@ def test_a_trial_changes_nothing(make):
     assert after[1:] == before[1:]
 
 
+@pytest.mark.slow
 def test_names_and_seeds_are_those_without_a_trial():
     def build(traced):
         keras.utils.clear_session()

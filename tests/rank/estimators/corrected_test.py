@@ -75,6 +75,7 @@ def test_close_to_the_exact_values(game):
     assert (np.abs(scores.values - exact) < 4 * scores.standard_errors + 1e-6).all()
 
 
+@pytest.mark.slow
 def test_the_plan_counts_both():
     model = models.classifier()
     data = models.labelled_images(20)

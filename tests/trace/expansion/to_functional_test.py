@@ -139,6 +139,7 @@ def test_a_model_without_any_stays_what_it_is():
     assert models.relative_difference(found, expected) < 1e-6
 
 
+@pytest.mark.slow
 def test_within_nested_models():
     inputs = keras.Input((8, 8, 8))
     inner = keras.Model(inputs, Block(6, name="block")(inputs), name="inner")

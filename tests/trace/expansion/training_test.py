@@ -96,6 +96,7 @@ def layers_within(model):
     return [layer for layer in model._flatten_layers() if layer is not model]
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("only_in_training", [True, False])
 @pytest.mark.parametrize(
     "make, rate, noise_shape",
