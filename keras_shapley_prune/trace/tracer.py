@@ -131,4 +131,5 @@ class _MapMaker(ChannelTracer):
             passing=frozenset(self._passing.intersection(sites)),
             produced=parts,
             obstacles=self._obstacles,
+            for_all=frozenset(self._once),
         )
