@@ -37,6 +37,8 @@ class ChannelTracer(UnitLedger):
         obstacle = known or find_obstacle(call, may_try)
         if obstacle is not None:
             self._give_up(call, obstacle)
+            if all(map(self.is_for_all, call.inputs)):
+                self._once.update(call.outputs)
             return
         layer_type = find_layer_type(call.operation)
         if layer_type.is_for_all(call, list(map(self.is_for_all, call.inputs))):

@@ -59,7 +59,10 @@ class TimeDistributedType(LayerType):
             return f"cannot do a step of {type(inner).__name__} by itself"
         if call.kwargs.get("mask") is not None:
             return "gives a mask of time steps to the layers of a model"
-        return f"wraps {inner.name!r}, a model that is no graph of layers"
+        return (
+            f"wraps {inner.name!r}, a model that is no graph of layers, or where the "
+            "first axis of some tensor is not that of the examples"
+        )
 
 
 LAYER_TYPES[layers.TimeDistributed] = TimeDistributedType()

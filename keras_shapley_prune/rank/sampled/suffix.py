@@ -32,7 +32,8 @@ class Suffix:
         calls: Tuple of the calls that depend on the masks.
         side_calls: Tuple of other calls from `start` on whose outputs enter.
         cut: Tuple of the symbolic tensors that enter. Where a skip connection crosses
-            the cut there are several.
+            the cut there are several. What is one for all examples, such as a weight,
+            is none of them: it is not repeated with the batch.
     """
 
     def __init__(self, channel_map, group, keep=None, shifts=None):
@@ -46,7 +47,15 @@ class Suffix:
         sites = self.masker.sites
         self.calls = find_dependents(graph, {index for index, _ in sites})
         produced = {tensor for call in self.calls for tensor in call.outputs}
-        self.cut = self._inputs_of(self.calls, produced)
+        entering = self._inputs_of(self.calls, produced)
+        once = [tensor for tensor in entering if tensor in channel_map.for_all]
+        self._for_all = channel_map.for_all
+        self._common_calls = [
+            call
+            for call in find_ancestors(graph, once)
+            if self._for_all.issuperset(call.outputs)
+        ]
+        self.cut = tuple(t for t in entering if t not in self._for_all)
         # Calls behind `start` that no mask reaches, such as the shortcut of a block.
         # They too run once a batch, not once a coalition.
         self.side_calls = find_ancestors(graph, self.cut, self.start)
@@ -124,8 +133,20 @@ class Suffix:
             call: functools.partial(shift.run, removed)
             for call, shift in self._shifts.items()
         }
+        values = {**self._common_values(), **values}
         run_calls(calls, values, self.masker.masks(coalitions, watch), stand_ins)
         return [values[tensor] for tensor in self._outputs]
+
+    def _common_values(self):
+        """Returns a dict: symbolic tensor that is one for all examples -> its value."""
+        values = {}
+        for call in self._common_calls:
+            for tensor in call.inputs:
+                if tensor not in self._for_all:  # it only has a place in the graph
+                    shape = [length or 1 for length in tensor.shape]
+                    values.setdefault(tensor, tf.zeros(shape, tensor.dtype))
+            run_calls([call], values)
+        return {tensor: values[tensor] for tensor in self._for_all & values.keys()}
 
     def _inputs_of(self, calls, produced):
         read = [tensor for call in calls for tensor in call.inputs]

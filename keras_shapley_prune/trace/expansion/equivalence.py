@@ -32,14 +32,47 @@ def find_difference(layer, form, args, kwargs):
             failure = f"cannot be run on random numbers: {first_line(expected)}"
             continue
         structure = keras.tree.pack_sequence_as(form.input, arrays)
-        try:
+
+        def run_form(structure=structure):
             with HeldState():  # so both draw the same random numbers
-                received = form(structure, training=False)
+                return form(structure, training=False)
+
+        try:
+            received = run_form()
         except Exception as error:
             return f"cannot be run: {first_line(error)}"
         difference = describe_difference(expected, received, TOLERANCE)
+        if difference is not None:
+            again = _run(layer, args, {**kwargs, "training": False}, arrays)
+            runs = expected, again, received, run_form()
+            difference = _describe_repeated(*map(keras.tree.flatten, runs))
         return difference and f"returns {difference}"
     return failure
+
+
+def _describe_repeated(expected, again, received, received_again):
+    """Returns how outputs differ that may be drawn by no seed of Keras.
+
+    What is not the same in two runs of a layer should not be in two of its form, and
+    cannot be compared; the other outputs are.
+
+    Args:
+        expected: List of the outputs of the layer.
+        again: List of the outputs of another run of it.
+        received: List of the outputs of the form.
+        received_again: List of the outputs of another run of it.
+    """
+    for ours, ours_again, theirs, theirs_again in zip(
+        expected, again, received, received_again, strict=True
+    ):
+        difference = describe_difference(ours, theirs, TOLERANCE)
+        is_drawn = describe_difference(ours, ours_again, TOLERANCE) is not None
+        if is_drawn and ours.shape == theirs.shape:
+            same = describe_difference(theirs, theirs_again, TOLERANCE) is None
+            difference = "the same random numbers in every run" if same else None
+        if difference is not None:
+            return difference
+    return None
 
 
 def find_assigned(layer, args, kwargs):
@@ -99,13 +132,17 @@ def random_runs(layer, args, kwargs, training=False):
             for leaf in keras.tree.flatten((args, kwargs))
             if is_symbolic(leaf)
         ]
-        filled = fill_in((args, kwargs), arrays)
         try:
-            with HeldState():
-                returned = layer(*filled[0], **filled[1])
+            returned = _run(layer, args, kwargs, arrays)
         except Exception as error:
             returned = error
         yield arrays, returned
+
+
+def _run(layer, args, kwargs, arrays):
+    args, kwargs = fill_in((args, kwargs), arrays)
+    with HeldState():
+        return layer(*args, **kwargs)
 
 
 def _draw(tensor, count, length, generator):

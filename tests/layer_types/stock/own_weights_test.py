@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from keras_shapley_prune import to_functional
+from keras_shapley_prune import ShapleyRanker, prune, to_functional
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -111,6 +111,16 @@ def test_heads_are_removed_from_weights(name):
     size = functional.get_layer("heads").get_layer("extra").count_params()
     left = smaller.get_layer("heads").get_layer("extra").count_params()
     assert left * HEADS == size * (HEADS - 2)
+
+
+@pytest.mark.parametrize("estimator", ["permutation", "gradient", "exact"])
+def test_weights_are_not_repeated_with_the_examples(estimator):
+    functional = _functional("a bias")  # it enters where heads are masked
+    rows = models.images(functional, 8)
+    stages = 1 if estimator == "exact" else None
+    ranker = ShapleyRanker("kl", estimator, stages=stages)
+    pruned = prune(functional, rows, ranker=ranker, repair=None, verbose=0)
+    assert pruned.count_params() < functional.count_params()
 
 
 @pytest.mark.parametrize("name", ["a temperature", "a memory"])

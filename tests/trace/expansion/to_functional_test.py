@@ -12,6 +12,7 @@ from keras import layers, ops
 import keras_shapley_prune
 from keras_shapley_prune import to_functional
 from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.trace.expansion.equivalence import find_difference
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
@@ -314,6 +315,52 @@ def test_what_stays_as_it_is(layer_class, reason):
     assert isinstance(functional.get_layer("odd"), layer_class)
     if layer_class is not DrawsAlways:
         check_same(model, functional)
+
+
+class Sampling(layers.Layer):
+    """A sampling layer as of a VAE, that draws by no seed of Keras.
+
+    Args:
+        normal: Callable `fn(shape)` that draws.
+    """
+
+    def __init__(self, normal, **kwargs):
+        super().__init__(**kwargs)
+        self.normal = normal
+
+    def call(self, inputs):
+        mean, log_variance = inputs
+        return mean + ops.exp(0.5 * log_variance) * self.normal((4,))
+
+
+def _encoder(normal):
+    inputs = keras.Input((8, 8, 3))
+    x = Block(8, name="block")(layers.Conv2D(8, 3, name="before")(inputs))
+    x = layers.GlobalAveragePooling2D()(x)
+    ends = [layers.Dense(4, name=name)(x) for name in ("mean", "log_variance")]
+    outputs = [*ends, Sampling(normal, name="sample")(ends)]
+    return models.randomize(keras.Model(inputs, outputs))
+
+
+def test_draws_by_no_seed_of_keras_are_not_compared():
+    model = _encoder(lambda shape: tf.random.normal(shape))
+    with pytest.warns(UserWarning, match="'sample', .*the same random numbers"):
+        functional = to_functional(model)
+    images = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype("float32")
+    for found, expected in zip(functional(images)[:2], model(images)[:2], strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert any("block" in g.name for g in trace_channels(functional).groups)
+    outputs = [model.output[0] + 1, *model.output[1:]]
+    different = keras.Model(model.input, outputs)
+    assert "differ by up to 1" in find_difference(model, different, (model.input,), {})
+
+
+def test_a_draw_that_would_be_a_constant_is_found():
+    generator = np.random.default_rng(0)
+    model = _encoder(lambda shape: generator.normal(size=shape).astype("float32"))
+    constant = keras.Model(model.input, [*model.output[:2], model.output[0]])
+    difference = find_difference(model, constant, (model.input,), {})
+    assert difference == "returns the same random numbers in every run"
 
 
 def test_a_layer_that_a_call_makes_anew_is_named():
