@@ -1,5 +1,7 @@
 """Carries unit ids through the calls of a model, one after the other."""
 
+import heapq
+
 import numpy as np
 
 from keras_shapley_prune.layer_types import stock  # noqa: F401 (fills the registry)
@@ -144,10 +146,26 @@ class _LookAhead(ChannelTracer):
         ids = np.arange(self._num_units)
         self._ids[output] = ids if axis == last else no_units(output)
         self._across[output] = {} if axis == last else {axis: ids}
-        for later in self._graph.calls[call.index + 1 :]:
-            if any(map(self.axes, later.inputs)):
-                self.trace(later)
+        # Only what reads them, in running order: the rest of a large network need not
+        # be looked at for each of its heads.
+        readers, pending, done = self._graph.consumers(), [], {call.index}
+        self._queue(readers, output, pending)
+        while pending:
+            index = heapq.heappop(pending)
+            if index in done:
+                continue
+            done.add(index)
+            later = self._graph.calls[index]
+            self.trace(later)
+            for tensor in later.outputs:
+                self._queue(readers, tensor, pending)
         return self._shared.issuperset(ids) and self._locks.keys().isdisjoint(ids)
+
+    def _queue(self, readers, tensor, pending):
+        """Notes the calls that read a tensor, if it has units."""
+        if self.axes(tensor):
+            for call in readers.get(tensor, ()):
+                heapq.heappush(pending, call.index)
 
     def ids(self, tensor):
         return self._ids.get(tensor, no_units(tensor))

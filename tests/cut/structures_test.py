@@ -104,6 +104,7 @@ def lambda_between():
     return keras.Model(inputs, layers.Dense(2, name="last")(x))
 
 
+@keras.saving.register_keras_serializable("structures_test")
 class Reversed(layers.Layer):
     """Moves channels."""
 
