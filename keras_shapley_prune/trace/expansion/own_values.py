@@ -10,6 +10,7 @@ from keras_shapley_prune.layer_types.stock.own_weights import (
     hold_variable,
     is_array,
 )
+from keras_shapley_prune.trace.expansion.scalars import plain_numbers
 from keras_shapley_prune.trace.unique_names import UniqueNames
 
 _KEPT = "_trainable_variables", "_non_trainable_variables", "_tracker"
@@ -141,7 +142,8 @@ class WatchedCalls:
         keras.random.SeedGenerator.next = watched_draw
         keras.KerasTensor.__getitem__ = watched_subscript
         try:
-            yield self
+            with plain_numbers():
+                yield self
         finally:
             keras.Layer.__call__ = call
             keras.random.SeedGenerator.next = draw
