@@ -36,8 +36,6 @@ class ChannelMap(UnitPlaces):
             under which it has them, in running order -> what they are, such as
             `"heads"`, `None` if they are what the layer returns.
         obstacles: Dict: operation that cannot be pruned -> why.
-        for_all: Frozenset of the symbolic tensors that are one for all examples, as
-            a weight is.
     """
 
     graph: object
@@ -50,7 +48,6 @@ class ChannelMap(UnitPlaces):
     passing: frozenset
     produced: dict
     obstacles: dict
-    for_all: frozenset = frozenset()
 
     def __repr__(self):
         return (

@@ -15,6 +15,7 @@ from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import FIXED, no_units
 from keras_shapley_prune.trace.functional_models import with_layers
 from keras_shapley_prune.trace.mixed_uses import find_mixed_uses
+from keras_shapley_prune.trace.shared_tensors import is_for_all
 from keras_shapley_prune.trace.unit_ledger import UnitLedger
 
 
@@ -32,6 +33,8 @@ class ChannelTracer(UnitLedger):
 
     def trace(self, call):
         """Computes the unit ids of what `call` returns."""
+        if is_for_all(call, self._once):
+            self._once.update(call.outputs)
         # What reads no units locks none, whatever it does: that needs no trial.
         may_try = any(map(self.axes, call.inputs))
         may_try = may_try or len(self._graph.calls_of(call.operation)) > 1
@@ -39,12 +42,8 @@ class ChannelTracer(UnitLedger):
         obstacle = known or find_obstacle(call, may_try)
         if obstacle is not None:
             self._give_up(call, obstacle)
-            if all(map(self.is_for_all, call.inputs)):
-                self._once.update(call.outputs)
             return
         layer_type = find_layer_type(call.operation)
-        if layer_type.is_for_all(call, list(map(self.is_for_all, call.inputs))):
-            self._once.update(call.outputs)
         ids_in = self.ids(call.inputs[0])
         known = self._layer_ids.get(call.operation)
         has_size = layer_type.weights(call.operation) or layer_type.has_size

@@ -121,7 +121,6 @@ class _MapMaker(ChannelTracer):
             passing=frozenset(self._passing.intersection(sites)),
             produced=parts,
             obstacles=self._obstacles,
-            for_all=frozenset(self._once),
         )
 
     def _renumber_carried(self, renumber):

@@ -6,10 +6,16 @@ import numpy as np
 
 from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE, has_units, kept
 from keras_shapley_prune.trace.graph import find_dependents
+from keras_shapley_prune.trace.shared_tensors import find_for_all
 
 
 class UnitPlaces:
     """The part of a `ChannelMap` that finds units in the graph; see its attributes."""
+
+    @functools.cached_property
+    def for_all(self):
+        """Frozenset of the tensors that are one for all examples, as a weight is."""
+        return find_for_all(self.graph)
 
     def sites_at(self, call):
         """Finds what a call reads.

@@ -69,7 +69,7 @@ def _describe_repeated(expected, again, received, received_again):
         is_drawn = describe_difference(ours, ours_again, TOLERANCE) is not None
         if is_drawn and ours.shape == theirs.shape:
             same = describe_difference(theirs, theirs_again, TOLERANCE) is None
-            difference = "the same random numbers in every run" if same else None
+            difference = "the same in every run, unlike the layer" if same else None
         if difference is not None:
             return difference
     return None
