@@ -114,7 +114,7 @@ def trace(model):
         for reason in message.removeprefix(start).split("; ")
     ]
     after = ksp.trace_channels(functional)
-    if num_removable(after) < num_removable(before):
+    if find_share(after) < find_share(before):
         return model, before, None
     return functional, after, reasons
 
@@ -122,6 +122,12 @@ def trace(model):
 def num_removable(channel_map):
     """Returns how many units are in groups."""
     return sum(group.num_units for group in channel_map.groups)
+
+
+def find_share(channel_map):
+    """Returns which share of the units is removable, outputs of the model apart."""
+    outputs = sum(reason == OUTPUT for reason in channel_map.locks.values())
+    return num_removable(channel_map) / max(channel_map.num_units - outputs, 1)
 
 
 def count(model, channel_map, kept_whole):
@@ -138,13 +144,11 @@ def count(model, channel_map, kept_whole):
     hidden = sum(int(np.prod(w.shape)) for layer in unknown for w in layer.weights)
     locks += collections.Counter(plain(channel_map.obstacles[x]) for x in unknown)
     locks += collections.Counter(map(plain, kept_whole))
-    removable = num_removable(channel_map)
-    inner = channel_map.num_units - outputs
     return {
         "units": channel_map.num_units,
         "outputs": outputs,
-        "removable": removable,
-        "share": f"{removable / max(inner, 1):.4f}",
+        "removable": num_removable(channel_map),
+        "share": f"{find_share(channel_map):.4f}",
         "unknown": f"{hidden / max(model.count_params(), 1):.4f}",
         "reasons": "; ".join(f"{reason} ×{n}" for reason, n in locks.most_common()),
     }

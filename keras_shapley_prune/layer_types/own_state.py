@@ -49,6 +49,11 @@ def describe_own_state(operation):
     return None
 
 
+def _to_array(value):
+    is_tensor = keras.ops.is_tensor(value) or isinstance(value, keras.Variable)
+    return keras.ops.convert_to_numpy(value) if is_tensor else np.asarray(value)
+
+
 def _read_variables(layer):
     """Returns what a layer stores that its weights do not say, a dict."""
     writes = type(layer).save_own_variables is not keras.Layer.save_own_variables
@@ -58,6 +63,8 @@ def _read_variables(layer):
         return {}
     stored = {}
     layer.save_own_variables(stored)
+    # Files hold arrays, also of single numbers, and layers read them as such.
+    stored = {name: _to_array(value) for name, value in stored.items()}
     # So do most others, only by other names.
     shapes = sorted(tuple(np.shape(value)) for value in stored.values())
     own = sorted(tuple(weight.shape) for weight in layer.weights)

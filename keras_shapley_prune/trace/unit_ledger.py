@@ -110,7 +110,8 @@ class UnitLedger:
         key = call.operation, letter
         # All calls of a shared layer produce the same units: its kernel has them once.
         if key not in self._produced:
-            start, size = self._num_units, size or call.outputs[0].shape[-1]
+            start = self._num_units
+            size = call.outputs[0].shape[-1] if size is None else size
             self._num_units += size
             self._produced[key] = np.arange(start, start + size)
             self._parts[key] = part

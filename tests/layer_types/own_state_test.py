@@ -217,3 +217,32 @@ def test_weights_by_other_names_are_no_state():
     assert describe_own_state(layer) is None
     assert describe_own_state(layers.Dense(3)) is None
     assert describe_own_state(keras.Operation()) is None
+
+
+def test_a_number_is_stored_as_files_store_it():
+    class Sized(layers.Layer):
+        """Reads its size as from a file: an array, by `[...]`."""
+
+        def __init__(self, size, **kwargs):
+            super().__init__(**kwargs)
+            self.size = size
+
+        def call(self, inputs):
+            return inputs * self.size
+
+        def save_own_variables(self, store):
+            store["size"] = self.size
+
+        def load_own_variables(self, store):
+            self.size = int(store["size"][...])
+
+        def get_config(self):
+            return {**super().get_config(), "size": 1}
+
+    inputs = keras.Input((3,))
+    x = layers.Dense(6)(Sized(4, name="sized")(inputs))
+    model = models.randomize(keras.Model(inputs, layers.Dense(2)(x)))
+    models.check_masks(model, tolerance=1e-5)
+    channel_map = trace_channels(model)
+    keep = np.ones(channel_map.num_units, bool)
+    assert remove_channels(model, keep, channel_map).get_layer("sized").size == 4

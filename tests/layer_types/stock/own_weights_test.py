@@ -8,6 +8,7 @@ from keras import layers, ops
 
 from keras_shapley_prune import ShapleyRanker, prune, to_functional
 from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.layer_types.stock.own_weights import OwnWeight
 from keras_shapley_prune.trace.tracer import trace_channels
 
 LENGTH, HEADS, WIDTH = 5, 4, 2
@@ -181,3 +182,16 @@ def test_a_weight_loses_channels_and_hidden_positions():
     remove = {"before": [0, 3], "mixer/hidden": [1]}
     smaller = remove_channels(functional, remove=remove)
     assert smaller.get_layer("mixer").get_layer("table").shape == (6, 6)
+
+
+def test_an_axis_may_be_empty():
+    # KerasHub's DeiT returns an empty array of scores where none are asked for.
+    inputs = keras.Input((5, 4))
+    x = layers.Dense(6, name="before")(inputs)
+    none = OwnWeight((0, 5, 6), learned=False, name="none")(x)
+    model = keras.Model(inputs, layers.Dense(2)(ops.concatenate([none, x], axis=0)))
+    channel_map = trace_channels(model)
+    assert [group.name for group in channel_map.groups] == ["before"]
+    keep = models.random_keep(channel_map, 0.5, 0)
+    smaller = remove_channels(model, keep, channel_map)
+    assert smaller.get_layer("none").shape == (0, 5, 3)
