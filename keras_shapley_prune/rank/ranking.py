@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_shapley_prune.inputs.json_files import format_of, load_json
 from keras_shapley_prune.rank.tensorboard_events import write_ranking
-from keras_shapley_prune.trace.lock_text import group_locks
+from keras_shapley_prune.trace.lock_text import group_reasons
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -147,7 +147,7 @@ class Ranking(collections.abc.Mapping):
             )
         lines += [
             f"{group.names:{width}}  locked: {group.reason}"
-            for group in group_locks({n: {why: 0} for n, why in self.locks.items()})
+            for group in group_reasons(self.locks)
         ]
         return "\n".join(lines)
 

@@ -8,7 +8,7 @@ from keras_shapley_prune.inputs.json_files import format_of, load_json
 from keras_shapley_prune.plan.quantities import Quantity, describe_sizes
 from keras_shapley_prune.rank.ranking import GroupScores
 from keras_shapley_prune.report.html_report import render_html
-from keras_shapley_prune.trace.lock_text import group_locks, name_some
+from keras_shapley_prune.trace.lock_text import group_reasons, name_some
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,7 +215,7 @@ def _tell_locks(units, locks):
         names -> text.
     """
     told, without = {}, {}
-    for group in group_locks({name: {why: 0} for name, why in locks.items()}):
+    for group in group_reasons(locks):
         text = f"locked: {group.reason}"
         for name in [name for name in group.layers if name in units]:
             told[name] = text

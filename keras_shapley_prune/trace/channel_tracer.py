@@ -12,7 +12,7 @@ from keras_shapley_prune.layer_types.obstacles import (
     find_obstacle,
 )
 from keras_shapley_prune.layer_types.registry import find_layer_type
-from keras_shapley_prune.layer_types.unit_ids import FIXED, no_units
+from keras_shapley_prune.layer_types.unit_ids import fixed, no_units
 from keras_shapley_prune.trace.functional_models import with_layers
 from keras_shapley_prune.trace.mixed_uses import find_mixed_uses
 from keras_shapley_prune.trace.shared_tensors import is_for_all
@@ -170,7 +170,7 @@ class _LookAhead(ChannelTracer):
         return self._ids.get(tensor, no_units(tensor))
 
     def produce(self, call, letter="o", size=None, part=None):
-        return np.full(size or call.outputs[0].shape[-1], FIXED)
+        return fixed(call.outputs[0].shape[-1] if size is None else size)
 
     def tie(self, ids, others, reason):
         pass

@@ -49,13 +49,22 @@ def group_locks(locked):
     return groups
 
 
+def group_reasons(reasons):
+    """Returns a list of `LockGroup`, as `group_locks` does, without numbers of units.
+
+    Args:
+        reasons: Dict: layer name -> reason.
+    """
+    return group_locks({name: {reason: 0} for name, reason in reasons.items()})
+
+
 def describe_locks(reasons):
     """Returns lock reasons as one string.
 
     Args:
         reasons: Dict: layer name -> reason.
     """
-    groups = group_locks({name: {reason: 0} for name, reason in reasons.items()})
+    groups = group_reasons(reasons)
     return "; ".join(f"{group.names}: {group.reason}" for group in groups)
 
 

@@ -7,8 +7,6 @@ import functools
 
 import numpy as np
 
-from keras_shapley_prune.layer_types.unit_ids import has_units
-
 
 def pass_across(call, channels):
     """Each position is computed of that position alone: units remain on their axes."""
@@ -65,4 +63,4 @@ def merge_axes(several):
     Args:
         several: List of dicts: axis -> unit ids.
     """
-    return sorted({a for axes in several for a, ids in axes.items() if has_units(ids)})
+    return sorted({axis for axes in several for axis in axes})

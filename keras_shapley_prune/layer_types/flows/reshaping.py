@@ -5,7 +5,6 @@ import math
 import numpy as np
 
 from keras_shapley_prune.layer_types.flows.blocks import match_blocks
-from keras_shapley_prune.layer_types.unit_ids import has_units
 
 
 def reshape(call, channels):
@@ -18,7 +17,7 @@ def reshape(call, channels):
     the last one.
     """
     tensor, output, found = call.inputs[0], call.outputs[0], {}
-    axes = {a: ids for a, ids in channels.axes(tensor).items() if has_units(ids)}
+    axes = channels.axes(tensor)
     for ins, outs in match_blocks(tensor.shape, output.shape):
         held = [axis for axis in ins if axis in axes]
         held = [axis for axis in held if channels.may_go(axes[axis])] or held

@@ -3,7 +3,6 @@
 import numpy as np
 
 from keras_shapley_prune.layer_types.flows.axes import move
-from keras_shapley_prune.layer_types.unit_ids import has_units
 
 
 def take(call, channels):
@@ -30,7 +29,7 @@ def split(call, channels):
     """A part of an axis for each output, and all of the others."""
     axes = channels.axes(call.inputs[0])
     axis = call.operation.axis % len(call.inputs[0].shape)
-    if not has_units(axes.get(axis, [])):
+    if axis not in axes:
         return axes
     widths = [tensor.shape[axis] for tensor in call.outputs]
     parts = np.split(axes[axis], np.cumsum(widths)[:-1])
@@ -44,7 +43,7 @@ def repeat(call, channels):
         return channels.lock_all(call, f"{channels.quote(call)} flattens it")
     axes, axis = channels.axes(call.inputs[0]), operation.axis % rank
     repeats = np.ravel(operation.repeats)
-    if has_units(axes.get(axis, [])) and len(repeats) > 1:
+    if axis in axes and len(repeats) > 1:
         reason = f"{channels.quote(call)} repeats it unevenly"
         channels.lock(axes.pop(axis), reason)
     elif axis in axes:
