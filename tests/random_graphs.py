@@ -25,6 +25,8 @@ def _uses_of(tables):
         for name, uses in sorted(table.items()):
             if table is builders.LAYERS and name not in _REGISTERED:
                 continue
+            if not builders.is_in_keras(name):
+                continue
             for rank, use in uses:
                 found[rank].append((name, use))
     return found

@@ -5,10 +5,16 @@ channels, with values between 0 and 1, that use the entry at least once. `LOCKED
 those under which the producers are locked.
 """
 
+import inspect
+
 import numpy as np
 from keras import activations, layers, ops
+from keras.src import ops as source_of_ops
+from keras.src.activations import activations as source_of_activations
 from keras.src.applications import convnext
 from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
+
+from keras_shapley_prune.layer_types import registry
 
 SHAPES = {1: (7, 3), 2: (6, 6, 3), 3: (4, 4, 4, 3), 0: (3,)}  # by number of positions
 CONSTANTS = np.linspace(0.5, 1.5, 8).tolist()
@@ -289,6 +295,18 @@ def class_name(function_name):
     if function_name in special:
         return special[function_name]
     return "".join(part.capitalize() for part in function_name.split("_"))
+
+
+def classes_of_operations(name):
+    """Returns Keras's own classes of that name; those of 3.12 are fewer than 3.15's."""
+    modules = [m for _, m in inspect.getmembers(source_of_ops, inspect.ismodule)]
+    modules.append(source_of_activations)
+    return [getattr(module, name) for module in modules if hasattr(module, name)]
+
+
+def is_in_keras(name):
+    """Whether this version of Keras has what the uses of that name use."""
+    return name not in registry.OPERATION_TYPES or bool(classes_of_operations(name))
 
 
 def flat(tensor):

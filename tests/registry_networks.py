@@ -92,6 +92,8 @@ def networks():
         for name, uses in sorted(getattr(builders, table).items()):
             if table == "LAYERS" and name not in REGISTERED:  # not in Keras 3.12
                 continue
+            if not builders.is_in_keras(name):
+                continue
             for number, (rank, make) in enumerate(uses):
                 use = Use(name, number, rank, make)
                 found[f"{table.lower()}: {_kind(table, use)}, {rank}"].append(use)

@@ -1,23 +1,21 @@
 """Tests of the registry of layer types."""
 
-import inspect
-
 import keras
 import pytest
+import registry_builders as builders
 from keras import layers
-from keras.src import ops as source_of_ops
-from keras.src.activations import activations
 
 from keras_shapley_prune.layer_types import registry as layer_registry
 from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
+@pytest.mark.skipif(
+    not hasattr(keras.ops, "erfc"), reason="Keras before 3.15 lacks some of the names"
+)
 def test_the_names_of_raw_operations_are_classes_of_keras():
-    modules = [m for _, m in inspect.getmembers(source_of_ops, inspect.ismodule)]
-    modules.append(activations)
     for name in layer_registry.OPERATION_TYPES:
-        found = [getattr(m, name) for m in modules if hasattr(m, name)]
+        found = builders.classes_of_operations(name)
         assert any(issubclass(c, keras.Operation) for c in found), name
 
 

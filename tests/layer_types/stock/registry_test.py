@@ -21,6 +21,7 @@ NETWORKS = registry_networks.networks()
 LOCKED = [
     registry_networks.Use(name, number, rank, make)
     for name, uses in sorted(builders.LOCKED.items())
+    if builders.is_in_keras(name)
     for number, (rank, make) in enumerate(uses)
 ]
 
