@@ -236,6 +236,7 @@ def test_int8_takes_the_size_of_its_data(tmp_path):
     assert models.relative_difference(found, models.outputs_of(model, images)) < 0.03
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("policy", ["mixed_float16", "float16", "mixed_bfloat16"])
 def test_half_precision_is_exported_as_float32(policy, tmp_path):
     keras.utils.set_random_seed(0)

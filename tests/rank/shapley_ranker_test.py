@@ -84,7 +84,7 @@ def test_values_of_figure_1():
     np.testing.assert_allclose(values, [0.833, 0.833, 5.0, 0.0], atol=0.15)
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("make", games.GAMES)
 @pytest.mark.parametrize("num_draws", [1, 2, 3])
 def test_efficiency(make, num_draws):
@@ -328,6 +328,7 @@ def test_the_global_seed_is_neither_used_nor_moved():
     np.testing.assert_array_equal(one["conv"].values, again["conv"].values)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("num_draws", [1, 2, 3])
 def test_evaluations_are_counted(num_draws):
     model = models.classifier()
@@ -427,6 +428,7 @@ def test_progress_is_shown(capsys, verbose, words):
     assert words in capsys.readouterr().out
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("verbose", [0, False])
 def test_silence(capsys, verbose):
     ShapleyRanker("loss").rank(

@@ -37,6 +37,7 @@ def test_a_model_that_cannot_be_saved():
     assert measure_file_size(keras.Sequential([keras.Input((2,)), Unsaved(2)])) is None
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", [models.chain, models.two_ends])
 def test_latencies_without_and_with_data(builder):
     model = models.build(builder)
