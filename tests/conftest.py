@@ -73,6 +73,13 @@ def untraced(request):
     tf.config.run_functions_eagerly(False)
 
 
+@pytest.fixture
+def few_trials(monkeypatch, request):
+    """Most tests do not depend on how finely `prune_until` searches for the share."""
+    if not request.node.get_closest_marker("all_trials"):
+        monkeypatch.setattr("keras_shapley_prune.pruning_until._TRIALS", 3)
+
+
 @pytest.fixture(autouse=True)
 def models_are_not_changed():
     """The models that tests share are as they were when each test ends."""

@@ -54,6 +54,7 @@ def test_the_steps_one_by_one_give_the_same_model(trained):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.eager
 def test_without_repair_the_pruned_model_is_the_masked_one(trained):
     data = models.labelled_images(16)
     ranker = ShapleyRanker("loss")
@@ -201,6 +202,7 @@ def test_a_ranker_of_ones_own(trained):
     np.testing.assert_array_equal(pruned.get_layer("conv").kernel, kernel[..., :3])
 
 
+@pytest.mark.eager
 def test_the_rankers_loss_is_used():
     model = models.classifier()
     calls = []

@@ -89,7 +89,7 @@ QUICK = ("steps", "what_can_be_pruned")
     [(QUICK, run_here), pytest.param(GUIDES, run_anew, marks=pytest.mark.slow)],
 )
 def test_snippets_and_commands_print_what_is_shown(
-    guides, run, folder, monkeypatch, capsys
+    guides, run, folder, few_trials, monkeypatch, capsys
 ):
     """One test: another process would have to run the whole program again."""
     for package in ("sklearn", "matplotlib", "pydot"):

@@ -195,6 +195,7 @@ def test_ranking_of_some_layers(folder, capsys):
     assert not capsys.readouterr().err
 
 
+@pytest.mark.eager
 def test_prune_until(folder, capsys):
     arguments = [
         *["prune-until", "model.keras", "--data", "data.npz", "--max-drop", "0.05"],
@@ -231,6 +232,7 @@ def test_warnings_are_one_line(folder, capsys):
     assert lines[0].startswith("keras-shapley-prune: warning: Nothing can be removed")
 
 
+@pytest.mark.eager
 def test_report(folder, capsys):
     main(["prune", "model.keras", "--data", "data.npz", *FAST, "-o", "pruned.keras"])
     capsys.readouterr()

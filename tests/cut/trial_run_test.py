@@ -155,7 +155,7 @@ def test_the_other_ways_to_prune_know_too():
 
 
 @pytest.mark.filterwarnings(DRAWS)
-def test_measuring_moves_nothing_on():
+def test_measuring_moves_nothing_on(few_trials):
     model = noisy_models.classifier(noisy_models.Noise())
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     x, y = _images(16), np.arange(16) % 5

@@ -200,6 +200,7 @@ def test_the_same_data_gives_the_same_values_in_every_form(weighted):
             )
 
 
+@pytest.mark.eager
 def test_sample_weights_weigh_the_loss():
     model = models.classifier()
     x, y = models.labelled_images(16)
@@ -211,6 +212,7 @@ def test_sample_weights_weigh_the_loss():
         np.testing.assert_array_equal(nothing[name].values, 0)
 
 
+@pytest.mark.eager
 def test_integer_images_without_a_channel_axis():
     model = models.classifier()
     x, y = models.labelled_images(16)
@@ -276,6 +278,7 @@ def test_one_trace_serves_full_and_short_batches(monkeypatch, weighted):
 # --- seeds, counts, choices --------------------------------------------------------
 
 
+@pytest.mark.eager
 def test_seeds():
     model = models.classifier()
     data = models.labelled_images(12)
@@ -315,6 +318,7 @@ def test_streams_of_groups_differ():
     assert stream_of(groups[0]) == zlib.crc32(groups[0].name.encode())
 
 
+@pytest.mark.eager
 def test_the_global_seed_is_neither_used_nor_moved():
     model = models.classifier()
     data = models.labelled_images(12)
@@ -328,6 +332,7 @@ def test_the_global_seed_is_neither_used_nor_moved():
     np.testing.assert_array_equal(one["conv"].values, again["conv"].values)
 
 
+@pytest.mark.eager
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize("num_draws", [1, 2, 3])
 def test_evaluations_are_counted(num_draws):
@@ -348,12 +353,14 @@ def test_standard_errors_fall_with_more_examples():
         assert ratio < 0.6
 
 
+@pytest.mark.eager
 def test_one_example_has_no_standard_error():
     ranking = _rank(models.classifier(), models.labelled_images(1))
     assert np.isinf(ranking["conv"].standard_errors).all()
     assert np.isfinite(ranking["conv"].values).all()
 
 
+@pytest.mark.eager
 def test_layers_choose_the_groups():
     model = models.classifier()
     data = models.labelled_images(8)
@@ -365,6 +372,7 @@ def test_layers_choose_the_groups():
         _rank(model, data, layers="classes")
 
 
+@pytest.mark.eager
 def test_a_ranking_prints_saves_and_loads(tmp_path):
     model = models.build(models.locked)
     x, y = models.images(model, 6), np.arange(6) % 4
@@ -417,6 +425,7 @@ def test_half_precision():
 # --- progress ----------------------------------------------------------------------
 
 
+@pytest.mark.eager
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     ("verbose", "words"),
@@ -428,6 +437,7 @@ def test_progress_is_shown(capsys, verbose, words):
     assert words in capsys.readouterr().out
 
 
+@pytest.mark.eager
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("verbose", [0, False])
 def test_silence(capsys, verbose):
@@ -438,6 +448,7 @@ def test_silence(capsys, verbose):
     assert captured.out == ""
 
 
+@pytest.mark.eager
 @pytest.mark.parametrize("verbose", [1, 2])
 def test_progress_of_data_of_unknown_length_ends_its_line(capsys, verbose):
     arrays = models.labelled_images(20)

@@ -113,7 +113,7 @@ def test_prune_takes_the_names_of_the_original():
     assert units["stem"] == (8, 8)
 
 
-def test_prune_until_measures_what_it_can_run():
+def test_prune_until_measures_what_it_can_run(few_trials):
     model = models.fresh(series)
     model.compile("sgd", "mse")
     inputs = models.images(model, 16)
