@@ -196,7 +196,7 @@ def test_ranking_of_some_layers(folder, capsys):
 
 
 @pytest.mark.eager
-def test_prune_until(folder, capsys):
+def test_prune_until(folder, few_trials, capsys):
     arguments = [
         *["prune-until", "model.keras", "--data", "data.npz", "--max-drop", "0.05"],
         *["--validation-data", "validation.npz", "--ranker", "l1_norm"],
@@ -223,7 +223,7 @@ def test_prune_until(folder, capsys):
 
 
 @pytest.mark.filterwarnings("default")
-def test_warnings_are_one_line(folder, capsys):
+def test_warnings_are_one_line(folder, few_trials, capsys):
     arguments = ["prune-until", "model.keras", "--data", "data.npz", *FAST]
     arguments += ["--metric", "loss", "--max-drop", "0", "--repair", "none"]
     assert main([*arguments, "-o", "pruned.keras"]) == 0
@@ -344,7 +344,7 @@ def test_what_it_was_compiled_with_need_not_be_known(own, case, suffix, capsys):
 
 
 @pytest.mark.filterwarnings("default")
-def test_metrics_need_what_it_was_compiled_with(own, capsys):
+def test_metrics_need_what_it_was_compiled_with(own, few_trials, capsys):
     module, functions = own
     _save("net.keras", loss=functions["dice_loss"])
     x, y = labelled_images(20)

@@ -96,7 +96,7 @@ def test_float_is_equal_to_keras(builder, tmp_path):
 def test_a_pruned_model_of_odd_sizes(tmp_path):
     model = models.build(models.two_ends)
     inputs = models.inputs_of(model, 16)
-    pruned = prune(model, inputs, 0.4, verbose=0)
+    pruned = prune(model, inputs, 0.4, ranker="l1_norm", verbose=0)
     path = export_litert(pruned, tmp_path / "new" / "pruned.tflite")
     assert path == tmp_path / "new" / "pruned.tflite"
     found = run(path, by_name(pruned, inputs))

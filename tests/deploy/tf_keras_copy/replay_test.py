@@ -218,7 +218,7 @@ def test_mixed_precision():
 
 def test_the_copy_is_fitted():
     x, y = models.labelled_images(64)
-    pruned = prune(models.classifier(), x[:32], 0.4, verbose=0)
+    pruned = prune(models.classifier(), x[:32], 0.4, ranker="l1_norm", verbose=0)
     copied = check(pruned, x)
     before = models.outputs_of(pruned, x)
     copied.compile("adam", "sparse_categorical_crossentropy")
