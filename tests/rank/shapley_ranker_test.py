@@ -39,7 +39,7 @@ def _rank(model, dataset, layers=None, loss=None, num_draws=1, **arguments):
 # --- games with known answers ------------------------------------------------------
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(3)  # of different games
 @pytest.mark.parametrize("make", games.GAMES)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_values_converge_to_the_exact_ones(make, seed):
@@ -108,6 +108,7 @@ def test_null_players_get_exactly_nothing():
         np.testing.assert_array_equal(scores.standard_errors[players], 0)
 
 
+@pytest.mark.slow
 def test_symmetric_players_get_the_same():
     model, x, y, loss, exact = games.unanimity(num_players=4, num_examples=512)
     values = _rank(model, (x, y), loss=loss, num_draws=16)["players"].values

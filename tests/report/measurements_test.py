@@ -72,6 +72,7 @@ def test_no_latency_where_a_size_is_not_known():
     assert list(measure_latencies([model], graph, data, (2,))) == [2]
 
 
+@pytest.mark.eager
 def test_metrics_are_those_of_evaluate_and_nothing_changes():
     model, (x, y) = models.classifier(), models.labelled_images(24)
     before = models.snapshot(model, x)

@@ -285,6 +285,7 @@ def _sharp_classifier():
     return model
 
 
+@pytest.mark.slow
 def test_free_walks_make_the_values_more_exact(monkeypatch):
     model, data = _sharp_classifier(), models.labelled_images(24)
     exact = _rank(model, data, "exact").values
