@@ -5,6 +5,7 @@ import io
 import os
 import pathlib
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -41,20 +42,19 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run_here(code):
+def run_here(program):
     """Returns what a program prints; this process has imported TensorFlow already."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(code, "snippets.py", "exec"), {"__name__": "__main__"})
+        runpy.run_path(str(program), run_name="__main__")
     return printed.getvalue()
 
 
-def run_anew(code):
+def run_anew(program):
     """Returns what a program prints in a process of its own."""
-    pathlib.Path("snippets.py").write_text(code, encoding="utf-8")
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "snippets.py"],
+        [sys.executable, program],
         env={**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1"},
         capture_output=True,
         encoding="utf-8",
@@ -98,7 +98,9 @@ def test_snippets_and_commands_print_what_is_shown(
     code = blocks("python")
     for name in guides:
         code += blocks("python", guide(name))
-    printed = run("\n".join(code))
+    program = folder / "snippets.py"
+    program.write_text("\n".join(code), encoding="utf-8")
+    printed = run(program)
     assert (folder / "ranking.json").exists()
     shown = blocks("")[0].splitlines()
     exact = [line for line in shown if not line.startswith("accuracy")]
