@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 
 _SETTINGS = {"deadline": None, "derandomize": True, "database": None}
-hypothesis.settings.register_profile("some", max_examples=15, **_SETTINGS)
+hypothesis.settings.register_profile("some", max_examples=8, **_SETTINGS)
 hypothesis.settings.register_profile("thousands", max_examples=5000, **_SETTINGS)
 hypothesis.settings.load_profile("some")
 
@@ -56,6 +56,28 @@ def fresh_session():
 
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def untraced(request):
+    """Spares tests marked `eager` the tracing, which takes longer than a few runs."""
+    node = request.node
+    others = [node.get_closest_marker(name) for name in ("graph", "slow")]
+    if any(others) or not node.get_closest_marker("eager"):
+        yield
+        return
+    import tensorflow as tf  # not above, as Keras
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def few_trials(monkeypatch, request):
+    """Most tests do not depend on how finely `prune_until` searches for the share."""
+    if not request.node.get_closest_marker("all_trials"):
+        monkeypatch.setattr("keras_shapley_prune.pruning_until._TRIALS", 3)
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,7 @@ MADE_BY_THE_PACKAGE = {  # and not by a user, or shown where they are made
     "GroupScores",
     "RankingPlan",
 }
+LONG = ("mimic", "prune_until")  # they train, or search
 NEEDED = {
     "export_litert": ["ai_edge_litert.interpreter", "litert_quantizer"],
     "plot_ablation": ["matplotlib"],
@@ -84,7 +85,14 @@ def names(tmp_path, monkeypatch):
 
 
 @pytest.mark.sweep(5)
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in MADE_BY_THE_PACKAGE])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in LONG else name
+        for name in NAMES
+        if name not in MADE_BY_THE_PACKAGE
+    ],
+)
 def test_example_runs(name, names):
     for package in NEEDED.get(name, ()):
         pytest.importorskip(package)

@@ -136,6 +136,7 @@ def test_several_inputs(form):
     np.testing.assert_allclose(*outputs, atol=1e-5)
 
 
+@pytest.mark.eager
 def test_metrics_of_several_inputs():
     model, data = _two_inputs(), ([LEFT, RIGHT], Y % 3)
     pruned = ksp.prune(model, [LEFT, RIGHT], 0.5, **FAST)

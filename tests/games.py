@@ -50,7 +50,7 @@ def coalition_values(model, channel_map, group, inputs, loss):
     """
     everything = np.ones(channel_map.num_units, bool)
     masked = mask_channels(model, everything, channel_map)
-    run = tf.function(lambda x: masked(x, training=False))
+    run = tf.function(lambda x: masked(x, training=False), autograph=False)
     masks = [x for x in masked.layers if type(x).__name__ == "ChannelMask"]
     sites = sorted(channel_map.sites)
     by_name = {layer.name: layer for layer in masks}

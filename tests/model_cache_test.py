@@ -42,6 +42,7 @@ def _compile(model):
     model.compile("sgd", "mse")
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("change", [_assign, _freeze, _compile])
 @pytest.mark.parametrize("builder", [models.residual, models.nested])
 def test_a_change_is_found_and_the_model_is_built_anew(builder, change):

@@ -453,7 +453,7 @@ def check_masks(model, fractions=(0.3, 0.6), tolerance=1e-5, inputs=None):
     """Asserts masked == pruned, for masks of all examples and for one an example."""
     channel_map = trace_channels(model)
     assert channel_map.groups, channel_map.lock_reasons()
-    inputs = inputs_of(model, num_examples=3) if inputs is None else inputs
+    inputs = inputs_of(model, num_examples=2) if inputs is None else inputs
     original = outputs_of(model, inputs)
     for fraction in fractions:
         keep = random_keep(channel_map, fraction)
@@ -475,7 +475,7 @@ def check_one_mask_an_example(model, channel_map, group, inputs, tolerance=1e-5)
     rows = np.random.default_rng(1).integers(0, 2, shape)
     rows[:, 0] = 1
     cut = suffix.cut_values(frontier.values(0))
-    run = tf.function(suffix.run)
+    run = tf.function(suffix.run, autograph=False)
     together = [tensor.numpy() for tensor in run(cut, tf.constant(rows, tf.float32))]
     for example, row in enumerate(rows):
         keep = np.ones(channel_map.num_units, bool)

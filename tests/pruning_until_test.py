@@ -1,7 +1,5 @@
 """Tests of pruning within an allowed drop."""
 
-import sys
-
 import keras
 import models
 import numpy as np
@@ -11,6 +9,9 @@ from bars import check_whole, labels_of
 import keras_shapley_prune
 from keras_shapley_prune import PruningBudget, prune_until
 from keras_shapley_prune.plan.flops import count_flops
+
+# Each trial is measured once: tracing would take most of the time.
+pytestmark = [pytest.mark.eager, pytest.mark.usefixtures("few_trials")]
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +31,6 @@ def trained():
     model.fit(x, y, epochs=12, verbose=0)
     assert model.evaluate(x, y, verbose=0)[1] > 0.95
     return model
-
-
-@pytest.fixture(autouse=True)
-def few_trials(monkeypatch, request):
-    """Most of this does not depend on how finely the share is searched for."""
-    if not request.node.get_closest_marker("all_trials"):
-        monkeypatch.setattr(sys.modules[prune_until.__module__], "_TRIALS", 3)
 
 
 def _data(count, seed):
@@ -61,6 +55,7 @@ def _accuracy(model, data):
 
 
 @pytest.mark.all_trials
+@pytest.mark.graph
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("scope", ["layer", "global"])
 @pytest.mark.parametrize("max_drop", [0.02])

@@ -1,6 +1,6 @@
 """Whatever the graph, masked == pruned.
 
-Twenty-five graphs by default, 500 with `-m slow`. Thousands:
+Eight graphs by default, 500 with `-m slow`. Thousands:
 
     python -m pytest tests/random_graphs_test.py --hypothesis-profile=thousands
 """

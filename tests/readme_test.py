@@ -1,8 +1,11 @@
 """The README and the guides that go on from it: their Python and commands run."""
 
+import contextlib
+import io
 import os
 import pathlib
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -10,6 +13,7 @@ import sys
 import pytest
 
 from keras_shapley_prune import command_line
+from keras_shapley_prune.layer_types import registry
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,33 +35,32 @@ def guide(name):
     return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
     """Where the Python blocks are run, outside of the project."""
-    return tmp_path_factory.mktemp("readme")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
-@pytest.fixture(scope="module")
-def printed(folder):
-    """What all Python blocks print, run as one program."""
-    for package in ("sklearn", "matplotlib", "pydot"):
-        pytest.importorskip(package, reason="the guides' Python needs it")
-    program = folder / "snippets.py"
-    code = blocks("python")
-    for name in GUIDES:
-        code += blocks("python", guide(name))
-    program.write_text("\n".join(code), encoding="utf-8")
+def run_here(program):
+    """Returns what a program prints; this process has imported TensorFlow already."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        runpy.run_path(str(program), run_name="__main__")
+    return printed.getvalue()
+
+
+def run_anew(program):
+    """Returns what a program prints in a process of its own."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, program],
-        cwd=folder,
         env={**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1"},
         capture_output=True,
         encoding="utf-8",
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert (folder / "ranking.json").exists()
     return done.stdout
 
 
@@ -76,10 +79,29 @@ def test_commands_are_on_the_first_screen(command):
     assert command in README.splitlines()[:80]
 
 
+# What the others print, they measure and draw, other tests do too.
+QUICK = ("steps", "what_can_be_pruned")
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("guides", "run"),
+    [(QUICK, run_here), pytest.param(GUIDES, run_anew, marks=pytest.mark.slow)],
+)
 def test_snippets_and_commands_print_what_is_shown(
-    printed, folder, monkeypatch, capsys
+    guides, run, folder, few_trials, monkeypatch, capsys
 ):
     """One test: another process would have to run the whole program again."""
+    for package in ("sklearn", "matplotlib", "pydot"):
+        pytest.importorskip(package, reason="the guides' Python needs it")
+    monkeypatch.setattr(registry, "LAYER_TYPES", dict(registry.LAYER_TYPES))
+    code = blocks("python")
+    for name in guides:
+        code += blocks("python", guide(name))
+    program = folder / "snippets.py"
+    program.write_text("\n".join(code), encoding="utf-8")
+    printed = run(program)
+    assert (folder / "ranking.json").exists()
     shown = blocks("")[0].splitlines()
     exact = [line for line in shown if not line.startswith("accuracy")]
     assert len(exact) < len(shown)  # accuracies depend on the machine
@@ -88,7 +110,6 @@ def test_snippets_and_commands_print_what_is_shown(
     assert "conv2d 32 read by" in printed
     assert re.search(r"^stem: 8 units$", printed, re.MULTILINE)
     assert re.search(r"^block/wide: 32 units$", printed, re.MULTILINE)
-    monkeypatch.chdir(folder)
     (short,), (session,) = blocks("console"), blocks("console", guide("command_line"))
     for command in (short + session).split("$ keras-shapley-prune ")[1:]:
         line, shown = command.replace("\\\n", "").split("\n", 1)

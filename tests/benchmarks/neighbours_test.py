@@ -66,6 +66,7 @@ def test_nothing_removed_changes_nothing(neighbours, model, images, finish):
     assert_equal(getattr(neighbours, finish)(start, images), model, images)
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("ratio", [0, 0.5])
 def test_folding_twins_is_exact(neighbours, model, images, ratio):
     start = neighbours.fold(model, ratio, LAYERS, seed=0)

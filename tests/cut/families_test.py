@@ -129,7 +129,7 @@ def test_groups_and_their_sizes(builder):
     assert {g.name: g.num_units for g in groups} == FAMILIES[builder]
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("fraction", [0.3, 0.95])
 @pytest.mark.parametrize("builder", FAMILIES)
 def test_masked_equals_pruned(builder, fraction):

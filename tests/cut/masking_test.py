@@ -81,7 +81,7 @@ def _check_group_masker(model, channel_map, fraction, num_examples):
         assert models.relative_difference(seen, expected) < TOLERANCE, group.name
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_the_ranker_sees_the_masked_model(builder):
     model = models.build(builder)

@@ -42,7 +42,7 @@ def _layers_by_path(model, prefix=""):
     return found
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @BUILDERS
 def test_masked_equals_pruned_and_nesting_is_kept(builder, tmp_path):
     model = models.build(builder)

@@ -85,7 +85,7 @@ OPTIMIZERS = [
 ]
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_pruned_model_trains_on_as_the_masked_one(optimizer):
     model, x, y = trained(optimizer())
@@ -111,6 +111,7 @@ def test_signs():
     assert largest_difference(model, plan, cut(model, plan), x, y) < 1e-9
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("momentum", ["sgd", "adam"])
 def test_a_new_optimizer_trains_on_differently(momentum):
     """So the tests above can fail."""

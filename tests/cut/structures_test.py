@@ -267,7 +267,7 @@ def test_the_default_ranker_takes_any_structure():
     keras.tree.assert_same_structure(pruned.output, model.output)
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "policy", ["mixed_float16", "mixed_bfloat16", "float64", "bfloat16"]
 )

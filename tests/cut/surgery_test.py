@@ -35,7 +35,7 @@ def _check_exact(model):
     return pruned
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_the_argument_is_not_changed(builder):
     model = models.build(builder)
@@ -47,7 +47,7 @@ def test_the_argument_is_not_changed(builder):
     assert models.snapshot(model, inputs) == before
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_removing_nothing_gives_an_equal_copy(builder):
     model = models.build(builder)
@@ -371,7 +371,7 @@ def test_the_graph_of_a_cut_computes_what_its_model_does(builder):
     assert models.relative_difference([x.numpy() for x in found], expected) < 1e-5
 
 
-@pytest.mark.sweep(5)
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_weights_that_are_put_back_are_in_their_old_places(builder):
     model = models.build(builder)

@@ -48,6 +48,7 @@ def test_nothing_is_said_of_a_model_that_draws_nothing():
         try_out(trace_channels(model), [[models.images(model, 3)]])
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("source", ["own", "keras", "tensorflow"])
 def test_an_autoencoder_is_pruned_and_is_as_it_was(source):
     model = noisy_models.autoencoder(noisy_models.Sampling(source))
@@ -59,6 +60,7 @@ def test_an_autoencoder_is_pruned_and_is_as_it_was(source):
     keras.tree.map_structure(np.testing.assert_array_equal, before, after)
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.filterwarnings(DRAWS)
 @pytest.mark.parametrize("source", ["own", "keras"])
 def test_repair_is_towards_the_same_draws(source):
@@ -94,6 +96,7 @@ def test_the_same_call_gives_the_same_weights():
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.filterwarnings(DRAWS)
 @pytest.mark.parametrize(
     "ranker",
@@ -122,6 +125,7 @@ def test_layers_that_draw_in_training_only(middle):
         keras_shapley_prune.prune(model, _images(), 0.5, **FAST)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("repair", ["least_squares", "batchnorm", None])
 def test_states_and_counters_are_as_they_were(repair):
     steps = np.random.default_rng(0).normal(size=(16, 6, 3)).astype("float32")
@@ -151,7 +155,7 @@ def test_the_other_ways_to_prune_know_too():
 
 
 @pytest.mark.filterwarnings(DRAWS)
-def test_measuring_moves_nothing_on():
+def test_measuring_moves_nothing_on(few_trials):
     model = noisy_models.classifier(noisy_models.Noise())
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     x, y = _images(16), np.arange(16) % 5

@@ -201,6 +201,7 @@ def test_outputs_in_other_places_are_noticed(names):
         verify_removal(model, other, keep, models.images(model))
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", [models.residual, models.nested, models.attentive])
 def test_a_cut_is_right_whatever_its_weights_are_now(builder):
     model = models.build(builder)

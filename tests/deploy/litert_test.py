@@ -96,7 +96,7 @@ def test_float_is_equal_to_keras(builder, tmp_path):
 def test_a_pruned_model_of_odd_sizes(tmp_path):
     model = models.build(models.two_ends)
     inputs = models.inputs_of(model, 16)
-    pruned = prune(model, inputs, 0.4, verbose=0)
+    pruned = prune(model, inputs, 0.4, ranker="l1_norm", verbose=0)
     path = export_litert(pruned, tmp_path / "new" / "pruned.tflite")
     assert path == tmp_path / "new" / "pruned.tflite"
     found = run(path, by_name(pruned, inputs))
@@ -236,6 +236,7 @@ def test_int8_takes_the_size_of_its_data(tmp_path):
     assert models.relative_difference(found, models.outputs_of(model, images)) < 0.03
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("policy", ["mixed_float16", "float16", "mixed_bfloat16"])
 def test_half_precision_is_exported_as_float32(policy, tmp_path):
     keras.utils.set_random_seed(0)

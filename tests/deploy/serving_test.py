@@ -71,7 +71,7 @@ assert not {"keras", "keras_shapley_prune", "tensorflow"} & set(sys.modules)
 def _pruned(builder):
     model = models.build(builder)
     inputs = models.inputs_of(model, 4)
-    return prune(model, inputs, 0.5, verbose=0), inputs
+    return prune(model, inputs, 0.5, ranker="l1_norm", verbose=0), inputs
 
 
 @pytest.mark.slow
@@ -130,7 +130,7 @@ def test_saved_equals_loaded(builder, tmp_path):
 
 def test_a_compiled_model_is_compiled_when_it_is_loaded(tmp_path):
     x, y = models.labelled_images(16)
-    pruned = prune(models.classifier(), (x, y), 0.5, verbose=0)
+    pruned = prune(models.classifier(), (x, y), 0.5, ranker="l1_norm", verbose=0)
     pruned.save(tmp_path / "pruned.keras")
     loaded = keras.models.load_model(tmp_path / "pruned.keras")
     assert loaded.evaluate(x, y, verbose=0) == pytest.approx(

@@ -114,14 +114,15 @@ def test_flops_budget(capsys):
         assert float(shares["multiples of 8"]) >= float(shares["global"])
 
 
-@pytest.fixture
-def address(tmp_path):
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
     """Serves a model of two inputs and two outputs by the example's small server."""
     inputs = [keras.Input((2,), name="a"), keras.Input((2,), name="b")]
     outputs = {"sum": inputs[0] + inputs[1], "double": 2 * inputs[0]}
     example = load("serve_savedmodel")
-    path = example.export(keras.Model(inputs, outputs), tmp_path, version=3)
-    assert path == tmp_path / "digits" / "3"
+    folder = tmp_path_factory.mktemp("served")
+    path = example.export(keras.Model(inputs, outputs), folder, version=3)
+    assert path == folder / "digits" / "3"
     with example.small_server(path) as address:
         yield lambda end, *request: example.ask(address + end, *request)
 

@@ -124,7 +124,7 @@ def test_metrics_with_a_state_are_new_ones():
     }
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "optimizer",
     [
@@ -173,6 +173,7 @@ def test_everything_else():
     assert pruned.jit_compile is False
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("loss", "loss_weights", "metrics"),
     [

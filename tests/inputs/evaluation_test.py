@@ -83,7 +83,8 @@ class Images(Numbered, keras.utils.PyDataset):
         return self[0]
 
 
-@pytest.mark.sweep(6)
+@pytest.mark.eager
+@pytest.mark.sweep(4)  # of different sizes
 @pytest.mark.parametrize("sizes", [[16], [5, 5, 5, 1], [1] * 16])
 @pytest.mark.parametrize(
     "form",

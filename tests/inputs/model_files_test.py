@@ -48,7 +48,7 @@ COMPILED = {
 }
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 @pytest.mark.parametrize("case", COMPILED)
 def test_what_it_was_compiled_with_need_not_be_known(case, suffix, tmp_path):
@@ -102,6 +102,7 @@ def test_a_model_of_today_is_loaded_as_by_keras(tmp_path):
         assert loaded.compiled and loaded.optimizer.name == "adam"
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("name", ["mse", "mae", "mean_squared_error"])
 def test_short_names_of_losses_in_h5_files(name, tmp_path):
     """Keras does not find `mse` there, which it has written itself."""

@@ -250,7 +250,7 @@ WHOLE = [
 ]
 
 
-@pytest.mark.sweep(5)
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("build", WHOLE)
 def test_all_but_the_outputs_are_removable(build):
     check_network(build())
@@ -278,6 +278,7 @@ def test_a_sample_does_not_lock_the_encoder():
         np.testing.assert_allclose(masked, pruned, atol=1e-5)
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("build", [student, metric_learning, vae_decoder])
 def test_prune_with_its_defaults(build):
     check_prune(build())

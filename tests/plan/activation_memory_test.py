@@ -49,7 +49,7 @@ def test_unknown_size():
     assert count_activation_bytes(keras.Model(inputs, x)) is None
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_pruning_never_adds(builder):
     model = models.build(builder)

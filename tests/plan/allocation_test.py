@@ -31,6 +31,7 @@ def _share(channel_map, kept, of):
     return 1 - costs.count(keep) / costs.count(np.ones(channel_map.num_units, bool))
 
 
+@pytest.mark.sweep(5)
 @pytest.mark.parametrize("of", ["params", "flops", "bytes"])
 @pytest.mark.parametrize("ratio", [0.05, 0.25, 0.5, 0.75, 0.9])
 def test_every_layer_loses_the_same_share(wide, of, ratio):
@@ -117,7 +118,7 @@ def test_steps_that_are_too_coarse_are_told(wide):
     assert all(size % 64 == 0 or size == 96 for size in kept.values())
 
 
-@pytest.mark.sweep(8)
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 @pytest.mark.parametrize("scope", ["layer", "global"])
 def test_any_graph(builder, scope):

@@ -15,7 +15,7 @@ from keras_shapley_prune.trace.sizes import give_sizes
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "builder",
     [
@@ -47,7 +47,7 @@ def test_units_are_those_that_can_be_removed():
     assert costs.count(keep) == sum(g.num_units for g in channel_map.groups) - 3
 
 
-@pytest.mark.sweep(5)
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_prices_are_what_a_unit_saves(builder):
     channel_map = trace_channels(models.build(builder))

@@ -90,6 +90,7 @@ def test_flops_agree_with_tensorflows_profiler():
     assert count_flops(model) == counts["Conv2D"] + counts["MatMul"]
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", [models.residual, models.nested, models.recurrent])
 def test_flops_fall_and_nothing_changes(builder):
     model = models.build(builder)

@@ -36,6 +36,7 @@ def test_what_stays(plan):
     assert plan.keep[groups["dense1"]].all()
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", [models.chain, models.nested, models.recurrent])
 def test_costs_are_those_of_the_pruned_model(builder):
     model = models.build(builder)

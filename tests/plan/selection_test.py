@@ -35,6 +35,7 @@ def _keep(channel_map, ranking, ratio, **budget):
     return make_plan(channel_map, ranking, PruningBudget(ratio, **budget)).keep
 
 
+@pytest.mark.sweep(6)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_each_group_loses_its_fraction_of_the_least_valuable(builder):
     channel_map = trace_channels(models.build(builder))

@@ -36,6 +36,7 @@ def _activations(model, name, images):
     return values.reshape(len(images), -1, values.shape[-1])
 
 
+@pytest.mark.eager
 @pytest.mark.sweep(3)
 @pytest.mark.parametrize("criterion", [n for n in BASELINE_NAMES if n != "bn_gamma"])
 @pytest.mark.parametrize("builder", [models.residual, models.autoencoder])
@@ -134,6 +135,7 @@ def test_leave_one_out_is_the_rise_of_the_loss(chain):
         assert ranking["conv2"].num_evaluations == NUM_EXAMPLES * 13
 
 
+@pytest.mark.eager
 def test_taylor_forms_belong_together(chain):
     model, (x, y) = chain
     data = [(x[i : i + 1], y[i : i + 1]) for i in range(4)]
@@ -183,6 +185,7 @@ def test_an_unknown_criterion():
         BaselineRanker("taylor", "los")
 
 
+@pytest.mark.eager
 def test_activations_need_neither_a_loss_nor_labels(chain):
     _, (x, y) = chain
     model = models.build(models.chain)  # which is not compiled

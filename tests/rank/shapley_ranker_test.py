@@ -39,7 +39,7 @@ def _rank(model, dataset, layers=None, loss=None, num_draws=1, **arguments):
 # --- games with known answers ------------------------------------------------------
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(3)  # of different games
 @pytest.mark.parametrize("make", games.GAMES)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_values_converge_to_the_exact_ones(make, seed):
@@ -84,7 +84,7 @@ def test_values_of_figure_1():
     np.testing.assert_allclose(values, [0.833, 0.833, 5.0, 0.0], atol=0.15)
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("make", games.GAMES)
 @pytest.mark.parametrize("num_draws", [1, 2, 3])
 def test_efficiency(make, num_draws):
@@ -108,6 +108,7 @@ def test_null_players_get_exactly_nothing():
         np.testing.assert_array_equal(scores.standard_errors[players], 0)
 
 
+@pytest.mark.slow
 def test_symmetric_players_get_the_same():
     model, x, y, loss, exact = games.unanimity(num_players=4, num_examples=512)
     values = _rank(model, (x, y), loss=loss, num_draws=16)["players"].values
@@ -200,6 +201,7 @@ def test_the_same_data_gives_the_same_values_in_every_form(weighted):
             )
 
 
+@pytest.mark.eager
 def test_sample_weights_weigh_the_loss():
     model = models.classifier()
     x, y = models.labelled_images(16)
@@ -211,6 +213,7 @@ def test_sample_weights_weigh_the_loss():
         np.testing.assert_array_equal(nothing[name].values, 0)
 
 
+@pytest.mark.eager
 def test_integer_images_without_a_channel_axis():
     model = models.classifier()
     x, y = models.labelled_images(16)
@@ -276,6 +279,7 @@ def test_one_trace_serves_full_and_short_batches(monkeypatch, weighted):
 # --- seeds, counts, choices --------------------------------------------------------
 
 
+@pytest.mark.eager
 def test_seeds():
     model = models.classifier()
     data = models.labelled_images(12)
@@ -315,6 +319,7 @@ def test_streams_of_groups_differ():
     assert stream_of(groups[0]) == zlib.crc32(groups[0].name.encode())
 
 
+@pytest.mark.eager
 def test_the_global_seed_is_neither_used_nor_moved():
     model = models.classifier()
     data = models.labelled_images(12)
@@ -328,6 +333,8 @@ def test_the_global_seed_is_neither_used_nor_moved():
     np.testing.assert_array_equal(one["conv"].values, again["conv"].values)
 
 
+@pytest.mark.eager
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("num_draws", [1, 2, 3])
 def test_evaluations_are_counted(num_draws):
     model = models.classifier()
@@ -347,12 +354,14 @@ def test_standard_errors_fall_with_more_examples():
         assert ratio < 0.6
 
 
+@pytest.mark.eager
 def test_one_example_has_no_standard_error():
     ranking = _rank(models.classifier(), models.labelled_images(1))
     assert np.isinf(ranking["conv"].standard_errors).all()
     assert np.isfinite(ranking["conv"].values).all()
 
 
+@pytest.mark.eager
 def test_layers_choose_the_groups():
     model = models.classifier()
     data = models.labelled_images(8)
@@ -364,6 +373,7 @@ def test_layers_choose_the_groups():
         _rank(model, data, layers="classes")
 
 
+@pytest.mark.eager
 def test_a_ranking_prints_saves_and_loads(tmp_path):
     model = models.build(models.locked)
     x, y = models.images(model, 6), np.arange(6) % 4
@@ -416,6 +426,7 @@ def test_half_precision():
 # --- progress ----------------------------------------------------------------------
 
 
+@pytest.mark.eager
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     ("verbose", "words"),
@@ -427,6 +438,8 @@ def test_progress_is_shown(capsys, verbose, words):
     assert words in capsys.readouterr().out
 
 
+@pytest.mark.eager
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("verbose", [0, False])
 def test_silence(capsys, verbose):
     ShapleyRanker("loss").rank(
@@ -436,6 +449,7 @@ def test_silence(capsys, verbose):
     assert captured.out == ""
 
 
+@pytest.mark.eager
 @pytest.mark.parametrize("verbose", [1, 2])
 def test_progress_of_data_of_unknown_length_ends_its_line(capsys, verbose):
     arrays = models.labelled_images(20)

@@ -166,7 +166,7 @@ def _prune_until(model, data):
     )
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "function", [_prune, _apply_plan, _repair_channels, _prune_until]
 )

@@ -31,6 +31,12 @@ def eagerly():
     tf.config.run_functions_eagerly(False)
 
 
+@pytest.fixture
+def frequent_looks(monkeypatch):
+    """Every other step, not every 25th."""
+    monkeypatch.setattr("keras_shapley_prune.repair.mimic.CHECK_EVERY", 2)
+
+
 def error(pruned, model, inputs):
     """Returns the loss of `mimic` on some inputs, not relative to a variance."""
     imitation = Imitation(record_graph(model), record_graph(pruned))
@@ -69,7 +75,7 @@ def test_never_worse_on_what_is_held_out():
     ("errors", "returned"), [([5, 1, 3], 2), ([5, 1, 6], 1), ([5, 6, 7], 0)]
 )
 def test_the_last_network_unless_it_is_worse_than_the_first(
-    monkeypatch, errors, returned
+    monkeypatch, frequent_looks, errors, returned
 ):
     model, pruned = halve(layers="inner")
     looks, seen = iter(errors), []
@@ -79,7 +85,7 @@ def test_the_last_network_unless_it_is_worse_than_the_first(
         return float(next(looks))
 
     monkeypatch.setattr(Imitation, "error", look)
-    settings = Mimic(50, learning_rate=1e-2)  # it is looked at twice
+    settings = Mimic(4, learning_rate=1e-2)  # it is looked at twice
     trained = mimic(pruned, model, models.images(model, 16), settings)
     np.testing.assert_array_equal(trained.get_weights()[0], seen[returned])
 
@@ -145,7 +151,7 @@ def test_as_a_way_to_repair():
     channel_map = trace_channels(model)
     keep = np.ones(channel_map.num_units, bool)
     keep[channel_map.select_groups("inner")[0].units[::2]] = False
-    images, settings = models.images(model, 16), Mimic(50, learning_rate=1e-2)
+    images, settings = models.images(model, 16), Mimic(8, learning_rate=1e-2)
     ours = repair_channels(model, keep, images, settings)
     repaired = repair_channels(model, keep, images)
     expected = mimic(repaired, model, images, settings, keep, channel_map)
@@ -205,12 +211,12 @@ def test_it_is_silent_unless_asked(capsys):
     assert "2/2" in capsys.readouterr().out
 
 
-def test_it_moves_a_bar_on(capsys):
+def test_it_moves_a_bar_on(capsys, frequent_looks):
     model, pruned = halve()
     with Progress(1, {"mimic": 1.0, "rest": 1.0}) as progress:
         progress.begin("mimic")
         progress.show("training")
-        mimic(pruned, model, models.images(model, 8), Mimic(50), progress=progress)
+        mimic(pruned, model, models.images(model, 8), Mimic(4), progress=progress)
         assert drawn(capsys.readouterr().out) == [
             (0, "training"),
             (25, "training"),
@@ -287,7 +293,7 @@ def test_no_time_for_a_step_is_warned_of():
 
 def test_a_bar_of_minutes(monkeypatch, capsys):
     model, pruned = halve()
-    Clock(monkeypatch, seconds_a_step=1.0)
+    Clock(monkeypatch, seconds_a_step=10.0)
     mimic(pruned, model, models.images(model, 8), Mimic(minutes=1), verbose=1)
     assert "/60" in capsys.readouterr().out
 
@@ -359,12 +365,12 @@ def interrupt_at(monkeypatch, step):
     monkeypatch.setattr(RelativeAdam, "apply", interrupted)
 
 
-def test_an_interrupt_returns_the_best_so_far(monkeypatch):
+def test_an_interrupt_returns_the_best_so_far(monkeypatch, frequent_looks):
     model, pruned = halve(layers="inner")
     images = models.images(model, 16)
     settings = Mimic(300, learning_rate=1e-2)
-    interrupt_at(monkeypatch, 60)
-    with pytest.warns(UserWarning, match="interrupted after 59 steps: the best"):
+    interrupt_at(monkeypatch, 20)
+    with pytest.warns(UserWarning, match="interrupted after 19 steps: the best"):
         trained = mimic(pruned, model, images, settings)
     fresh = models.images(model, 16, seed=1)
     assert error(trained, model, fresh) < error(pruned, model, fresh)
@@ -378,11 +384,11 @@ def test_an_interrupt_before_the_first_check_returns_what_was_given(monkeypatch)
     assert_same(trained, pruned)
 
 
-def test_prune_goes_on_after_an_interrupt(monkeypatch):
+def test_prune_goes_on_after_an_interrupt(monkeypatch, frequent_looks):
     model = models.fresh(small)
     model.compile("adam", "mse")
-    interrupt_at(monkeypatch, 30)
-    with pytest.warns(UserWarning, match="interrupted after 29 steps"):
+    interrupt_at(monkeypatch, 6)
+    with pytest.warns(UserWarning, match="interrupted after 5 steps"):
         pruned = prune(model, models.images(model, 16), repair="mimic", verbose=0)
     assert pruned.compiled
 

@@ -25,7 +25,7 @@ def batches_of(model, count=24, size=10):
     return [[tf.constant(x[start : start + size]) for x in flat] for start in starts]
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("max_columns", [2400, 10])
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_moments_are_those_of_two_equal_networks(monkeypatch, builder, max_columns):

@@ -222,13 +222,14 @@ def errors(monkeypatch, model):
     ]
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("kind", CONTEXTS)
 def test_what_comes_out_of_the_relu_is_nearer(monkeypatch, kind):
     ours, theirs = errors(monkeypatch, network(CONTEXTS[kind]))
     assert ours < 0.99 * theirs
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("kind", ["residual", "groups"])
 def test_what_is_not_held_is_made_again(monkeypatch, kind):
     model = network(CONTEXTS[kind])
@@ -261,6 +262,7 @@ def test_twice_the_same_comes_out():
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("policy", ["mixed_float16", "float16", "mixed_bfloat16"])
 def test_layers_of_less_precision_are_fitted_too(monkeypatch, policy):
     keras.config.set_dtype_policy(policy)

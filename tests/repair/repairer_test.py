@@ -67,7 +67,7 @@ def assert_same_weights(model, other, atol):
         np.testing.assert_allclose(ours, theirs, atol=atol, err_msg=ours.path)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "builder", [models.autoencoder, models.depthwise, models.nested, models.shared]
 )
@@ -142,6 +142,7 @@ def test_the_given_keep_is_not_changed():
     assert (~walk.keep).sum() == 2
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", [models.chain, models.residual])
 def test_units_can_leave_on_the_way(builder):
     model = models.build(builder)
@@ -162,6 +163,7 @@ def test_units_can_leave_on_the_way(builder):
     assert_same_weights(walk.model, advance_all(model, keep, images).model, 1e-6)
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("split", [5, 16])
 def test_how_the_data_is_split_does_not_matter(split):
     model = models.build(models.residual)
@@ -171,6 +173,7 @@ def test_how_the_data_is_split_does_not_matter(split):
     assert_same_weights(ours, advance_all(model, keep, images, size=8).model, 1e-4)
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", [models.residual, models.shared])
 def test_memory_does_not_matter(builder):
     model = models.build(builder)
@@ -454,6 +457,7 @@ def test_twins_leave_a_shared_layer():
     assert models.relative_difference(found, expected) < 1e-3
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("max_columns", [fits.MAX_COLUMNS, 4, 2])
 def test_each_group_of_a_convolution_is_fitted_by_itself(monkeypatch, max_columns):
     def make(inputs):

@@ -33,7 +33,7 @@ def record(model, memory=None, size=5):
     return targets, channel_map, ForwardPass(channel_map.graph, batches)
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_recorded_targets_are_those_of_a_pass_that_stops(builder):
     targets, channel_map, network = record(models.build(builder))

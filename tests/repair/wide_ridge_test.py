@@ -95,6 +95,7 @@ def test_a_fit_stops_where_little_is_gained(monkeypatch):
     assert 2 <= counts[0] < counts[1] < counts[2] <= wide_ridge.MAX_STEPS + 1
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("noise", [0.0, 3.0, 30.0])
 def test_the_ridge_is_the_one_that_all_moments_choose(monkeypatch, noise):
     data = Arrays(columns=24, noise=noise)
@@ -203,7 +204,7 @@ def repair_both(monkeypatch, reader, use_bias, ridge):
     return found
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("use_bias", [True, False])
 @pytest.mark.parametrize("reader", READERS)
 def test_every_layer_gets_the_weights_of_the_whole_fit(monkeypatch, reader, use_bias):

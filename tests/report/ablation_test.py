@@ -16,6 +16,7 @@ def setting():
     return model, BaselineRanker("l1_norm").rank(model), data
 
 
+@pytest.mark.eager
 def test_a_curve_is_what_cut_models_achieve(setting):
     model, ranking, (x, y) = setting
     curves = measure_ablation(model, ranking, (x, y), num_points=4)
@@ -50,6 +51,7 @@ def test_metric_by_name_and_by_function(setting):
     np.testing.assert_allclose(found[0].values, curve.values, rtol=1e-6)
 
 
+@pytest.mark.eager
 def test_more_points_than_units(setting):
     model, ranking, data = setting
     curve, _ = measure_ablation(model, ranking, data, num_points=50)

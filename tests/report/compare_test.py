@@ -111,7 +111,7 @@ def test_nothing_changes():
     assert [models.snapshot(m, inputs) for m in (model, pruned)] == before
 
 
-@pytest.mark.sweep(8)
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 @pytest.mark.parametrize("fraction", [0.5, 0.99])
 def test_units_of_every_group(builder, fraction):

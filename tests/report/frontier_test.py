@@ -20,6 +20,7 @@ def setting():
     return model, BaselineRanker("l1_norm").rank(model), data
 
 
+@pytest.mark.eager
 def test_points_are_pruned_models(setting):
     model, ranking, (x, y) = setting
     points = measure_frontier(

@@ -9,7 +9,7 @@ from keras_shapley_prune.report.masked_network import MaskedNetwork
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "builder", [models.two_ends, models.nested, models.attentive, models.recurrent]
 )

@@ -37,6 +37,7 @@ def test_a_model_that_cannot_be_saved():
     assert measure_file_size(keras.Sequential([keras.Input((2,)), Unsaved(2)])) is None
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", [models.chain, models.two_ends])
 def test_latencies_without_and_with_data(builder):
     model = models.build(builder)
@@ -71,6 +72,7 @@ def test_no_latency_where_a_size_is_not_known():
     assert list(measure_latencies([model], graph, data, (2,))) == [2]
 
 
+@pytest.mark.eager
 def test_metrics_are_those_of_evaluate_and_nothing_changes():
     model, (x, y) = models.classifier(), models.labelled_images(24)
     before = models.snapshot(model, x)

@@ -20,7 +20,7 @@ def _sizes(model):
     return {g.name: g.num_units for g in trace_channels(model).groups}
 
 
-@pytest.mark.sweep(12)
+@pytest.mark.sweep(5)
 @pytest.mark.parametrize("name", axis_models.BUILDERS)
 def test_masked_is_pruned_is_counted(name):
     model = models.randomize(axis_models.BUILDERS[name]())
@@ -92,7 +92,7 @@ def test_units_enter_a_nested_model_on_another_axis():
     assert smaller.get_layer("tokens").input_shape == (None, 6, 6)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("ratio", [0.3, 0.7])
 @pytest.mark.parametrize(
     "builder", [axis_models.mixer, axis_models.gated_mlp, axis_models.windows]

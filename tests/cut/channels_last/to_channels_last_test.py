@@ -45,7 +45,7 @@ def names_of(model):
     return {call.name for call in calls if getattr(call.operation, "weights", ())}
 
 
-@pytest.mark.sweep(5)
+@pytest.mark.sweep(2)
 @by_builder
 def test_masked_equals_pruned(builder):
     """That the converted model returns the same, it has checked itself."""
@@ -60,7 +60,7 @@ def test_masked_equals_pruned(builder):
     models.check_masks(converted)
 
 
-@pytest.mark.sweep(5)
+@pytest.mark.sweep(2)
 @by_builder
 def test_the_original_is_as_before_and_shares_nothing(builder):
     model = models.fresh(builder)
@@ -74,7 +74,7 @@ def test_the_original_is_as_before_and_shares_nothing(builder):
     assert [layer.name for layer in model.layers] == names
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.filterwarnings("ignore:Expected calibration data")
 @pytest.mark.parametrize("builder", [residual, u_net, vgg, series])
 def test_prune_converts_on_its_own(builder, tmp_path, capsys):
@@ -113,7 +113,7 @@ def test_prune_takes_the_names_of_the_original():
     assert units["stem"] == (8, 8)
 
 
-def test_prune_until_measures_what_it_can_run():
+def test_prune_until_measures_what_it_can_run(few_trials):
     model = models.fresh(series)
     model.compile("sgd", "mse")
     inputs = models.images(model, 16)
@@ -252,6 +252,7 @@ def test_a_class_with_its_own_training():
     assert type(to_channels_last(model)) is Trained
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
 def test_half_precision(dtype):
     keras.config.set_dtype_policy(dtype)
@@ -340,6 +341,7 @@ def test_a_name_in_the_original_is_refused_with_the_way():
         remove_channels(models.fresh(residual), remove={"stem": [0, 1]})
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("width", [6, 4, None])
 def test_a_bias_that_keras_adds_along_the_width(width):
     """Where the width is that of the channels: as the model was trained."""
@@ -405,13 +407,10 @@ def first_by_default():
     keras.config.set_image_data_format("channels_last")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "application",
-    [
-        "MobileNetV3Small",
-        pytest.param("EfficientNetB0", marks=pytest.mark.slow),
-        pytest.param("InceptionResNetV2", marks=pytest.mark.slow),
-    ],
+    ["MobileNetV3Small", "EfficientNetB0", "InceptionResNetV2"],
 )
 def test_networks_of_keras(application, first_by_default):
     build = getattr(keras.applications, application)

@@ -44,13 +44,14 @@ ATTENTIONS = [
 ]
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("make, arguments", ATTENTIONS)
 def test_masked_equals_pruned(make, arguments):
     model = _between(make(), **arguments)
     models.check_masks(model)
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("axes", [1, 2, (1, 2)])
 def test_attention_along_some_axes(axes):
     attention = layers.MultiHeadAttention(3, 4, attention_axes=axes)

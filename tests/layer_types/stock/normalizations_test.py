@@ -42,7 +42,7 @@ STEPS = [
 ]
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`")
 @pytest.mark.parametrize(
     "make", [*STEPS, lambda: layers.LayerNormalization(rms_scaling=True)]
@@ -115,7 +115,7 @@ def test_a_full_mask_changes_nothing(make):
     assert masked.dtype == plain.dtype
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
 @pytest.mark.parametrize("make", [*STEPS[:1], *STEPS[4:5], *STEPS[8:9], *STEPS[12:13]])
 def test_other_precisions(policy, make):

@@ -67,6 +67,7 @@ def test_unknown_errors_are_not_trusted():
     assert np.isinf(width).all()
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("game", [games.figure1, games.filters])
 def test_close_to_the_exact_values(game):
     model, x, y, loss, exact = game()

@@ -154,6 +154,7 @@ def test_batches_of_one_size_only():
     assert costs[1] == pytest.approx(np.mean(np.square(slope)), rel=0.01)
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("trainable", [True, False])
 def test_integers_that_enter_a_frozen_embedding(trainable):
     """Nothing before the first reader has a derivative."""

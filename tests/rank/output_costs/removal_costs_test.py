@@ -123,6 +123,7 @@ def test_the_seed_decides_the_signs():
     assert not np.allclose(costs[0], costs[2], rtol=1e-3)
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", [models.chain, models.residual, models.two_ends])
 def test_they_rise_in_the_order_of_removal(builder):
     model = models.build(builder)
@@ -157,6 +158,7 @@ def test_examples_that_are_held_out_are_not_fitted():
     np.testing.assert_allclose(fits[0], expected, rtol=1e-4)
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("count", [1, 3, 9])
 def test_few_examples_are_fitted_and_measured(count):
     model, data = two_layers()

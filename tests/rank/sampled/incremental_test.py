@@ -138,7 +138,7 @@ WITHOUT_STATE = [
 ]
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", WITHOUT_STATE)
 def test_equal_values_on_the_models_of_the_other_tests(builder):
     found = 0
@@ -149,7 +149,7 @@ def test_equal_values_on_the_models_of_the_other_tests(builder):
     assert found
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("replaced", [False, True])
 @pytest.mark.parametrize("builder", BY_HAND)
 def test_equal_values(builder, replaced):
@@ -159,7 +159,7 @@ def test_equal_values(builder, replaced):
     _assert_equal_walks(suffix, walk, cut, folds=(3, 50))
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("replaced", [False, True])
 @pytest.mark.parametrize(
     ("builder", "name"), [(models.residual, "stem"), (models.branches, "a")]
@@ -221,6 +221,7 @@ def test_where_the_last_layer_reads_the_units_walks_are_free():
     assert _plans(_strided)["conv"].num_free == 1
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     ("builder", "name", "reader"),
     [
@@ -284,6 +285,7 @@ def _sharp_classifier():
     return model
 
 
+@pytest.mark.slow
 def test_free_walks_make_the_values_more_exact(monkeypatch):
     model, data = _sharp_classifier(), models.labelled_images(24)
     exact = _rank(model, data, "exact").values

@@ -159,7 +159,7 @@ def _problem(case):
     return model, models.images(model, 12)
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("case", CASES)
 def test_a_coalition_is_worth_what_a_real_model_is(case):
     model, x = _problem(case)
@@ -169,6 +169,7 @@ def test_a_coalition_is_worth_what_a_real_model_is(case):
     np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-4 * np.abs(exact).max())
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("case", ["same", "normalized", "last"])
 def test_values_sum_to_the_worth_of_all_minus_that_of_none(case):
     model, x = _problem(case)
@@ -186,6 +187,7 @@ WITHOUT_A_PLACE = {
 }
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("case", WITHOUT_A_PLACE)
 def test_without_a_place_for_a_bias_zero_is_read(case):
     model = models.fresh(WITHOUT_A_PLACE[case])

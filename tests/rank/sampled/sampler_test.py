@@ -35,6 +35,7 @@ def _log_softmax(logits):
     return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("game", ["loss", "kl"])
 def test_later_groups_are_ranked_on_what_is_left_of_earlier_ones(game):
     model, (x, y) = _trained_like()
@@ -107,6 +108,7 @@ def test_one_stage_drops_both_of_two_redundant_units():
     assert set(scores.order[:2]) == {0, 1}
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "estimator",
     [

@@ -57,6 +57,7 @@ def check_same(model, functional):
     np.testing.assert_allclose(functional(x), model(x), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("inside", [True, False])
 def test_an_attention_with_a_cache_that_is_not_given(inside):
     layer = Block(name="block") if inside else CachedAttention(4, 3, name="attention")

@@ -150,7 +150,7 @@ def test_it_returns_the_same_and_shares_the_weights(pair):
     assert ids[0] == ids[1]
 
 
-@pytest.mark.sweep(5)
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("ratio", [0.25, 0.5, 0.8])
 def test_masked_equals_pruned(pair, ratio, tmp_path):
     _, functional = pair
@@ -165,7 +165,7 @@ def test_masked_equals_pruned(pair, ratio, tmp_path):
     np.testing.assert_allclose(loaded(x), smaller(x), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 def test_the_pruned_model_trains_and_is_exported(pair, tmp_path):
     _, functional = pair
     x = draw(functional, 8)

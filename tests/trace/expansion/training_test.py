@@ -96,7 +96,7 @@ def layers_within(model):
     return [layer for layer in model._flatten_layers() if layer is not model]
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("only_in_training", [True, False])
 @pytest.mark.parametrize(
     "make, rate, noise_shape",
@@ -181,6 +181,7 @@ class Branches(layers.Layer):
         return layers.Add()([x, self.three(inputs, training=training)])
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("fused", [True, False])
 def test_branches_of_a_convolution(fused):
     model = surrounded(Branches(fused, name="branches"))
