@@ -3,12 +3,15 @@
 import contextlib
 import sys
 
+import keras
+
 from keras_shapley_prune.command_line.data_sources import DataSource
 from keras_shapley_prune.command_line.input_files import (
     InputError,
     load_model,
     load_ranking,
 )
+from keras_shapley_prune.command_line.npz_files import TEXT, count_examples
 from keras_shapley_prune.command_line.staged_files import StagedFiles, check_targets
 from keras_shapley_prune.cut.channels_last.to_channels_last import (
     convert_if_needed,
@@ -30,7 +33,7 @@ def inspect(options):
     Args:
         options: What the parser returned; so are those of all commands.
     """
-    print(channel_report(load_model(options.model)))
+    print(channel_report(load_to_prune(options)))
 
 
 def rank(options):
@@ -149,14 +152,22 @@ def load_examples(options, model, validation=False):
     with progress():
         examples = source.load(model)
         if not options.quiet:
-            # The range of the values shows where `--rescale` was forgotten.
-            x = examples[0]
             labels = "labels" if len(examples) == 2 else "no labels"
-            print(
-                f"{name}: {len(x)} examples of shape {x.shape[1:]}, values from "
-                f"{x.min():.4g} to {x.max():.4g}, {labels}"
-            )
+            parts = keras.tree.flatten(examples[0])
+            described = ", ".join(map(_describe_array, parts))
+            print(f"{name}: {count_examples(parts)} examples of {described}, {labels}")
     return examples
+
+
+def _describe_array(array):
+    """Returns the shape of examples, and the range of their values.
+
+    The range shows where `--rescale` was forgotten.
+    """
+    shape = f"shape {array.shape[1:]}"
+    if array.dtype.kind in TEXT:
+        return f"{shape}, strings"
+    return f"{shape}, values from {array.min():.4g} to {array.max():.4g}"
 
 
 def write_comparison(comparison, path):

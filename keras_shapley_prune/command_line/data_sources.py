@@ -3,13 +3,17 @@
 import dataclasses
 import pathlib
 import re
-import zipfile
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.command_line.input_files import InputError
+from keras_shapley_prune.command_line.npz_files import (
+    TEXT,
+    count_examples,
+    read_npz,
+)
 from keras_shapley_prune.inputs.compiling import compile_arguments
 from keras_shapley_prune.inputs.one_line import describe
 
@@ -24,7 +28,8 @@ class DataSource:
     Attributes:
         name: String: a folder of class folders (or of images without classes), an
             `.npz` file with the arrays x and perhaps y, or `"tfds:NAME[:SPLIT]"`
-            (`train` if it is not given).
+            (`train` if it is not given). In an `.npz` file, arrays with the names of
+            the model's inputs may stand in the place of x.
         num_examples: Integer, at most so many are drawn.
         seed: Integer, for the draw.
         image_size: Tuple `(height, width)`, or `None` for what the model takes.
@@ -51,7 +56,8 @@ class DataSource:
             model: The `keras.Model` that takes them.
 
         Returns:
-            Tuple of arrays `(x, y)`; of `(x,)` if there are no labels.
+            Tuple of arrays `(x, y)`; of `(x,)` if there are no labels. With several
+            inputs, x has the structure of the model's.
 
         Raises:
             InputError: If there are none, or they cannot be read.
@@ -66,19 +72,24 @@ class DataSource:
             raise InputError(
                 f"Data {self.name!r} should be readable. Received: {describe(error)}"
             ) from error
-        if not len(x):
+        if not count_examples(x):
             raise InputError(f"Data {self.name!r} should hold examples. Received: none")
         # Otherwise the numbers keep their type.
         if (self.rescale, self.offset) != (1.0, 0.0):
-            x = x.astype("float32") * self.rescale + self.offset
+            x = keras.tree.map_structure(self._scale, x)
         return (x,) if y is None else (x, y)
+
+    def _scale(self, array):
+        if array.dtype.kind in TEXT:
+            return array
+        return array.astype("float32") * self.rescale + self.offset
 
     def _read(self, model):
         if self.name.startswith("tfds:"):
             return self._read_tfds(model)
         path = pathlib.Path(self.name)
         if path.suffix == ".npz" and path.is_file():
-            return self._read_npz(path)
+            return self._read_npz(path, model)
         if path.is_dir():
             return self._read_folder(path, model)
         raise InputError(
@@ -86,24 +97,13 @@ class DataSource:
             f"Received: {self.name!r}"
         )
 
-    def _read_npz(self, path):
-        # NumPy would try to read it as another format, and say so.
-        if not zipfile.is_zipfile(path):
-            raise InputError(f"Data {self.name!r} should be an .npz file. It is none")
-        with np.load(path) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-        x, y = found.get("x"), found.get("y")
-        numbers = x is not None and x.ndim > 0 and x.dtype.kind in "biuf"
-        if not numbers or (y is not None and y.shape[:1] != x.shape[:1]):
-            shapes = {name: array.shape for name, array in found.items()}
-            raise InputError(
-                f"Data {self.name!r} should hold numbers x, and perhaps an array y "
-                f"with an entry for each example. Received: {shapes}"
-            )
+    def _read_npz(self, path, model):
+        x, y = read_npz(path, model)
         # The arrays may be sorted by class.
-        drawn = np.random.default_rng(self.seed).permutation(len(x))
+        drawn = np.random.default_rng(self.seed).permutation(count_examples(x))
         drawn = drawn[: self.num_examples]
-        return x[drawn], None if y is None else y[drawn]
+        x = keras.tree.map_structure(lambda part: part[drawn], x)
+        return x, None if y is None else y[drawn]
 
     def _read_folder(self, path, model):
         *size, channels = self._image_shape(model)
@@ -164,15 +164,27 @@ class DataSource:
         """Returns `(height, width, channels)` of the images that a model takes."""
         shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
         if len(shapes) == 1 and len(shapes[0]) == 3:
+            *size, channels = shapes[0]
+            if _takes_channels_first(model):
+                channels, *size = shapes[0]
             # The option is for models that take images of any size.
-            height, width = self.image_size or shapes[0][:2]
-            if None not in (height, width, shapes[0][-1]):
-                return height, width, shapes[0][-1]
+            height, width = self.image_size or size
+            if None not in (height, width, channels):
+                return height, width, channels
         raise InputError(
             f"Data {self.name!r} holds images, and the model should take one image "
             "(with `--image-size`, one of any size; an .npz file serves other models). "
             f"Received: a model with inputs of shape {shapes}"
         )
+
+
+def _takes_channels_first(model):
+    """Returns whether the colors of the images that a model takes are the first axis.
+
+    A model that was made `channels_last` goes on to take what it took before.
+    """
+    shape = model.inputs[0].shape[1:]
+    return len(shape) == 3 and shape[-1] not in _COLORS and shape[0] in _COLORS
 
 
 def _fit_image(image, size, channels):
@@ -188,9 +200,13 @@ def _fit_image(image, size, channels):
 def _gather(dataset, model, has_labels):
     """Returns the arrays of a dataset of single examples."""
     examples = list(dataset.as_numpy_iterator())
+    columns = zip(*examples, strict=True) if has_labels else [examples]
+    x, *labels = (np.array(column) for column in columns)
+    if _takes_channels_first(model):
+        x = np.moveaxis(x, -1, 1)
     if not has_labels:
-        return np.array(examples), None
-    x, y = (np.array(column) for column in zip(*examples, strict=True))
+        return x, None
+    (y,) = labels
     if _wants_vectors(model):
         y = keras.utils.to_categorical(y, model.outputs[0].shape[-1])
     return x, y

@@ -167,6 +167,6 @@ def _add_pruning(parser, of="units"):
         "--minutes",
         type=positive_number,
         metavar="MINUTES",
-        help="how long --repair mimic may train (default 1000 steps)",
+        help="how long --repair mimic may train (default 2000 steps)",
     )
     add_outputs_options(parser)

@@ -76,8 +76,10 @@ def name_units(channel_map, named, argument="keep"):
             other, before = decided.setdefault(unit, (where, is_kept))
             if before != is_kept:  # which of the two is meant cannot be known
                 raise ValueError(
-                    f"Argument `{argument}` should keep or remove tied units together. "
-                    f"Received: {other} and {where}, which are tied, and one is kept"
+                    f"Argument `{argument}` should keep or remove tied units together: "
+                    f"all channels of a unit, or the units of "
+                    f"{_group_of(channel_map, unit)}. Received: {other} and {where}, "
+                    "which are tied, and one is kept"
                 )
             keep[unit] = is_kept
     return keep
@@ -92,16 +94,24 @@ def _find_units(channel_map, name, choice, argument):
         raise _unknown(channel_map, name, argument, {**groups, **layers})
     if len(found) == 1 or np.array_equal(*found):
         return found[-1]
-    # The layer has other channels, too: locked ones, or those of another group.
     fitting = [units for units in found if np.shape(choice) == units.shape]
     if len(fitting) == 1 and np.asarray(choice).dtype == bool:
         return fitting[0]
     group, layer = map(len, found)
+    if layer > group and set(found[1]) == set(found[0]):
+        return found[0]  # each unit is several channels of the layer: a head, say
+    # The layer has other channels, too: locked ones, or those of another group.
     raise ValueError(
         f"Argument `{argument}` should give a boolean mask for {name!r}, which names a "
         f"group of {group} units, for a mask of that length, and a layer of {layer} "
-        "channels: positions could be of either. Received: something else"
+        f"channels: positions could be of either. Received: {_shorten(choice)}"
     )
+
+
+def _group_of(channel_map, unit):
+    """Returns words for the group of a unit, or for none."""
+    names = [group.name for group in channel_map.groups if unit in group.units]
+    return f"group {names[0]!r}" if names else "no group"
 
 
 def _layers_by_name(channel_map):

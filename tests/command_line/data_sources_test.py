@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 from models import classifier
 from tfds_sets import make_builder
 
@@ -82,6 +83,28 @@ def test_npz_that_holds_something_else(tmp_path, arrays, match):
         DataSource(str(tmp_path / "x.npz")).load(classifier())
 
 
+def test_npz_of_strings_and_for_several_inputs(tmp_path):
+    city = keras.Input((1,), dtype="string", name="city")
+    age = keras.Input((2,), name="age")
+    known = layers.StringLookup(vocabulary=["a", "b"], output_mode="one_hot")(city)
+    both = layers.Concatenate()([known, age])
+    model = keras.Model({"city": city, "age": age}, layers.Dense(2)(both))
+    names = np.array([["a"], ["b"], ["c"]])
+    numbers = np.arange(6.0).reshape(3, 2)
+    path = tmp_path / "x.npz"
+    np.savez(path, city=names, age=numbers, y=np.arange(3))
+    x, y = DataSource(str(path), 2, rescale=0.5).load(model)
+    np.testing.assert_array_equal(x["city"], names[y])
+    np.testing.assert_array_equal(x["age"], numbers[y] / 2)
+    np.savez(path, x=names)
+    (x,) = DataSource(str(path)).load(keras.Model(city, layers.Dense(2)(known)))
+    assert sorted(x.ravel()) == ["a", "b", "c"]
+    with pytest.raises(
+        InputError, match=r"numbers/strings x, or arrays \['age', 'city'\]"
+    ):
+        DataSource(str(path)).load(model)
+
+
 def test_sources_that_are_not_there(tmp_path):
     (tmp_path / "text.npz").write_text("none")
     with pytest.raises(InputError, match=r"should be an .npz file"):
@@ -112,6 +135,13 @@ def test_folder_in_grey_and_with_one_hot_labels(folder):
 def test_folder_without_classes(folder):
     (x,) = DataSource(str(folder / "dark")).load(model_of((4, 4, 3)))
     assert x.shape == (6, 4, 4, 3) and (x == 10).all()
+
+
+def test_folder_for_a_model_of_channels_first(folder):
+    source = DataSource(str(folder), 8)
+    last, _ = source.load(model_of((6, 5, 3)))
+    first, _ = source.load(model_of((3, 6, 5)))
+    np.testing.assert_array_equal(first, np.moveaxis(last, -1, 1))
 
 
 def test_image_size_of_a_model_that_takes_any(folder):

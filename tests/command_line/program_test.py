@@ -513,6 +513,8 @@ def test_a_model_of_channels_first_is_converted(folder, capsys):
     model.save("first.keras")
     np.savez("images.npz", x=models.images(model, 24), y=np.zeros(24, int))
     data = ["--data", "images.npz", "--ranker", "l1_norm"]
+    assert main(["inspect", "first.keras"]) == 0
+    assert "stem: 8 units" in capsys.readouterr().out
     assert main(["rank", "first.keras", *data, "-o", "ranking.json"]) == 0
     assert "are made anew with 'channels_last'" in capsys.readouterr().err
     assert "stem" in Ranking.load("ranking.json")

@@ -1,5 +1,6 @@
 """Tests of units that are given by the name of a group or layer."""
 
+import axis_models
 import keras
 import models
 import numpy as np
@@ -143,6 +144,21 @@ def test_groups_of_a_layer_that_is_split():
     message = "group of 2 units, for a mask of that length, and a layer of 6 channels"
     with pytest.raises(ValueError, match=message):
         name_units(channel_map, {"conv": [1]})
+
+
+def test_positions_of_heads():
+    """A head is several channels of each layer: the group's positions count heads."""
+    channel_map = trace_channels(axis_models.vision_transformer())
+    heads = next(group for group in channel_map.groups if group.num_units == 4)
+    assert heads.name == "qkv"
+    expected = np.ones(channel_map.num_units, bool)
+    expected[heads.units[[1, 3]]] = False
+    channels = np.tile(np.repeat([False, True, False, True], 3), 3)
+    for remove in ({"qkv": [1, 3]}, {"qkv": channels}):
+        found = name_units(channel_map, remove, "remove")
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match="of a unit, or the units of group 'qkv'"):
+        name_units(channel_map, {"qkv": np.arange(36) == 4}, "remove")
 
 
 def test_locked_channels_of_a_layer():
