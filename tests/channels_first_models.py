@@ -221,7 +221,58 @@ def next_generation():
     )
 
 
+def frames():
+    """Layers at every time step; two wrappers around one another."""
+    inputs = keras.Input((4, 3, 12, 10), name="frames")
+    each = layers.TimeDistributed
+    x = each(layers.Conv2D(10, 3, padding="same", **FIRST), name="one")(inputs)
+    x = each(layers.ReLU())(each(layers.BatchNormalization(axis=1))(x))
+    x = each(layers.MaxPooling2D(2, **FIRST))(x)
+    x = layers.Reshape((2, 2, 10, 6, 5))(x)
+    x = each(each(layers.Conv2D(6, 3, activation="relu", **FIRST)), name="two")(x)
+    x = each(each(layers.Permute((1, 3, 2))))(x)
+    x = layers.Reshape((4, 6, 3, 4))(x)
+    x = each(layers.Flatten())(x)
+    x = layers.LSTM(5, name="series")(x)
+    return keras.Model(inputs, layers.Dense(4, name="classes")(x), name="frames")
+
+
+def clips():
+    """A model at every time step, which is called on a single image too."""
+    inner = keras.Input((3, 10, 8), name="frame")
+    x = _block(inner, 6, name="one")
+    x = layers.Flatten()(layers.Conv2D(4, 3, strides=2, name="two", **FIRST)(x))
+    model = keras.Model(inner, x, name="frame")
+    clip, image = keras.Input((4, 3, 10, 8), name="a"), keras.Input((3, 10, 8))
+    x = layers.GRU(5, name="series")(layers.TimeDistributed(model, name="each")(clip))
+    y = layers.TimeDistributed(model, name="again")(ops.flip(clip, axis=1))
+    y = layers.GlobalMaxPooling1D()(layers.Normalization(mean=0.1, variance=2.0)(y))
+    x = layers.Concatenate()([x, y, model(image)])
+    outputs = layers.Dense(4, name="classes")(x)
+    return keras.Model([clip, image], outputs, name="clips")
+
+
+def two_directions():
+    """Convolutional LSTMs forwards and backwards; side by side along the width."""
+    inputs = keras.Input((4, 3, 8, 6), name="frames")
+
+    def both(filters, mode, name, **options):
+        options = {"padding": "same", "return_sequences": True, **options, **FIRST}
+        layer = layers.ConvLSTM2D(filters, 3, **options)
+        return layers.Bidirectional(layer, merge_mode=mode, name=name)
+
+    x = both(4, "concat", "one")(inputs)
+    x = both(5, "sum", "two")(x)
+    a, b = both(4, None, "three")(x)
+    x = both(4, "concat", "four", return_sequences=False)(layers.Subtract()([a, b]))
+    x = layers.GlobalMaxPooling2D(**FIRST)(x)
+    return keras.Model(inputs, layers.Dense(4, name="classes")(x), name="directions")
+
+
 BUILDERS = [
+    frames,
+    clips,
+    two_directions,
     transformer,
     next_generation,
     residual,

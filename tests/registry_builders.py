@@ -473,7 +473,13 @@ OPERATIONS |= {
         lambda a, b: ops.stack([a, b], axis=-2),
         lambda a, b: flat(ops.stack([a, b], axis=-1)),
     ),
-    "Take": given(1, unary(lambda x: ops.take(x, [0, 3, 3], axis=1))),
+    "Take": given(
+        1,
+        unary(lambda x: ops.take(x, [0, 3, 3], axis=1)),
+        unary(lambda x: ops.take(x, [7, 3, 3, -2, 0], axis=-1)),
+        unary(lambda x: ops.take(x, np.arange(8)[::-1], axis=-1)),
+        unary(lambda x: flat(ops.take(ops.swapaxes(x, 1, 2), [5, 1, 7], axis=1))),
+    ),
     "Tile": given(1, raw("tile", (1, 2, 1)), raw("tile", (1, 1, 2)), raw("tile", 2)),
 }
 

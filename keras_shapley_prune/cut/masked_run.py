@@ -57,9 +57,7 @@ class MaskedRun:
     @property
     def tolerance(self):
         """Float, that of the coarsest number format in which a layer computes."""
-        operations = [call.operation for call in self._graph.calls]
-        dtypes = {getattr(one, "compute_dtype", None) for one in operations}
-        return max([TOLERANCES[d] for d in dtypes if d in TOLERANCES], default=1e-4)
+        return find_tolerance(self._graph)
 
     def run_alike(self, pruned, inputs):
         """Returns what the pruned model returns if it draws what this network drew.
@@ -93,6 +91,19 @@ class MaskedRun:
             # What has another shape is an error that the comparison is to find.
             if value is not None and values[tensor].shape == value.shape:
                 values[tensor] = value
+
+
+def find_tolerance(graph):
+    """Returns that of the coarsest number format in which a layer of a graph computes.
+
+    Args:
+        graph: A recorded `Graph`.
+
+    Returns:
+        Float, a share of the largest number in an output.
+    """
+    dtypes = {getattr(call.operation, "compute_dtype", None) for call in graph.calls}
+    return max([TOLERANCES[d] for d in dtypes if d in TOLERANCES], default=1e-4)
 
 
 def _kept_outputs(channel_map, keep, tensor):

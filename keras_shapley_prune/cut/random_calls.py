@@ -62,7 +62,7 @@ class RandomCalls:
             )
 
 
-def find_random_calls(graph, inputs):
+def find_random_calls(graph, inputs, look=None):
     """Runs the calls that may draw at random, and looks which do.
 
     Layers that are made of nothing but Keras's own parts draw in training only: they
@@ -71,6 +71,8 @@ def find_random_calls(graph, inputs):
     Args:
         graph: The recorded `Graph`.
         inputs: A few examples, flat or structured as the model takes them.
+        look: Optional callable `fn(call, inputs, outputs)`, called with those of the
+            calls it runs that return the same in every run, and the tensors.
 
     Returns:
         A `RandomCalls`.
@@ -80,8 +82,12 @@ def find_random_calls(graph, inputs):
     found, values = {"seeded": [], "unseeded": [], "stateful": []}, graph.feed(inputs)
     for call in graph.calls[: last + 1]:
         if call in suspects:
-            for kind in _try_call(call, call.read(values)):
+            read = call.read(values)
+            kinds, outputs = _try_call(call, read)
+            for kind in kinds:
                 found[kind].append(call)
+            if look is not None and "unseeded" not in kinds:
+                look(call, read, outputs)
         graph.run_between(values, call.index, call.index + 1)
     return RandomCalls(**{kind: tuple(calls) for kind, calls in found.items()})
 
@@ -93,7 +99,7 @@ def _may_change(operation):
 
 
 def _try_call(call, inputs):
-    """Returns the kinds of a call, the names of fields of `RandomCalls`."""
+    """Returns the kinds of a call, names of fields of `RandomCalls`; and outputs."""
     with HeldState() as scope:
         first = run_masked(call, inputs, {})
     kinds = {
@@ -101,8 +107,8 @@ def _try_call(call, inputs):
     }
     # Seeds start from the same state again: what differs now comes from elsewhere.
     if not all(map(_is_same, first, run_masked(call, inputs, {}))):
-        return kinds - {"seeded"} | {"unseeded"}
-    return kinds
+        return kinds - {"seeded"} | {"unseeded"}, first
+    return kinds, first
 
 
 def _is_same(first, second):

@@ -88,6 +88,13 @@ def _is_raw(kind):
 
 
 def find_data_format(operation):
-    """Returns the data format; raw operations may leave it to Keras's setting."""
+    """Returns the data format; raw operations may leave it to Keras's setting.
+
+    That of a wrapper is that of the layer in it.
+    """
+    if isinstance(operation, keras.layers.Bidirectional):
+        return find_data_format(operation.forward_layer)
+    if isinstance(operation, keras.layers.Wrapper):
+        return find_data_format(operation.layer)
     data_format = getattr(operation, "data_format", "channels_last")
     return data_format or keras.config.image_data_format()

@@ -174,8 +174,17 @@ class _Walk:
                     if 0 <= taken <= len(steps) and abs(taken - walked[group]) <= 1:
                         self._move(group, by)  # on trial
                         total = self._costs.total(self._lengths)
-                        found.append((abs(total - self._target), group, by))
+                        away = abs(total - self._target)
+                        found.append((away, self._gives_back(group, by), group, by))
                         self._move(group, -by)
             if not found or min(found)[0] >= missed:  # each move has to come nearer
                 return
-            self._move(*min(found)[1:])
+            self._move(*min(found)[2:])
+
+    def _gives_back(self, group, by):
+        """Returns whether a step that has been tried puts back what is worth nothing.
+
+        Such as units that nothing reads: another one is better put back.
+        """
+        put_back = by < 0 and self._budget.scope == "global"
+        return put_back and not self._priorities[group][self._taken[group]]

@@ -19,7 +19,7 @@ from keras_shapley_prune.rank.games.outputs import Custom, OutputGame
 from keras_shapley_prune.rank.games.reconstruction import Reconstruction
 from keras_shapley_prune.rank.games.resolve_game import resolve_game
 from keras_shapley_prune.rank.group_loop import rank_groups
-from keras_shapley_prune.rank.ranking import GroupScores, Ranking
+from keras_shapley_prune.rank.ranking import GroupScores, Ranking, unread_scores
 from keras_shapley_prune.rank.reductions import resolve_reduction
 from keras_shapley_prune.rank.settings import Settings
 from keras_shapley_prune.rank.sources import stream_of
@@ -146,6 +146,9 @@ class BaselineRanker(Settings):
         score = WEIGHT_SCORES[self.criterion]
         groups = {}
         for group in channel_map.select_groups(layers):
+            if not channel_map.is_read(group):  # whatever its weights are
+                groups[group.name] = unread_scores(group)
+                continue
             generator = np.random.default_rng([self.seed, stream_of(group)])
             values = score(channel_map, group, generator)
             groups[group.name] = GroupScores(values, np.zeros(len(values)), 0)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from keras_shapley_prune.cut.surgery import copy_whole
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.plan.budget import check_ratio
-from keras_shapley_prune.rank.ranking import Ranking
+from keras_shapley_prune.rank.ranking import Ranking, unread_scores
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.trace.forward_pass import ForwardPass
 from keras_shapley_prune.trace.tracer import trace_channels
@@ -27,7 +27,7 @@ class Calibration:
 
     Attributes:
         selected: Tuple of `ChannelGroup`, in the order of the channel map.
-        groups: The same in the order in which they are first read.
+        groups: Those of them that anything reads, in the order in which it does.
         num_removed: Dict: group name -> how many of its units will be removed.
         batches: List of `(inputs, labels, weights)`.
     """
@@ -47,7 +47,8 @@ class Calibration:
         self.channel_map = channel_map or trace_channels(model)
         self.selected = self.channel_map.select_groups(layers)
         # In the order in which the network reads them: one pass through it serves all.
-        self.groups = sorted(self.selected, key=self.first_site)
+        played = filter(self.channel_map.is_read, self.selected)
+        self.groups = sorted(played, key=self.first_site)
         self.num_removed = {g.name: _count_removed(g, ratio) for g in self.selected}
         structure = self.channel_map.graph.input_structure
         self._whole = None  # a `ForwardPass` that stands at the outputs
@@ -93,9 +94,12 @@ class Calibration:
         return min(self.channel_map.sites_of(group))[0]
 
     def make_ranking(self, scores, method):
-        """Returns the `Ranking` of a dict: group name -> `GroupScores`."""
+        """Returns the `Ranking` of a dict: group name -> `GroupScores`.
+
+        Units that nothing reads are worth nothing.
+        """
         return Ranking(
-            {group.name: scores[group.name] for group in self.selected},
+            {g.name: scores.get(g.name) or unread_scores(g) for g in self.selected},
             method=method,
             num_examples=sum(self.batch_sizes),
             locks=self.channel_map.lock_reasons(),

@@ -24,6 +24,9 @@ def rank_groups(sampler, calibration, progress, stop=None):
 
 
 def _play_groups(sampler, calibration, progress, stop):
+    if not calibration.groups:  # nothing reads any unit that is ranked
+        progress.begin("rank", 1e-9)
+        return calibration.make_ranking({}, sampler.method)
     costs = sampler.estimate_costs(calibration)
     later = sum(cost.later_seconds for cost in costs)
     seconds = [cost.seconds - cost.later_seconds for cost in costs]
@@ -80,7 +83,7 @@ def plan_groups(sampler, calibration):
         A `RankingPlan`.
     """
     num_examples = sum(calibration.batch_sizes)
-    costs = sampler.estimate_costs(calibration)
+    costs = sampler.estimate_costs(calibration) if calibration.groups else ()
     return RankingPlan(sampler.method, num_examples, tuple(costs))
 
 

@@ -83,6 +83,16 @@ class GroupScores:
         )
 
 
+def unread_scores(group):
+    """Returns the `GroupScores` of units that nothing reads: 0, without any error.
+
+    Args:
+        group: A `ChannelGroup`.
+    """
+    nothing = np.zeros(group.num_units)
+    return GroupScores(nothing, nothing.copy(), 0, removal_costs=nothing.copy())
+
+
 class Ranking(collections.abc.Mapping):
     """Scores of every group of a model: a mapping from group names to scores.
 

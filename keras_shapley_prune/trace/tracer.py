@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_shapley_prune.layer_types.registry import find_layer_type
-from keras_shapley_prune.layer_types.unit_ids import FIXED
+from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.channel_tracer import ChannelTracer
 from keras_shapley_prune.trace.groups import fix_followers, group_units, number_units
@@ -42,14 +42,13 @@ class _MapMaker(ChannelTracer):
     """Makes the map of what it has traced."""
 
     def _close_nested_models(self):
-        """Lets a nested model have one input and one output of one size.
+        """Lets a nested model have inputs of one size.
 
-        In all its calls it reads the same channels. Outputs that no layer uses are
-        locked: nothing says what their channels are worth.
+        In all its calls it reads the same channels.
         """
         # A nested model has the same `Input`s in all of its calls: they can shrink only
         # if all calls read the same units.
-        first_calls, readers = {}, self._graph.consumers()
+        first_calls = {}
         for call in self._graph.nested:
             first = first_calls.setdefault(call.model, call)
             for ours, theirs in zip(first.inputs, call.inputs, strict=True):
@@ -58,10 +57,6 @@ class _MapMaker(ChannelTracer):
                     self._tie_axes(theirs, letters, "i", call.model)
                     ids = self.ids(ours), self.ids(theirs)
                     self._tie_shared("model", call.model, *ids)
-            for tensor in call.outputs:
-                if tensor not in readers:
-                    name = self._graph.name_of(call.model)
-                    self.lock_tensor(tensor, f"unused output of `{name}`")
 
     def _lock_outputs(self):
         for tensor in self._graph.outputs:
@@ -92,6 +87,7 @@ class _MapMaker(ChannelTracer):
 
         sites = {site: renumber(ids) for site, ids in self._sites.items()}
         sites = {site: ids for site, ids in sites.items() if (ids != FIXED).any()}
+        passing = frozenset(self._passing.intersection(sites))
         units = {key: renumber(ids) for key, ids in self._produced.items()}
         # A group has the name of the first layer that makes it, not of a follower.
         parts = {
@@ -103,6 +99,7 @@ class _MapMaker(ChannelTracer):
             self._renumber_carried(renumber),
             self._renumber_locks(renumber),
         )
+        locks = self._lock_fed_back(sites, passing) | locks
         # Without any units the maximum is FIXED, and their number 0.
         num_units = int(compact.max(initial=FIXED)) + 1
         produced, read = self._name_produced(parts, units), self._name_read(sites)
@@ -118,7 +115,7 @@ class _MapMaker(ChannelTracer):
             },
             sites=sites,
             # Also marked where nothing but fixed channels is read, which is no site.
-            passing=frozenset(self._passing.intersection(sites)),
+            passing=passing,
             produced=parts,
             obstacles=self._obstacles,
         )
@@ -138,6 +135,22 @@ class _MapMaker(ChannelTracer):
         for unit, reason in self._locks.items():
             locks.setdefault(int(renumber(unit)), reason)
         locks.pop(FIXED, None)
+        return locks
+
+    def _lock_fed_back(self, sites, passing):
+        """Returns locks of hidden units that only their own layer reads, step by step.
+
+        They matter to the other ones, but no layer tells how much.
+        """
+        ends = [ids for site, ids in sites.items() if site not in passing]
+        read, locks = np.concatenate([[FIXED], *ends]), {}
+        for index, position in passing:
+            if position != INSIDE:
+                continue
+            name = self._graph.name_of(self._graph.calls[index].operation)
+            reason = f"read again by `{name}` in the next step, but by no other layer"
+            for unit in np.setdiff1d(sites[index, position], read).tolist():
+                locks[unit] = reason
         return locks
 
     def _name_produced(self, parts, units):

@@ -125,8 +125,21 @@ class UnitPlaces:
                     found[self.groups[number].name].append(place)
         return found
 
+    def is_read(self, group):
+        """Returns whether anything depends on which units of a group there are.
+
+        It does not where nothing reads them, such as channels that a slice leaves out.
+
+        Args:
+            group: A `ChannelGroup`.
+        """
+        return bool(self._places_of.get(group.name))
+
     def ends_of(self, group):
         """Finds where a group is read for good: its sites but for the passing ones.
+
+        Those too where there are no others, as of channels that are normalized with
+        others, and left out by a slice then.
 
         Args:
             group: A `ChannelGroup`.
@@ -135,7 +148,8 @@ class UnitPlaces:
             Dict: those of `sites` that carry units of the group.
         """
         sites = self.sites_of(group)
-        return {site: ids for site, ids in sites.items() if site not in self.passing}
+        ends = {site: ids for site, ids in sites.items() if site not in self.passing}
+        return ends or sites
 
     def changed_calls(self, keep):
         """Finds which calls read something else once units are removed.

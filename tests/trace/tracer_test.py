@@ -272,7 +272,7 @@ def _through(*steps, shape=(8, 8, 3), filters=4):
             lambda x: layers.Embedding(5, 3)(ops.cast(x, "int32")),
             "reads it as numbers to look up",
         ),
-        (lambda x: ops.take(x, [0, 1, 2], axis=-1), "takes channels by number"),
+        (lambda x: ops.take(x, [[0, 1]], axis=-1), "takes channels by number, not as"),
         (
             lambda x: ops.einsum("abdc->abc", ops.swapaxes(x, 2, 3)),
             "sums over the channels, which are not on the last axis",

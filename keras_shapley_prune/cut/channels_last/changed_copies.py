@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_shapley_prune.cut.layer_copies import copy_operation
 from keras_shapley_prune.layer_types.stock.recreation import read_config, recreate_layer
+from keras_shapley_prune.layer_types.stock.time_distributed import wrap_again
 
 
 def make_anew(operation, changes):
@@ -12,7 +13,8 @@ def make_anew(operation, changes):
 
     Args:
         operation: The layer or raw operation.
-        changes: Dict, the entries that change.
+        changes: Dict, the entries that change. For the layer in a wrapper: a dict of
+            those of its own.
 
     Raises:
         ValueError: If a layer does not take them.
@@ -21,6 +23,10 @@ def make_anew(operation, changes):
         return copy_operation(operation, {})
     if not isinstance(operation, keras.Layer):
         return type(operation).from_config(operation.get_config() | changes)
+    if isinstance(operation, keras.layers.TimeDistributed):
+        return wrap_again(operation, make_anew(operation.layer, changes["layer"]))
+    if isinstance(operation, keras.layers.Bidirectional):
+        return _make_directions(operation, dict(changes))
     copied = recreate_layer(operation, read_config(operation) | changes)
     config = read_config(copied)
     for name, value in changes.items():  # a user's class may drop what it is given
@@ -32,3 +38,14 @@ def make_anew(operation, changes):
                 f"Received: {name}={config.get(name)!r} from its config"
             )
     return copied
+
+
+def _make_directions(operation, changes):
+    """Returns a `Bidirectional` like another, of layers with other settings."""
+    both = {
+        "layer": make_anew(operation.forward_layer, changes.pop("layer")),
+        "backward_layer": make_anew(
+            operation.backward_layer, changes.pop("backward_layer")
+        ),
+    }
+    return type(operation)(**read_config(operation) | changes | both)

@@ -22,9 +22,17 @@ from keras_shapley_prune.layer_types.layouts.recipe import (
     as_before,
 )
 from keras_shapley_prune.layer_types.layouts.weights import with_columns
+from keras_shapley_prune.layer_types.layouts.wrapped import (
+    order_of_sequence,
+    order_of_step,
+)
 from keras_shapley_prune.layer_types.stock.layouts import find_rule
 from keras_shapley_prune.layer_types.stock.recreation import (
     finalize_weights,
+)
+from keras_shapley_prune.layer_types.stock.time_distributed import (
+    find_wrapped,
+    wrap_again,
 )
 from keras_shapley_prune.trace.functional_models import with_layers
 from keras_shapley_prune.trace.recording import can_be_inlined, record_graph
@@ -32,9 +40,9 @@ from keras_shapley_prune.trace.recording import can_be_inlined, record_graph
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Nested:
-    """A nested model's copy, and how it takes and returns its tensors."""
+    """The copy of a nested model, or of a wrapper, and how it takes its tensors."""
 
-    model: keras.Model
+    model: keras.Layer
     taken: list
     returned: list
 
@@ -82,7 +90,8 @@ class Converter:
         for original, copied, turn in self.pair_weights():
             copied.assign(turn(keras.ops.convert_to_numpy(original)))
         for copied in self.copies.values():
-            finalize_weights(copied)
+            for layer in getattr(copied, "_flatten_layers", list)():
+                finalize_weights(layer)
 
     def pair_weights(self):
         """Lists the weights of the model.
@@ -102,7 +111,8 @@ class Converter:
 
     def copy_trainable_flags(self):
         """Sets the flags of models, which set those of their layers, and then those."""
-        nested = [original for original in self.copies if original in self._models]
+        # An outer one is copied after those in it, whose flags it sets.
+        nested = [one for one in reversed(self.copies) if one in self._models]
         others = [original for original in self.copies if original not in self._models]
         for original in (*nested, *others):
             flag = getattr(original, "trainable", None)
@@ -128,7 +138,8 @@ class Converter:
         self._wishes |= find_wishes(graph)
         for call in graph.calls:
             read = [values[tensor] for tensor in call.inputs]
-            if can_be_inlined(call.operation, call.args, call.kwargs):
+            inner = find_wrapped(call.operation) or call.operation
+            if can_be_inlined(inner, call.args, call.kwargs):
                 returned = self._call_model(call, read)
             else:
                 returned = self._call(call, read)
@@ -197,17 +208,12 @@ class Converter:
         return recipe, self.copies[operation]
 
     def _call_model(self, call, read):
-        """Makes a call of a nested model anew, which is made anew at its first call."""
-        original = call.operation
-        if original not in self._models:
-            graph = record_graph(original, inline=False)
-            inputs, values = self._run(graph, read)
-            outputs = [value.tensor for value in values]
-            packed = keras.tree.pack_sequence_as(graph.output_structure, outputs)
-            model = keras.Model(inputs, packed, name=original.name)
-            self._models[original] = _Nested(model, read, values)
-            self.copies[original] = model
-        nested = self._models[original]
+        """Makes a call of a nested model, or of one at every time step, anew."""
+        model, wrapped = call.operation, find_wrapped(call.operation)
+        if wrapped is None:
+            nested = self._copy_model(model, read)
+        else:
+            nested = self._wrap_model(model, wrapped, read)
         tensors = [
             self._orders.bring(value, first.order, first.rows)
             for value, first in zip(read, nested.taken, strict=True)
@@ -216,10 +222,40 @@ class Converter:
         options = {} if training is None else {"training": training}
         packed = keras.tree.pack_sequence_as(call.args[0], tensors)
         returned = keras.tree.flatten(nested.model(packed, **options))
-        return [
+        values = [
             dataclasses.replace(value, tensor=tensor)
             for value, tensor in zip(nested.returned, returned, strict=True)
         ]
+        if wrapped is None:
+            return values
+        # Rules that know of rows are those of examples, not of sequences.
+        return [Value(self._orders.bring(v, v.order, None), v.order) for v in values]
+
+    def _copy_model(self, original, read):
+        """Returns the `_Nested` of a model, which is made anew at its first call."""
+        if original not in self._models:
+            graph = record_graph(original, inline=False)
+            inputs, values = self._run(graph, read)
+            outputs = [value.tensor for value in values]
+            packed = keras.tree.pack_sequence_as(graph.output_structure, outputs)
+            model = keras.Model(inputs, packed, name=original.name)
+            self._models[original] = _Nested(model, read, values)
+            self.copies[original] = model
+        return self._models[original]
+
+    def _wrap_model(self, wrapper, original, read):
+        """Returns the `_Nested` of a wrapper: its tensors have an axis of time."""
+        if wrapper not in self._models:
+            steps = [Value(None, order_of_step(value.order)) for value in read]
+            nested = self._copy_model(original, steps)
+            ends = [
+                [Value(None, order_of_sequence(v.order), v.rows) for v in values]
+                for values in (nested.taken, nested.returned)
+            ]
+            copied = wrap_again(wrapper, nested.model)
+            self._models[wrapper] = _Nested(copied, *ends)
+            self.copies[wrapper] = copied
+        return self._models[wrapper]
 
 
 def _as_it_is(name, value):

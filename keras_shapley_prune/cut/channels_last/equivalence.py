@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.cut.masked_run import TOLERANCES
+from keras_shapley_prune.cut.masked_run import find_tolerance
 from keras_shapley_prune.inputs.one_line import first_line
 from keras_shapley_prune.layer_types.held_state import HeldState
 from keras_shapley_prune.layer_types.registry import find_data_format
@@ -40,7 +40,7 @@ def find_difference(model, converted):
             received = _run(record_graph(converted), arrays)
         except Exception as error:
             return f"cannot be run: {first_line(error)}"
-        difference = describe_difference(expected, received, _tolerance(graph))
+        difference = describe_difference(expected, received, find_tolerance(graph))
         return difference and f"returns {difference}"
     return fault
 
@@ -80,12 +80,6 @@ def _run_traced(call, values, compiled):
     except Exception:  # of what XLA lacks
         returned = run(*read)
     return dict(zip(call.outputs, returned, strict=True))
-
-
-def _tolerance(graph):
-    """Returns by how much of the largest output two networks may differ, a float."""
-    used = {getattr(call.operation, "compute_dtype", None) for call in graph.calls}
-    return max([TOLERANCES[kind] for kind in used if kind in TOLERANCES], default=1e-4)
 
 
 def _draw(tensor, length, generator):

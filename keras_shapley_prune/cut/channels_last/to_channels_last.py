@@ -17,11 +17,11 @@ from keras_shapley_prune.inputs.compiling import (
     copy_compile_config,
 )
 from keras_shapley_prune.layer_types.registry import find_data_format
+from keras_shapley_prune.layer_types.stock.time_distributed import find_wrapped
 from keras_shapley_prune.trace.functional_models import (
     functional_view,
     input_structure,
     new_inputs,
-    with_layers,
 )
 
 
@@ -31,10 +31,11 @@ def to_channels_last(model):
     Channels are followed on the last axis, so layers with
     `data_format="channels_first"` cannot be pruned. Here they are made anew with
     `"channels_last"`, and so is what stands between them: normalizations and
-    concatenations of axis 1, reductions, reshapings, squeeze-and-excitation blocks. The
-    result takes and returns what `model` does: inputs and outputs are transposed. A
-    `Dense` layer behind a `Flatten` has the rows of its kernel in another order.
-    Layers keep their names; weights, states and flags are copied.
+    concatenations of axis 1, reductions, reshapings, squeeze-and-excitation blocks,
+    and what `TimeDistributed` and `Bidirectional` wrap. The result takes and returns
+    what `model` does: inputs and outputs are transposed. A `Dense` layer behind a
+    `Flatten` has the rows of its kernel in another order. Layers keep their names;
+    weights, states and flags are copied.
 
     Around an operation that is not known in the other order, tensors are transposed
     back and forth. It stays as it was, and locks what it reads.
@@ -121,9 +122,13 @@ def is_channels_first(model):
     Args:
         model: A `keras.Model`, or anything else: then it is not.
     """
-    parts = with_layers(model)
-    operations = [o for part in parts for o in getattr(part, "operations", [part])]
-    return any(find_data_format(one) == "channels_first" for one in operations)
+    inner = find_wrapped(model)  # a model at every time step
+    if isinstance(inner, keras.Model):
+        return is_channels_first(inner)
+    if isinstance(model, keras.Model):
+        parts = [*model.layers, *getattr(model, "operations", ())]
+        return any(map(is_channels_first, dict.fromkeys(parts)))
+    return find_data_format(model) == "channels_first"
 
 
 def _in_its_class(model, converted, copies):

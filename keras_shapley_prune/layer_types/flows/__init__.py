@@ -51,6 +51,7 @@ from keras_shapley_prune.layer_types.flows.reshaping import (
 )
 from keras_shapley_prune.layer_types.flows.slicing import (
     broadcast,
+    narrow_take,
     repeat,
     split,
     take,
@@ -89,6 +90,7 @@ __all__ = [
     "mix_groups",
     "multiply",
     "narrow_slice",
+    "narrow_take",
     "normalize",
     "only_last",
     "pad",

@@ -6,7 +6,7 @@ from keras_shapley_prune.layer_types.flows.axes import move
 
 
 def take(call, channels):
-    """Positions by number, on an axis without units."""
+    """Positions by number, those of an axis with units too."""
     operation, rank = call.operation, len(call.inputs[0].shape)
     values = [*call.args, *call.kwargs.values()]
     if len(call.inputs) > 1:
@@ -18,11 +18,30 @@ def take(call, channels):
     if operation.axis is None:
         return channels.lock_all(call, f"{channels.quote(call)} flattens it")
     axes, axis = channels.axes(call.inputs[0]), operation.axis % rank
-    reason = f"{channels.quote(call)} takes channels by number"
-    channels.lock(axes.pop(axis, []), reason)
+    taken, numbers = axes.pop(axis, None), np.asarray(values[1])
     # The axis is replaced by those of the numbers, which may be none.
     added = len(call.outputs[0].shape) - rank + 1
-    return move(axes, [*range(axis), *[None] * added, *range(axis + 1, rank)])
+    found = move(axes, [*range(axis), *[None] * added, *range(axis + 1, rank)])
+    if taken is None:
+        return found
+    if numbers.ndim != 1 or (np.abs(numbers + 0.5) > len(taken)).any():
+        reason = "takes channels by number, not as a list of those that there are"
+        channels.lock(taken, f"{channels.quote(call)} {reason}")
+        return found
+    return {**found, axis: taken[numbers]}
+
+
+def narrow_take(numbers, mask):
+    """Returns the numbers of what is kept among the positions that are taken.
+
+    Args:
+        numbers: List or array of integers, the positions; those below 0 count from the
+            end.
+        mask: Boolean array, which positions are kept.
+    """
+    places = np.arange(len(mask))[np.asarray(numbers)]
+    places = (np.cumsum(mask) - 1)[places[mask[places]]]
+    return places if isinstance(numbers, np.ndarray) else places.tolist()
 
 
 def split(call, channels):

@@ -16,6 +16,7 @@ from keras_shapley_prune.layer_types.layouts import (
     data_formats,
     reshaping,
     weights,
+    wrapped,
 )
 from keras_shapley_prune.layer_types.layouts.orders import arrange
 from keras_shapley_prune.layer_types.stock.raw_elementwise import OF_ONE, OF_SEVERAL
@@ -108,6 +109,8 @@ _set_layers(
     RandomTranslation RandomZoom""",
 )
 _set_layers(data_formats.over_time, "ConvLSTM", _RANKS)
+_set_layers(wrapped.at_each_step(find_rule), "TimeDistributed")
+_set_layers(wrapped.both_directions, "Bidirectional")
 _set_layers(
     any_order.elementwise,
     """Activation ActivityRegularization ELU GaussianDropout GaussianNoise Identity

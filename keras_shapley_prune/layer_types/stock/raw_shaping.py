@@ -21,6 +21,24 @@ class SubscriptType(DeclaredType):
         return flows.narrow_slice(args, kwargs, kept)
 
 
+class TakeType(DeclaredType):
+    """What takes positions by number. Letter "t": the axis that it takes them from."""
+
+    def letters(self, call, ids):
+        rank, axis = len(call.inputs[0].shape), call.operation.axis
+        if axis is None:
+            return {}
+        axis %= rank
+        found = ids.get("i" if axis == rank - 1 else letter_of("i", axis, rank))
+        return {} if found is None or not has_units(found) else {"t": found}
+
+    def resize_call(self, args, kwargs, kept):
+        if "t" not in kept or kept["t"].all():
+            return args, kwargs
+        tensor, numbers = (*args, *kwargs.values())
+        return (tensor, flows.narrow_take(numbers, kept["t"])), {}
+
+
 class SplitType(DeclaredType):
     """A split. Letters "0", "1" and so on: the channels of each output."""
 
@@ -102,7 +120,7 @@ OPERATION_TYPES |= {
     "Squeeze": DeclaredType(flows.remove),
     "Stack": DeclaredType(flows.stack),
     "Swapaxes": DeclaredType(flows.permute(_swapped)),
-    "Take": DeclaredType(flows.take),
+    "Take": TakeType(flows.take),
     "Tile": DeclaredType(flows.tile),
     "Transpose": DeclaredType(flows.permute(_transposed)),
 }

@@ -102,6 +102,9 @@ def no_side_effects(owner=None):
         for value in held.values()
         if isinstance(value, tf.Variable)
     ]
+    drawing = counted["global_seed_generator"]
+    if drawing is not None:
+        states.append((drawing.state, drawing.state.numpy()))
     compiled = not tf.config.functions_run_eagerly()
     # What a `tf.function` is traced with here it would hold on to.
     tf.config.run_functions_eagerly(True)
