@@ -130,3 +130,25 @@ def check_ranking(ranking, channel_map):
                 "Argument `ranking` should score the groups of the model: "
                 f"{sizes}. Received: {len(scores.values)} values for {name!r}"
             )
+        _check_finite(name, scores)
+
+
+def _check_finite(name, scores):
+    """Raises a `ValueError` if a score is not finite, but for units never sampled.
+
+    These have no value and an infinite standard error, see `GroupScores`.
+    """
+    values = np.asarray(scores.values, float)
+    errors = np.asarray(getattr(scores, "standard_errors", np.zeros(len(values))))
+    wrong = ~np.isfinite(values) & ~(np.isnan(values) & np.isinf(errors))
+    costs = getattr(scores, "removal_costs", None)
+    for what, found in (
+        ("a value", wrong),
+        ("a removal cost", np.zeros(1) if costs is None else np.isinf(costs)),
+    ):
+        if found.any():
+            raise ValueError(
+                "Argument `ranking` should hold finite scores. Received: "
+                f"{what} that is not finite, for unit {int(np.argmax(found))} of "
+                f"group {name!r}"
+            )

@@ -25,6 +25,7 @@ from keras_shapley_prune.rank.settings import Settings
 from keras_shapley_prune.rank.sources import stream_of
 from keras_shapley_prune.rank.staging import Staging
 from keras_shapley_prune.rank.weight_scores import WEIGHT_SCORES
+from keras_shapley_prune.trace.finite_weights import check_weights
 from keras_shapley_prune.trace.tracer import trace_channels
 
 BASELINE_NAMES = (*WEIGHT_SCORES, *BASELINES, "greedy_backward", "reconstruction")
@@ -144,10 +145,17 @@ class BaselineRanker(Settings):
 
     def _rank_weights(self, channel_map, layers):
         score = WEIGHT_SCORES[self.criterion]
+        if self.criterion != "random":  # which reads no weights
+            check_weights(channel_map)
         groups = {}
         for group in channel_map.select_groups(layers):
             generator = np.random.default_rng([self.seed, stream_of(group)])
             values = score(channel_map, group, generator)
+            if not np.isfinite(values).all():  # large weights overflow when squared
+                raise ValueError(
+                    "Expected finite scores of the weights. Received: scores that are "
+                    f"not, by criterion={self.criterion!r}, of group {group.name!r}"
+                )
             groups[group.name] = GroupScores(values, np.zeros(len(values)), 0)
         locks = channel_map.lock_reasons()
         return Ranking(groups, self.criterion, 0, locks, comparable=False)
