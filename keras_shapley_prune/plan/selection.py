@@ -1,6 +1,7 @@
 """Which units are removed: from a ranking and a budget to a plan."""
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,7 +10,7 @@ from keras_shapley_prune.plan.allocation import allocate
 from keras_shapley_prune.plan.budget import PruningBudget, to_budget
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
 from keras_shapley_prune.trace.sizes import give_sizes
-from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.tracer import map_of
 
 DEEPEST = 0.95  # how far a ranking looks where a budget may take any share of a group
 
@@ -49,7 +50,7 @@ def plan_pruning(
     ```
     """
     budget = to_budget("plan_pruning", ratio, budget)
-    channel_map = channel_map or trace_channels(model)
+    channel_map = map_of(model, channel_map)
     graph = give_sizes(channel_map.graph, input_shape)
     channel_map = dataclasses.replace(channel_map, graph=graph)
     return make_plan(channel_map, ranking, budget)
@@ -96,7 +97,9 @@ def ratios_to_rank(channel_map, budget):
     groups = budget.select_groups(channel_map)
     if budget.scope == "global":
         return {group.name: DEEPEST for group in groups}
-    kept = allocate(channel_map, budget)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the plan will say by how much it is off
+        kept = allocate(channel_map, budget)
     return {group.name: 1 - kept[group.name] / group.num_units for group in groups}
 
 

@@ -10,7 +10,7 @@ from keras_shapley_prune.rank.ranking import Ranking
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.trace.finite_weights import check_weights
 from keras_shapley_prune.trace.forward_pass import ForwardPass
-from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.tracer import map_of
 
 
 class Calibration:
@@ -46,7 +46,7 @@ class Calibration:
         targets=None,
     ):
         self.model, self.targets = model, targets
-        self.channel_map = channel_map or trace_channels(model)
+        self.channel_map = map_of(model, channel_map)
         self.selected = self.channel_map.select_groups(layers)
         # In the order in which the network reads them: one pass through it serves all.
         self.groups = sorted(self.selected, key=self.first_site)
