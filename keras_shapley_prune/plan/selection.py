@@ -36,8 +36,10 @@ def plan_pruning(
 
     Raises:
         TypeError: If `budget` holds another keyword.
-        ValueError: If an argument is not of that form, `ranking` is of another model,
-            or the budget cannot be met.
+        ValueError: If an argument is not of that form, `ranking` or `channel_map` is
+            of another model, scores are not finite, or the budget cannot be met. A
+            `UserWarning` tells the share that is reached if that is off by more than
+            1 %.
 
     Example:
 

@@ -104,7 +104,8 @@ class BaselineRanker(Settings):
             A `Ranking`. Standard errors of the criteria of the weights are 0.
 
         Raises:
-            ValueError: If the model or the data does not fit.
+            ValueError: If the model or the data does not fit, or data, weights or
+                scores are not finite.
         """
         check_verbose(verbose)
         if self.criterion in WEIGHT_SCORES:

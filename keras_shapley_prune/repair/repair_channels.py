@@ -83,7 +83,8 @@ def repair_channels(
 
     Raises:
         ValueError: If locked units or whole groups are removed, `repair` is none
-            of these, or the data does not fit the model.
+            of these, the data does not fit the model, or data, weights or repaired
+            weights are not finite.
         RuntimeError: If the check fails.
 
     Example:
