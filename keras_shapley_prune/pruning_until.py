@@ -200,10 +200,12 @@ class _Bound:
 
     def measure(self, trial):
         """Returns whether the metric of a model is within the bound."""
-        self.found.append(self._run(trial))
-        gain = self.found[-1] - self.worst
+        value = self._run(trial)
+        self.found.append(value)
         # What is not finite has not been measured, though it may be no worse.
-        return np.isfinite(gain) and (gain <= 0 if self._mode == "min" else gain >= 0)
+        if not np.isfinite(value):
+            return False
+        return value <= self.worst if self._mode == "min" else value >= self.worst
 
     def _run(self, model):
         with kept_states(model):
