@@ -1,7 +1,6 @@
 """`prune_until`: as much as possible is removed within an allowed drop."""
 
 import dataclasses
-import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,7 +15,8 @@ from keras_shapley_prune.inputs.arguments import check_choice
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.evaluation import check_labels, resolve_metric
-from keras_shapley_prune.inputs.metric_direction import MODES, resolve_mode
+from keras_shapley_prune.inputs.metric_bound import MetricBound
+from keras_shapley_prune.inputs.metric_direction import MODES
 from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.plan.budget import PruningBudget, check_steps, to_budget
 from keras_shapley_prune.plan.selection import DEEPEST, make_plan
@@ -111,7 +111,12 @@ def prune_until(
     if validation_data is not None:
         held_out = make_repeatable(validation_data, "validation_data")
     model = convert_if_needed(model, verbose)
-    measure = resolve_metric(metric, model, held_out)
+    measure_raw = resolve_metric(metric, model, held_out)
+
+    def measure(candidate):
+        with kept_states(candidate):
+            return measure_raw(candidate)
+
     channel_map = trace_channels(model)
     check_steps(budget, budget.select_groups(channel_map))
     if not callable(metric):  # it is best known before ranking
@@ -123,7 +128,7 @@ def prune_until(
     check_calibration(channel_map.graph, sample)
     # Any share of a group may be removed in the end: all of it has to be ranked.
     to_rank = dataclasses.replace(budget, ratio=DEEPEST, scope="global")
-    bound = _Bound(metric, mode, model, measure, max_drop)
+    bound = MetricBound(metric, mode, model, measure, max_drop)
     targets = RecordedTargets()  # all trials are repaired towards the same
     taken = targets if closed_form_of(repair) == "least_squares" else None
     ranking = rank_for(model, dataset, to_rank, ranker, channel_map, verbose, taken)
@@ -169,85 +174,6 @@ def _resolve_budget(budget, shorthand):
             f"one share of all layers is searched for. Received: budget={budget!r}"
         )
     return to_budget("prune_until", budget, shorthand)
-
-
-class _Bound:
-    """How far the metric may get worse, and what the trials have been.
-
-    Args:
-        metric: See `prune_until`.
-        mode: See `prune_until`.
-        model: The `keras.Model`.
-        measure: What `resolve_metric` returned.
-        max_drop: See `prune_until`.
-
-    Raises:
-        ValueError: If the metric of `model` is not finite, or its direction not known.
-    """
-
-    def __init__(self, metric, mode, model, measure, max_drop):
-        self._metric, self._measure, self._max_drop = metric, measure, max_drop
-        self.found = []
-        before = self._run(model)
-        # The metrics of a model are known once it has been evaluated.
-        self._mode = resolve_mode(metric, mode, model)
-        if not np.isfinite(before):
-            raise ValueError(
-                "Expected a finite metric of the model before anything is removed. "
-                f"Received: metric={metric!r}, which is {before}"
-            )
-        self.worst = before + (max_drop if self._mode == "min" else -max_drop)
-
-    def measure(self, trial):
-        """Returns whether the metric of a model is within the bound."""
-        value = self._run(trial)
-        self.found.append(value)
-        # What is not finite has not been measured, though it may be no worse.
-        if not np.isfinite(value):
-            return False
-        return value <= self.worst if self._mode == "min" else value >= self.worst
-
-    def _run(self, model):
-        with kept_states(model):
-            return self._measure(model)
-
-    def tell(self, is_any_within, quantity):
-        """Tells if no trial is within the bound, or some could not be measured.
-
-        Args:
-            is_any_within: Boolean.
-            quantity: String, what the budget is of.
-
-        Raises:
-            ValueError: If none is, and the metric of the last trial was not finite.
-        """
-        strange = [value for value in self.found if not np.isfinite(value)]
-        received = f"metric={self._metric!r}, which is {strange[:1]} in"
-        if is_any_within:
-            if strange:
-                warnings.warn(
-                    f"Expected a finite metric of every trial. Received: {received} "
-                    f"{len(strange)} of {len(self.found)} trials, whose shares count "
-                    "as too large",
-                    stacklevel=3,
-                )
-            return
-        if self.found and self.found[-1] in strange:
-            raise ValueError(
-                "Expected a finite metric of the pruned models. Received: "
-                f"{received} the one of the smallest share that was tried"
-            )
-        verb = "rises" if self._mode == "min" else "falls"
-        reason = (
-            f"the metric {verb} by more than max_drop={self._max_drop} with the "
-            f"smallest share of the {quantity} that was tried"
-            if self.found
-            else f"a single step takes more than half of the {quantity}"
-        )
-        warnings.warn(
-            f"Nothing can be removed: {reason}. A copy of the model is returned",
-            stacklevel=3,
-        )
 
 
 def _print_trial(plan, bound, within):

@@ -253,6 +253,7 @@ def test_half_precision_is_exported_as_float32(policy, tmp_path):
 
 
 def test_ranges_of_data_that_is_not_finite(tmp_path):
+    needs_quantizer()
     model = keras.Sequential([keras.Input((3,), name="image"), keras.layers.Dense(2)])
     data = np.ones((9, 3), "float32")
     data[7, 1] = np.inf
