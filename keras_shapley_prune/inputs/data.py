@@ -250,16 +250,18 @@ def _check_weights(weights):
     Returns:
         Boolean, whether one of them is above zero.
     """
+    weighs = False
     for tensor in weights:
         _check_real(tensor, "`sample_weight`")
         values = tf.cast(tensor, tf.float64).numpy()
-        if not (np.isfinite(values).all() and (values >= 0).all()):
-            wrong = values[~(np.isfinite(values) & (values >= 0))]
+        right = np.isfinite(values) & (values >= 0)
+        if not right.all():
             raise ValueError(
                 "Argument `dataset` should give a finite `sample_weight` of at least 0 "
-                f"for each example. Received: {wrong.flat[0]}"
+                f"for each example. Received: {values[~right].flat[0]}"
             )
-    return any(tf.reduce_any(tensor != 0) for tensor in weights)
+        weighs = weighs or bool(values.any())
+    return weighs
 
 
 def _tensors(structure):

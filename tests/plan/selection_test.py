@@ -183,10 +183,11 @@ def test_a_share_that_is_missed_is_told():
     message = r"^20\.0% of the units are removed, not 50\.0%: .* min_units=8 allow"
     with pytest.warns(UserWarning, match=message) as caught:
         plan = plan_pruning(model, ranking, 0.5, min_units=8)
-    assert caught[0].filename == __file__
+    (told,) = [one for one in caught if one.category is UserWarning]
+    assert told.filename == __file__
     assert [kept for _, kept in plan.units.values()] == [8, 8, 8]
     shares = {"conv1": 0.5, "conv2": 0.25}
-    with pytest.warns(UserWarning, match=r"^20\.0% .* not 35\.0%: .* \['conv1'\]"):
+    with pytest.warns(UserWarning, match=r"^20\.0% .* not 35\.0%: .* \['conv1', 'co"):
         plan = plan_pruning(model, ranking, shares, round_to=8)
     assert "35.0% of the units of these layers; reached: 20.0%" in str(plan)
     with pytest.warns(UserWarning, match=r"not 4\.0%: in each .* less than half a"):
@@ -200,7 +201,7 @@ def test_whole_units_and_the_last_one_are_no_miss(recwarn):
         plan_pruning(model, ranking, ratio)
     plan_pruning(model, ranking, 0.0, round_to=64)
     plan_pruning(model, ranking, 0.0, of="flops", round_to=64)
-    assert not recwarn.list
+    assert not [one for one in recwarn if one.category is UserWarning]
 
 
 def test_what_has_to_be_ranked():
