@@ -230,9 +230,7 @@ def test_weights_that_are_not_finite(criterion):
     model = models.classifier()
     kernel = model.get_layer("conv").kernel
     kernel.assign(np.where(np.arange(kernel.shape[-1]) == 1, np.inf, kernel))
-    message = (
-        r"inf in variable 'classifier/conv/kernel' of layer 'conv', at \[0, 0, 0, 1\]"
-    )
+    message = r"inf in variable '.*/kernel' of layer 'conv', at \[0, 0, 0, 1\]"
     with pytest.raises(ValueError, match=message):
         BaselineRanker(criterion).rank(model, models.labelled_images(8), verbose=0)
     BaselineRanker("random").rank(model)  # which reads none
