@@ -85,7 +85,8 @@ def prune(
             of their group, and not by what a unit saves.
         layers: `None` for all layers, or a layer name, a shell-style pattern such as
             `"block2_*"`, or a list of them: only these layers (and the layers tied
-            to them) lose units.
+            to them) lose units. What is the name of a layer is no pattern: `"c[1]"` is
+            not `"c1"` where there is a layer `"c[1]"`.
         ignore: `None`, or names or patterns of layers that lose no units.
         round_to: Integer. The number of units kept in each group is a multiple of
             it, or all of them. Many processors are fastest with multiples of 8.
@@ -114,13 +115,17 @@ def prune(
         A plain `keras.Model` (a `keras.Sequential` if `model` is one; of the class of
         `model` if that has a `train_step` of its own, see `remove_channels`), compiled
         like `model` if that is compiled, with an optimizer of its own. A `UserWarning`
-        tells if it does not do what `model` does.
+        tells if it does not do what `model` does, or if the budget is missed by more
+        than 1 %.
 
     Raises:
         ValueError: If an argument is not of that form, the data does not fit the
             model, the model has nothing that can be removed, or the budget cannot be
-            met.
-        RuntimeError: If the check fails: a wrong network is never returned.
+            met. If data, weights or repaired weights are not finite: what layers
+            compute inside may be infinite, such as a mask of an attention, but not
+            what statistics are taken of.
+        RuntimeError: If the check fails, also by outputs that are finite in `model`
+            only: a wrong network is never returned.
 
     Example:
 

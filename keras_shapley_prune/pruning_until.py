@@ -1,7 +1,6 @@
 """`prune_until`: as much as possible is removed within an allowed drop."""
 
 import dataclasses
-import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,15 +11,14 @@ from keras_shapley_prune.cut.channels_last.to_channels_last import (
 from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.cut.trial_run import try_out
+from keras_shapley_prune.inputs.arguments import check_choice
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.inputs.data import make_repeatable
-from keras_shapley_prune.inputs.evaluation import (
-    check_labels,
-    lower_is_better,
-    resolve_metric,
-)
+from keras_shapley_prune.inputs.evaluation import check_labels, resolve_metric
+from keras_shapley_prune.inputs.metric_bound import MetricBound
+from keras_shapley_prune.inputs.metric_direction import MODES
 from keras_shapley_prune.inputs.progress import Progress
-from keras_shapley_prune.plan.budget import PruningBudget, to_budget
+from keras_shapley_prune.plan.budget import PruningBudget, check_steps, to_budget
 from keras_shapley_prune.plan.selection import DEEPEST, make_plan
 from keras_shapley_prune.pruning import carry_out, check_prunable
 from keras_shapley_prune.rank.resolve_ranker import rank_for
@@ -43,6 +41,7 @@ def prune_until(
     max_drop=0.01,
     metric="accuracy",
     *,
+    mode="auto",
     validation_data=None,
     budget=None,
     repair="least_squares",
@@ -63,10 +62,13 @@ def prune_until(
         max_drop: Float of at least 0: by how much the metric may get worse, in the
             metric's own units: 0.01 is one percentage point of accuracy.
         metric: String, an entry of what `model.evaluate(..., return_dict=True)`
-            returns, such as `"accuracy"` (of a model compiled with it) or `"loss"`;
-            what is called a loss or an error is better when it is lower, all others
-            when they are higher. Or a callable `fn(model)` that returns a number, the
-            higher the better.
+            returns, such as `"accuracy"` (of a model compiled with it) or `"loss"`. Or
+            a callable `fn(model)` that returns a number.
+        mode: `"min"` if the metric is better when it is lower, `"max"` if it is when
+            it is higher. `"auto"` for what is known of the metrics and losses of Keras,
+            also of classes made from them; a metric of one's own whose name ends with
+            `loss` or `error` is taken to be better when it is lower, one that ends with
+            `accuracy`, and what a callable returns, when it is higher.
         validation_data: What the metric is measured on, with labels. `None` for
             `dataset`; the result is then measured on the very examples that it was
             fitted to, and is worse on others.
@@ -88,7 +90,9 @@ def prune_until(
     Raises:
         TypeError: If `shorthand` holds another keyword.
         ValueError: If an argument is not of that form, the model cannot be measured by
-            `metric`, or the data has no labels.
+            `metric`, it is not known which way that gets better, or it is not finite;
+            if the data has no labels, or `round_to` and `min_units` let no group lose
+            units.
 
     Example:
 
@@ -99,6 +103,7 @@ def prune_until(
     ```
     """
     _check_drop(max_drop)
+    check_choice("mode", mode, MODES)
     budget = _resolve_budget(budget, shorthand)
     repair = resolve_repair(repair)
     dataset = make_repeatable(dataset)
@@ -106,14 +111,14 @@ def prune_until(
     if validation_data is not None:
         held_out = make_repeatable(validation_data, "validation_data")
     model = convert_if_needed(model, verbose)
-    direction = -1.0 if lower_is_better(metric) else 1.0
     measure_raw = resolve_metric(metric, model, held_out)
 
-    def measure(candidate):  # the higher the better
+    def measure(candidate):
         with kept_states(candidate):
-            return direction * measure_raw(candidate)
+            return measure_raw(candidate)
 
     channel_map = trace_channels(model)
+    check_steps(budget, budget.select_groups(channel_map))
     if not callable(metric):  # it is best known before ranking
         check_labels(held_out, channel_map.graph)
     check_prunable(model, channel_map)
@@ -123,7 +128,7 @@ def prune_until(
     check_calibration(channel_map.graph, sample)
     # Any share of a group may be removed in the end: all of it has to be ranked.
     to_rank = dataclasses.replace(budget, ratio=DEEPEST, scope="global")
-    least = measure(model) - max_drop
+    bound = MetricBound(metric, mode, model, measure, max_drop)
     targets = RecordedTargets()  # all trials are repaired towards the same
     taken = targets if closed_form_of(repair) == "least_squares" else None
     ranking = rank_for(model, dataset, to_rank, ranker, channel_map, verbose, taken)
@@ -141,24 +146,18 @@ def prune_until(
             trial = carry_out(
                 model, plan, dataset, repair, targets=targets, progress=progress
             )
-        found = measure(trial)
-        within = found >= least
+        within = bound.measure(trial)
         if verbose != 0:
-            _print_trial(plan, found, least)
+            _print_trial(plan, bound, within)
         if within:
             # What is returned has been measured itself: the deepest trial within the
             # drop.
             best, low = trial, ratio
         else:
             high = ratio
+    bound.tell(best is not None, budget.of)
     if best is not None:
         return best
-    warnings.warn(
-        "Nothing can be removed: the metric falls by more than "
-        f"max_drop={max_drop} with the smallest share of the {budget.of} that was "
-        "tried. A copy of the model is returned",
-        stacklevel=2,
-    )
     # A copy, as always: it shares no weights with the model.
     whole = np.ones(channel_map.num_units, bool)
     copy = remove_channels(model, whole, channel_map)
@@ -177,12 +176,11 @@ def _resolve_budget(budget, shorthand):
     return to_budget("prune_until", budget, shorthand)
 
 
-def _print_trial(plan, found, least):
+def _print_trial(plan, bound, within):
     before, after = plan.costs[plan.budget.of]
-    sign = "within" if found >= least else "below"
     print(
-        f"{1 - after / before:.1%} of the {plan.budget.of} removed: {found:.4g}, "
-        f"{sign} {least:.4g}"
+        f"{1 - after / before:.1%} of the {plan.budget.of} removed: "
+        f"{bound.found[-1]:.4g}, {'within' if within else 'beyond'} {bound.worst:.4g}"
     )
 
 

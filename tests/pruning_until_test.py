@@ -83,7 +83,7 @@ def test_it_prints_its_trials(trained, capsys):
     prune_until(trained, data, 0.02, of="params", verbose=2)
     printed = capsys.readouterr().out
     assert "of the params removed" in printed
-    assert "within" in printed or "below" in printed
+    assert "within" in printed or "beyond" in printed
 
 
 def test_a_bar_of_the_ranking_and_one_of_each_trial(trained, capsys):
@@ -151,6 +151,83 @@ def test_nothing_can_be_removed(trained):
     assert same is not trained
     np.testing.assert_allclose(same.predict(data[0], verbose=0), expected, atol=1e-5)
     assert same.compiled
+
+
+@pytest.fixture(scope="module")
+def regression():
+    """A small network that returns a number, trained to nearly no error."""
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).normal(size=(200, 6)).astype("float32")
+    y = x @ np.arange(6.0)
+    steps = [keras.layers.Dense(24, "relu"), keras.layers.Dense(24, "relu")]
+    model = keras.Sequential([keras.Input((6,)), *steps, keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(1e-2), "mse", metrics=["mae", _own_score])
+    model.fit(x, y, epochs=20, verbose=0)
+    return model, (x, y)
+
+
+def _own_score(labels, outputs):
+    """Minus the squared error: the higher the better."""
+    return -keras.ops.square(labels - outputs)
+
+
+def test_an_error_is_better_when_it_is_lower(regression):
+    model, data = regression
+    before = model.evaluate(*data, verbose=0, return_dict=True)
+    pruned = _by_norm(model, data, 0.2, metric="mae")
+    after = pruned.evaluate(*data, verbose=0, return_dict=True)
+    assert after["mae"] <= before["mae"] + 0.2
+    assert pruned.count_params() < model.count_params()
+
+
+def test_a_mode_is_asked_for_where_it_is_not_known(regression):
+    model, data = regression
+    with pytest.raises(ValueError, match="`mode` should be 'min' or 'max' for metric"):
+        _by_norm(model, data, 0.5, metric="_own_score")
+    with pytest.raises(ValueError, match="`mode` should be one of"):
+        _by_norm(model, data, 0.5, metric=pytest.fail, mode="lower")
+    pruned = _by_norm(model, data, 0.5, metric="_own_score", mode="max")
+    scores = [m.evaluate(*data, verbose=0)[-1] for m in (model, pruned)]
+    assert scores[1] >= scores[0] - 0.5
+    # As if it were better when it is lower: everything may be removed.
+    ruined = _by_norm(model, data, 0.5, metric="_own_score", mode="min")
+    assert ruined.count_params() < pruned.count_params()
+
+
+def test_the_mode_of_a_callable(trained):
+    data = _data(60, seed=1)
+    pruned = _by_norm(trained, data, 0.05, metric=_loss, mode="min")
+    assert _loss(pruned) <= _loss(trained) + 0.05 + 1e-6
+    assert count_flops(pruned) < count_flops(trained)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_a_metric_that_is_not_finite_before(trained, number):
+    with pytest.raises(ValueError, match=f"before anything is removed.* is {number}"):
+        _by_norm(trained, _data(8, seed=1), 0.5, metric=lambda model: number)
+
+
+def test_a_metric_that_is_not_finite_after(trained):
+    whole, data = count_flops(trained), _data(8, seed=1)
+
+    def whole_only(model):
+        return 1.0 if count_flops(model) == whole else np.nan
+
+    with pytest.raises(ValueError, match=r"finite metric of the pruned .* \[nan\]"):
+        _by_norm(trained, data, 0.5, metric=whole_only)
+
+    def not_too_small(model):
+        return 1.0 if count_flops(model) > whole / 2 else np.nan
+
+    with pytest.warns(UserWarning, match=r"\[nan\] in . of 3 trials"):
+        pruned = _by_norm(trained, data, 0.5, metric=not_too_small)
+    assert whole / 2 < count_flops(pruned) < whole
+
+
+@pytest.mark.parametrize("settings", [{"min_units": 64}, {"round_to": 32}])
+def test_settings_that_let_nothing_go_are_no_fall(trained, settings):
+    with pytest.raises(ValueError, match="should let a group lose units"):
+        _by_norm(trained, _data(8, seed=1), 0.5, metric=pytest.fail, **settings)
 
 
 def test_other_forms_of_data(trained):

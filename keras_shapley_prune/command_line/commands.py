@@ -22,7 +22,7 @@ from keras_shapley_prune.rank.resolve_ranker import rank_for, resolve_ranker
 from keras_shapley_prune.rank.weight_scores import WEIGHT_SCORES
 from keras_shapley_prune.report.channel_report import channel_report
 from keras_shapley_prune.report.compare import compare
-from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.tracer import map_of
 
 REPORT_SUFFIXES = (".html", ".json")
 
@@ -101,7 +101,7 @@ def make_ranking(model, examples, budget, options, channel_map=None):
     Returns:
         A `Ranking`.
     """
-    channel_map = channel_map or trace_channels(model)
+    channel_map = map_of(model, channel_map)
     ranker = make_ranker(options, budget)
     with progress():
         return rank_for(

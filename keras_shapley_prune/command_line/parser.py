@@ -13,6 +13,7 @@ from keras_shapley_prune.command_line.options import (
     positive_integer,
     positive_number,
 )
+from keras_shapley_prune.inputs.metric_direction import MODES
 from keras_shapley_prune.repair.resolve_repair import METHODS
 
 PROGRAM = "keras-shapley-prune"
@@ -101,6 +102,13 @@ def _add_prune_until(add):
         "--metric",
         default="accuracy",
         help="loss, or a metric the model is compiled with (default accuracy)",
+    )
+    parser.add_argument(
+        "--mode",
+        choices=MODES,
+        default="auto",
+        help="whether the metric is better when it is lower (min) or higher (max); "
+        "known of the metrics of Keras (default auto)",
     )
     _add_pruning(parser, of="flops")
 

@@ -90,7 +90,7 @@ def prune_until(options):
     Args:
         options: What the parser returned.
     """
-    targets = _fill_in(options, "")
+    targets = _fill_in(options, None)
     budget = PruningBudget(**_budget(options))  # its ratio is what is looked for
     _check(options, [targets])
     require_data(options, needed=True)
@@ -105,6 +105,7 @@ def prune_until(options):
             examples,
             options.max_drop,
             options.metric,
+            mode=options.mode,
             validation_data=validation,
             budget=budget,
             repair=_repair(options),
@@ -162,8 +163,21 @@ def _repair(options):
 
 
 def _fill_in(options, ratio):
-    """Returns a dict: option -> the path it names for a ratio, or `None`."""
+    """Returns a dict: option -> the path it names for a ratio, or `None`.
+
+    Args:
+        options: What the parser returned.
+        ratio: String, or `None` if there is none.
+    """
     paths = {name: getattr(options, name) for name in _TARGETS}
+    if ratio is None:
+        for name, path in paths.items():
+            if "{ratio}" in (path or ""):
+                raise InputError(
+                    f"Argument `--{name}` should not hold {{ratio}}: the share to "
+                    f"remove is known only at the end. Received: {path!r}"
+                )
+        return paths
     return {
         name: None if path is None else path.replace("{ratio}", ratio)
         for name, path in paths.items()

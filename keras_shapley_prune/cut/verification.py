@@ -1,6 +1,7 @@
 """The check that what was cut computes what was masked."""
 
 import keras
+import numpy as np
 
 from keras_shapley_prune.cut.layer_copies import embed_weight
 from keras_shapley_prune.cut.masked_run import MaskedRun
@@ -9,7 +10,7 @@ from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.layer_types.held_state import HeldState
 from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.batches import has_fixed_batch, suited_size
-from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.tracer import map_of
 
 
 def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32):
@@ -34,7 +35,8 @@ def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32
 
     Raises:
         RuntimeError: If the outputs differ by more than rounding: by more than 1e-4
-            of the largest number in an output, in float32.
+            of the largest number in an output, in float32; or if they hold NaN or
+            infinity where those of `model` hold none.
         ValueError: If `keep` or the data does not fit the model.
 
     Example:
@@ -46,11 +48,11 @@ def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32
     ```
     """
     check_integer("batch_size", batch_size, 1)
-    channel_map = channel_map or trace_channels(model)
+    channel_map = map_of(model, channel_map)
     keep = channel_map.check_keep(keep)
     inputs = _read_first(dataset, channel_map.graph, batch_size)
     network = MaskedRun(channel_map, keep, inputs)
-    _compare(network, pruned, inputs)
+    _compare(network, pruned, inputs, channel_map.graph)
 
 
 def verify_cut(cut, dataset, num_examples=8):
@@ -75,7 +77,7 @@ def verify_cut(cut, dataset, num_examples=8):
         inputs = keras.tree.map_structure(lambda x: x[:some], inputs)
     with HeldState(_find_weights(cut)):
         network = MaskedRun(cut.channel_map, cut.keep, inputs)
-    _compare(network, cut.model, inputs)
+    _compare(network, cut.model, inputs, graph)
 
 
 def _find_weights(cut):
@@ -106,8 +108,15 @@ def _read_first(dataset, graph, num_examples):
     return keras.tree.pack_sequence_as(graph.input_structure, first)
 
 
-def _compare(network, pruned, inputs):
-    """Raises a `RuntimeError` if a model computes something else than expected."""
+def _compare(network, pruned, inputs, graph):
+    """Raises a `RuntimeError` if a model computes something else than expected.
+
+    Args:
+        network: A `MaskedRun` of the same examples.
+        pruned: The model.
+        inputs: The examples.
+        graph: The recorded `Graph` of the original.
+    """
     expected, received = network.outputs, network.run_alike(pruned, inputs)
     places = [
         [path for path, _ in keras.tree.flatten_with_path(outputs)]
@@ -125,3 +134,31 @@ def _compare(network, pruned, inputs):
             "channels in rare cases; else this is an error of keras_shapley_prune. "
             f"Received from the pruned model: {difference}"
         )
+    _check_finite(received, inputs, graph)
+
+
+def _check_finite(received, inputs, graph):
+    """Raises a `RuntimeError` if outputs are not finite where the original's are.
+
+    An output of which some numbers are not finite in the original too may have others
+    of that kind elsewhere: the logarithm of a 0, say.
+    """
+    kinds = list(map(_find_kinds, keras.tree.flatten(received)))
+    if not any(kinds):  # the original need not be run
+        return
+    with HeldState():
+        expected = keras.tree.flatten(graph.run(inputs))
+    for place, (kind, before) in enumerate(zip(kinds, expected, strict=True)):
+        if new := kind - _find_kinds(before):
+            raise RuntimeError(
+                "Expected a pruned model whose outputs are finite where the "
+                "original's are. Received from the pruned model: "
+                f"{' and '.join(sorted(new))} in output {place} (counted from 0)"
+            )
+
+
+def _find_kinds(output):
+    """Returns which of NaN and infinity an output holds, a set of strings."""
+    values = keras.ops.convert_to_numpy(keras.ops.cast(output, "float64"))
+    kinds = {"NaN": np.isnan(values), "infinity": np.isinf(values)}
+    return {kind for kind, found in kinds.items() if found.any()}

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_shapley_prune.deploy.float32_copy import copy_in_float32, find_halves
 from keras_shapley_prune.inputs.data import CalibrationData
+from keras_shapley_prune.inputs.finite import check_finite_inputs
 from keras_shapley_prune.trace.functional_models import input_structure
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.sizes import (
@@ -59,8 +60,8 @@ def export_litert(model, path, int8=False, representative_data=None, input_shape
 
     Raises:
         ValueError: If an argument is not of that form, a size is not known without
-            which the model cannot be converted, or the model has operations that
-            LiteRT, or its quantizer, cannot do.
+            which the model cannot be converted, the model has operations that LiteRT,
+            or its quantizer, cannot do, or `representative_data` is not finite.
         ImportError: If `int8=True` and the quantizer is not installed.
 
     Example:
@@ -169,7 +170,10 @@ def _read_examples(model, dataset):
     """Yields one example at a time, as a dict: input name -> array of batch 1."""
     names = [tensor.name for tensor in model.inputs]
     structure = input_structure(model)
-    for values, _, _ in CalibrationData(dataset, structure, needs_labels=False):
+    data = CalibrationData(dataset, structure, needs_labels=False)
+    batches = [values for values, _, _ in data]
+    check_finite_inputs(model.inputs, batches)  # ranges are taken of them
+    for values in batches:
         # By the names of the inputs, which the signature of the file has too.
         arrays = [value.numpy() for value in values]
         # The file takes one example at a time.

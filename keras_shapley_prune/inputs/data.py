@@ -3,6 +3,7 @@
 import warnings
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.inputs.forms import (
@@ -29,7 +30,8 @@ class CalibrationData:
         inputs: The symbolic inputs of the model, flat or structured as it takes them.
         batch_size: Integer, the size of a batch where `dataset` is arrays. What a model
             of a fixed batch size reads is batched anew, whatever form it comes in.
-        needs_labels: Boolean, whether every batch must bring a `y`.
+        needs_labels: Boolean, whether every batch must bring a `y`. Sample weights are
+            checked then too: none may be negative, and not all of them 0.
     """
 
     def __init__(self, dataset, inputs, batch_size=32, needs_labels=True):
@@ -47,10 +49,18 @@ class CalibrationData:
     def __iter__(self):
         """Yields `(flat list of inputs, y, sample_weight)` as tensors."""
         checked = map(self._check, self._batches())
-        empty = True
+        empty, weighs = True, None  # `None` as long as there are no weights
         for batch in _regroup(checked, self._fixed) if self._fixed else checked:
             empty = False
+            weights = keras.tree.flatten(batch[2]) if self._needs_labels else []
+            if weights:
+                weighs = _check_weights(weights) or bool(weighs)
             yield batch
+        if weighs is False:
+            raise ValueError(
+                "Argument `dataset` should give a `sample_weight` above 0 for some "
+                "example. Received: all of them are 0"
+            )
         if empty:
             raise ValueError(
                 "Argument `dataset` should hold at least one example. "
@@ -71,6 +81,9 @@ class CalibrationData:
             for value, tensor in zip(self._order(x), self._inputs, strict=True)
         ]
         y, sample_weight = _tensors(y), _tensors(sample_weight)
+        if self._needs_labels:
+            for label in keras.tree.flatten(y):
+                _check_real(label, "`y`")
         count = self._count(values)
         for name, structure in (("y", y), ("sample_weight", sample_weight)):
             # Labels and weights may be nested, as the model's outputs are.
@@ -214,7 +227,41 @@ def _fit_input(value, tensor, fixed):
             f"Argument `dataset` should give input {tensor.name!r} in batches of "
             f"shape {expected}. Received: shape {tuple(value.shape)}{hint}"
         )
+    _check_real(value, f"input {tensor.name!r}", tensor.dtype)
     return tf.cast(value, tensor.dtype)
+
+
+def _check_real(value, what, dtype="float32"):
+    """Raises a `ValueError` if a cast would drop the imaginary parts of numbers."""
+    if value.dtype.is_complex and not tf.as_dtype(dtype).is_complex:
+        raise ValueError(
+            f"Argument `dataset` should hold real numbers for {what}; `abs`, or "
+            "another input for the imaginary part, makes some. "
+            f"Received: numbers of dtype {value.dtype.name}"
+        )
+
+
+def _check_weights(weights):
+    """Raises a `ValueError` unless sample weights can weigh anything.
+
+    Args:
+        weights: Flat list of tensors, those of a batch.
+
+    Returns:
+        Boolean, whether one of them is above zero.
+    """
+    weighs = False
+    for tensor in weights:
+        _check_real(tensor, "`sample_weight`")
+        values = tf.cast(tensor, tf.float64).numpy()
+        right = np.isfinite(values) & (values >= 0)
+        if not right.all():
+            raise ValueError(
+                "Argument `dataset` should give a finite `sample_weight` of at least 0 "
+                f"for each example. Received: {values[~right].flat[0]}"
+            )
+        weighs = weighs or bool(values.any())
+    return weighs
 
 
 def _tensors(structure):

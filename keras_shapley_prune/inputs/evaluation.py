@@ -1,5 +1,7 @@
 """What a model achieves on labelled data: the metrics it is compiled with."""
 
+import collections
+
 import keras
 import tensorflow as tf
 
@@ -44,26 +46,22 @@ def resolve_metric(metric, model, data):
     return measure
 
 
-def lower_is_better(metric):
-    """Returns whether a metric is one that should fall: a loss or an error.
-
-    Args:
-        metric: See `resolve_metric`.
-    """
-    return not callable(metric) and any(word in metric for word in ("loss", "error"))
-
-
 def check_labels(data, graph):
     """Raises an error unless data holds labels, and inputs that fit.
+
+    All of it is read if it holds sample weights, which must not all be 0.
 
     Args:
         data: What `prune` takes.
         graph: The recorded `Graph` of the model.
 
     Raises:
-        ValueError: If the first batch does not.
+        ValueError: If the first batch does not, or the weights of one do not fit.
     """
-    next(iter(CalibrationData(data, graph.input_structure)))
+    batches = iter(CalibrationData(data, graph.input_structure))
+    _, _, weights = next(batches)
+    if keras.tree.flatten(weights):
+        collections.deque(batches, maxlen=0)
 
 
 def evaluate(model, data, original=None):

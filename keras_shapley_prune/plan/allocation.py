@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 
+from keras_shapley_prune.plan.budget import check_steps
 from keras_shapley_prune.plan.cost_model import CostModel
 
 TOLERANCE = 0.01  # of the quantity: how far from the budget is still met
@@ -37,14 +38,20 @@ def allocate(
         Dict: group name -> integer, how many units are kept.
 
     Raises:
-        ValueError: If the budget cannot be met because too little can be removed.
+        ValueError: If the budget cannot be met because too little can be removed. A
+            `UserWarning` tells if it is missed by more than 1 % for another reason.
     """
     groups = budget.select_groups(channel_map)
     if orders is not None:
         groups = [group for group in groups if group.name in orders]
     # A share of each layer's own units depends on no other layer: no walk is needed.
     if (budget.of, budget.scope) == ("units", "layer"):
-        return {group.name: _nearest_size(budget, group) for group in groups}
+        kept = {group.name: _nearest_size(budget, group) for group in groups}
+        if strict:
+            _check_sizes(budget, groups, kept)
+        return kept
+    if strict and budget.ratio:
+        check_steps(budget, groups)
     walk = _Walk(channel_map, budget, groups, orders, losses, by_saving)
     walk.run()
     if strict:
@@ -52,12 +59,42 @@ def allocate(
     return dict(zip([group.name for group in groups], walk.kept(), strict=True))
 
 
-def _nearest_size(budget, group):
+def _nearest_number(budget, group):
+    """Returns how many units are kept where only whole units count; at least one."""
     # Half a unit is rounded up to one that is removed.
-    wanted = group.num_units - int(budget.ratio_of(group) * group.num_units + 0.5)
+    removed = int(budget.ratio_of(group) * group.num_units + 0.5)
+    return max(group.num_units - removed, 1)
+
+
+def _nearest_size(budget, group):
+    wanted = _nearest_number(budget, group)
     sizes = budget.sizes(group) if budget.round_to > 1 else np.array([wanted])
     least = min(max(budget.min_units, 1), group.num_units)
     return max(int(sizes[np.argmin(np.abs(sizes - wanted))]), least)
+
+
+def _check_sizes(budget, groups, kept):
+    """Raises a `ValueError` if no group may lose what it should, and warns of a miss.
+
+    That units are whole, and that one of each group is kept, is no miss.
+    """
+    asked_of = [group for group in groups if budget.ratio_of(group) > 0]
+    if not asked_of:
+        return
+    check_steps(budget, asked_of)
+    whole = sum(group.num_units for group in groups)
+    asked = sum(budget.ratio_of(g) * g.num_units for g in asked_of) / whole
+    reached = 1 - sum(kept[group.name] for group in groups) / whole
+    off = [g.name for g in groups if kept[g.name] != _nearest_number(budget, g)]
+    if abs(reached - asked) > TOLERANCE and (off or not reached):
+        reason = "in each group that is less than half a unit"
+        if off:
+            reason = f"round_to={budget.round_to} and min_units={budget.min_units} "
+            reason += f"allow no nearer number in {off}"
+        warnings.warn(
+            f"{reached:.1%} of the units are removed, not {asked:.1%}: {reason}",
+            stacklevel=5,  # the line that called `prune` or `plan_pruning`
+        )
 
 
 class _Walk:

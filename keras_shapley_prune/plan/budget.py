@@ -1,7 +1,7 @@
 """How much is to be removed, and where: what the user asks for."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -28,7 +28,8 @@ class PruningBudget:
             units of any layer are removed, first those that lose least for what
             they save.
         layers: `None` for all layers, or a layer name, a shell-style pattern, or a
-            list of them: only these (and the layers tied to them) lose units.
+            list of them: only these (and the layers tied to them) lose units. What is
+            the name of a layer is no pattern, whatever characters it holds.
         ignore: `None`, or names or patterns of layers that lose no units.
         round_to: Integer. The number of units kept in each group is a multiple of
             it, or all of them.
@@ -80,6 +81,11 @@ class PruningBudget:
                     f"Argument `{name}` should be an integer of at least 1. "
                     f"Received: {name}={value!r}"
                 )
+
+        for name in ("layers", "ignore"):
+            patterns = getattr(self, name)
+            if isinstance(patterns, Iterator):  # read more than once
+                object.__setattr__(self, name, list(patterns))
 
     def select_groups(self, channel_map):
         """Returns the groups that may lose units, a tuple of `ChannelGroup`.
@@ -137,6 +143,23 @@ class PruningBudget:
             fine = np.arange(size, least, -max(1, size // 256))
             return np.append(fine, least)
         return np.append(size, np.arange((size - 1) // step * step, least - 1, -step))
+
+
+def check_steps(budget, groups):
+    """Raises a `ValueError` unless a budget lets some group lose units.
+
+    Args:
+        budget: A `PruningBudget`.
+        groups: Sequence of the `ChannelGroup`s that are to lose units.
+    """
+    if any(len(budget.sizes(group)) > 1 for group in groups):
+        return
+    largest = max(group.num_units for group in groups)
+    raise ValueError(
+        "Arguments `round_to` and `min_units` should let a group lose units; one unit "
+        f"is always kept. Received: round_to={budget.round_to}, "
+        f"min_units={budget.min_units}, and groups of at most {largest} units"
+    )
 
 
 def to_budget(function, ratio, keywords):

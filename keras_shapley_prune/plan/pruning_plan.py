@@ -115,7 +115,14 @@ class PruningPlan:
     def _describe_budget(self):
         budget = self.budget
         if not isinstance(budget.ratio, (int, float, np.number)):
-            return f"asked: {dict(budget.ratio)}"
+            groups = [g for g in self.channel_map.groups if g.name in self.units]
+            wanted = sum(budget.ratio_of(group) * group.num_units for group in groups)
+            whole = max(sum(group.num_units for group in groups), 1)
+            removed = sum(before - after for before, after in self.units.values())
+            return (
+                f"asked: {dict(budget.ratio)}, {wanted / whole:.1%} of the units of "
+                f"these layers; reached: {removed / whole:.1%}"
+            )
         before, after = self.costs[budget.of]
         return (
             f"asked: {budget.ratio:.1%} of the {budget.of}, {budget.scope} scope; "

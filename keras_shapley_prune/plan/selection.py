@@ -1,6 +1,7 @@
 """Which units are removed: from a ranking and a budget to a plan."""
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,7 +10,7 @@ from keras_shapley_prune.plan.allocation import allocate
 from keras_shapley_prune.plan.budget import PruningBudget, to_budget
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
 from keras_shapley_prune.trace.sizes import give_sizes
-from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.tracer import map_of
 
 DEEPEST = 0.95  # how far a ranking looks where a budget may take any share of a group
 
@@ -35,8 +36,10 @@ def plan_pruning(
 
     Raises:
         TypeError: If `budget` holds another keyword.
-        ValueError: If an argument is not of that form, `ranking` is of another model,
-            or the budget cannot be met.
+        ValueError: If an argument is not of that form, `ranking` or `channel_map` is
+            of another model, scores are not finite, or the budget cannot be met. A
+            `UserWarning` tells the share that is reached if that is off by more than
+            1 %.
 
     Example:
 
@@ -49,7 +52,7 @@ def plan_pruning(
     ```
     """
     budget = to_budget("plan_pruning", ratio, budget)
-    channel_map = channel_map or trace_channels(model)
+    channel_map = map_of(model, channel_map)
     graph = give_sizes(channel_map.graph, input_shape)
     channel_map = dataclasses.replace(channel_map, graph=graph)
     return make_plan(channel_map, ranking, budget)
@@ -96,7 +99,9 @@ def ratios_to_rank(channel_map, budget):
     groups = budget.select_groups(channel_map)
     if budget.scope == "global":
         return {group.name: DEEPEST for group in groups}
-    kept = allocate(channel_map, budget)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the plan will say by how much it is off
+        kept = allocate(channel_map, budget)
     return {group.name: 1 - kept[group.name] / group.num_units for group in groups}
 
 
@@ -129,4 +134,26 @@ def check_ranking(ranking, channel_map):
             raise ValueError(
                 "Argument `ranking` should score the groups of the model: "
                 f"{sizes}. Received: {len(scores.values)} values for {name!r}"
+            )
+        _check_finite(name, scores)
+
+
+def _check_finite(name, scores):
+    """Raises a `ValueError` if a score is not finite, but for units never sampled.
+
+    These have no value and an infinite standard error, see `GroupScores`.
+    """
+    values = np.asarray(scores.values, float)
+    errors = np.asarray(getattr(scores, "standard_errors", np.zeros(len(values))))
+    wrong = ~np.isfinite(values) & ~(np.isnan(values) & np.isinf(errors))
+    costs = getattr(scores, "removal_costs", None)
+    for what, found in (
+        ("a value", wrong),
+        ("a removal cost", np.zeros(1) if costs is None else np.isinf(costs)),
+    ):
+        if found.any():
+            raise ValueError(
+                "Argument `ranking` should hold finite scores. Received: "
+                f"{what} that is not finite, for unit {int(np.argmax(found))} of "
+                f"group {name!r}"
             )

@@ -25,7 +25,8 @@ from keras_shapley_prune.rank.settings import Settings
 from keras_shapley_prune.rank.sources import stream_of
 from keras_shapley_prune.rank.staging import Staging
 from keras_shapley_prune.rank.weight_scores import WEIGHT_SCORES
-from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.finite_weights import check_weights
+from keras_shapley_prune.trace.tracer import map_of
 
 BASELINE_NAMES = (*WEIGHT_SCORES, *BASELINES, "greedy_backward", "reconstruction")
 
@@ -103,11 +104,12 @@ class BaselineRanker(Settings):
             A `Ranking`. Standard errors of the criteria of the weights are 0.
 
         Raises:
-            ValueError: If the model or the data does not fit.
+            ValueError: If the model or the data does not fit, or data, weights or
+                scores are not finite.
         """
         check_verbose(verbose)
         if self.criterion in WEIGHT_SCORES:
-            return self._rank_weights(channel_map or trace_channels(model), layers)
+            return self._rank_weights(map_of(model, channel_map), layers)
         sampler = self._open_sampler(model)
         calibration = Calibration(
             model,
@@ -144,6 +146,8 @@ class BaselineRanker(Settings):
 
     def _rank_weights(self, channel_map, layers):
         score = WEIGHT_SCORES[self.criterion]
+        if self.criterion != "random":  # which reads no weights
+            check_weights(channel_map)
         groups = {}
         for group in channel_map.select_groups(layers):
             if not channel_map.is_read(group):  # whatever its weights are
@@ -151,6 +155,11 @@ class BaselineRanker(Settings):
                 continue
             generator = np.random.default_rng([self.seed, stream_of(group)])
             values = score(channel_map, group, generator)
+            if not np.isfinite(values).all():  # large weights overflow when squared
+                raise ValueError(
+                    "Expected finite scores of the weights. Received: scores that are "
+                    f"not, by criterion={self.criterion!r}, of group {group.name!r}"
+                )
             groups[group.name] = GroupScores(values, np.zeros(len(values)), 0)
         locks = channel_map.lock_reasons()
         return Ranking(groups, self.criterion, 0, locks, comparable=False)

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 
 from keras_shapley_prune.cut.surgery import copy_whole
 from keras_shapley_prune.inputs.data import CalibrationData
+from keras_shapley_prune.inputs.finite import check_finite_inputs
 from keras_shapley_prune.plan.budget import check_ratio
 from keras_shapley_prune.rank.ranking import Ranking, unread_scores
 from keras_shapley_prune.repair.repairer import Repairer
+from keras_shapley_prune.trace.finite_weights import check_weights
 from keras_shapley_prune.trace.forward_pass import ForwardPass
-from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.tracer import map_of
 
 
 class Calibration:
@@ -44,17 +46,21 @@ class Calibration:
         targets=None,
     ):
         self.model, self.targets = model, targets
-        self.channel_map = channel_map or trace_channels(model)
+        self.channel_map = map_of(model, channel_map)
         self.selected = self.channel_map.select_groups(layers)
         # In the order in which the network reads them: one pass through it serves all.
         played = filter(self.channel_map.is_read, self.selected)
         self.groups = sorted(played, key=self.first_site)
+        _check_names(self.channel_map, ratio)
         self.num_removed = {g.name: _count_removed(g, ratio) for g in self.selected}
         structure = self.channel_map.graph.input_structure
         self._whole = None  # a `ForwardPass` that stands at the outputs
         self.batches = list(
             CalibrationData(dataset, structure, batch_size, needs_labels)
         )
+        inputs = (inputs for inputs, _, _ in self.batches)
+        check_finite_inputs(self.channel_map.graph.inputs, inputs)
+        check_weights(self.channel_map)
 
     @property
     def batch_sizes(self):
@@ -104,6 +110,17 @@ class Calibration:
             num_examples=sum(self.batch_sizes),
             locks=self.channel_map.lock_reasons(),
         )
+
+
+def _check_names(channel_map, ratio):
+    """Raises a `ValueError` unless a dict of ratios names groups of the model."""
+    if isinstance(ratio, Mapping):
+        names = [group.name for group in channel_map.groups]
+        if unknown := sorted(set(ratio) - set(names), key=str):
+            raise ValueError(
+                "Argument `ratio` should be a float or a dict over groups of the "
+                f"model, {names}. Received: {unknown} in ratio={dict(ratio)!r}"
+            )
 
 
 def _count_removed(group, ratio):

@@ -66,6 +66,15 @@ def reduce_table(table, reduce):
             "Argument `reduction` should return one number for each unit, shape "
             f"{samples.shape[1:]}. Received: shape {values.shape}"
         )
+    # A unit that no example has a sample of cannot have a score.
+    wrong = ~np.isfinite(values) & np.isfinite(samples).any(axis=0)
+    if wrong.any():
+        unit = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            "Argument `reduction` should return finite numbers; where windows are "
+            "played, samples that an example lacks are NaN. "
+            f"Received: {values[unit]} for unit {unit} of a group"
+        )
     count = len(samples)
     if count < 2:
         return values, np.full_like(values, np.inf)

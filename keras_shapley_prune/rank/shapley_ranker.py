@@ -52,8 +52,11 @@ class ShapleyRanker(Settings):
         stop: A `StopWhen`, or `None` to draw all that the estimator is set to.
         batch_size: Integer, the size of a batch where the data comes as arrays.
             Smaller batches are evaluated on several coalitions at once, up to this
-            many examples.
-        seed: Integer. The same seed and data give the same values.
+            many examples. Estimators of games on outputs draw batch by batch: in
+            batches of another size, the values are other draws of the same estimate,
+            within their standard errors. Those of the reconstruction game are the same.
+        seed: Integer. The same seed, and data in the same batches, give the same
+            values.
 
     Raises:
         ValueError: If an argument is not of that form, or the estimator does not go
@@ -126,7 +129,8 @@ class ShapleyRanker(Settings):
             ratio: Float in [0, 1), the share of each group that is to be removed, or
                 a dict: group name -> float. It says where staged play and
                 `StopWhen(misassigned=...)` may stop, and how much is removed in
-                sequential play before the next group is ranked.
+                sequential play before the next group is ranked. Groups that a dict
+                does not name lose nothing.
             verbose: `"auto"` or 1 for a progress bar that names the group at work, 2
                 for one line a group, 0 for silence.
             targets: A `RecordedTargets` of `prune`, or `None`. Where the game runs
@@ -139,8 +143,10 @@ class ShapleyRanker(Settings):
 
         Raises:
             ValueError: If the model has no graph or nothing that can be removed, if
-                there is no loss, if the data is empty or does not fit the model, or
-                if the loss is not finite.
+                there is no loss, if the data is empty or does not fit the model, if
+                data, weights that carry units, or the loss are not finite, if a
+                sample weight is negative or all are 0, or if `channel_map` is that
+                of another model.
         """
         check_verbose(verbose)
         opened = self._open(model, dataset, layers, channel_map, ratio, targets)

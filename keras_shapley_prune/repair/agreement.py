@@ -87,7 +87,7 @@ def measure_agreement(model, graph, pruned, batches, progress):
     outputs = [_run(one, varied or batches) for one in graphs]
     count, found = sum(int(inputs[0].shape[0]) for inputs in batches), []
     for at, number in classes.items():
-        share = _share(outputs[0][at], outputs[1][at], number)
+        share = share_alike(outputs[0][at], outputs[1][at], number)
         found.append(Agreement(share, number, count, examples, sizes_of(batches[0])))
     # What comes near to guessing is the worst, whatever is measured.
     return min(found, key=lambda one: one.share - one.lowest)
@@ -189,9 +189,25 @@ def _to_rows(tensor):
     return tf.cast(tensor, "float64").numpy().reshape(-1, (1, *tensor.shape[1:])[-1])
 
 
-def _share(expected, received, num_classes):
+def share_alike(expected, received, num_classes):
+    """Returns the share of an output that is alike, see `Agreement.share`.
+
+    Args:
+        expected: Float array, shape `(rows, channels)`.
+        received: Float array of that shape.
+        num_classes: Integer or `None`, see `Agreement`.
+    """
+    # What is not finite in the original cannot be met or missed.
+    known = np.isfinite(expected).all(axis=1)
+    if not known.any():
+        return 1.0
+    expected, received = expected[known], received[known]
+    strange = ~np.isfinite(received).all(axis=1)
     if num_classes:
-        return float(np.mean(expected.argmax(axis=1) == received.argmax(axis=1)))
+        agree = expected.argmax(axis=1) == received.argmax(axis=1)
+        return float(np.mean(agree & ~strange))
+    if strange.any():
+        return -np.inf
     error = np.sum((received - expected) ** 2)
     variance = np.sum((expected - expected.mean(axis=0)) ** 2)
     # An output that is the same for all examples is right or wrong.

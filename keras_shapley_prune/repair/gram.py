@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
 
 CONSTANT = 1e-9  # share of the square that counts as rounding
 
@@ -154,23 +153,6 @@ class Gram:
             + np.outer(x, self.sum_y + self.count * y),
             yy=self.yy + 2 * y * self.sum_y + self.count * y**2,
         )
-
-
-def check_inputs(graph, batches):
-    """Raises a `ValueError` that names the input unless all data is finite.
-
-    Args:
-        graph: The recorded `Graph` that takes it.
-        batches: List of lists of input tensors, one list a batch.
-    """
-    for inputs in batches:
-        for symbolic, value in zip(graph.inputs, inputs, strict=True):
-            # A compiled ReLU makes 0 of what is not a number: later it is not seen.
-            if tf.as_dtype(value.dtype).is_floating and not np.isfinite(value).all():
-                raise ValueError(
-                    "Expected finite values as calibration data. Received: values that "
-                    f"are not, for input {symbolic.name!r}"
-                )
 
 
 def check_finite(array, call):

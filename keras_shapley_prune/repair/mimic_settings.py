@@ -4,7 +4,7 @@ import dataclasses
 
 from keras_shapley_prune.inputs.arguments import check_at_least, check_integer
 from keras_shapley_prune.inputs.data import CalibrationData, make_repeatable
-from keras_shapley_prune.repair.gram import check_inputs
+from keras_shapley_prune.inputs.finite import check_finite_inputs
 
 NUM_STEPS = 2000  # where neither steps nor minutes are given
 
@@ -96,7 +96,7 @@ class Mimic:
             text = str(error).replace("`dataset", "`extra_images")
             raise ValueError(text) from error
         try:
-            check_inputs(graph, batches)
+            check_finite_inputs(graph.inputs, batches)
         except ValueError as error:
             raise ValueError(f"Argument `extra_images`: {error}") from error
         expected = _shapes_of(like)

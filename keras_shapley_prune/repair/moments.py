@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 
+from keras_shapley_prune.inputs.finite import check_finite_inputs
 from keras_shapley_prune.repair.augmented_copies import (
     augment_batches,
     count_copies,
     most_copies,
 )
-from keras_shapley_prune.repair.gram import Gram, check_finite, check_inputs
+from keras_shapley_prune.repair.gram import Gram, check_finite
 from keras_shapley_prune.repair.readers import Reader
 from keras_shapley_prune.repair.taken_rows import find_held_out
 from keras_shapley_prune.repair.threads import in_parallel
@@ -46,7 +47,7 @@ class InputMoments:
     def __init__(
         self, channel_map, groups, batches, targets=None, num_copies=0, hold_out=False
     ):
-        check_inputs(channel_map.graph, batches)
+        check_finite_inputs(channel_map.graph.inputs, batches)
         self.channel_map = channel_map
         self.keep = np.ones(channel_map.num_units, bool)
         self._readers, firsts = {}, {}

@@ -26,7 +26,7 @@ from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.repair.threads import one_blas_thread
 from keras_shapley_prune.trace.batches import rebatch
 from keras_shapley_prune.trace.named_units import resolve_keep
-from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.tracer import map_of
 
 
 def repair_channels(
@@ -83,7 +83,8 @@ def repair_channels(
 
     Raises:
         ValueError: If locked units or whole groups are removed, `repair` is none
-            of these, or the data does not fit the model.
+            of these, the data does not fit the model, or data, weights or repaired
+            weights are not finite.
         RuntimeError: If the check fails.
 
     Example:
@@ -96,7 +97,7 @@ def repair_channels(
     repair = resolve_repair(repair)
     check_integer("batch_size", batch_size, 1)
     check_verbose(verbose)
-    channel_map = channel_map or trace_channels(model)
+    channel_map = map_of(model, channel_map)
     keep = resolve_keep(channel_map, keep, remove)
     check_class(model)
     batches = read_batches(dataset, channel_map.graph, repair, verify, batch_size)

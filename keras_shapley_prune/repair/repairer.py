@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.inputs.finite import check_finite_inputs
 from keras_shapley_prune.layer_types.bias_folding import (
     find_normalization,
     has_bias,
@@ -22,7 +23,6 @@ from keras_shapley_prune.repair.fits import (
     fit_bias,
     fit_matrix,
 )
-from keras_shapley_prune.repair.gram import check_inputs
 from keras_shapley_prune.repair.layer_data import depthwise_pairs
 from keras_shapley_prune.repair.skip_compensation import is_fitted
 from keras_shapley_prune.repair.targets import (
@@ -30,6 +30,7 @@ from keras_shapley_prune.repair.targets import (
     RecordedTargets,
     record_targets,
 )
+from keras_shapley_prune.trace.finite_weights import check_weights
 from keras_shapley_prune.trace.forward_pass import ForwardPass
 from keras_shapley_prune.trace.graph import find_dependents
 
@@ -65,7 +66,8 @@ class Repairer:
 
     def __init__(self, cut, batches, method="least_squares", ridge=None, targets=None):
         original = cut.channel_map
-        check_inputs(original.graph, batches)
+        check_finite_inputs(original.graph.inputs, batches)
+        check_weights(original)
         self._cut, self.model = cut, cut.model
         self._targets = targets or RecordedTargets()
         targets = self._targets
@@ -257,6 +259,7 @@ class Repairer:
                 self._original.advance(index)
                 self._pruned.advance(index)
                 self._repair(calls)
+                self._check_repaired(calls[0])
             if progress is not None:
                 progress.add(1 / len(self.channel_map.graph.calls))
         self._original.advance(position)
@@ -273,6 +276,15 @@ class Repairer:
         if self._method == "batchnorm":
             return normalizes_channels(calls[0])
         return is_fitted(calls[0].operation)
+
+    def _check_repaired(self, call):
+        """Raises a `ValueError` unless what has been fitted is finite as it is stored.
+
+        A sum in double precision may be, and overflow as a weight.
+        """
+        following = find_normalization(self.channel_map.graph, call)
+        fitted = [one.operation for one in (call, following) if one is not None]
+        check_weights(self.channel_map, fitted, "finite weights after repair")
 
     def _repair(self, calls):
         """Repairs one layer, over all its calls."""

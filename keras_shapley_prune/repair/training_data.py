@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.inputs.data import CalibrationData, find_fixed_size
+from keras_shapley_prune.inputs.finite import check_finite_inputs
 from keras_shapley_prune.repair.augmentation import augment, mix_at_random
 
 _COPIES = 2  # of each example that is held out
@@ -30,7 +31,9 @@ class TrainingData:
         self._fixed = find_fixed_size(graph.inputs)  # or `None`
         size = self._batch_size = self._fixed or settings.batch_size
         data = CalibrationData(dataset, graph.input_structure, size, False)
-        arrays = _join([inputs for inputs, _, _ in data])
+        batches = [inputs for inputs, _, _ in data]
+        check_finite_inputs(graph.inputs, batches)
+        arrays = _join(batches)
         extra = settings.read_extra_images(graph, arrays)
         self._generator = np.random.default_rng(settings.seed)
         self.num_examples = len(arrays[0])

@@ -8,7 +8,7 @@ from keras_shapley_prune.inputs.arguments import check_integer
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.evaluation import check_labels, resolve_metric
 from keras_shapley_prune.report.masked_network import MaskedNetwork
-from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.tracer import map_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,7 @@ def measure_ablation(
     ```
     """
     check_integer("num_points", num_points, 2)
-    channel_map = channel_map or trace_channels(model)
+    channel_map = map_of(model, channel_map)
     dataset = make_repeatable(dataset)
     measure = resolve_metric(metric, model, dataset)
     if not callable(metric):

@@ -104,9 +104,11 @@ def _count_units(channel_map, pruned_map):
     """Returns a dict: name of what produces units -> their number, before and after.
 
     In the pruned model it need not produce any: a grouped convolution may have become
-    one of a channel a group.
+    one of a channel a group. Or others produce some there: one that has kept a single
+    group is a plain convolution.
     """
     before, after = channel_map.count_produced(), {}
+    ours = {channel_map.graph.name_of(operation) for operation in channel_map.layer_ids}
     # By name, as the layers of the pruned model are other objects.
     others = {pruned_map.graph.name_of(other): other for other in pruned_map.layer_ids}
     for name, (operation, letter) in zip(before, channel_map.produced, strict=True):
@@ -114,7 +116,8 @@ def _count_units(channel_map, pruned_map):
         letters = pruned_map.layer_ids.get(other, {})
         if letter in letters:
             after[name] = len(letters[letter])
-    added = pruned_map.count_produced().keys() - before.keys()
+    made_by = {pruned_map.graph.name_of(maker) for maker, _ in pruned_map.produced}
+    added = made_by - ours
     if before.keys() != after.keys() or added:
         raise ValueError(
             "Arguments `original` and `pruned` should have layers of the same names. "

@@ -3,7 +3,7 @@
 import html
 import re
 
-from keras_shapley_prune.inputs.evaluation import lower_is_better
+from keras_shapley_prune.inputs.metric_direction import mode_of_name
 from keras_shapley_prune.report.html_charts import draw_bar, draw_scores
 from keras_shapley_prune.report.html_style import STYLE
 
@@ -89,9 +89,17 @@ def _title(quantity):
 def _judge(quantity):
     """Returns the class that colours a change: better, worse or neither."""
     # All costs should fall; of metrics, only losses and errors.
-    lower = quantity.unit != "metric" or lower_is_better(quantity.title)
-    gain = (quantity.before - quantity.after) * (1 if lower else -1)
+    mode = _mode_of(quantity.title) if quantity.unit == "metric" else "min"
+    gain = quantity.before - quantity.after
+    gain *= {"min": 1, "max": -1, None: 0}[mode]
     return "good" if gain > 0 else "bad" if gain < 0 else "soft"
+
+
+def _mode_of(title):
+    """Returns which way a metric gets better; any words may name an output first."""
+    words = title.split("_")
+    outputs = ["_".join(words[:count]) for count in range(1, len(words))]
+    return mode_of_name(title, outputs)
 
 
 def _render_layers(comparison):

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.inputs.arguments import check_at_least, check_integer
+
 
 def measure_latency(models, inputs, num_runs=30, max_seconds=None):
     """Measures the time of one inference of several models, taking turns.
@@ -23,6 +25,9 @@ def measure_latency(models, inputs, num_runs=30, max_seconds=None):
     Returns:
         List of floats: the median time of each model in seconds.
 
+    Raises:
+        ValueError: If `num_runs` or `max_seconds` is not of that form.
+
     Example:
 
     ```python
@@ -30,6 +35,9 @@ def measure_latency(models, inputs, num_runs=30, max_seconds=None):
     print(f"{seconds[0] / seconds[1]:.2f} times as fast")
     ```
     """
+    check_integer("num_runs", num_runs, 1)
+    if max_seconds is not None:
+        check_at_least("max_seconds", max_seconds, 0)
     steps = [tf.function(lambda x, m=model: m(x, training=False)) for model in models]
     inputs = keras.tree.map_structure(tf.convert_to_tensor, inputs)
     for step in steps:  # trace, and warm up

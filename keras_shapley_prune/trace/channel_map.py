@@ -85,7 +85,8 @@ class ChannelMap(UnitPlaces):
         Args:
             layers: `None` for all groups, or a layer name, a shell-style pattern
                 such as `"block2_*"`, or a list of them. A group is selected when one
-                of its producers matches. The layers of a nested model have its name
+                of its producers matches. The name of a layer is no pattern, whatever
+                characters it holds. The layers of a nested model have its name
                 before theirs: `"backbone/conv1"`, `"backbone/*"`.
 
         Returns:

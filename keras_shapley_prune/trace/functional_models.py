@@ -99,18 +99,21 @@ def new_inputs(structure, shapes=None):
     """
     flat = keras.tree.flatten(structure)
     fresh = [
-        keras.Input(
-            batch_shape=shape,
-            dtype=x.dtype,
-            name=x.name,
-            optional=_is_optional(x),
-        )
+        _new_input(x, shape)
         for x, shape in zip(flat, shapes or [x.shape for x in flat], strict=True)
     ]
     return keras.tree.pack_sequence_as(structure, fresh)
 
 
-def _is_optional(symbolic):
-    # The tensor does not say so, but the `InputLayer` that made it does.
+def _new_input(symbolic, shape):
+    """Returns a symbolic input like another, of a shape, with the batch."""
+    # The tensor does not say all of it, but the `InputLayer` that made it does. That
+    # has a name of its own where `keras.Input` was given none.
     history = getattr(symbolic, "_keras_history", None)
-    return getattr(history and history.operation, "optional", False)
+    layer = history and history.operation
+    is_input = isinstance(layer, keras.layers.InputLayer)
+    return keras.Input(
+        tensor=keras.KerasTensor(shape, dtype=symbolic.dtype, name=symbolic.name),
+        name=layer.name if is_input else symbolic.name,
+        optional=is_input and layer.optional,
+    )

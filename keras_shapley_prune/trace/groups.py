@@ -20,12 +20,15 @@ class ChannelGroup:
         units: Integer array, shape `(num_units,)`.
         producers: Tuple of the names of the layers that compute the units.
         consumers: Tuple of the names of the layers that read them.
+        layer_names: Frozenset of strings, the names of all layers of the model that
+            compute units.
     """
 
     name: str
     units: np.ndarray
     producers: tuple
     consumers: tuple
+    layer_names: frozenset = dataclasses.field(default=frozenset(), repr=False)
 
     @property
     def num_units(self):
@@ -36,12 +39,13 @@ class ChannelGroup:
         """Returns whether a producer has this name, or matches this pattern.
 
         Args:
-            pattern: String, a layer name (which may hold characters that mean
-                something in a pattern) or shell-style pattern.
+            pattern: String, a layer name or shell-style pattern. The name of a layer
+                is that layer alone, though it may hold characters that mean something
+                in a pattern: `"c[1]"` is not `"c1"` where there is a layer `"c[1]"`.
         """
-        return pattern in self.producers or bool(
-            fnmatch.filter(self.producers, pattern)
-        )
+        if pattern in self.producers or pattern in self.layer_names:
+            return pattern in self.producers
+        return bool(fnmatch.filter(self.producers, pattern))
 
 
 def number_units(num_units, ties):
@@ -106,10 +110,13 @@ def group_units(num_units, produced, read, carried, locks):
             members.setdefault((labels, carriers[unit]), []).append(unit)
     readers = _find_readers(num_units, members.values(), read)
     groups, names = [], UniqueNames("#")
+    layer_names = frozenset(name for name, _, _ in produced)
     for ((labels, _), units), consumers in zip(members.items(), readers, strict=True):
         name = names.take("/".join(word for word in labels[0] if word))
         makers = tuple(dict.fromkeys(layer for layer, _ in labels))
-        groups.append(ChannelGroup(name, np.array(units), makers, consumers))
+        groups.append(
+            ChannelGroup(name, np.array(units), makers, consumers, layer_names)
+        )
     return tuple(groups)
 
 

@@ -38,6 +38,33 @@ def trace_channels(model):
     return tracer.finish()
 
 
+def map_of(model, channel_map=None):
+    """Returns the `ChannelMap` of a model: the one that is given, if it is its own.
+
+    Args:
+        model: See `trace_channels`.
+        channel_map: What a caller has given, or `None` to trace the model.
+
+    Raises:
+        ValueError: If it is the map of another model, or none.
+    """
+    if channel_map is None:
+        return trace_channels(model)
+    expected = "Argument `channel_map` should be `trace_channels(model)` of this model"
+    if not isinstance(channel_map, ChannelMap):
+        raise ValueError(f"{expected}, or None. Received: channel_map={channel_map!r}")
+    # Two models of one architecture have maps that look alike, of other layers.
+    own = {id(weight) for weight in getattr(model, "weights", ())}
+    for call in channel_map.graph.calls:
+        weights = getattr(call.operation, "weights", ())
+        if any(id(weight) not in own for weight in weights):
+            raise ValueError(
+                f"{expected}, {getattr(model, 'name', model)!r}. Received: that of "
+                f"another one, of whose layers {call.name!r} is none of this model's"
+            )
+    return channel_map
+
+
 class _MapMaker(ChannelTracer):
     """Makes the map of what it has traced."""
 

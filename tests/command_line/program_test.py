@@ -232,6 +232,27 @@ def test_warnings_are_one_line(folder, few_trials, capsys):
     assert lines[0].startswith("keras-shapley-prune: warning: Nothing can be removed")
 
 
+@pytest.mark.filterwarnings("default")
+def test_a_budget_that_is_missed_is_told(folder, capsys):
+    arguments = ["prune", "model.keras", "--data", "data.npz", *FAST, "--dry-run"]
+    assert main([*arguments, "--round-to", "8"]) == 0
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    assert line.startswith("keras-shapley-prune: warning: ")
+    assert "of the units are removed, not 50.0%: round_to=8" in line
+    assert "asked: 50.0% of the units" in printed.out
+
+
+def test_the_mode_of_a_metric(folder, capsys):
+    arguments = ["prune-until", "model.keras", "--data", "data.npz", *FAST]
+    arguments += ["--metric", "accuracy", "--max-drop", "0.05", "-o"]
+    assert main([*arguments, "right.keras"]) == 0
+    # The wrong way round nothing is too bad: much more is removed.
+    assert main([*arguments, "wrong.keras", "--mode", "min"]) == 0
+    right, wrong = (load(f"{name}.keras").count_params() for name in ("right", "wrong"))
+    assert wrong < right
+
+
 @pytest.mark.eager
 def test_report(folder, capsys):
     main(["prune", "model.keras", "--data", "data.npz", *FAST, "-o", "pruned.keras"])
@@ -430,6 +451,10 @@ WRONG = {
     "prune model.keras --data data.npz -o model.keras": "a file of its own",
     "prune model.keras --data data.npz -o model.keras/p.keras": "is a file",
     "prune-until model.keras --data data.npz": "`--report` should be given. Received",
+    f"{PRUNE} --round-to 64": "`min_units` should let a group lose units",
+    "prune model.keras --data nan.npz -o out.keras": "nan for input",
+    "prune-until model.keras --data data.npz -o o_{ratio}.keras": "not hold {ratio}",
+    "prune-until model.keras --data data.npz --mode up -o o.keras": "choice: 'up'",
     f"{PRUNE} --max-drop 0.1": "unrecognized arguments: --max-drop",
     "prune-until model.keras --data data.npz --max-drop -1 -o o.keras": "max_drop",
     "prune-until model.keras --data data.npz --metric f1 -o o.keras": "metric='f1'",
@@ -443,6 +468,9 @@ WRONG = {
 def test_wrong_usage_is_told_in_one_line(folder, capsys, command):
     (folder / "broken.keras").write_text("none")
     np.savez(folder / "wide.npz", x=np.zeros((4, 9)), y=np.zeros(4))
+    x, y = labelled_images(20)
+    x[3, 0, 0, 0] = np.nan
+    np.savez(folder / "nan.npz", x=x, y=y)
     before = written(folder)
     try:
         code = main([*command.split(), *(["-q"] if command else [])])

@@ -7,7 +7,7 @@ import models
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 
 import keras_shapley_prune
 from keras_shapley_prune.cut.surgery import cut_out, remove_channels
@@ -249,3 +249,31 @@ def test_a_list_of_one_output(outer):
     model = models.randomize(keras.Model([inputs], outer([outputs])))
     pruned = prune(model, models.images(model, 8), 0.5, verbose=0)
     assert pruned.layers[1].filters == 4
+
+
+def test_outputs_that_are_finite_in_the_original_only():
+    """Both networks have the same repaired weights, and so the same NaN."""
+    model = models.fresh(models.chain)
+    channel_map = trace_channels(model)
+    keep = models.random_keep(channel_map, 0.5)
+    cut = cut_out(model, keep, channel_map)
+    data = [(models.images(model, 4),)]
+    verify_cut(cut, data)
+    bias = cut.model.layers[-1].bias
+    for number, name in ((np.nan, "NaN"), (np.inf, "infinity")):
+        bias.assign(np.full(bias.shape, number))
+        with pytest.raises(RuntimeError, match=f"finite where .* model: {name} in out"):
+            verify_cut(cut, data)
+    # Where the original's are not finite either, nothing is said.
+    model.layers[-1].bias.assign(model.layers[-1].bias * np.inf)
+    verify_cut(cut, data)
+
+
+def test_a_model_that_takes_the_logarithm_of_zero():
+    inputs = keras.Input((4,))
+    x = layers.Dense(6, "relu", kernel_initializer="ones", name="units")(inputs)
+    model = keras.Model(inputs, ops.log(ops.relu(layers.Dense(3)(x))))
+    data = np.zeros((4, 4), "float32")
+    assert np.isinf(model(data)).all()
+    smaller = prune(model, data, ranker="l1_norm", repair="mean", verbose=0)
+    assert np.isinf(smaller(data)).all()

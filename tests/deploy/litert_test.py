@@ -251,3 +251,13 @@ def test_half_precision_is_exported_as_float32(policy, tmp_path):
         path = export_litert(model, tmp_path / "a.tflite")
     expected = [keras.ops.cast(model(images), "float32")]
     assert models.relative_difference(run(path, {"image": images}), expected) < 3e-2
+
+
+def test_ranges_of_data_that_is_not_finite(tmp_path):
+    needs_quantizer()
+    model = keras.Sequential([keras.Input((3,), name="image"), keras.layers.Dense(2)])
+    data = np.ones((9, 3), "float32")
+    data[7, 1] = np.inf
+    with pytest.raises(ValueError, match="inf for input 'image', in example 7 "):
+        export_litert(model, tmp_path / "int8.tflite", True, data)
+    assert not any(tmp_path.iterdir())

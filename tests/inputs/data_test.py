@@ -408,3 +408,14 @@ def test_sizes_that_differ_cannot_be_in_one_batch():
     batches = [np.zeros((2, 5, 5, 1)), np.zeros((2, 6, 6, 1))]
     with pytest.raises(ValueError, match=r"of one size.*5, 5, 1\)\] and .*6, 6, 1"):
         list(CalibrationData(batches, inputs, needs_labels=False))
+
+
+def test_complex_numbers_are_no_images():
+    """A cast would drop what is imaginary."""
+    model = keras.Sequential([keras.Input((2,), name="image"), layers.Dense(3)])
+    x = np.ones((4, 2), "complex64")
+    with pytest.raises(ValueError, match=r"real numbers for input .* complex64"):
+        _read(x, model, needs_labels=False)
+    with pytest.raises(ValueError, match="real numbers for `y`"):
+        _read((x.real, x), model)
+    _read((x.real, x), model, needs_labels=False)

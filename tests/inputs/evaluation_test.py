@@ -11,7 +11,6 @@ from keras_shapley_prune.inputs import limits
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.evaluation import (
     evaluate,
-    lower_is_better,
     resolve_metric,
 )
 
@@ -43,11 +42,6 @@ def test_what_cannot_be_measured():
         resolve_metric("f1", model, data)(model)
     with pytest.raises(ValueError, match="not compiled"):
         resolve_metric("loss", models.classifier(compiled=False), data)
-
-
-def test_direction():
-    assert lower_is_better("val_loss") and lower_is_better("mean_squared_error")
-    assert not lower_is_better("accuracy") and not lower_is_better(len)
 
 
 def _in_batches(x, y, sizes):

@@ -130,11 +130,79 @@ def test_global_scope_removes_the_lowest_of_all_groups():
 def test_units_of_no_known_value_leave_last():
     channel_map = trace_channels(models.build(models.chain))
     values = np.array([3.0, np.nan, 1.0, np.nan, 2.0, 2.0, 2.0, 2.0])
-    ranking = _scores(channel_map, conv1=values)
+    # Never sampled: they have no error either.
+    errors = np.where(np.isnan(values), np.inf, 0)
+    scores = {**_scores(channel_map), "conv1": GroupScores(values, errors, 1)}
+    ranking = Ranking(scores, "given", 1)
     keep = _keep(channel_map, ranking, 0.7, layers="conv1")
     assert keep[channel_map.groups[0].units[[1, 3]]].all()
     keep = _keep(channel_map, ranking, 0.5, scope="global")
     assert keep[channel_map.groups[0].units[[1, 3]]].all()
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_scores_have_to_be_finite(number):
+    model = models.build(models.chain)
+    channel_map = trace_channels(model)
+    values = np.array([3.0, 1.0, number, 2.0, 2.0, 2.0, 2.0, 2.0])
+    ranking = _scores(channel_map, conv1=values)
+    with pytest.raises(ValueError, match=r"a value .* for unit 2 of group 'conv1'"):
+        plan_pruning(model, ranking, channel_map=channel_map)
+    scores = _scores(channel_map)
+    costs = np.array([0.0] * 7 + [np.inf])
+    changed = dataclasses.replace(scores["conv1"], removal_costs=costs)
+    ranking = Ranking({**scores, "conv1": changed}, "given", 1)
+    with pytest.raises(ValueError, match=r"a removal cost .* for unit 7 of group"):
+        plan_pruning(model, ranking, channel_map=channel_map)
+
+
+@pytest.mark.parametrize("settings", [{"round_to": 16}, {"min_units": 30}])
+@pytest.mark.parametrize(
+    "budget",
+    [
+        {"ratio": 0.5},
+        {"ratio": {"conv*": 0.5}},
+        {"of": "units", "scope": "global"},
+        {"of": "params"},
+        {"of": "flops", "scope": "global"},
+        {"of": "bytes"},
+    ],
+    ids=str,
+)
+def test_what_lets_no_group_lose_a_unit_is_refused(budget, settings):
+    """Units at a share of each layer were silently kept, all of them."""
+    model = models.build(models.chain)
+    ranking = _scores(trace_channels(model))
+    message = r"`round_to` and `min_units` should let .* at most 12 units"
+    with pytest.raises(ValueError, match=message):
+        plan_pruning(model, ranking, **{"ratio": 0.5, **budget}, **settings)
+
+
+def test_a_share_that_is_missed_is_told():
+    model = models.build(models.chain)  # groups of 8, 12 and 10 units
+    ranking = _scores(trace_channels(model))
+    message = r"^20\.0% of the units are removed, not 50\.0%: .* min_units=8 allow"
+    with pytest.warns(UserWarning, match=message) as caught:
+        plan = plan_pruning(model, ranking, 0.5, min_units=8)
+    (told,) = [one for one in caught if one.category is UserWarning]
+    assert told.filename == __file__
+    assert [kept for _, kept in plan.units.values()] == [8, 8, 8]
+    shares = {"conv1": 0.5, "conv2": 0.25}
+    with pytest.warns(UserWarning, match=r"^20\.0% .* not 35\.0%: .* \['conv1', 'co"):
+        plan = plan_pruning(model, ranking, shares, round_to=8)
+    assert "35.0% of the units of these layers; reached: 20.0%" in str(plan)
+    with pytest.warns(UserWarning, match=r"not 4\.0%: in each .* less than half a"):
+        plan_pruning(model, ranking, 0.04)
+
+
+def test_whole_units_and_the_last_one_are_no_miss(recwarn):
+    model = models.build(models.chain)
+    ranking = _scores(trace_channels(model))
+    for ratio in (0.0, 0.01, 0.2, 0.99, {"conv1": 0.3}, {"conv1": 0.0}):
+        plan_pruning(model, ranking, ratio)
+    plan_pruning(model, ranking, 0.0, round_to=64)
+    plan_pruning(model, ranking, 0.0, of="flops", round_to=64)
+    assert not [one for one in recwarn if one.category is UserWarning]
 
 
 def test_what_has_to_be_ranked():

@@ -7,6 +7,8 @@ import pytest
 from datasets import Exploding
 from keras import layers
 
+from keras_shapley_prune.inputs.evaluation import check_labels
+from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
 from keras_shapley_prune.rank.calibration import Calibration
 from keras_shapley_prune.rank.estimators import Permutation
 from keras_shapley_prune.rank.games import Loss
@@ -204,3 +206,66 @@ def test_nothing_to_remove():
 def test_no_examples():
     with pytest.raises(ValueError, match="at least one example"):
         _calibrate(models.classifier(), [])
+
+
+def test_ratios_of_groups_that_are_not_there():
+    model = models.classifier()
+    with pytest.raises(ValueError, match=r"\['conv', 'hidden'\].*\['typo'\]"):
+        _calibrate(model, models.labelled_images(8), ratio={"conv": 0.2, "typo": 0.5})
+
+
+@pytest.mark.parametrize("ranker", ["apoz", "mean_activation", "taylor"])
+def test_data_that_is_not_finite(ranker):
+    """A ReLU may make 0 of what is not a number: the share of zeros was finite."""
+    model, (x, y) = models.classifier(), models.labelled_images(40)
+    x[34, 2, 1, 0] = np.nan
+    with pytest.raises(ValueError, match=r"nan for input .* in example 34 "):
+        BaselineRanker(ranker).rank(model, (x, y), verbose=0)
+    with pytest.raises(ValueError, match=r"nan for input .* in example 34 "):
+        ShapleyRanker("loss").rank(model, (x, y), verbose=0)
+
+
+@pytest.mark.parametrize("criterion", ["l1_norm", "geometric_median", "apoz"])
+def test_weights_that_are_not_finite(criterion):
+    model = models.classifier()
+    kernel = model.get_layer("conv").kernel
+    kernel.assign(np.where(np.arange(kernel.shape[-1]) == 1, np.inf, kernel))
+    message = r"inf in variable '.*/kernel' of layer 'conv', at \[0, 0, 0, 1\]"
+    with pytest.raises(ValueError, match=message):
+        BaselineRanker(criterion).rank(model, models.labelled_images(8), verbose=0)
+    BaselineRanker("random").rank(model)  # which reads none
+
+
+def test_scores_of_weights_that_overflow():
+    model = models.classifier()
+    kernel = model.get_layer("conv").kernel
+    kernel.assign(np.full(kernel.shape, 1e38))
+    with pytest.raises(ValueError, match=r"finite scores .* of group 'conv'"):
+        BaselineRanker("l1_norm").rank(model)
+
+
+def test_activations_that_overflow():
+    """They count as positive, or not, but say nothing."""
+    model, (x, y) = models.classifier(), models.labelled_images(8)
+    model.get_layer("conv").kernel.assign(model.get_layer("conv").kernel * 1e20)
+    with pytest.raises(ValueError, match="not finite, in group 'conv', batch 0"):
+        BaselineRanker("apoz").rank(model, (x * 1e20, y), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.zeros(40), "`sample_weight` above 0 for some example"),
+        (np.where(np.arange(40) == 35, -1.0, 1.0), "at least 0 .* Received: -1.0"),
+        (np.where(np.arange(40) == 35, np.nan, 1.0), "finite .* Received: nan"),
+    ],
+    ids=["zero", "negative", "nan"],
+)
+def test_sample_weights(weights, message):
+    model, (x, y) = models.classifier(), models.labelled_images(40)
+    with pytest.raises(ValueError, match=message):
+        _calibrate(model, (x, y, weights))
+    with pytest.raises(ValueError, match=message):
+        check_labels((x, y, weights), trace_channels(model).graph)
+    _calibrate(model, (x, y, weights), needs_labels=False)  # then they are not read
+    _calibrate(model, (x, y, np.arange(40) > 36))

@@ -145,3 +145,10 @@ def test_a_callable_that_returns_another_shape(function, shape):
     with pytest.raises(ValueError, match=r"for each unit, shape \(3,\)") as info:
         _reduce(table, function)
     assert f"Received: shape {shape}" in str(info.value)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_reduction_that_is_not_finite(number):
+    table, _ = _table()
+    with pytest.raises(ValueError, match=r"`reduction` should return finite .* unit 1"):
+        _reduce(table, lambda samples: np.array([1.0, number, 1.0]))

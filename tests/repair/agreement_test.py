@@ -15,6 +15,7 @@ from keras_shapley_prune.repair.agreement import (
     COMPARED,
     Agreement,
     measure_agreement,
+    share_alike,
     tell_agreement,
     vary_images,
 )
@@ -176,3 +177,15 @@ def test_a_line_below_the_bar(trained, capsys):
     keras_shapley_prune.prune(trained, x, 0.25, repair=None, verbose=1)
     bar = capsys.readouterr().out
     assert drawn(bar)[-1] == (100, "")  # nothing was repaired, and nothing is told
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_outputs_that_are_not_finite(number):
+    """They disagree, unless the original's are not finite either."""
+    values = np.random.default_rng(0).normal(size=(8, 3))
+    strange = values.copy()
+    strange[2, values[2].argmax()] = number
+    assert share_alike(values, strange, 3) == 7 / 8
+    assert share_alike(values, strange, None) == -np.inf
+    assert share_alike(strange, values, 3) == share_alike(strange, values, None) == 1
+    assert share_alike(strange * number, strange, None) == 1

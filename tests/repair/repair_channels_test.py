@@ -474,3 +474,42 @@ def test_training_is_a_step_of_the_bar(capsys):
     assert labels_of(out)[-3:] == ["checking", "training", ""]
     repair_channels(model, keep, inputs, repair="mimic", verbose=2)
     assert "trained, " in capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("repair", ["mean", "batchnorm", "least_squares", "mimic"])
+def test_data_that_is_not_finite(repair):
+    model, keep, _ = halve(models.normalized)
+    inputs = models.images(model, 24)
+    inputs[17, 3, 2, 0] = np.nan
+    with pytest.raises(ValueError, match=r"nan for input .* in example 17 "):
+        repair_channels(model, keep, inputs, repair, verbose=0)
+    repair_channels(model, keep, inputs, None, verify=False)  # which does not read it
+
+
+def test_statistics_that_overflow():
+    """The variance is finite in double precision, and not in the layer."""
+
+    def make(x):
+        for name in ("first", "second"):
+            x = layers.Conv2D(8, 3, name=name)(x)
+            x = layers.ReLU()(layers.BatchNormalization(name=f"{name}_norm")(x))
+        return layers.Dense(2)(layers.GlobalAveragePooling2D()(x))
+
+    model = functional(make)
+    keep = models.random_keep(trace_channels(model), 0.5)
+    images = models.images(model, 8) * 1e25
+    message = "inf in variable 'second_norm/moving_variance' of layer 'second_norm'"
+    with pytest.raises(ValueError, match=message):
+        repair_channels(model, keep, images, "batchnorm", verbose=0)
+
+
+@pytest.mark.parametrize("repair", ["mean", "batchnorm", "least_squares"])
+def test_weights_that_are_not_finite(repair):
+    model = models.fresh(models.chain)
+    keep = models.random_keep(trace_channels(model), 0.5)
+    kernel = model.get_layer("conv2").kernel
+    kernel.assign(kernel * np.nan)
+    with pytest.raises(
+        ValueError, match=r"nan in variable '.*/kernel' of layer 'conv2'"
+    ):
+        repair_channels(model, keep, models.images(model, 8), repair, verbose=0)

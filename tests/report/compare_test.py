@@ -222,3 +222,23 @@ def test_flops_are_those_of_the_data(tmp_path):
     assert "image of (?, ?, 3); data or" in str(without)
     without.to_html(tmp_path / "a.html")
     assert "image of (?, ?, 3); data or" in (tmp_path / "a.html").read_text("utf-8")
+
+
+def test_a_grouped_convolution_that_kept_one_group():
+    """It is a plain convolution then, which produces units by itself."""
+    inputs = keras.Input((6, 6, 4))
+    x = layers.Conv2D(8, 1, name="before")(inputs)
+    x = layers.Conv2D(8, 3, groups=4, name="grouped")(x)
+    model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
+    channel_map = trace_channels(model)
+    keep = channel_map.without(channel_map.groups)
+    keep[channel_map.groups[0].units[:1]] = True
+    keep[list(channel_map.locks)] = True
+    pruned = remove_channels(model, keep, channel_map)
+    assert pruned.get_layer("grouped").groups == 1
+    comparison = compare(model, pruned, verbose=0)
+    assert comparison.units["before"] == (8, 2)
+    assert [group.units for group in comparison.groups] == [(4, 1)]
+    others = keras.Model(pruned.inputs, layers.Dense(2)(layers.Dense(3)(x)))
+    with pytest.raises(ValueError, match="should have layers of the same names"):
+        compare(model, others, verbose=0)

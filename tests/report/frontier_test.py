@@ -72,7 +72,8 @@ def test_budgets_in_the_place_of_ratios(setting):
         PruningBudget(0.5, of="flops", scope="global"),
         PruningBudget(0.5, layers="conv"),
     ]
-    _, first, second = measure_frontier(model, ranking, data, budgets, **options)
+    # A generator is read once.
+    _, first, second = measure_frontier(model, ranking, data, iter(budgets), **options)
     _, expected = measure_frontier(
         model, ranking, data, [0.5], of="flops", scope="global", **options
     )

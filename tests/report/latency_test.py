@@ -6,6 +6,7 @@ import types
 import keras
 import models
 import numpy as np
+import pytest
 import tensorflow as tf
 from keras import layers
 
@@ -68,3 +69,17 @@ def test_latency_within_a_time():
         calls.clear()
         measure_latency([model], np.ones((1, 2)), num_runs, max_seconds=seconds)
         assert len(calls) == expected + 2  # to warm up
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_runs": 0}, "`num_runs` should be an integer, at least 1"),
+        ({"num_runs": 2.0}, "`num_runs` should be an integer"),
+        ({"max_seconds": float("nan")}, "`max_seconds` should be a number"),
+        ({"max_seconds": -1}, "`max_seconds` should be a number"),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        measure_latency([pytest.fail], np.ones((1, 2)), **arguments)

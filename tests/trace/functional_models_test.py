@@ -63,3 +63,18 @@ def test_the_inputs_of_a_model_as_it_takes_them():
 def _called(model):
     model(np.ones((1, 3), "float32"))
     return model
+
+
+def test_inputs_without_a_name_keep_that_of_their_layer():
+    """The layer has one name, the tensor another: files have that of the layer."""
+    inputs = keras.Input((2,))
+    layer = inputs._keras_history.operation
+    assert layer.name != inputs.name
+    fresh = functional_models.new_inputs([inputs])[0]
+    assert fresh.name == inputs.name
+    assert fresh._keras_history.operation.name == layer.name
+    # What is no input of a model, such as one of several outputs, has only its own.
+    parts = keras.ops.split(inputs, 2, axis=-1)
+    fresh = functional_models.new_inputs(parts)
+    assert [x.name for x in fresh] == [x.name for x in parts]
+    keras.Model(fresh, keras.ops.add(*fresh))

@@ -1,9 +1,13 @@
 """Tests of units that are removed only with those of others."""
 
+import keras
 import numpy as np
+import pytest
 
 from keras_shapley_prune.layer_types.unit_ids import FIXED
+from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.trace.groups import fix_followers, number_units
+from keras_shapley_prune.trace.tracer import trace_channels
 
 
 def test_units_that_only_followers_have_are_fixed():
@@ -22,3 +26,22 @@ def test_without_followers_nothing_changes():
     numbers = number_units(4, [np.array([[1], [3]])])
     assert fix_followers(numbers, [(np.arange(4), False)]).tolist() == [0, 1, 2, 1]
     assert not fix_followers(np.zeros(0, int), []).size
+
+
+def test_the_name_of_a_layer_is_no_pattern():
+    inputs = x = keras.Input((4,))
+    for name in ("c1", "c[1]", "c2"):
+        x = keras.layers.Dense(4, name=name)(x)
+    outputs = keras.layers.Dense(2, name="c?")(x)
+    channel_map = trace_channels(keras.Model(inputs, outputs))
+
+    def selected(pattern):
+        return [group.name for group in channel_map.select_groups(pattern)]
+
+    assert selected("c[1]") == ["c[1]"]
+    assert selected("c[12]") == ["c1", "c2"]
+    assert selected("c*") == ["c1", "c[1]", "c2"]
+    with pytest.raises(ValueError, match=r"'c\?', which is locked: model output"):
+        selected("c?")
+    shares = PruningBudget({"c[1]": 0.5, "c*": 0.25})
+    assert [shares.ratio_of(group) for group in channel_map.groups] == [0.25, 0.5, 0.25]

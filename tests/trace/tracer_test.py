@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.layer_types.unit_ids import FIXED, kept
-from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.plan.selection import plan_pruning
+from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
+from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
+from keras_shapley_prune.trace.tracer import map_of, trace_channels
 
 
 def _trace(builder):
@@ -520,3 +524,24 @@ def test_without():
     assert not keep[first.units].any()
     assert all(keep[group.units].all() for group in others)
     assert channel_map.without([]).all()
+
+
+def test_the_map_of_another_model_is_refused():
+    model, twin = models.fresh(models.chain), models.fresh(models.chain)
+    channel_map = trace_channels(model)
+    assert map_of(model, channel_map) is channel_map
+    assert map_of(model).num_units == channel_map.num_units
+    for other in (trace_channels(twin), "map"):
+        with pytest.raises(ValueError, match="`channel_map` should be `trace_channels"):
+            map_of(model, other)
+    nested = models.build(models.nested)
+    assert map_of(nested, trace_channels(nested))
+    ranker = BaselineRanker("l1_norm")
+    for ask in (
+        lambda wrong: plan_pruning(model, ranker.rank(model), channel_map=wrong),
+        lambda wrong: ranker.rank(model, channel_map=wrong),
+        lambda wrong: ShapleyRanker().plan(model, pytest.fail, channel_map=wrong),
+        lambda wrong: remove_channels(model, wrong.without([]), wrong),
+    ):
+        with pytest.raises(ValueError, match="`channel_map` should be"):
+            ask(trace_channels(twin))

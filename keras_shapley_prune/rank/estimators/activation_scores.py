@@ -140,8 +140,12 @@ class ActivationEstimator(_OneLook):
         if self.statistic == "sensitivity":
             tensors = [tf.abs(g) for g in tape.gradient(total, tensors)]
         elif self.statistic == "apoz":
-            # What APoZ counts are the zeros that a ReLU returns.
-            tensors = [tf.cast(a > 0, tf.float32) for a in tensors]
+            # What APoZ counts are the zeros that a ReLU returns. What is no number is
+            # none of them, and is refused as a score.
+            tensors = [
+                tf.where(tf.math.is_finite(a), tf.cast(a > 0, a.dtype), a)
+                for a in tensors
+            ]
         else:
             tensors = [tf.abs(a) for a in tensors]
         columns = np.concatenate([found for found, _ in seen])

@@ -91,7 +91,7 @@ class Loss(OutputGame):
         reduction: How the values of the examples become one: `"mean"` (the Shapley
             value of the mean), `"rms"` (root of the mean square), `"mean+2std"` (with
             any factor; the paper's), or a callable `fn(samples)`: float array of
-            shape `(num_examples, num_units)` -> `(num_units,)`.
+            shape `(num_examples, num_units)` -> `(num_units,)`, finite numbers.
 
     Raises:
         ValueError: If an argument is not of that form.

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_shapley_prune.layer_types.bias_folding import can_take_bias
 from keras_shapley_prune.layer_types.linear_forms import LinearForm
 from keras_shapley_prune.layer_types.registry import find_linear_form
+from keras_shapley_prune.repair.gram import check_finite
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,6 +75,7 @@ def mean_shifts(network, channel_map, group):
             # Batches are added up in float64: together they may have millions of rows.
             total = total + tf.reduce_sum(rows, axis=[0, 1]).numpy().astype("float64")
             count += int(rows.shape[0] * rows.shape[1])
+        check_finite(total, call)
         # E[x_c] W_c of each column c, shape `(num_columns, num_outputs)`. A unit has
         # several columns: one for each of its channels, at each tap of a kernel.
         contributions = (total / count)[:, np.newaxis] * form.matrix

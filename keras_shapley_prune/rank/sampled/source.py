@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.inputs.finite import find_not_finite
 from keras_shapley_prune.rank.estimators.corrected import CorrectedTable
 from keras_shapley_prune.rank.sampled.game import repeat_batch
 from keras_shapley_prune.rank.sources import SampleSource
@@ -49,7 +50,7 @@ class OutputSource(SampleSource):
                 samples = game.estimate(drawn, *data)
                 counted = estimator.counted(drawn)
                 # Samples that do not count may hold anything.
-                self._check_finite(samples[counted], batch)
+                self._check_finite(np.where(counted, samples, 0), batch, chosen)
                 # All walks of an example are added up in its one row.
                 rows = np.tile(estimator.rows(first, size, draw), copies)
                 # Extra walks are not counted: what is planned in evaluations is what is
@@ -71,13 +72,17 @@ class OutputSource(SampleSource):
             return data
         return keras.tree.map_structure(lambda tensor: tf.gather(tensor, chosen), data)
 
-    def _check_finite(self, samples, batch):
-        if not np.isfinite(samples).all():
+    def _check_finite(self, samples, batch, chosen):
+        found = find_not_finite(samples)
+        if found is not None:
+            (row, _), _ = found
+            before = sum(self._calibration.batch_sizes[:batch])
+            example = before + int(chosen[row % len(chosen)])
             name = self._game.suffix.group.name
             raise ValueError(
                 "Expected a finite loss for every example and coalition. Received: a "
-                f"loss that is not finite, in group {name!r}, batch {batch} "
-                "(counted from 0)"
+                f"loss that is not finite, in group {name!r}, batch {batch}, example "
+                f"{example} of all (counted from 0)"
             )
 
 

@@ -1,0 +1,86 @@
+"""How far a metric may get worse, and whether trials are within that."""
+
+import warnings
+
+import numpy as np
+
+from keras_shapley_prune.inputs.metric_direction import resolve_mode
+
+
+class MetricBound:
+    """How far the metric may get worse, and what the trials have been.
+
+    Args:
+        metric: See `prune_until`.
+        mode: See `prune_until`.
+        model: The `keras.Model`.
+        measure: Callable: model -> float, the metric.
+        max_drop: See `prune_until`.
+
+    Attributes:
+        worst: Float, what the metric may be at worst.
+        found: List of floats, the metric of each trial.
+
+    Raises:
+        ValueError: If the metric of `model` is not finite, or its direction not known.
+    """
+
+    def __init__(self, metric, mode, model, measure, max_drop):
+        self._metric, self._measure, self._max_drop = metric, measure, max_drop
+        self.found = []
+        before = self._measure(model)
+        # The metrics of a model are known once it has been evaluated.
+        self._mode = resolve_mode(metric, mode, model)
+        if not np.isfinite(before):
+            raise ValueError(
+                "Expected a finite metric of the model before anything is removed. "
+                f"Received: metric={metric!r}, which is {before}"
+            )
+        self.worst = before + (max_drop if self._mode == "min" else -max_drop)
+
+    def measure(self, trial):
+        """Returns whether the metric of a model is within the bound."""
+        value = self._measure(trial)
+        self.found.append(value)
+        # What is not finite has not been measured, though it may be no worse.
+        if not np.isfinite(value):
+            return False
+        return value <= self.worst if self._mode == "min" else value >= self.worst
+
+    def tell(self, is_any_within, quantity):
+        """Tells if no trial is within the bound, or some could not be measured.
+
+        Args:
+            is_any_within: Boolean.
+            quantity: String, what the budget is of.
+
+        Raises:
+            ValueError: If none is, and the metric of the last trial was not finite.
+        """
+        strange = [value for value in self.found if not np.isfinite(value)]
+        received = f"metric={self._metric!r}, which is {strange[:1]} in"
+        if is_any_within:
+            if strange:
+                warnings.warn(
+                    f"Expected a finite metric of every trial. Received: {received} "
+                    f"{len(strange)} of {len(self.found)} trials, whose shares count "
+                    "as too large",
+                    stacklevel=3,
+                )
+            return
+        if self.found and not np.isfinite(self.found[-1]):
+            raise ValueError(
+                "Expected a finite metric of the pruned models. Received: "
+                f"{received} the one of the smallest share that was tried"
+            )
+        verb = "rises" if self._mode == "min" else "falls"
+        reason = (
+            f"the metric {verb} by more than max_drop={self._max_drop} with the "
+            f"smallest share of the {quantity} that was tried"
+            if self.found
+            else f"a single step takes more than half of the {quantity}"
+        )
+        warnings.warn(
+            f"Nothing can be removed: {reason}. A copy of the model is returned",
+            stacklevel=3,
+        )
