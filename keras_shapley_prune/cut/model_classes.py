@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_shapley_prune.inputs.compiling import renew
 from keras_shapley_prune.inputs.one_line import describe
+from keras_shapley_prune.layer_types.trainable_flags import copy_flags
 from keras_shapley_prune.trace.functional_models import functional_view, with_layers
 
 # What a class may do in another way than Keras, and a plain model would not.
@@ -194,8 +195,11 @@ def _take_attributes(model, made, copies):
             alike and isinstance(value, keras.Layer) and _shapes(ours) == _shapes(value)
         ):
             ours.set_weights(value.get_weights())
+            copy_flags([(value, ours)])
         elif alike and isinstance(value, (keras.Variable, tf.Variable)):
             ours.assign(value)
+            if isinstance(value, keras.Variable):
+                ours.trainable = value.trainable
         elif not alike or isinstance(value, (keras.Layer, list, tuple, dict)):
             raise _ClassError(
                 f"its attribute {name!r}, of {type(value)}, cannot be taken over"

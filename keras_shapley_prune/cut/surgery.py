@@ -20,6 +20,7 @@ from keras_shapley_prune.layer_types.stock.time_distributed import (
     find_wrapped,
     wrap_again,
 )
+from keras_shapley_prune.layer_types.trainable_flags import copy_flags
 from keras_shapley_prune.layer_types.unit_ids import count_kept, has_units, kept
 from keras_shapley_prune.trace.functional_models import (
     functional_view,
@@ -163,14 +164,9 @@ class _Copier:
         return copied
 
     def copy_trainable_flags(self):
-        """Sets the flags of models, which sets their layers', and then those.
-
-        `_models` is in the order outer before inner, so that the inner flag wins.
-        """
-        for original, copied in (*self._models.items(), *self.operations.items()):
-            flag = getattr(original, "trainable", None)
-            if flag is not None and copied.trainable != flag:  # setting it is slow
-                copied.trainable = flag
+        """Sets the flags of models, of their layers, and of all within those."""
+        # `_models` is in the order outer before inner, so that the inner flag wins.
+        copy_flags([*self._models.items(), *self.operations.items()])
 
     def copy_weights(self):
         """Copies weights, without the slices of removed channels."""

@@ -17,6 +17,7 @@ from keras_shapley_prune.inputs.compiling import (
     copy_compile_config,
 )
 from keras_shapley_prune.layer_types.registry import find_data_format
+from keras_shapley_prune.layer_types.trainable_flags import take_own_flag
 from keras_shapley_prune.trace.functional_models import (
     functional_view,
     input_structure,
@@ -87,6 +88,7 @@ def _convert(model, keep_optimizer=False):
             f"{model.name!r} returns. Received: one that {difference}"
         )
     converted = _in_its_class(model, converted, converter.copies)
+    take_own_flag(model, converted)
     compile_with(converted, copy_compile_config(model))
     if keep_optimizer and getattr(model, "optimizer", None) is not None:
         carry_slots(model, converted, converter.pair_weights())

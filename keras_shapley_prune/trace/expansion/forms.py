@@ -8,6 +8,7 @@ from keras_shapley_prune.layer_types.stock.marked_sizes import (
     MarkedSizeError,
     MarkedSizes,
 )
+from keras_shapley_prune.layer_types.trainable_flags import take_own_flag
 from keras_shapley_prune.trace.expansion.equivalence import (
     find_assigned,
     find_difference,
@@ -125,6 +126,7 @@ class _Form:
             read = keras.tree.flatten((self._args, self._kwargs))
             model = _free(model, self._marks, [x for x in read if is_symbolic(x)])
         expanded = self._expand(model)
+        take_own_flag(self._layer, expanded)
         layer, args, kwargs = self._layer, self._args, self._kwargs
         difference = find_difference(layer, expanded, args, kwargs)
         if difference:
