@@ -16,7 +16,6 @@ from keras_shapley_prune.trace.functional_models import functional_view, with_la
 
 # What a class may do in another way than Keras, and a plain model would not.
 _METHODS = (
-    "call",
     "train_step",
     "test_step",
     "predict_step",
@@ -165,8 +164,6 @@ def _make(model, *inside):
 def _check_constructor(model):
     """Raises an error unless a class may be made of inputs and outputs, or layers."""
     cls, sequential = type(model), isinstance(model, keras.Sequential)
-    if _is_own(cls, "call"):
-        raise _ClassError("its own `call` is not in the graph, which is what is pruned")
     wanted = ["layers"] if sequential else ["inputs", "outputs"]
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
     takes_all = any(p.kind == p.VAR_POSITIONAL for p in parameters)

@@ -62,7 +62,9 @@ def count_graph_flops(graph):
 def count_call_flops(call):
     """Counts the operations of one call, see `count_flops`."""
     if isinstance(call.operation, keras.Model):
-        graph, shapes = record_graph(call.operation), sizes_of(call.inputs)
+        # Of its own `call` as well the layers are the work.
+        graph = record_graph(call.operation, checked=False)
+        shapes = sizes_of(call.inputs)
         known = len(shapes) == len(graph.inputs) and not any(None in s for s in shapes)
         return count_graph_flops(give_sizes(graph, shapes if known else None))
     products = count_products(call)

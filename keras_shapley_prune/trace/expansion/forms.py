@@ -3,6 +3,7 @@
 import keras
 
 from keras_shapley_prune.inputs.one_line import first_line
+from keras_shapley_prune.layer_types.masked_calls import takes_training
 from keras_shapley_prune.layer_types.stock.dropped_units import find_dropout
 from keras_shapley_prune.layer_types.stock.marked_sizes import (
     MarkedSizeError,
@@ -23,7 +24,7 @@ from keras_shapley_prune.trace.expansion.tracing import (
     describe_calls,
     run_call,
 )
-from keras_shapley_prune.trace.functional_models import new_inputs, takes_training
+from keras_shapley_prune.trace.functional_models import new_inputs
 from keras_shapley_prune.trace.graph import is_symbolic
 
 

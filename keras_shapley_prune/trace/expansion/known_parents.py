@@ -6,11 +6,11 @@ import weakref
 import keras
 
 from keras_shapley_prune.layer_types.held_state import HeldState
+from keras_shapley_prune.layer_types.masked_calls import takes_training
 from keras_shapley_prune.layer_types.registry import LAYER_TYPES, find_letters
 from keras_shapley_prune.layer_types.twins import make_twin
 from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.expansion.equivalence import TOLERANCE, random_runs
-from keras_shapley_prune.trace.functional_models import takes_training
 
 # layer -> one that computes as its parent does, as long as some graph holds it
 _twins = weakref.WeakKeyDictionary()

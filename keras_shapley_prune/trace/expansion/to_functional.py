@@ -11,7 +11,12 @@ from keras_shapley_prune.layer_types.twins import kept_calls
 from keras_shapley_prune.trace.expansion.equivalence import find_difference
 from keras_shapley_prune.trace.expansion.expander import Expander
 from keras_shapley_prune.trace.expansion.tracing import LeftWholeError
-from keras_shapley_prune.trace.functional_models import functional_view, runs_its_graph
+from keras_shapley_prune.trace.functional_models import (
+    functional_view,
+    input_structure,
+    new_inputs,
+    runs_its_graph,
+)
 
 
 @undisturbed
@@ -44,7 +49,8 @@ def to_functional(model, inputs=None):
         model: A built `keras.Model`: subclassed, or functional or Sequential with
             layers in it that are made of layers.
         inputs: The (nested) `keras.Input`s to call a subclassed model with, as its
-            first argument. Not needed if it takes one float tensor.
+            first argument. Not needed if it takes one float tensor, or has a graph
+            beside a `call` of its own.
 
     Returns:
         A functional `keras.Model`, compiled like `model` if that is compiled.
@@ -131,7 +137,9 @@ def _describe_left(found, beginning):
 
 
 def _inputs_of(model):
-    """Returns the input of a subclassed model that takes one float tensor."""
+    """Returns the inputs of a model that has symbolic ones, or takes a float tensor."""
+    if getattr(model, "inputs", None):  # it has a graph beside its own `call`
+        return new_inputs(input_structure(model))
     shape = (model.get_build_config() or {}).get("input_shape")
     if not isinstance(shape, (list, tuple)) or not all(
         length is None or isinstance(length, int) for length in shape
