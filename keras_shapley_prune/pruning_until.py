@@ -20,6 +20,7 @@ from keras_shapley_prune.inputs.evaluation import (
     resolve_metric,
 )
 from keras_shapley_prune.inputs.progress import Progress
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.budget import PruningBudget, to_budget
 from keras_shapley_prune.plan.selection import DEEPEST, make_plan
 from keras_shapley_prune.pruning import carry_out, check_prunable
@@ -37,6 +38,7 @@ from keras_shapley_prune.trace.tracer import trace_channels
 _TRIALS = 7  # bisections: the ratio is then known within 1 / 128
 
 
+@undisturbed
 def prune_until(
     model,
     dataset,
@@ -157,7 +159,7 @@ def prune_until(
         "Nothing can be removed: the metric falls by more than "
         f"max_drop={max_drop} with the smallest share of the {budget.of} that was "
         "tried. A copy of the model is returned",
-        stacklevel=2,
+        stacklevel=3,
     )
     # A copy, as always: it shares no weights with the model.
     whole = np.ones(channel_map.num_units, bool)

@@ -18,7 +18,6 @@ class Restless(layers.Layer):
         self.norm = layers.BatchNormalization(name="norm")
         self.drop = layers.Dropout(0.2, name="drop")
         self.count, self.noise = Counter(name="count"), Noise("keras", name="noise")
-        self.calls = 0
 
     def build(self, input_shape):
         for layer in (self.norm, self.drop, self.count, self.noise):
@@ -30,80 +29,69 @@ class Restless(layers.Layer):
 
 
 def restless():
-    """A compiled classifier that remembers and draws, with an inner flag that is off.
+    """A compiled classifier that remembers and draws in every run.
 
-    Without what draws by no seed of Keras, so that its runs can be repeated.
+    Its layers `"first"`, `"inside"` and `"last"` can lose units.
     """
-    x = inputs = keras.Input((8, 8, 3), name="image")
-    x = layers.Conv2D(8, 3, activation="relu", name="first")(x)
+    inputs = keras.Input((8, 8, 3), name="image")
+    x = layers.Conv2D(8, 3, activation="relu", name="first")(inputs)
     x = layers.BatchNormalization(name="moving")(x, training=True)
-    x = Restless(name="restless")(x)
-    x = layers.Conv2D(6, 3, activation="relu", name="second")(x)
-    x = layers.GlobalAveragePooling2D(name="pool")(layers.Dropout(0.5, name="off")(x))
-    model = keras.Model(
-        inputs, layers.Dense(4, activation="softmax", name="classes")(x)
+    inner = keras.Sequential(
+        [keras.Input((6, 6, 8)), layers.Conv2D(6, 3, name="inside")], name="inner"
     )
-    model.get_layer("restless").norm.trainable = False
-    model.get_layer("second").bias.trainable = False
+    x = ops.relu(inner(x) * 0.5)
+    x = Restless(name="restless")(layers.Conv2D(5, 1, name="second")(x))
+    x = layers.Conv2D(6, 3, activation="relu", name="last")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(layers.Dropout(0.5, name="off")(x))
+    outputs = layers.Dense(4, activation="softmax", name="classes")(x)
+    model = keras.Model(inputs, outputs, name="restless_model")
+    model.get_layer("restless").norm.gamma.trainable = False
+    model.get_layer("last").bias.trainable = False
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
-def footprint(model):
+def take_footprint(model):
     """Returns everything of a model that a call must not change, a dict."""
-    everything = list(
-        {id(o): o for part in _parts(model) for o in _operations(part)}.values()
-    )
-    inner = model._flatten_layers()
-    optimizer = getattr(model, "optimizer", None)
-    held = {id(v): v for layer in inner for v in layer.variables}
-    held |= {id(v): v for layer in inner for v in _states(layer)}
+    inside = model._flatten_layers()
+    operations = {id(o): o for x in inside for o in (x, *getattr(x, "operations", ()))}
+    variables = {id(v): v for layer in inside for v in layer.variables}
+    variables |= {id(v): v for v in model.optimizer.variables}
     return {
-        "names": [layer.name for layer in inner],
-        "layers": [id(layer) for layer in inner],
-        "flags": [layer.trainable for layer in inner],
-        "variable flags": [bool(v.trainable) for v in held.values()],
-        "nodes": {o.name: len(o._inbound_nodes) for o in everything},
-        "readers": {o.name: len(o._outbound_nodes) for o in everything},
-        "values": {v.path: v.numpy().tolist() for v in held.values()},
-        "counts": [vars(layer).get("calls") for layer in inner],
-        "losses": [len(layer._losses) for layer in inner],
-        "compiled": (model.compiled, id(getattr(model, "_compile_config", None))),
-        "optimizer": optimizer and (id(optimizer), optimizer.built),
-        "built": [layer.built for layer in inner],
-        "attributes": [sorted(vars(layer)) for layer in inner],
+        "names": [operation.name for operation in operations.values()],
+        "layers": list(operations),
+        "nodes": {o.name: len(o._inbound_nodes) for o in operations.values()},
+        "readers": {o.name: len(o._outbound_nodes) for o in operations.values()},
+        "flags": {layer.name: layer.trainable for layer in inside},
+        "variables": {
+            v.path: (v.trainable, v.numpy().tolist()) for v in variables.values()
+        },
+        "losses": [len(layer._losses) for layer in inside],
+        "attributes": {layer.name: sorted(vars(layer)) for layer in inside},
+        "compiled": id(model._compile_config),
+        "optimizer": id(model.optimizer),
     }
 
 
-def _parts(model):
-    return [m for m in model._flatten_layers() if isinstance(m, keras.Model)]
-
-
-def _operations(model):
-    return [*getattr(model, "operations", ()), *model._flatten_layers()]
-
-
-def _states(layer):
-    if not getattr(layer, "stateful", False):
-        return []
-    return keras.tree.flatten(getattr(layer, "states", None) or ())
-
-
-def draw():
+def draw_next():
     """Returns the next of each stream of random numbers and of names, a dict."""
+    drawn = keras.random.uniform(()), layers.Dropout(0.5)(np.ones(8), training=True)
     return {
         "random": random.random(),
         "numpy": float(np.random.rand()),
-        "tensorflow": float(tf.random.uniform(())),
-        "normal": tf.random.normal((4, 6, 6, 8)).numpy().ravel()[:3].tolist(),
-        "keras": float(keras.random.uniform(())),
-        "initializer": float(keras.initializers.RandomUniform()(()) * 1),
-        "dropout": ops.convert_to_numpy(
-            layers.Dropout(0.5)(np.ones(8), training=True)
+        "tensorflow": tf.random.uniform((3,)).numpy().tolist(),
+        "a shape that layers draw": tf.random.normal((2, 6, 6, 12)).numpy().sum(),
+        "keras": [ops.convert_to_numpy(value).tolist() for value in drawn],
+        "initializer": ops.convert_to_numpy(
+            keras.initializers.HeNormal()((2, 2))
         ).tolist(),
-        "name": layers.Dense(2).name,
-        "operation": ops.abs(keras.Input((2,)))._keras_history.operation.name,
-        "conv": layers.Conv2D(2, 2).name,
-        "model": keras.Sequential().name,
-        "metric": keras.metrics.Mean().name,
+        "names": [
+            made.name
+            for made in (
+                *(layers.Conv2D(2, 2), layers.Dense(2), keras.Sequential()),
+                *(keras.Input((2,)), keras.metrics.Mean(), keras.optimizers.Adam()),
+                ops.abs(keras.Input((2,)))._keras_history.operation,
+            )
+        ],
     }

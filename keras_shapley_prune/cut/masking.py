@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.masked_calls import Mask
 from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.trainable_flags import take_own_flag
@@ -117,6 +118,7 @@ class MaskedCall(keras.layers.Layer):
         return cls(operation, **config)
 
 
+@undisturbed
 def mask_channels(model, keep=None, channel_map=None, remove=None):
     """Returns `model` with a `ChannelMask` before every layer that reads units.
 

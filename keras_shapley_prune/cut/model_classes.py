@@ -59,13 +59,13 @@ def _is_own(cls, name):
     return not owner.__module__.startswith("keras.src.")
 
 
-def check_class(model, stacklevel=3):
+def check_class(model, stacklevel=4):
     """Warns if a copy of a model will not be of its class, and that makes a difference.
 
     Args:
         model: A built Sequential or functional `keras.Model`.
         stacklevel: Integer, see `warnings.warn`. By default, the line that called the
-            caller.
+            public function that calls this.
     """
     overrides = find_overrides(model)
     if not overrides:

@@ -67,7 +67,7 @@ def kept_states(*models):
     before = [
         (variable, variable.numpy())
         for model in models
-        for variable in [*model.non_trainable_weights, *state_variables(model)]
+        for variable in _what_runs_change(model)
     ]
     try:
         yield
@@ -75,3 +75,9 @@ def kept_states(*models):
         for variable, value in before:
             if not np.array_equal(variable.numpy(), value):
                 variable.assign(value)
+
+
+def _what_runs_change(model):
+    """Returns the variables of a model that it changes without being trained."""
+    measured = model.metrics_variables  # what `evaluate` has counted
+    return [*model.non_trainable_weights, *state_variables(model), *measured]

@@ -11,6 +11,7 @@ from keras_shapley_prune.cut.model_classes import (
     take_class,
 )
 from keras_shapley_prune.cut.state_copies import copy_states
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.stepwise.layer import (
     at_steps,
     count_depth,
@@ -32,6 +33,7 @@ from keras_shapley_prune.trace.named_units import resolve_keep
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
+@undisturbed
 def remove_channels(model, keep=None, channel_map=None, remove=None):
     """Returns a smaller copy of `model`, without some of its units.
 

@@ -4,11 +4,13 @@ import math
 
 import keras
 
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.registry import find_nearest_type
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.sizes import give_sizes, sizes_of
 
 
+@undisturbed
 def count_flops(model, input_shape=None):
     """Counts the floating-point operations of one example's inference.
 

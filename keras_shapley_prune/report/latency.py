@@ -6,7 +6,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.cut.state_copies import kept_states
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 
+
+@undisturbed
 def measure_latency(models, inputs, num_runs=30, max_seconds=None):
     """Measures the time of one inference of several models, taking turns.
 
@@ -30,6 +34,11 @@ def measure_latency(models, inputs, num_runs=30, max_seconds=None):
     print(f"{seconds[0] / seconds[1]:.2f} times as fast")
     ```
     """
+    with kept_states(*models):
+        return _measure(models, inputs, num_runs, max_seconds)
+
+
+def _measure(models, inputs, num_runs, max_seconds):
     steps = [tf.function(lambda x, m=model: m(x, training=False)) for model in models]
     inputs = keras.tree.map_structure(tf.convert_to_tensor, inputs)
     for step in steps:  # trace, and warm up
