@@ -4,7 +4,6 @@ import functools
 
 import footprints
 import keras
-import noisy_models
 import numpy as np
 import pytest
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras_shapley_prune.inputs import limits
 from keras_shapley_prune.inputs.data import CalibrationData, find_fixed_size
 from keras_shapley_prune.inputs.forms import find_arrays, open_batches, unpack
+from keras_shapley_prune.inputs.undisturbed import kept_seeds
 
 
 def resolve_metric(metric, model, data):
@@ -66,6 +67,7 @@ def check_labels(data, graph):
     next(iter(CalibrationData(data, graph.input_structure)))
 
 
+@kept_seeds()  # so that models that are compared draw the same
 def evaluate(model, data, original=None):
     """Returns a dict: name -> value, of a compiled model's loss and metrics.
 

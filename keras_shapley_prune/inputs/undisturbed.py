@@ -56,20 +56,31 @@ def kept_streams():
         yield names
         return
     _running.is_inside = True
+    try:
+        with kept_seeds(), _own_tensorflow_seeds():
+            yield names
+    finally:
+        _running.is_inside = False
+        names.put_back()
+
+
+@contextlib.contextmanager
+def kept_seeds():
+    """Puts back, at its end, the streams of Python, NumPy and Keras.
+
+    Two runs in contexts of their own, one after the other, draw the same.
+    """
     python, numpy = random.getstate(), np.random.get_state()
     generator = global_state.get_global_attribute(_SEEDS)
     state = None if generator is None else generator.state.numpy()
     try:
-        with _own_tensorflow_seeds():
-            yield names
+        yield
     finally:
-        _running.is_inside = False
         random.setstate(python)
         np.random.set_state(numpy)
         global_state.set_global_attribute(_SEEDS, generator)
         if generator is not None:
             generator.state.assign(state)
-        names.put_back()
 
 
 @contextlib.contextmanager
