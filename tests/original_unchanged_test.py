@@ -139,6 +139,7 @@ def _undisturbed():
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.sweep(12)
 @pytest.mark.parametrize("case", CASES)
 def test_the_model_and_all_streams_are_as_they_were(case):
     call, prepare = CASES[case]

@@ -155,7 +155,7 @@ def test_a_plan_of_the_graph_is_not_applied_to_it():
 def test_the_command_line_refuses_it(tmp_path, capsys):
     path = tmp_path / "model.keras"
     _make(Scaled).save(path)
-    assert main(["trace", str(path)]) != 0
+    assert main(["inspect", str(path)]) != 0
     assert "whose own `call` returns outputs" in capsys.readouterr().err
 
 
