@@ -69,9 +69,13 @@ def kept_states(*models):
         for model in models
         for variable in _what_runs_change(model)
     ]
+    attributes = [(vars(model), dict(vars(model))) for model in models]
     try:
         yield
     finally:
+        for held, known in attributes:  # such as what Keras has compiled to evaluate
+            held.clear()
+            held.update(known)
         for variable, value in before:
             if not np.array_equal(variable.numpy(), value):
                 variable.assign(value)
