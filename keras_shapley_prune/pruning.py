@@ -11,6 +11,7 @@ from keras_shapley_prune.inputs.arguments import check_verbose
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.progress import Progress
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.budget import to_budget
 from keras_shapley_prune.plan.selection import make_plan
 from keras_shapley_prune.rank.games.outputs import OutputGame
@@ -29,6 +30,7 @@ from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
+@undisturbed
 def prune(
     model,
     dataset,
@@ -59,7 +61,8 @@ def prune(
 
     Args:
         model: A built Sequential or functional `keras.Model`, trained. It is not
-            changed.
+            changed. What is pruned is what `model(x)` returns, whatever a
+            `predict_step` makes of it.
         dataset: Calibration data, what `model.predict` or `model.evaluate` takes: an
             array of images, a list or dict of arrays for several inputs, arrays
             `(x, y)` or `(x, y, sample_weight)`, a finite, batched `tf.data.Dataset`, a
@@ -218,6 +221,7 @@ def carry_out(
     return pruned
 
 
+@undisturbed
 def apply_plan(
     model,
     plan,
@@ -290,7 +294,7 @@ def check_prunable(model, channel_map, keep_optimizer=False):
         TypeError: If a metric or the optimizer cannot be made from its config.
     """
     check_copies(channel_map.graph)
-    check_class(model, stacklevel=4)
+    check_class(model, stacklevel=5)
     copy_compile_config(model)
     if keep_optimizer:
         check_optimizer(model, channel_map.graph)

@@ -18,6 +18,7 @@ from keras_shapley_prune.inputs.evaluation import check_labels, resolve_metric
 from keras_shapley_prune.inputs.metric_bound import MetricBound
 from keras_shapley_prune.inputs.metric_direction import MODES
 from keras_shapley_prune.inputs.progress import Progress
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.budget import PruningBudget, check_steps, to_budget
 from keras_shapley_prune.plan.selection import DEEPEST, make_plan
 from keras_shapley_prune.pruning import carry_out, check_prunable
@@ -35,6 +36,7 @@ from keras_shapley_prune.trace.tracer import trace_channels
 _TRIALS = 7  # bisections: the ratio is then known within 1 / 128
 
 
+@undisturbed
 def prune_until(
     model,
     dataset,

@@ -12,6 +12,7 @@ from keras_shapley_prune.layer_types.stock.recreation import (
     recreate_layer,
     serialize_config,
 )
+from keras_shapley_prune.layer_types.twins import make_twin
 
 
 def check_copies(graph):
@@ -44,7 +45,8 @@ def copy_operation(operation, kept_at):
             _resize(operation, config, kept_at)
             return type(operation).from_config(config)
         except (NotImplementedError, TypeError):
-            return operation  # it has no weights and no size: it can serve both
+            # It has no weights and no size: what it does serves both.
+            return make_twin(operation)
     try:
         return _copy_layer(operation, kept_at)
     except Exception as error:

@@ -2,8 +2,11 @@
 
 import keras
 
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.masked_calls import Mask
 from keras_shapley_prune.layer_types.registry import find_layer_type
+from keras_shapley_prune.layer_types.trainable_flags import take_own_flag
+from keras_shapley_prune.layer_types.twins import Twins
 from keras_shapley_prune.layer_types.unit_ids import INSIDE, kept
 from keras_shapley_prune.trace.functional_models import new_inputs
 from keras_shapley_prune.trace.named_units import resolve_keep
@@ -115,13 +118,15 @@ class MaskedCall(keras.layers.Layer):
         return cls(operation, **config)
 
 
+@undisturbed
 def mask_channels(model, keep=None, channel_map=None, remove=None):
     """Returns `model` with a `ChannelMask` before every layer that reads units.
 
     A layer whose computation depends on which channels there are, or that has units
     within, is wrapped in a `MaskedCall`. The outputs are those of the network that
-    `remove_channels(model, keep)` returns. The layers, and so the weights, are shared
-    with `model`. Nested models are inlined.
+    `remove_channels(model, keep)` returns. The weights, and all else that the layers
+    hold, are shared with `model`, whose layers do not know of this graph. Nested models
+    are inlined.
 
     Args:
         model: A built Sequential or functional `keras.Model`.
@@ -148,7 +153,7 @@ def mask_channels(model, keep=None, channel_map=None, remove=None):
     """
     channel_map = map_of(model, channel_map)
     keep = resolve_keep(channel_map, keep, remove)
-    graph, names = channel_map.graph, UniqueNames()
+    graph, names, twins = channel_map.graph, UniqueNames(), Twins()
 
     def insert_mask(call, tensor, mask):
         name = names.take(f"{call.operation.name}_mask")
@@ -175,13 +180,17 @@ def mask_channels(model, keep=None, channel_map=None, remove=None):
             operation = MaskedCall(operation, sizes, options, name=name)
             for position, mask in masks.items():
                 operation.masks[str(position)].assign(mask)
+        else:  # the layers of the model do not learn of this graph
+            operation = twins.of(operation)
         return keras.tree.flatten(operation(*args, **kwargs))
 
     inputs = new_inputs(graph.input_structure)
     values = graph.feed(inputs)
     for call in part_namesakes(graph.calls):
         values.update(zip(call.outputs, run(call, call.read(values)), strict=True))
-    return keras.Model(inputs, graph.collect(values), name=f"masked_{model.name}")
+    masked = keras.Model(inputs, graph.collect(values), name=f"masked_{model.name}")
+    take_own_flag(model, masked)
+    return masked
 
 
 def _holds_tensors(value):

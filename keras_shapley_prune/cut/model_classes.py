@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from keras_shapley_prune.inputs.compiling import renew
 from keras_shapley_prune.inputs.one_line import describe
+from keras_shapley_prune.layer_types.trainable_flags import copy_flags
 from keras_shapley_prune.trace.functional_models import functional_view, with_layers
 
 # What a class may do in another way than Keras, and a plain model would not.
 _METHODS = (
-    "call",
     "train_step",
     "test_step",
     "predict_step",
@@ -59,13 +59,13 @@ def _is_own(cls, name):
     return not owner.__module__.startswith("keras.src.")
 
 
-def check_class(model, stacklevel=3):
+def check_class(model, stacklevel=4):
     """Warns if a copy of a model will not be of its class, and that makes a difference.
 
     Args:
         model: A built Sequential or functional `keras.Model`.
         stacklevel: Integer, see `warnings.warn`. By default, the line that called the
-            caller.
+            public function that calls this.
     """
     overrides = find_overrides(model)
     if not overrides:
@@ -164,8 +164,6 @@ def _make(model, *inside):
 def _check_constructor(model):
     """Raises an error unless a class may be made of inputs and outputs, or layers."""
     cls, sequential = type(model), isinstance(model, keras.Sequential)
-    if _is_own(cls, "call"):
-        raise _ClassError("its own `call` is not in the graph, which is what is pruned")
     wanted = ["layers"] if sequential else ["inputs", "outputs"]
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
     takes_all = any(p.kind == p.VAR_POSITIONAL for p in parameters)
@@ -194,8 +192,11 @@ def _take_attributes(model, made, copies):
             alike and isinstance(value, keras.Layer) and _shapes(ours) == _shapes(value)
         ):
             ours.set_weights(value.get_weights())
+            copy_flags([(value, ours)])
         elif alike and isinstance(value, (keras.Variable, tf.Variable)):
             ours.assign(value)
+            if isinstance(value, keras.Variable):
+                ours.trainable = value.trainable
         elif not alike or isinstance(value, (keras.Layer, list, tuple, dict)):
             raise _ClassError(
                 f"its attribute {name!r}, of {type(value)}, cannot be taken over"

@@ -67,11 +67,21 @@ def kept_states(*models):
     before = [
         (variable, variable.numpy())
         for model in models
-        for variable in [*model.non_trainable_weights, *state_variables(model)]
+        for variable in _what_runs_change(model)
     ]
+    attributes = [(vars(model), dict(vars(model))) for model in models]
     try:
         yield
     finally:
+        for held, known in attributes:  # such as what Keras has compiled to evaluate
+            held.clear()
+            held.update(known)
         for variable, value in before:
             if not np.array_equal(variable.numpy(), value):
                 variable.assign(value)
+
+
+def _what_runs_change(model):
+    """Returns the variables of a model that it changes without being trained."""
+    measured = model.metrics_variables  # what `evaluate` has counted
+    return [*model.non_trainable_weights, *state_variables(model), *measured]

@@ -11,6 +11,7 @@ from keras_shapley_prune.cut.model_classes import (
     take_class,
 )
 from keras_shapley_prune.cut.state_copies import copy_states
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.stepwise.layer import (
     at_steps,
     count_depth,
@@ -20,6 +21,7 @@ from keras_shapley_prune.layer_types.stock.time_distributed import (
     find_wrapped,
     wrap_again,
 )
+from keras_shapley_prune.layer_types.trainable_flags import copy_flags
 from keras_shapley_prune.layer_types.unit_ids import count_kept, has_units, kept
 from keras_shapley_prune.trace.functional_models import (
     functional_view,
@@ -31,6 +33,7 @@ from keras_shapley_prune.trace.named_units import resolve_keep
 from keras_shapley_prune.trace.tracer import map_of
 
 
+@undisturbed
 def remove_channels(model, keep=None, channel_map=None, remove=None):
     """Returns a smaller copy of `model`, without some of its units.
 
@@ -163,14 +166,9 @@ class _Copier:
         return copied
 
     def copy_trainable_flags(self):
-        """Sets the flags of models, which sets their layers', and then those.
-
-        `_models` is in the order outer before inner, so that the inner flag wins.
-        """
-        for original, copied in (*self._models.items(), *self.operations.items()):
-            flag = getattr(original, "trainable", None)
-            if flag is not None and copied.trainable != flag:  # setting it is slow
-                copied.trainable = flag
+        """Sets the flags of models, of their layers, and of all within those."""
+        # `_models` is in the order outer before inner, so that the inner flag wins.
+        copy_flags([*self._models.items(), *self.operations.items()])
 
     def copy_weights(self):
         """Copies weights, without the slices of removed channels."""

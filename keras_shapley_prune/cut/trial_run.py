@@ -11,7 +11,7 @@ from keras_shapley_prune.trace.sizes import give_sizes, sizes_of
 FEW = 2  # examples: what draws at random does so for a single one
 
 
-def try_out(channel_map, batches, stacklevel=3):
+def try_out(channel_map, batches, stacklevel=4):
     """Looks which layers draw at random, and of which sizes the examples are.
 
     A `UserWarning` names the layers that draw. Layers of classes that are not Keras's
@@ -22,7 +22,7 @@ def try_out(channel_map, batches, stacklevel=3):
         batches: List of lists of input tensors, one list a batch. The first one counts;
             without any, nothing is looked at.
         stacklevel: Integer, see `warnings.warn`. By default, the line that called the
-            caller.
+            public function that calls this.
 
     Returns:
         The same `ChannelMap`, of a `Graph` that knows both.

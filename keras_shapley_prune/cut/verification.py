@@ -7,12 +7,14 @@ from keras_shapley_prune.cut.layer_copies import embed_weight
 from keras_shapley_prune.cut.masked_run import MaskedRun
 from keras_shapley_prune.inputs.arguments import check_integer
 from keras_shapley_prune.inputs.data import CalibrationData
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.held_state import HeldState
 from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.batches import has_fixed_batch, suited_size
 from keras_shapley_prune.trace.tracer import map_of
 
 
+@undisturbed
 def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32):
     """Checks that a pruned model computes what the masked model does.
 

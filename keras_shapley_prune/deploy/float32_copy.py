@@ -8,6 +8,7 @@ from keras_shapley_prune.layer_types.stock.recreation import (
     read_config,
     recreate_layer,
 )
+from keras_shapley_prune.layer_types.twins import make_twin
 from keras_shapley_prune.trace.functional_models import (
     functional_view,
     input_structure,
@@ -80,7 +81,7 @@ def _copy_operation(operation):
         try:  # a cast has its type in the config, most others have none
             return type(operation).from_config(_widen(operation.get_config()))
         except (NotImplementedError, TypeError):
-            return operation
+            return make_twin(operation)
     try:
         return recreate_layer(operation, _widen(read_config(operation)))
     except Exception as error:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_shapley_prune.deploy.float32_copy import copy_in_float32, find_halves
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.inputs.finite import check_finite_inputs
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.trace.functional_models import input_structure
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.sizes import (
@@ -25,6 +26,7 @@ from keras_shapley_prune.trace.sizes import (
 _SIGNATURE = "serving_default"  # what Keras calls the one it exports
 
 
+@undisturbed
 def export_litert(model, path, int8=False, representative_data=None, input_shape=None):
     """Writes a model as a LiteRT file, with float32 or with int8 numbers.
 
@@ -123,7 +125,7 @@ def _in_float32(model):
     warnings.warn(
         f"The model {model.name!r} has parts in {' and '.join(halves)}. What is "
         "exported is a copy of it in float32",
-        stacklevel=3,
+        stacklevel=4,
     )
     return copy_in_float32(model)
 

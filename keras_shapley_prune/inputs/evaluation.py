@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_shapley_prune.inputs import limits
 from keras_shapley_prune.inputs.data import CalibrationData, find_fixed_size
 from keras_shapley_prune.inputs.forms import find_arrays, open_batches, unpack
+from keras_shapley_prune.inputs.undisturbed import kept_seeds
 
 
 def resolve_metric(metric, model, data):
@@ -64,6 +65,7 @@ def check_labels(data, graph):
         collections.deque(batches, maxlen=0)
 
 
+@kept_seeds()  # so that models that are compared draw the same
 def evaluate(model, data, original=None):
     """Returns a dict: name -> value, of a compiled model's loss and metrics.
 

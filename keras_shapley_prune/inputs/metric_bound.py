@@ -65,7 +65,7 @@ class MetricBound:
                     f"Expected a finite metric of every trial. Received: {received} "
                     f"{len(strange)} of {len(self.found)} trials, whose shares count "
                     "as too large",
-                    stacklevel=3,
+                    stacklevel=4,
                 )
             return
         if self.found and not np.isfinite(self.found[-1]):
@@ -82,5 +82,5 @@ class MetricBound:
         )
         warnings.warn(
             f"Nothing can be removed: {reason}. A copy of the model is returned",
-            stacklevel=3,
+            stacklevel=4,
         )

@@ -8,12 +8,14 @@ import keras
 from keras_shapley_prune.inputs.compiling import compile_arguments
 from keras_shapley_prune.inputs.h5_files import in_todays_form, read_settings
 from keras_shapley_prune.inputs.one_line import describe
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 
 # Keras resolves these by the shape of the outputs, not by name.
 _BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
 _SHORT = ("mse", "MSE", "mae", "MAE", "mape", "MAPE", "msle", "MSLE")
 
 
+@undisturbed
 def load_model(path, custom_objects=None):
     """Loads a model that is to be pruned, which takes less than to train it.
 
@@ -62,12 +64,12 @@ def load_model(path, custom_objects=None):
         f"Model {model.name!r} is loaded without what it was compiled with, which "
         "Keras cannot load. The result is not compiled, and its metrics cannot be "
         f"measured. Keras says: {describe(cause)}",
-        stacklevel=2,
+        stacklevel=3,
     )
     return model
 
 
-def _check_functions(config, stacklevel=3):
+def _check_functions(config, stacklevel=4):
     """Warns if a model of Keras 2 has a function that is another one in Keras 3."""
     if '"hard_sigmoid"' in json.dumps(config):
         warnings.warn(

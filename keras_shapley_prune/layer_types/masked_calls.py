@@ -134,6 +134,11 @@ def for_inference(operation, kwargs):
     return kwargs
 
 
+def takes_training(operation):
+    """Returns whether the call of an operation has an argument `training`."""
+    return "training" in inspect.signature(operation.call).parameters
+
+
 @functools.cache
 def _trains_by_default(kind):
     """Returns whether the call of a kind of operation has `training=True`."""

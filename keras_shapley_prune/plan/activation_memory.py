@@ -4,10 +4,12 @@ import math
 
 import tensorflow as tf
 
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.trace.sizes import give_sizes
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
+@undisturbed
 def count_activation_bytes(model, input_shape=None):
     """Counts the bytes of activations that one example's inference needs at its peak.
 

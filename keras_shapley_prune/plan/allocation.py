@@ -159,7 +159,7 @@ class _Walk:
             f"{reached:.1%} of the {self._budget.of} are removed, not "
             f"{self._budget.ratio:.1%}: single steps of the units that can be removed "
             f"(round_to={self._budget.round_to}) are not smaller",
-            stacklevel=5,  # the line that called `prune` or `plan_pruning`
+            stacklevel=6,  # the line that called `prune` or `plan_pruning`
         )
 
     def _next_group(self):

@@ -4,11 +4,13 @@ import math
 
 import keras
 
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.registry import find_nearest_type
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.sizes import give_sizes, sizes_of
 
 
+@undisturbed
 def count_flops(model, input_shape=None):
     """Counts the floating-point operations of one example's inference.
 
@@ -62,7 +64,9 @@ def count_graph_flops(graph):
 def count_call_flops(call):
     """Counts the operations of one call, see `count_flops`."""
     if isinstance(call.operation, keras.Model):
-        graph, shapes = record_graph(call.operation), sizes_of(call.inputs)
+        # Of its own `call` as well the layers are the work.
+        graph = record_graph(call.operation, checked=False)
+        shapes = sizes_of(call.inputs)
         known = len(shapes) == len(graph.inputs) and not any(None in s for s in shapes)
         return count_graph_flops(give_sizes(graph, shapes if known else None))
     products = count_products(call)

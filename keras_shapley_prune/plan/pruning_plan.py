@@ -6,6 +6,7 @@ import json
 import numpy as np
 
 from keras_shapley_prune.inputs.json_files import format_of, load_json
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.cost_model import QUANTITIES, CostModel
 from keras_shapley_prune.plan.quantities import describe_cost, describe_sizes
 from keras_shapley_prune.trace.sizes import find_open_inputs, give_sizes
@@ -84,6 +85,7 @@ class PruningPlan:
         sizes = {name: after for name, (_, after) in self.units.items()}
         return PruningPlan(self.channel_map, sizes | kept, self._orders, self.budget)
 
+    @undisturbed
     def bind(self, model):
         """Returns the same plan for another model of the same groups.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.allocation import allocate
 from keras_shapley_prune.plan.budget import PruningBudget, to_budget
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
@@ -15,6 +16,7 @@ from keras_shapley_prune.trace.tracer import map_of
 DEEPEST = 0.95  # how far a ranking looks where a budget may take any share of a group
 
 
+@undisturbed
 def plan_pruning(
     model, ranking, ratio=0.5, channel_map=None, input_shape=None, **budget
 ):

@@ -9,6 +9,7 @@ from keras_shapley_prune.inputs.arguments import (
     check_verbose,
 )
 from keras_shapley_prune.inputs.progress import show_progress
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.rank.calibration import Calibration
 from keras_shapley_prune.rank.estimators.activation_scores import (
     BASELINES,
@@ -78,6 +79,7 @@ class BaselineRanker(Settings):
         check_integer("seed", seed, 0)
         self.batch_size, self.seed = batch_size, seed
 
+    @undisturbed
     def rank(
         self,
         model,

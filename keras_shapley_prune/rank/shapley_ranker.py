@@ -6,6 +6,7 @@ from keras_shapley_prune.inputs.arguments import (
     check_verbose,
 )
 from keras_shapley_prune.inputs.progress import show_progress
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.rank.calibration import Calibration
 from keras_shapley_prune.rank.games.resolve_game import resolve_game
 from keras_shapley_prune.rank.group_loop import plan_groups, rank_groups
@@ -104,6 +105,7 @@ class ShapleyRanker(Settings):
         self.sequential, self.stop = sequential, stop
         self.batch_size, self.seed = batch_size, seed
 
+    @undisturbed
     def rank(
         self,
         model,
@@ -153,6 +155,7 @@ class ShapleyRanker(Settings):
         with show_progress(progress, verbose) as shown:
             return rank_groups(*opened, shown, self.stop)
 
+    @undisturbed
     def plan(self, model, dataset, layers=None, channel_map=None, ratio=0.5):
         """Estimates what `rank` would cost, before anything is ranked.
 

@@ -93,7 +93,7 @@ def measure_agreement(model, graph, pruned, batches, progress):
     return min(found, key=lambda one: one.share - one.lowest)
 
 
-def tell_agreement(agreement, model, pruned, verbose, stacklevel=3):
+def tell_agreement(agreement, model, pruned, verbose, stacklevel=4):
     """Prints a line of what pruning has changed, and warns if it was too much.
 
     Args:
@@ -102,7 +102,7 @@ def tell_agreement(agreement, model, pruned, verbose, stacklevel=3):
         pruned: The pruned `keras.Model`.
         verbose: See `Progress`.
         stacklevel: Integer, see `warnings.warn`. By default, the line that called the
-            caller.
+            public function that calls this.
     """
     if agreement is None:
         return

@@ -79,14 +79,14 @@ def first_examples(batches, graph, count=SAMPLE):
     return first
 
 
-def check_calibration(graph, batches, stacklevel=3):
+def check_calibration(graph, batches, stacklevel=4):
     """Warns if data is unlike what a network's first normalizations remember.
 
     Args:
         graph: The recorded `Graph` of the original.
         batches: What `read_sample` returned.
         stacklevel: Integer, see `warnings.warn`. By default, the line that called the
-            caller.
+            public function that calls this.
     """
     if sum(int(inputs[0].shape[0]) for inputs in batches) < FEWEST:
         return

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_shapley_prune.cut.surgery import copy_whole
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.repair.imitation import Imitation
 from keras_shapley_prune.repair.mimic_settings import Mimic
 from keras_shapley_prune.repair.pace import Pace
@@ -20,6 +21,7 @@ CHECK_EVERY = 25  # steps from one look at the held-out examples to the next
 _LOSS_SCALE = 1024.0  # in half precision, small gradients would vanish
 
 
+@undisturbed
 def mimic(
     pruned,
     original,
@@ -126,13 +128,13 @@ def mimic(
         warnings.warn(
             f"The training was interrupted after {pace.num_done} steps: the best "
             "network so far is returned",
-            stacklevel=2,
+            stacklevel=3,
         )
     if pace.num_done == 0 and not pace.goes_on():
         warnings.warn(
             "Expected more time than reading and measuring the data take. Received: "
             f"minutes={settings.minutes}. Nothing was trained",
-            stacklevel=2,
+            stacklevel=3,
         )
     if best is not None:
         trained.set_weights(best)
@@ -142,7 +144,7 @@ def mimic(
             f"a held-out error of {error:.3g} after {pace.num_done} steps, and of "
             f"{start:.3g} before: the network is returned as it came. Take a smaller "
             "`learning_rate`, more steps or more images",
-            stacklevel=2,
+            stacklevel=3,
         )
     return trained
 

@@ -9,6 +9,7 @@ from keras_shapley_prune.cut.verification import verify_cut
 from keras_shapley_prune.inputs.arguments import check_integer, check_verbose
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.inputs.progress import Progress
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.repair.calibration_check import (
     check_calibration,
     first_examples,
@@ -29,6 +30,7 @@ from keras_shapley_prune.trace.named_units import resolve_keep
 from keras_shapley_prune.trace.tracer import map_of
 
 
+@undisturbed
 def repair_channels(
     model,
     keep,

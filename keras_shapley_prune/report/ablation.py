@@ -7,6 +7,7 @@ import numpy as np
 from keras_shapley_prune.inputs.arguments import check_integer
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.evaluation import check_labels, resolve_metric
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.report.masked_network import MaskedNetwork
 from keras_shapley_prune.trace.tracer import map_of
 
@@ -30,6 +31,7 @@ class AblationCurve:
     metric: str
 
 
+@undisturbed
 def measure_ablation(
     model, ranking, dataset, metric="loss", layers=None, num_points=9, channel_map=None
 ):

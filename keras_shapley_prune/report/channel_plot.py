@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.stepwise.layer import innermost
 from keras_shapley_prune.layer_types.unit_ids import FIXED
 from keras_shapley_prune.report.channel_report import channel_report
@@ -14,6 +15,7 @@ MOST_COLORS = 6  # on one edge
 MOST_REASONS = 3  # in one tooltip
 
 
+@undisturbed
 def plot_channels(model, to_file=None, rankdir="TB", dpi=100, channel_map=None):
     """Draws the layers of a model, and where the units of each group go.
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.lock_text import group_locks
 from keras_shapley_prune.trace.tracer import map_of
@@ -59,6 +60,7 @@ class ChannelReport:
         return "\n".join(lines)
 
 
+@undisturbed
 def channel_report(model, channel_map=None):
     """Returns what can be pruned in a model, what cannot, and why.
 

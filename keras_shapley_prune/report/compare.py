@@ -8,6 +8,7 @@ from keras_shapley_prune.cut.channels_last.to_channels_last import (
 from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.inputs.arguments import check_verbose
 from keras_shapley_prune.inputs.data import make_repeatable
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.activation_memory import count_peak_bytes
 from keras_shapley_prune.plan.flops import count_graph_flops
 from keras_shapley_prune.plan.selection import check_ranking
@@ -24,6 +25,7 @@ from keras_shapley_prune.trace.sizes import find_open_inputs, give_sizes, read_s
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
+@undisturbed
 def compare(original, pruned, data=None, ranking=None, measure=None, verbose="auto"):
     """Prints and returns what pruning changed.
 

@@ -6,6 +6,7 @@ from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.cut.trial_run import try_out
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.evaluation import check_labels, resolve_metric
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.budget import check_ratio, to_budget
 from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.plan.selection import make_plan
@@ -34,6 +35,7 @@ class FrontierPoint:
     metric: str
 
 
+@undisturbed
 def measure_frontier(
     model,
     ranking,

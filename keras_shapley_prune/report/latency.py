@@ -6,9 +6,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.inputs.arguments import check_at_least, check_integer
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 
 
+@undisturbed
 def measure_latency(models, inputs, num_runs=30, max_seconds=None):
     """Measures the time of one inference of several models, taking turns.
 
@@ -38,6 +41,12 @@ def measure_latency(models, inputs, num_runs=30, max_seconds=None):
     check_integer("num_runs", num_runs, 1)
     if max_seconds is not None:
         check_at_least("max_seconds", max_seconds, 0)
+    # Functions can be measured too, and have no states that are known.
+    with kept_states(*(one for one in models if isinstance(one, keras.Model))):
+        return _measure(models, inputs, num_runs, max_seconds)
+
+
+def _measure(models, inputs, num_runs, max_seconds):
     steps = [tf.function(lambda x, m=model: m(x, training=False)) for model in models]
     inputs = keras.tree.map_structure(tf.convert_to_tensor, inputs)
     for step in steps:  # trace, and warm up

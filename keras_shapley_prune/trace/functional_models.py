@@ -1,9 +1,10 @@
 """What pruning asks of a Keras model: its graph of layers, its inputs, its parts."""
 
-import inspect
 import itertools
 
 import keras
+
+from keras_shapley_prune.trace.own_calls import computes_its_graph, describe_own_call
 
 
 def check_backend():
@@ -21,20 +22,23 @@ def check_backend():
         )
 
 
-def functional_view(model):
+def functional_view(model, checked=True):
     """Returns an uncompiled functional model over the same layers as `model`.
 
     No layer is called, so nothing about `model` changes.
 
     Args:
         model: A built `keras.Sequential` or functional `keras.Model`.
+        checked: Boolean, whether it is an error if a `call` of its own computes
+            something else than the graph.
 
     Returns:
         A functional `keras.Model` that shares every layer with `model`.
 
     Raises:
         RuntimeError: If Keras does not run on TensorFlow.
-        ValueError: If `model` is no Keras model, not built, or subclassed.
+        ValueError: If `model` is no Keras model, not built, subclassed, or has a `call`
+            of its own that computes something else than its graph.
     """
     check_backend()
     if not isinstance(model, keras.Model):
@@ -52,6 +56,19 @@ def functional_view(model):
             "`keras_shapley_prune.to_functional(model)` may make one. "
             f"Received: {kind} model named {model.name!r} (of type {type(model)})"
         )
+    view = _view(model)
+    if checked and not computes_its_graph(model, view):
+        raise ValueError(
+            "Argument `model` should compute what its graph of layers does, which is "
+            f"what is pruned. Received: model {model.name!r} (of type {type(model)}), "
+            f"{describe_own_call(model, view)}. Use the model that "
+            "`keras_shapley_prune.to_functional(model)` returns, which has it in its "
+            "graph, or `keras.Model(model.inputs, model.outputs)`, which goes without"
+        )
+    return view
+
+
+def _view(model):
     outputs = model.outputs[0] if isinstance(model, keras.Sequential) else model.output
     return keras.Model(input_structure(model), outputs, name=model.name)
 
@@ -71,20 +88,13 @@ def runs_its_graph(operation):
     """Returns whether an operation is a model that computes what its graph says."""
     if not isinstance(operation, keras.Model) or not getattr(operation, "inputs", ()):
         return False
-    # A subclass of a functional model may do anything else in a `call` of its own.
-    plain = keras.Sequential, type(functional_view(operation))
-    return any(type(operation).call is kind.call for kind in plain)
+    return computes_its_graph(operation, _view(operation))
 
 
 def with_layers(operation):
     """Returns an operation and, of a model, the layers in it."""
     inner = [with_layers(layer) for layer in getattr(operation, "layers", ())]
     return [operation, *itertools.chain.from_iterable(inner)]
-
-
-def takes_training(operation):
-    """Returns whether the call of an operation has an argument `training`."""
-    return "training" in inspect.signature(operation.call).parameters
 
 
 def new_inputs(structure, shapes=None):

@@ -4,6 +4,7 @@ import inspect
 
 import keras
 
+from keras_shapley_prune.layer_types.masked_calls import takes_training
 from keras_shapley_prune.layer_types.stepwise.folding import as_constant, fold
 from keras_shapley_prune.layer_types.stepwise.layer import at_steps
 from keras_shapley_prune.layer_types.stock.time_distributed import find_wrapped
@@ -11,12 +12,11 @@ from keras_shapley_prune.trace.functional_models import (
     functional_view,
     new_inputs,
     runs_its_graph,
-    takes_training,
 )
 from keras_shapley_prune.trace.graph import Call, Graph, NestedCall, is_symbolic
 
 
-def record_graph(model, unwrap=True, inline=True):
+def record_graph(model, unwrap=True, inline=True, checked=True):
     """Records every call of a functional or Sequential model.
 
     The recording runs Keras's own traversal (`keras.models.clone_model`) over
@@ -29,6 +29,7 @@ def record_graph(model, unwrap=True, inline=True):
             step is recorded as a `Stepwise` of that layer, or of each in that model.
         inline: Boolean. If it is false, a call of a nested model is one call, and so is
             that of a wrapper.
+        checked: See `functional_view`.
 
     Returns:
         A `Graph`.
@@ -37,7 +38,7 @@ def record_graph(model, unwrap=True, inline=True):
         ValueError: If the model has no graph, or takes sparse or ragged inputs.
     """
     # `clone_model` takes a `call_function` for functional models only.
-    view, recorder = functional_view(model), _Recorder(unwrap, inline)
+    view, recorder = functional_view(model, checked), _Recorder(unwrap, inline)
     _check_inputs(view)
     recorded = keras.models.clone_model(
         view,

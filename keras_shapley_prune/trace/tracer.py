@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE
 from keras_shapley_prune.trace.channel_map import ChannelMap
@@ -10,6 +11,7 @@ from keras_shapley_prune.trace.groups import fix_followers, group_units, number_
 from keras_shapley_prune.trace.recording import record_graph
 
 
+@undisturbed
 def trace_channels(model):
     """Finds out which channels of a model can be removed, and together with which.
 

@@ -3,6 +3,8 @@
 import dataclasses
 import itertools
 
+from keras_shapley_prune.layer_types.twins import make_twin
+
 
 class UniqueNames:
     """Hands out names, each once.
@@ -47,14 +49,5 @@ def part_namesakes(calls):
         if operation not in twins:
             name = names.take(operation.name, call.name.replace("/", "_"))
             unique = name == operation.name
-            twins[operation] = operation if unique else _twin(operation, name)
+            twins[operation] = operation if unique else make_twin(operation, name=name)
     return [dataclasses.replace(c, operation=twins[c.operation]) for c in calls]
-
-
-def _twin(operation, name):
-    # `copy.copy` would save and load a layer, with weights of its own.
-    twin = object.__new__(type(operation))
-    twin.__dict__.update(operation.__dict__)
-    # Names and the lists of calls are all that the two do not share.
-    twin.__dict__.update(name=name, _inbound_nodes=[], _outbound_nodes=[])
-    return twin

@@ -110,19 +110,6 @@ class WithTeacher(keras.Model):
         return {"own": self.teacher(data[0])}
 
 
-class OwnCall(keras.Model):
-    def call(self, inputs, training=None, mask=None):
-        return 2 * super().call(inputs, training=training)
-
-    def train_step(self, data):
-        return {}
-
-
-class OnlyOwnCall(keras.Model):
-    def call(self, inputs, training=None, mask=None):
-        return 2 * super().call(inputs, training=training)
-
-
 class NothingOfItsOwn(keras.Model):
     """A class such as those of model zoos, which trains as all models do."""
 
@@ -249,7 +236,6 @@ REASONS = {
     ),
     "own network": (OwnNetwork, "it builds a network of its own"),
     "teacher": (_with_teacher, "attribute 'teacher', of .*cannot be taken over"),
-    "call": (lambda: _make(OwnCall), "its own `call` is not in the graph"),
 }
 
 
@@ -258,7 +244,7 @@ REASONS = {
 def test_what_cannot_be_made_again_is_told(case):
     make, reason = REASONS[case]
     model = make()
-    words = f"has its own (call, )?train_step.* plain keras.Model without: .*{reason}"
+    words = f"has its own train_step.* plain keras.Model without: .*{reason}"
     with pytest.warns(UserWarning, match=words) as told:
         pruned = remove_channels(model, remove={"conv": [1]})
     assert told[0].filename == __file__  # the line of the user
@@ -269,14 +255,6 @@ def test_what_cannot_be_made_again_is_told(case):
     with pytest.warns(UserWarning, match=words) as told:
         keras_shapley_prune.prune(model, DATA[0], 0.5, **FAST)
     assert told[0].filename == __file__
-
-
-def test_a_call_of_its_own_is_told():
-    """What is pruned is the graph, which is not what such a model computes."""
-    model = _make(OnlyOwnCall)
-    with pytest.warns(UserWarning, match=r"has its own call\. The result is a plain"):
-        pruned = remove_channels(model, remove={"conv": []})
-    np.testing.assert_allclose(2 * pruned(DATA[0]), model(DATA[0]), atol=1e-5)
 
 
 @pytest.mark.parametrize("cls", [NothingOfItsOwn, keras.Model, keras.Sequential])

@@ -34,6 +34,7 @@ from keras_shapley_prune.layer_types.stock.time_distributed import (
     find_wrapped,
     wrap_again,
 )
+from keras_shapley_prune.layer_types.trainable_flags import copy_flags
 from keras_shapley_prune.trace.functional_models import with_layers
 from keras_shapley_prune.trace.recording import can_be_inlined, record_graph
 
@@ -110,14 +111,11 @@ class Converter:
         return found
 
     def copy_trainable_flags(self):
-        """Sets the flags of models, which set those of their layers, and then those."""
-        # An outer one is copied after those in it, whose flags it sets.
+        """Sets the flags of models, of their layers, and of all within those."""
+        # An inner model is finished before the one around it.
         nested = [one for one in reversed(self.copies) if one in self._models]
         others = [original for original in self.copies if original not in self._models]
-        for original in (*nested, *others):
-            flag = getattr(original, "trainable", None)
-            if flag is not None and self.copies[original].trainable != flag:
-                self.copies[original].trainable = flag
+        copy_flags([(original, self.copies[original]) for original in nested + others])
 
     def _run(self, graph, given):
         """Makes the calls of a graph anew.

@@ -16,8 +16,10 @@ from keras_shapley_prune.inputs.compiling import (
     compile_with,
     copy_compile_config,
 )
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.registry import find_data_format
 from keras_shapley_prune.layer_types.stock.time_distributed import find_wrapped
+from keras_shapley_prune.layer_types.trainable_flags import take_own_flag
 from keras_shapley_prune.trace.functional_models import (
     functional_view,
     input_structure,
@@ -25,6 +27,7 @@ from keras_shapley_prune.trace.functional_models import (
 )
 
 
+@undisturbed
 def to_channels_last(model):
     """Returns a model that computes the same with the channels on the last axis.
 
@@ -76,7 +79,7 @@ def to_channels_last(model):
 def _convert(model, keep_optimizer=False):
     """Does what `to_channels_last` does, see `convert_if_needed`."""
     view = functional_view(model)  # says what is wrong with a model that has no graph
-    check_class(model, stacklevel=4)
+    check_class(model, stacklevel=5)
     converter = Converter(model, _names_that_matter(model, view))
     converted = converter.convert()
     converter.copy_trainable_flags()
@@ -88,6 +91,7 @@ def _convert(model, keep_optimizer=False):
             f"{model.name!r} returns. Received: one that {difference}"
         )
     converted = _in_its_class(model, converted, converter.copies)
+    take_own_flag(model, converted)
     compile_with(converted, copy_compile_config(model))
     if keep_optimizer and getattr(model, "optimizer", None) is not None:
         carry_slots(model, converted, converter.pair_weights())

@@ -9,12 +9,14 @@ from keras_shapley_prune.deploy.tf_keras_copy.layers import (
     copy_layer,
 )
 from keras_shapley_prune.deploy.tf_keras_copy.operations import apply_operation
+from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.functional_models import input_structure
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.unique_names import UniqueNames
 
 
+@undisturbed
 def to_tf_keras(model):
     """Returns a copy of a Keras 3 model as a functional model of tf_keras (Keras 2).
 

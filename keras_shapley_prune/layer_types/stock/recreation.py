@@ -128,20 +128,6 @@ def _is_plain(value):
     return isinstance(value, (bool, int, float, str, tuple, list, type(None)))
 
 
-def view_as(layer, parent):
-    """Returns a layer of a parent's class that shares everything with another layer.
-
-    Args:
-        layer: The layer.
-        parent: A class that its class is derived from.
-    """
-    twin = object.__new__(parent)
-    twin.__dict__.update(vars(layer))
-    # The lists of calls are all that the two do not share.
-    twin.__dict__.update(_inbound_nodes=[], _outbound_nodes=[])
-    return twin
-
-
 def find_applied_function(layer):
     """Returns the function of a layer that does nothing but to call one, or `None`.
 

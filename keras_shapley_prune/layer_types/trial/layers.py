@@ -102,7 +102,8 @@ class _LayerTrial:
         proven, kind = _proven.setdefault(type(self._operation), set()), self._kind()
         # Of one class and config, one is tried in full: at the others a look is enough.
         parts = self._glance(shapes[0]) if kind in proven else self._try(shapes)
-        proven.add(kind)
+        if kind is not None:
+            proven.add(kind)
         return TrialType(parts.letters, parts.sizes, find_nearest_type(self._operation))
 
     def _glance(self, shape):
@@ -169,8 +170,8 @@ class _LayerTrial:
         """Returns what a layer has in common with those that compute the same."""
         try:
             config = serialize_config(self._operation)
-        except Exception:  # it has none
-            return object()
+        except Exception:  # it has none: nothing says that another one is like it
+            return None
         config = {name: value for name, value in config.items() if name != "name"}
         (tensor,) = self._call.inputs
         others = keras.tree.map_structure(

@@ -5,9 +5,9 @@ import numpy as np
 
 from keras_shapley_prune.inputs.one_line import first_line
 from keras_shapley_prune.layer_types.held_state import HeldState
+from keras_shapley_prune.layer_types.masked_calls import takes_training
 from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.expansion.marks import shrink
-from keras_shapley_prune.trace.functional_models import takes_training
 from keras_shapley_prune.trace.graph import fill_in, is_symbolic
 
 TOLERANCE = 1e-4  # of the largest output
@@ -15,7 +15,7 @@ COUNTS = 48, 64  # of examples, tried where a layer takes windows of images
 LENGTHS = 32, 64, 224, 8, 4, 1  # tried where a model does not fix the length of an axis
 
 
-def find_difference(layer, form, args, kwargs):
+def find_difference(layer, form, args, kwargs, training=False):
     """Returns how a functional model differs from a layer on one random batch.
 
     Args:
@@ -23,11 +23,12 @@ def find_difference(layer, form, args, kwargs):
         form: The functional model of the list of what it reads.
         args: See `Expander.trace`.
         kwargs: See `Expander.trace`.
+        training: Boolean, whether both are told that they are trained.
 
     Returns:
         String, or `None` if both return the same.
     """
-    for arrays, expected in random_runs(layer, args, kwargs):
+    for arrays, expected in random_runs(layer, args, kwargs, training):
         if isinstance(expected, Exception):  # perhaps of another length
             failure = f"cannot be run on random numbers: {first_line(expected)}"
             continue
@@ -35,7 +36,7 @@ def find_difference(layer, form, args, kwargs):
 
         def run_form(structure=structure):
             with HeldState():  # so both draw the same random numbers
-                return form(structure, training=False)
+                return form(structure, training=training)
 
         try:
             received = run_form()
@@ -43,7 +44,7 @@ def find_difference(layer, form, args, kwargs):
             return f"cannot be run: {first_line(error)}"
         difference = describe_difference(expected, received, TOLERANCE)
         if difference is not None:
-            again = _run(layer, args, {**kwargs, "training": False}, arrays)
+            again = _run(layer, args, {**kwargs, "training": training}, arrays)
             runs = expected, again, received, run_form()
             difference = _describe_repeated(*map(keras.tree.flatten, runs))
         return difference and f"returns {difference}"
@@ -157,6 +158,8 @@ def _draw(tensor, count, length, generator):
     first, *others = tensor.shape or (None,)
     shape = [first or count, *(n or length for n in others)][: len(tensor.shape)]
     shape = [shrink(n) for n in shape]
+    if tensor.dtype == "string":
+        return np.full(shape, "1", object)
     if keras.backend.is_float_dtype(tensor.dtype):
         return generator.normal(size=shape).astype("float32")
     return generator.integers(0, 2, shape).astype(tensor.dtype)

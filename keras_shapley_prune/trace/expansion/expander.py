@@ -10,6 +10,8 @@ from keras_shapley_prune.layer_types.stock.recreation import (
     free_unknown_length,
     renew_identity,
 )
+from keras_shapley_prune.layer_types.trainable_flags import take_own_flag
+from keras_shapley_prune.layer_types.twins import Twins
 from keras_shapley_prune.trace.expansion.forms import FormMaker
 from keras_shapley_prune.trace.expansion.known_parents import keep_known_arguments
 from keras_shapley_prune.trace.expansion.tracing import LeftWholeError
@@ -38,6 +40,7 @@ class Expander:
         self.left_whole, self.simplified = {}, {}
         self._forms = {}  # layer -> dict: how it is called -> what takes its place
         self._models = {}  # nested model -> the one in its place
+        self._twins = Twins()  # what is called in the place of what stays as it is
         self._refused = {}  # layer -> why it has no functional model
         self._maker = FormMaker(self.expand)
 
@@ -45,14 +48,17 @@ class Expander:
         """Returns what a method of this returns."""
         while True:
             self.left_whole, self.simplified = {}, {}
-            self._forms, self._models = {}, {}
+            self._forms, self._models, self._twins = {}, {}, Twins()
             try:
                 return function(*args)
             except _StartAgain:
                 continue
 
     def expand(self, model):
-        """Returns a functional model in which those within it have a graph too."""
+        """Returns a functional model in which those within it have a graph too.
+
+        Layers that stay as they are have twins in it, which share all with them.
+        """
         return keras.models.clone_model(
             model,
             input_tensors=new_inputs(model.input),
@@ -84,24 +90,26 @@ class Expander:
             return sliced
         nested = runs_its_graph(operation)
         if all(map(_is_known, with_layers(operation) if nested else [operation])):
-            return operation(*args, **kwargs)
+            return self._twins.of(operation)(*args, **kwargs)
         if nested:
             if operation not in self._models:
                 self._models[operation] = self.expand(functional_view(operation))
+                take_own_flag(operation, self._models[operation])
             return self._models[operation](*args, **kwargs)
         others = {name: value for name, value in kwargs.items() if name != "training"}
         try:
             form = self._form_of(operation, args, others)
         except LeftWholeError as reason:
-            returned = operation(*args, **kwargs)
-            if not _is_followed(operation, args, kwargs, returned):
+            twin = self._twins.of(operation)
+            returned = twin(*args, **kwargs)
+            if not _is_followed(twin, args, kwargs, returned):
                 self.left_whole[operation] = str(reason)
-                KEPT_WHOLE.add(operation)
+                KEPT_WHOLE.add(twin)
             return returned
         tensors = [x for x in keras.tree.flatten((args, others)) if is_symbolic(x)]
         if not isinstance(form, keras.Model):  # a layer, called alike
             args, kwargs = keep_known_arguments(form, args, kwargs)
-            return form(*args, **kwargs)
+            return self._twins.of(form)(*args, **kwargs)
         return form(tensors, training=kwargs.get("training"))
 
     def _form_of(self, layer, args, kwargs):
@@ -135,7 +143,7 @@ class Expander:
     def _make(self, layer, args, kwargs):
         form, lost = self._maker.make(layer, args, kwargs)
         if lost is not None:
-            returned = layer(*args, **kwargs)
+            returned = self._twins.of(layer)(*args, **kwargs)
             if _is_followed(layer, args, kwargs, returned):
                 raise LeftWholeError(lost)  # as it is nothing of it is lost
             self.simplified[layer] = lost

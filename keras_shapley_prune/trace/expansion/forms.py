@@ -3,11 +3,13 @@
 import keras
 
 from keras_shapley_prune.inputs.one_line import first_line
+from keras_shapley_prune.layer_types.masked_calls import takes_training
 from keras_shapley_prune.layer_types.stock.dropped_units import find_dropout
 from keras_shapley_prune.layer_types.stock.marked_sizes import (
     MarkedSizeError,
     MarkedSizes,
 )
+from keras_shapley_prune.layer_types.trainable_flags import take_own_flag
 from keras_shapley_prune.trace.expansion.equivalence import (
     find_assigned,
     find_difference,
@@ -22,7 +24,7 @@ from keras_shapley_prune.trace.expansion.tracing import (
     describe_calls,
     run_call,
 )
-from keras_shapley_prune.trace.functional_models import new_inputs, takes_training
+from keras_shapley_prune.trace.functional_models import new_inputs
 from keras_shapley_prune.trace.graph import is_symbolic
 
 
@@ -125,6 +127,7 @@ class _Form:
             read = keras.tree.flatten((self._args, self._kwargs))
             model = _free(model, self._marks, [x for x in read if is_symbolic(x)])
         expanded = self._expand(model)
+        take_own_flag(self._layer, expanded)
         layer, args, kwargs = self._layer, self._args, self._kwargs
         difference = find_difference(layer, expanded, args, kwargs)
         if difference:

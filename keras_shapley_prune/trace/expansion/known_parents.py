@@ -6,13 +6,14 @@ import weakref
 import keras
 
 from keras_shapley_prune.layer_types.held_state import HeldState
+from keras_shapley_prune.layer_types.masked_calls import takes_training
 from keras_shapley_prune.layer_types.registry import LAYER_TYPES, find_letters
-from keras_shapley_prune.layer_types.stock.recreation import view_as
+from keras_shapley_prune.layer_types.twins import make_twin
 from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.expansion.equivalence import TOLERANCE, random_runs
-from keras_shapley_prune.trace.functional_models import takes_training
 
-_twins = weakref.WeakKeyDictionary()  # layer -> one that computes as its parent does
+# layer -> one that computes as its parent does, as long as some graph holds it
+_twins = weakref.WeakKeyDictionary()
 
 
 def find_equal_parent(layer, args, kwargs):
@@ -34,7 +35,11 @@ def find_equal_parent(layer, args, kwargs):
     parent = next((kind for kind in kinds if kind in LAYER_TYPES), None)
     if parent is None or isinstance(layer, keras.Model):
         return None
-    twin = _twins.setdefault(layer, view_as(layer, parent))
+    twin = _twins[layer]() if layer in _twins else None
+    if twin is None:
+        twin = make_twin(layer, parent)
+        # Not the twin itself: it holds the layer, by the methods that Keras wraps.
+        _twins[layer] = weakref.ref(twin)
     if any(find_letters(twin, weight) is None for weight in layer.weights):
         return None
     try:

@@ -5,12 +5,21 @@ import warnings
 import keras
 
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
+from keras_shapley_prune.inputs.undisturbed import undisturbed
+from keras_shapley_prune.layer_types.trainable_flags import take_own_flag
+from keras_shapley_prune.layer_types.twins import kept_calls
 from keras_shapley_prune.trace.expansion.equivalence import find_difference
 from keras_shapley_prune.trace.expansion.expander import Expander
 from keras_shapley_prune.trace.expansion.tracing import LeftWholeError
-from keras_shapley_prune.trace.functional_models import functional_view, runs_its_graph
+from keras_shapley_prune.trace.functional_models import (
+    functional_view,
+    input_structure,
+    new_inputs,
+    runs_its_graph,
+)
 
 
+@undisturbed
 def to_functional(model, inputs=None):
     """Returns a functional model that computes what a subclassed model computes.
 
@@ -20,9 +29,10 @@ def to_functional(model, inputs=None):
     calls other layers becomes a functional model too, nested in the result under the
     layer's name, at any depth.
 
-    Nothing is copied: the layers, and so the weights, are those of `model`. Pruning
-    the result changes neither. Weights that only the code of a layer reads, such as a
-    class token, are returned by layers of their own, which hold the same variables.
+    Nothing is copied: the layers of the result share their weights, and all else that
+    they hold, with those of `model`, which do not know of the new graph. Pruning the
+    result changes neither. Weights that only the code of a layer reads, such as a class
+    token, are returned by layers of their own, which hold the same variables.
 
     A layer is not replaced, and one warning says why, if its `call`
 
@@ -39,7 +49,8 @@ def to_functional(model, inputs=None):
         model: A built `keras.Model`: subclassed, or functional or Sequential with
             layers in it that are made of layers.
         inputs: The (nested) `keras.Input`s to call a subclassed model with, as its
-            first argument. Not needed if it takes one float tensor.
+            first argument. Not needed if it takes one float tensor, or has a graph
+            beside a `call` of its own.
 
     Returns:
         A functional `keras.Model`, compiled like `model` if that is compiled.
@@ -74,6 +85,22 @@ def to_functional(model, inputs=None):
             "Argument `model` should be a `keras.Model` that is built, or has been "
             f"called on data. Received: model={model!r} (of type {type(model)})"
         )
+    with kept_calls(model):
+        functional, expander = _expand(model, inputs)
+    take_own_flag(model, functional)
+    for found, what in (
+        (expander.left_whole, "kept layers as they are"),
+        (expander.simplified, "took layers as they are in inference"),
+    ):
+        if found:
+            warnings.warn(
+                _describe_left(found, f"`to_functional` {what}: "), stacklevel=3
+            )
+    return compile_with(functional, copy_compile_config(model))
+
+
+def _expand(model, inputs):
+    """Returns the functional model, and the `Expander` that has made it."""
     expander = Expander()
     if runs_its_graph(model):
         if inputs is not None:
@@ -100,15 +127,7 @@ def to_functional(model, inputs=None):
             ) from reason
         inputs = keras.tree.pack_sequence_as(inputs, traced.inputs)
         functional = keras.Model(inputs, traced.output, name=model.name)
-    for found, what in (
-        (expander.left_whole, "kept layers as they are"),
-        (expander.simplified, "took layers as they are in inference"),
-    ):
-        if found:
-            warnings.warn(
-                _describe_left(found, f"`to_functional` {what}: "), stacklevel=2
-            )
-    return compile_with(functional, copy_compile_config(model))
+    return functional, expander
 
 
 def _describe_left(found, beginning):
@@ -118,7 +137,9 @@ def _describe_left(found, beginning):
 
 
 def _inputs_of(model):
-    """Returns the input of a subclassed model that takes one float tensor."""
+    """Returns the inputs of a model that has symbolic ones, or takes a float tensor."""
+    if getattr(model, "inputs", None):  # it has a graph beside its own `call`
+        return new_inputs(input_structure(model))
     shape = (model.get_build_config() or {}).get("input_shape")
     if not isinstance(shape, (list, tuple)) or not all(
         length is None or isinstance(length, int) for length in shape
