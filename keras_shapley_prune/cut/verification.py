@@ -4,12 +4,12 @@ import keras
 
 from keras_shapley_prune.cut.layer_copies import embed_weight
 from keras_shapley_prune.cut.masked_run import MaskedRun
-from keras_shapley_prune.inputs.arguments import check_integer
+from keras_shapley_prune.inputs.arguments import check_integer, check_kind
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.layer_types.held_state import HeldState
 from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.batches import has_fixed_batch, suited_size
-from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.tracer import resolve_map
 
 
 def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32):
@@ -46,11 +46,30 @@ def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32
     ```
     """
     check_integer("batch_size", batch_size, 1)
-    channel_map = channel_map or trace_channels(model)
+    channel_map = resolve_map(model, channel_map)
     keep = channel_map.check_keep(keep)
+    check_pair(channel_map.graph, pruned)
     inputs = _read_first(dataset, channel_map.graph, batch_size)
     network = MaskedRun(channel_map, keep, inputs)
     _compare(network, pruned, inputs)
+
+
+def check_pair(graph, pruned):
+    """Raises a `ValueError` unless a model takes what another one does.
+
+    Args:
+        graph: The recorded `Graph` of the other.
+        pruned: Anything: a `keras.Model` is right.
+    """
+    check_kind("pruned", pruned, keras.Model, "what `remove_channels` returned")
+    shapes = [[tuple(x.shape) for x in graph.inputs]]
+    shapes.append([tuple(x.shape) for x in getattr(pruned, "inputs", None) or ()])
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            "Argument `pruned` should be a model of the same inputs as `model`, of "
+            f"shapes {shapes[0]}. Received: model {pruned.name!r}, with inputs of "
+            f"shapes {shapes[1]}"
+        )
 
 
 def verify_cut(cut, dataset, num_examples=8):

@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras_shapley_prune.inputs import limits
 from keras_shapley_prune.inputs.data import CalibrationData, find_fixed_size
 from keras_shapley_prune.inputs.forms import find_arrays, open_batches, unpack
+from keras_shapley_prune.inputs.one_line import first_line
 
 
 def resolve_metric(metric, model, data):
@@ -53,19 +54,6 @@ def lower_is_better(metric):
     return not callable(metric) and any(word in metric for word in ("loss", "error"))
 
 
-def check_labels(data, graph):
-    """Raises an error unless data holds labels, and inputs that fit.
-
-    Args:
-        data: What `prune` takes.
-        graph: The recorded `Graph` of the model.
-
-    Raises:
-        ValueError: If the first batch does not.
-    """
-    next(iter(CalibrationData(data, graph.input_structure)))
-
-
 def evaluate(model, data, original=None):
     """Returns a dict: name -> value, of a compiled model's loss and metrics.
 
@@ -78,7 +66,18 @@ def evaluate(model, data, original=None):
     Raises:
         ValueError: If the data does not fit the model, or does not end.
     """
-    original = original or model
+    try:
+        return _evaluate(model, data, original or model)
+    except tf.errors.OpError as error:
+        raise ValueError(
+            "Argument `dataset` should hold labels that the loss and the metrics of "
+            f"the model take. Received: data of which TensorFlow says: "
+            f"{first_line(error)}"
+        ) from error
+
+
+def _evaluate(model, data, original):
+    """Returns what `evaluate` returns, or raises what TensorFlow raises."""
     inputs = original.inputs
     names = [tensor.name for tensor in inputs]
     options = {"verbose": 0, "return_dict": True}

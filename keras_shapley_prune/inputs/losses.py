@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from keras_shapley_prune.inputs.compiling import compile_arguments
+from keras_shapley_prune.inputs.labels import check_labels_fit
 
 
 def resolve_loss(model, loss=None):
@@ -50,6 +51,15 @@ class PerExampleLoss:
 
     def __init__(self, names, losses, weights):
         self._names, self._losses, self._weights = names, losses, weights
+
+    def check_labels(self, labels, outputs):
+        """Raises a `ValueError` unless it can be computed of labels.
+
+        Args:
+            labels: What `model.fit` takes as `y`.
+            outputs: List of the model's symbolic outputs.
+        """
+        check_labels_fit(labels, self._names, self._losses, outputs)
 
     def __call__(self, labels, predictions, sample_weight=None):
         """Returns the losses, float32, shape `(batch,)`.

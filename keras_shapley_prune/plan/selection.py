@@ -5,11 +5,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from keras_shapley_prune.inputs.arguments import check_kind, show
 from keras_shapley_prune.plan.allocation import allocate
 from keras_shapley_prune.plan.budget import PruningBudget, to_budget
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
 from keras_shapley_prune.trace.sizes import give_sizes
-from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.tracer import resolve_map
 
 DEEPEST = 0.95  # how far a ranking looks where a budget may take any share of a group
 
@@ -49,7 +50,7 @@ def plan_pruning(
     ```
     """
     budget = to_budget("plan_pruning", ratio, budget)
-    channel_map = channel_map or trace_channels(model)
+    channel_map = resolve_map(model, channel_map)
     graph = give_sizes(channel_map.graph, input_shape)
     channel_map = dataclasses.replace(channel_map, graph=graph)
     return make_plan(channel_map, ranking, budget)
@@ -116,6 +117,24 @@ def _losses(scores, comparable):
     return np.maximum.accumulate(np.nan_to_num(values, nan=np.inf))
 
 
+def check_scores(ranking, argument="ranking"):
+    """Raises a `ValueError` unless a ranking is one, of whatever model.
+
+    Args:
+        ranking: See `check_ranking`.
+        argument: String, what it is given for.
+    """
+    expected = "a `Ranking`, or a dict: group name -> `GroupScores`"
+    check_kind(argument, ranking, Mapping, expected)
+    for name, scores in ranking.items():
+        # A ranker of the user's own may return scores of a class of its own.
+        if not hasattr(scores, "order") or np.ndim(getattr(scores, "values", 0)) != 1:
+            raise ValueError(
+                f"Argument `{argument}` should be {expected}. "
+                f"Received: {name!r}: {show(scores)}"
+            )
+
+
 def check_ranking(ranking, channel_map):
     """Raises a `ValueError` unless a ranking scores groups of a model.
 
@@ -123,6 +142,7 @@ def check_ranking(ranking, channel_map):
         ranking: A `Ranking`, or a dict: group name -> `GroupScores`.
         channel_map: The `ChannelMap` of the model.
     """
+    check_scores(ranking)
     sizes = {group.name: group.num_units for group in channel_map.groups}
     for name, scores in ranking.items():
         if sizes.get(name) != len(scores.values):

@@ -9,7 +9,7 @@ from keras_shapley_prune.inputs.arguments import (
     check_verbose,
 )
 from keras_shapley_prune.inputs.progress import show_progress
-from keras_shapley_prune.rank.calibration import Calibration
+from keras_shapley_prune.rank.calibration import Calibration, check_share_to_rank
 from keras_shapley_prune.rank.estimators.activation_scores import (
     BASELINES,
     LeaveOneOutEstimator,
@@ -25,7 +25,7 @@ from keras_shapley_prune.rank.settings import Settings
 from keras_shapley_prune.rank.sources import stream_of
 from keras_shapley_prune.rank.staging import Staging
 from keras_shapley_prune.rank.weight_scores import WEIGHT_SCORES
-from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.tracer import resolve_map
 
 BASELINE_NAMES = (*WEIGHT_SCORES, *BASELINES, "greedy_backward", "reconstruction")
 
@@ -107,7 +107,8 @@ class BaselineRanker(Settings):
         """
         check_verbose(verbose)
         if self.criterion in WEIGHT_SCORES:
-            return self._rank_weights(channel_map or trace_channels(model), layers)
+            check_share_to_rank(ratio)
+            return self._rank_weights(resolve_map(model, channel_map), layers)
         sampler = self._open_sampler(model)
         calibration = Calibration(
             model,
@@ -118,6 +119,7 @@ class BaselineRanker(Settings):
             self.batch_size,
             sampler.needs_labels,
         )
+        sampler.check(calibration)
         with show_progress(progress, verbose) as shown:
             ranking = rank_groups(sampler, calibration, shown)
         # Statistics of activations alone do not say what a unit does to the outputs.

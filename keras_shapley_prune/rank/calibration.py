@@ -8,7 +8,7 @@ from keras_shapley_prune.plan.budget import check_ratio
 from keras_shapley_prune.rank.ranking import Ranking
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.trace.forward_pass import ForwardPass
-from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.tracer import resolve_map
 
 
 class Calibration:
@@ -44,7 +44,8 @@ class Calibration:
         targets=None,
     ):
         self.model, self.targets = model, targets
-        self.channel_map = channel_map or trace_channels(model)
+        check_share_to_rank(ratio)
+        self.channel_map = resolve_map(model, channel_map)
         self.selected = self.channel_map.select_groups(layers)
         # In the order in which the network reads them: one pass through it serves all.
         self.groups = sorted(self.selected, key=self.first_site)
@@ -102,9 +103,18 @@ class Calibration:
         )
 
 
+def check_share_to_rank(ratio):
+    """Raises a `ValueError` unless a ranker can be asked for a ratio.
+
+    Args:
+        ratio: See `Calibration`.
+    """
+    for share in ratio.values() if isinstance(ratio, Mapping) else [ratio]:
+        check_ratio(share)
+
+
 def _count_removed(group, ratio):
     """Returns how many units of a group are removed; one is always kept."""
     share = ratio.get(group.name, 0.0) if isinstance(ratio, Mapping) else ratio
-    check_ratio(share)
     # Half a unit is rounded up, as in `allocate`.
     return min(int(share * group.num_units + 0.5), group.num_units - 1)

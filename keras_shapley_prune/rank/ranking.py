@@ -6,7 +6,12 @@ import json
 
 import numpy as np
 
+from keras_shapley_prune.inputs.arguments import (
+    check_kind,
+)
+from keras_shapley_prune.inputs.json_fields import Fields
 from keras_shapley_prune.inputs.json_files import format_of, load_json
+from keras_shapley_prune.inputs.paths import open_to_write
 from keras_shapley_prune.rank.tensorboard_events import write_ranking
 from keras_shapley_prune.trace.lock_text import group_reasons
 
@@ -71,16 +76,39 @@ class GroupScores:
 
         Args:
             content: Dict.
+
+        Raises:
+            ValueError: If it is another one.
         """
-        values, errors = content["values"], content["standard_errors"]
-        costs = content.get("removal_costs")
-        return cls(
-            np.array([np.nan if v is None else v for v in values], float),
-            np.array([np.inf if e is None else e for e in errors], float),
-            content["num_evaluations"],
-            np.array(content.get("stages", [0] * len(values)), int),
-            None if costs is None else np.array(costs, float),
-        )
+        check_kind("content", content, dict, "a dict that `to_dict` returned")
+        expected = "Argument `content` should be a dict that `to_dict` returned"
+        return read_scores(Fields(content, expected, "Received: another dict"))
+
+
+def read_scores(fields):
+    """Returns the `GroupScores` that stand in a file.
+
+    Args:
+        fields: `Fields`, of what `GroupScores.to_dict` returned.
+
+    Raises:
+        ValueError: If one of them is not as it was written.
+    """
+    values = fields.numbers("values", missing=np.nan)
+    count = len(values)
+    stages, costs = np.zeros(count, int), None
+    if "stages" in fields:  # files of before have none
+        stages = np.array(fields.integers("stages", count), int)
+    if fields.get("removal_costs") is not None:
+        # An edited ranking may cost what is not known.
+        costs = np.array(fields.numbers("removal_costs", count, missing=np.nan))
+    return GroupScores(
+        np.array(values),
+        np.array(fields.numbers("standard_errors", count, least=0, missing=np.inf)),
+        fields.integer("num_evaluations"),
+        stages,
+        costs,
+    )
 
 
 class Ranking(collections.abc.Mapping):
@@ -171,6 +199,9 @@ class Ranking(collections.abc.Mapping):
 
         Args:
             path: String or path-like.
+
+        Raises:
+            ValueError: If there cannot be such a file.
         """
         groups = {name: scores.to_dict() for name, scores in self.items()}
         content = {
@@ -181,8 +212,9 @@ class Ranking(collections.abc.Mapping):
             "comparable": self.comparable,
             "groups": groups,
         }
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
+        text = json.dumps(content, indent=1)
+        with open_to_write(path) as file:
+            file.write(text)
 
     @classmethod
     def load(cls, path):
@@ -195,19 +227,17 @@ class Ranking(collections.abc.Mapping):
             A `Ranking`.
 
         Raises:
-            ValueError: If the file holds something else.
+            ValueError: If there is no such file, or it holds something else. The
+                message names the place.
         """
-        content = load_json(path, "Ranking")
-        groups = {
-            name: GroupScores.from_dict(scores)
-            for name, scores in content["groups"].items()
-        }
+        fields = load_json(path, "Ranking")
+        scores = fields.dicts("groups")
         return cls(
-            groups,
-            content["method"],
-            content["num_examples"],
-            content["locks"],
-            content.get("comparable", True),
+            {name: read_scores(inner) for name, inner in scores.items()},
+            fields.string("method"),
+            fields.integer("num_examples"),
+            fields.texts("locks"),
+            fields.boolean("comparable", default=True),
         )
 
 

@@ -182,4 +182,5 @@ class ShapleyRanker(Settings):
             sampler.needs_labels,
             targets,
         )
+        sampler.check(calibration)
         return sampler, calibration

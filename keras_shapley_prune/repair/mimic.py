@@ -7,13 +7,15 @@ import keras
 import tensorflow as tf
 
 from keras_shapley_prune.cut.surgery import copy_whole
+from keras_shapley_prune.inputs.arguments import check_verbose
+from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.repair.imitation import Imitation
 from keras_shapley_prune.repair.mimic_settings import Mimic
 from keras_shapley_prune.repair.pace import Pace
 from keras_shapley_prune.repair.relative_adam import RelativeAdam
 from keras_shapley_prune.repair.training_data import TrainingData
 from keras_shapley_prune.trace.recording import record_graph
-from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.tracer import resolve_map, trace_channels
 
 MIN_EXAMPLES = 4
 CHECK_EVERY = 25  # steps from one look at the held-out examples to the next
@@ -90,9 +92,11 @@ def mimic(
             "Argument `settings` should be a `keras_shapley_prune.Mimic` or `None`. "
             f"Received: {settings!r}"
         )
+    check_verbose(verbose)
+    check_model(pruned, "pruned")
     # The time runs from here: it is the user's.
     pace = Pace(settings.most_steps, settings.minutes)
-    channel_map = channel_map or trace_channels(original)
+    channel_map = resolve_map(original, channel_map, "original")
     if keep is not None:
         keep = channel_map.check_keep(keep)
     pruned_map = trace_channels(pruned)

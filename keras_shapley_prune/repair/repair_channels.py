@@ -6,7 +6,7 @@ from keras_shapley_prune.cut.model_classes import check_class
 from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.cut.trial_run import try_out
 from keras_shapley_prune.cut.verification import verify_cut
-from keras_shapley_prune.inputs.arguments import check_integer, check_verbose
+from keras_shapley_prune.inputs.arguments import check_integer, check_run
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.repair.calibration_check import (
@@ -26,7 +26,7 @@ from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.repair.threads import one_blas_thread
 from keras_shapley_prune.trace.batches import rebatch
 from keras_shapley_prune.trace.named_units import resolve_keep
-from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.tracer import resolve_map
 
 
 def repair_channels(
@@ -95,8 +95,8 @@ def repair_channels(
     """
     repair = resolve_repair(repair)
     check_integer("batch_size", batch_size, 1)
-    check_verbose(verbose)
-    channel_map = channel_map or trace_channels(model)
+    check_run(verify, memory, verbose)
+    channel_map = resolve_map(model, channel_map)
     keep = resolve_keep(channel_map, keep, remove)
     check_class(model)
     batches = read_batches(dataset, channel_map.graph, repair, verify, batch_size)

@@ -6,9 +6,11 @@ import numpy as np
 
 from keras_shapley_prune.inputs.arguments import check_integer
 from keras_shapley_prune.inputs.data import make_repeatable
-from keras_shapley_prune.inputs.evaluation import check_labels, resolve_metric
+from keras_shapley_prune.inputs.evaluation import resolve_metric
+from keras_shapley_prune.inputs.measurable import check_measured, check_metric
+from keras_shapley_prune.plan.selection import check_ranking
 from keras_shapley_prune.report.masked_network import MaskedNetwork
-from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.tracer import resolve_map
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +67,13 @@ def measure_ablation(
     ```
     """
     check_integer("num_points", num_points, 2)
-    channel_map = channel_map or trace_channels(model)
+    channel_map = resolve_map(model, channel_map)
+    check_metric(metric, model)
+    check_ranking(ranking, channel_map)
     dataset = make_repeatable(dataset)
     measure = resolve_metric(metric, model, dataset)
     if not callable(metric):
-        check_labels(dataset, channel_map.graph)
+        check_measured(dataset, channel_map.graph, model)
     groups = [g for g in channel_map.select_groups(layers) if g.name in ranking]
     if not groups:
         raise ValueError(

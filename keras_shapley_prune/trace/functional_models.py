@@ -5,20 +5,7 @@ import itertools
 
 import keras
 
-
-def check_backend():
-    """Raises an error unless Keras runs on the TensorFlow backend.
-
-    Raises:
-        RuntimeError: If another backend is active.
-    """
-    backend = keras.backend.backend()
-    if backend != "tensorflow":
-        raise RuntimeError(
-            "keras_shapley_prune runs on the TensorFlow backend of Keras. Set the "
-            "environment variable KERAS_BACKEND=tensorflow before importing keras. "
-            f"Received: keras.backend.backend()={backend!r}"
-        )
+from keras_shapley_prune.inputs.models import check_model
 
 
 def functional_view(model):
@@ -36,22 +23,7 @@ def functional_view(model):
         RuntimeError: If Keras does not run on TensorFlow.
         ValueError: If `model` is no Keras model, not built, or subclassed.
     """
-    check_backend()
-    if not isinstance(model, keras.Model):
-        raise ValueError(
-            "Argument `model` should be a built Sequential or functional "
-            f"`keras.Model`. Received: model={model!r} (of type {type(model)})"
-        )
-    if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
-        kind = "an unbuilt" if isinstance(model, keras.Sequential) else "a subclassed"
-        raise ValueError(
-            "Argument `model` should be a built Sequential or functional "
-            "`keras.Model`: pruning reads its graph of layers. A Sequential model "
-            "gets one from `keras.Input` as its first layer or from "
-            "`model.build(input_shape)`; a subclassed model has none, but "
-            "`keras_shapley_prune.to_functional(model)` may make one. "
-            f"Received: {kind} model named {model.name!r} (of type {type(model)})"
-        )
+    check_model(model)
     outputs = model.outputs[0] if isinstance(model, keras.Sequential) else model.output
     return keras.Model(input_structure(model), outputs, name=model.name)
 

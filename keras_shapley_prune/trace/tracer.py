@@ -1,8 +1,12 @@
 """Units: integers that travel with the tensors and say what can be removed."""
 
+import keras
 import numpy as np
 
+from keras_shapley_prune.inputs.arguments import check_kind, show
+from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.layer_types.registry import find_layer_type
+from keras_shapley_prune.layer_types.stepwise.layer import innermost
 from keras_shapley_prune.layer_types.unit_ids import FIXED
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.channel_tracer import ChannelTracer
@@ -36,6 +40,34 @@ def trace_channels(model):
     for call in graph.calls:
         tracer.trace(call)
     return tracer.finish()
+
+
+def resolve_map(model, channel_map=None, name="model"):
+    """Returns the `ChannelMap` that a function was given, or has to make itself.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`.
+        channel_map: Its `ChannelMap`, or `None`.
+        name: String, the argument that `model` is given for.
+
+    Raises:
+        ValueError: If `model` has no graph of layers, or `channel_map` is none, or is
+            of a model that shares no layer with this one.
+    """
+    check_model(model, name)
+    if channel_map is None:
+        return trace_channels(model)
+    expected = f"the `ChannelMap` that `trace_channels({name})` returns, or None"
+    check_kind("channel_map", channel_map, ChannelMap, expected)
+    produced = [innermost(operation) for operation, _ in channel_map.produced]
+    layers = {operation for operation in produced if isinstance(operation, keras.Layer)}
+    if layers and not layers.intersection(model._flatten_layers()):
+        others = [channel_map.graph.name_of(o) for o, _ in channel_map.produced]
+        raise ValueError(
+            f"Argument `channel_map` should be {expected}. Received: that of another "
+            f"model, with the layers {show(others)}"
+        )
+    return channel_map
 
 
 class _MapMaker(ChannelTracer):
