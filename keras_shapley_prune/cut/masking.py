@@ -7,7 +7,7 @@ from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import INSIDE, kept
 from keras_shapley_prune.trace.functional_models import new_inputs
 from keras_shapley_prune.trace.named_units import resolve_keep
-from keras_shapley_prune.trace.tracer import resolve_map
+from keras_shapley_prune.trace.tracer import map_of
 from keras_shapley_prune.trace.unique_names import UniqueNames, part_namesakes
 
 
@@ -146,7 +146,7 @@ def mask_channels(model, keep=None, channel_map=None, remove=None):
     np.testing.assert_allclose(masked(images), smaller(images), atol=1e-4)
     ```
     """
-    channel_map = resolve_map(model, channel_map)
+    channel_map = map_of(model, channel_map)
     keep = resolve_keep(channel_map, keep, remove)
     graph, names = channel_map.graph, UniqueNames()
 

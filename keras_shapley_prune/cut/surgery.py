@@ -28,7 +28,7 @@ from keras_shapley_prune.trace.functional_models import (
     runs_its_graph,
 )
 from keras_shapley_prune.trace.named_units import resolve_keep
-from keras_shapley_prune.trace.tracer import resolve_map
+from keras_shapley_prune.trace.tracer import map_of
 
 
 def remove_channels(model, keep=None, channel_map=None, remove=None):
@@ -71,7 +71,7 @@ def remove_channels(model, keep=None, channel_map=None, remove=None):
     smaller = keras_shapley_prune.remove_channels(model, keep, channel_map)
     ```
     """
-    channel_map = resolve_map(model, channel_map)
+    channel_map = map_of(model, channel_map)
     keep = resolve_keep(channel_map, keep, remove)
     check_class(model)
     return cut_out(model, keep, channel_map).model

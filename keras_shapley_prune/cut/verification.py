@@ -9,7 +9,7 @@ from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.layer_types.held_state import HeldState
 from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.batches import has_fixed_batch, suited_size
-from keras_shapley_prune.trace.tracer import resolve_map
+from keras_shapley_prune.trace.tracer import map_of
 
 
 def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32):
@@ -46,7 +46,7 @@ def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32
     ```
     """
     check_integer("batch_size", batch_size, 1)
-    channel_map = resolve_map(model, channel_map)
+    channel_map = map_of(model, channel_map)
     keep = channel_map.check_keep(keep)
     check_pair(channel_map.graph, pruned)
     inputs = _read_first(dataset, channel_map.graph, batch_size)

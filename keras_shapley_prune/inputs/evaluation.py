@@ -54,6 +54,19 @@ def lower_is_better(metric):
     return not callable(metric) and any(word in metric for word in ("loss", "error"))
 
 
+def check_labels(data, graph):
+    """Raises an error unless data holds labels, and inputs that fit.
+
+    Args:
+        data: What `prune` takes.
+        graph: The recorded `Graph` of the model.
+
+    Raises:
+        ValueError: If the first batch does not.
+    """
+    next(iter(CalibrationData(data, graph.input_structure)))
+
+
 def evaluate(model, data, original=None):
     """Returns a dict: name -> value, of a compiled model's loss and metrics.
 

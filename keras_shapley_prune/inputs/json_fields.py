@@ -116,8 +116,8 @@ class Fields:
             name: String, the key.
             unknown: Boolean, whether it may be `null`, or hold it.
         """
-        if unknown and self._content.get(name) in (None, [None, None]):
-            value = self._content.get(name)
+        value = self._content.get(name, _MISSING)
+        if unknown and value in (None, [None, None]):
             return value if value is None else tuple(value)
         return tuple(self._get(name, _is_pair, "a pair of numbers"))
 

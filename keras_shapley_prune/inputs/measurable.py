@@ -5,6 +5,7 @@ import keras
 from keras_shapley_prune.inputs.arguments import blaming, show
 from keras_shapley_prune.inputs.compiling import compile_arguments
 from keras_shapley_prune.inputs.data import CalibrationData
+from keras_shapley_prune.inputs.evaluation import check_labels
 from keras_shapley_prune.inputs.forms import find_arrays, unpack
 from keras_shapley_prune.inputs.losses import resolve_loss
 
@@ -47,8 +48,8 @@ def check_measured(data, graph, model, argument="dataset"):
         ValueError: If inputs or labels do not fit.
     """
     with blaming("dataset", argument):
-        batches = CalibrationData(data, graph.input_structure)
-        _, labels, _ = next(iter(batches))
+        check_labels(data, graph)
+        _, labels, _ = next(iter(CalibrationData(data, graph.input_structure)))
         names = [tensor.name for tensor in graph.inputs]
         arrays = find_arrays(data, names)
         if arrays is not None:

@@ -57,6 +57,23 @@ def check_target(path, name="path", make_folders=True):
         )
 
 
+def check_folder(path, name="path"):
+    """Raises a `ValueError` unless a folder is at a path, or can be made there.
+
+    Args:
+        path: What was given.
+        name: String, the argument.
+    """
+    check_path(path, name)
+    # A file within it: then it may be a folder itself, and may not be a file.
+    why = find_obstacle(pathlib.Path(path) / "file")
+    if why is not None:
+        raise ValueError(
+            f"Argument `{name}` should be the path of a folder to write to. "
+            f"Received: {name}={os.fspath(path)!r}, {why}"
+        )
+
+
 def find_obstacle(path, make_folders=True):
     """Returns why a file cannot be written, `None` if nothing speaks against it.
 

@@ -1,17 +1,19 @@
 """How much is to be removed, and where: what the user asks for."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from keras_shapley_prune.inputs.arguments import (
     check_choice,
     check_integer,
+    check_kind,
     check_patterns,
     show,
 )
 from keras_shapley_prune.plan.cost_model import QUANTITIES
+from keras_shapley_prune.trace.channel_map import ChannelMap
 
 SCOPES = ("layer", "global")
 
@@ -81,6 +83,9 @@ class PruningBudget:
         for name, choices in (("of", QUANTITIES), ("scope", SCOPES)):
             check_choice(name, getattr(self, name), choices)
         for name in ("layers", "ignore"):
+            patterns = getattr(self, name)
+            if isinstance(patterns, Iterator):  # read more than once
+                object.__setattr__(self, name, list(patterns))
             check_patterns(name, getattr(self, name))
         for name in ("round_to", "min_units"):
             check_integer(name, getattr(self, name), 1)
@@ -95,6 +100,8 @@ class PruningBudget:
             ValueError: If a pattern matches no layer that can lose units, or all
                 groups are excluded.
         """
+        expected = "the `ChannelMap` that `trace_channels(model)` returns"
+        check_kind("channel_map", channel_map, ChannelMap, expected)
         groups = channel_map.select_groups(self.layers)
         if isinstance(self.ratio, Mapping):
             matched = channel_map.select_groups(list(self.ratio), "ratio")

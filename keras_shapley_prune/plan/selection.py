@@ -10,7 +10,7 @@ from keras_shapley_prune.plan.allocation import allocate
 from keras_shapley_prune.plan.budget import PruningBudget, to_budget
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
 from keras_shapley_prune.trace.sizes import give_sizes
-from keras_shapley_prune.trace.tracer import resolve_map
+from keras_shapley_prune.trace.tracer import map_of
 
 DEEPEST = 0.95  # how far a ranking looks where a budget may take any share of a group
 
@@ -50,7 +50,7 @@ def plan_pruning(
     ```
     """
     budget = to_budget("plan_pruning", ratio, budget)
-    channel_map = resolve_map(model, channel_map)
+    channel_map = map_of(model, channel_map)
     graph = give_sizes(channel_map.graph, input_shape)
     channel_map = dataclasses.replace(channel_map, graph=graph)
     return make_plan(channel_map, ranking, budget)

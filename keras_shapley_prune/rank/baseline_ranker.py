@@ -25,7 +25,7 @@ from keras_shapley_prune.rank.settings import Settings
 from keras_shapley_prune.rank.sources import stream_of
 from keras_shapley_prune.rank.staging import Staging
 from keras_shapley_prune.rank.weight_scores import WEIGHT_SCORES
-from keras_shapley_prune.trace.tracer import resolve_map
+from keras_shapley_prune.trace.tracer import map_of
 
 BASELINE_NAMES = (*WEIGHT_SCORES, *BASELINES, "greedy_backward", "reconstruction")
 
@@ -108,7 +108,7 @@ class BaselineRanker(Settings):
         check_verbose(verbose)
         if self.criterion in WEIGHT_SCORES:
             check_share_to_rank(ratio)
-            return self._rank_weights(resolve_map(model, channel_map), layers)
+            return self._rank_weights(map_of(model, channel_map), layers)
         sampler = self._open_sampler(model)
         calibration = Calibration(
             model,

@@ -8,7 +8,7 @@ from keras_shapley_prune.plan.budget import check_ratio
 from keras_shapley_prune.rank.ranking import Ranking
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.trace.forward_pass import ForwardPass
-from keras_shapley_prune.trace.tracer import resolve_map
+from keras_shapley_prune.trace.tracer import map_of
 
 
 class Calibration:
@@ -45,7 +45,7 @@ class Calibration:
     ):
         self.model, self.targets = model, targets
         check_share_to_rank(ratio)
-        self.channel_map = resolve_map(model, channel_map)
+        self.channel_map = map_of(model, channel_map)
         self.selected = self.channel_map.select_groups(layers)
         # In the order in which the network reads them: one pass through it serves all.
         self.groups = sorted(self.selected, key=self.first_site)

@@ -1,17 +1,20 @@
 """The result of a ranker: a value for each unit, with its standard error."""
 
-import collections.abc
 import dataclasses
 import json
+from collections.abc import Mapping
 
 import numpy as np
 
 from keras_shapley_prune.inputs.arguments import (
+    check_boolean,
+    check_integer,
     check_kind,
+    show,
 )
 from keras_shapley_prune.inputs.json_fields import Fields
 from keras_shapley_prune.inputs.json_files import format_of, load_json
-from keras_shapley_prune.inputs.paths import open_to_write
+from keras_shapley_prune.inputs.paths import check_folder, open_to_write
 from keras_shapley_prune.rank.tensorboard_events import write_ranking
 from keras_shapley_prune.trace.lock_text import group_reasons
 
@@ -36,6 +39,9 @@ class GroupScores:
             have been removed. It is known only in reconstruction games, whose `costs`
             says in what it is counted. The values of a group are means over coalitions,
             most of which are nearly whole; these costs are those of a deep cut.
+
+    Raises:
+        ValueError: If they are not numbers of one length.
     """
 
     values: np.ndarray
@@ -45,9 +51,15 @@ class GroupScores:
     removal_costs: np.ndarray = None
 
     def __post_init__(self):
+        count = len(_read_array("values", self.values))
         if self.stages is None:
             # The class is frozen, for everyone but itself.
-            object.__setattr__(self, "stages", np.zeros(len(self.values), int))
+            object.__setattr__(self, "stages", np.zeros(count, int))
+        _read_array("standard_errors", self.standard_errors, count)
+        _read_array("stages", self.stages, count, kinds="iu")
+        if self.removal_costs is not None:
+            _read_array("removal_costs", self.removal_costs, count)
+        check_integer("num_evaluations", self.num_evaluations, 0)
 
     @property
     def order(self):
@@ -85,6 +97,30 @@ class GroupScores:
         return read_scores(Fields(content, expected, "Received: another dict"))
 
 
+def _read_array(name, value, length=None, kinds="iuf"):
+    """Returns an argument as an array; raises a `ValueError` if it is none of numbers.
+
+    Args:
+        name: String, the argument.
+        value: What was given for it.
+        length: Integer, how many numbers it has to hold, `None` for any number.
+        kinds: String, the kinds of NumPy's types that it may have.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError:  # nested lists of different lengths
+        array = np.array(None)
+    fits = array.ndim == 1 and length in (None, len(array))
+    if not fits or array.dtype.kind not in kinds:
+        numbers = "integers" if kinds == "iu" else "numbers"
+        shape = "(num_units,)" if length is None else f"({length},), like `values`"
+        raise ValueError(
+            f"Argument `{name}` should be an array of {numbers} of shape {shape}. "
+            f"Received: {name}={show(value)}"
+        )
+    return array
+
+
 def read_scores(fields):
     """Returns the `GroupScores` that stand in a file.
 
@@ -111,7 +147,7 @@ def read_scores(fields):
     )
 
 
-class Ranking(collections.abc.Mapping):
+class Ranking(Mapping):
     """Scores of every group of a model: a mapping from group names to scores.
 
     Args:
@@ -123,6 +159,9 @@ class Ranking(collections.abc.Mapping):
             Shapley values are. Values of other criteria, such as weight norms, are
             divided by the mean of their group in a plan over all groups, and what
             a unit saves does not count.
+
+    Raises:
+        ValueError: If an argument is not of that form.
 
     Example:
 
@@ -136,6 +175,22 @@ class Ranking(collections.abc.Mapping):
     """
 
     def __init__(self, groups, method, num_examples, locks=None, comparable=True):
+        check_kind("groups", groups, Mapping, "a dict: group name -> `GroupScores`")
+        for name, scores in groups.items():
+            if not isinstance(name, str) or not isinstance(scores, GroupScores):
+                raise ValueError(
+                    "Argument `groups` should be a dict: group name -> `GroupScores`. "
+                    f"Received: {name!r}: {show(scores)}"
+                )
+        check_kind("method", method, str, "a string")
+        check_integer("num_examples", num_examples, 0)
+        check_kind("locks", locks, (Mapping, type(None)), "a dict of reasons or None")
+        if not all(isinstance(reason, str) for reason in (locks or {}).values()):
+            raise ValueError(
+                "Argument `locks` should be a dict: layer name -> reason. "
+                f"Received: locks={show(locks)}"
+            )
+        check_boolean("comparable", comparable)
         self._groups = dict(groups)
         self.comparable = comparable
         self.method = method
@@ -191,7 +246,19 @@ class Ranking(collections.abc.Mapping):
             logdir: String or path-like, the folder, which need not exist.
             frontier: What `measure_frontier` returned.
             step: Integer, the step at which scores are shown.
+
+        Raises:
+            ValueError: If an argument is not of that form.
         """
+        check_integer("step", step, 0)
+        fields = ("metric", "value", "flops")
+        several = isinstance(frontier, (list, tuple))
+        if not several or not all(hasattr(p, f) for p in frontier for f in fields):
+            raise ValueError(
+                "Argument `frontier` should be a list of `FrontierPoint`, what "
+                f"`measure_frontier` returns. Received: frontier={show(frontier)}"
+            )
+        check_folder(logdir, "logdir")
         write_ranking(logdir, self, frontier, step)
 
     def save(self, path):

@@ -15,7 +15,7 @@ from keras_shapley_prune.repair.pace import Pace
 from keras_shapley_prune.repair.relative_adam import RelativeAdam
 from keras_shapley_prune.repair.training_data import TrainingData
 from keras_shapley_prune.trace.recording import record_graph
-from keras_shapley_prune.trace.tracer import resolve_map, trace_channels
+from keras_shapley_prune.trace.tracer import map_of, trace_channels
 
 MIN_EXAMPLES = 4
 CHECK_EVERY = 25  # steps from one look at the held-out examples to the next
@@ -96,7 +96,7 @@ def mimic(
     check_model(pruned, "pruned")
     # The time runs from here: it is the user's.
     pace = Pace(settings.most_steps, settings.minutes)
-    channel_map = resolve_map(original, channel_map, "original")
+    channel_map = map_of(original, channel_map, "original")
     if keep is not None:
         keep = channel_map.check_keep(keep)
     pruned_map = trace_channels(pruned)

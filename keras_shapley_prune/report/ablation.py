@@ -10,7 +10,7 @@ from keras_shapley_prune.inputs.evaluation import resolve_metric
 from keras_shapley_prune.inputs.measurable import check_measured, check_metric
 from keras_shapley_prune.plan.selection import check_ranking
 from keras_shapley_prune.report.masked_network import MaskedNetwork
-from keras_shapley_prune.trace.tracer import resolve_map
+from keras_shapley_prune.trace.tracer import map_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,7 @@ def measure_ablation(
     ```
     """
     check_integer("num_points", num_points, 2)
-    channel_map = resolve_map(model, channel_map)
+    channel_map = map_of(model, channel_map)
     check_metric(metric, model)
     check_ranking(ranking, channel_map)
     dataset = make_repeatable(dataset)

@@ -4,7 +4,7 @@ import dataclasses
 
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.lock_text import group_locks
-from keras_shapley_prune.trace.tracer import resolve_map
+from keras_shapley_prune.trace.tracer import map_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ def channel_report(model, channel_map=None):
     print(keras_shapley_prune.channel_report(model))
     ```
     """
-    channel_map = resolve_map(model, channel_map)
+    channel_map = map_of(model, channel_map)
     locked = {}
     for operation, letter in channel_map.produced:
         name = channel_map.graph.name_of(operation)

@@ -1,6 +1,7 @@
 """What a model achieves, against what it costs, at several ratios."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -124,7 +125,8 @@ def measure_frontier(
 
 def _to_budgets(ratios, keywords):
     """Returns the `PruningBudget`s of the ratios of a frontier, a list."""
-    # Not a generator: one that has been read would be a frontier of nothing.
+    if isinstance(ratios, Iterator):
+        ratios = list(ratios)
     if not isinstance(ratios, (list, tuple, np.ndarray)) or not len(ratios):
         raise ValueError(
             "Argument `ratios` should be a sequence of floats in [0, 1), or of "

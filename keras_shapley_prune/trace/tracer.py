@@ -1,12 +1,10 @@
 """Units: integers that travel with the tensors and say what can be removed."""
 
-import keras
 import numpy as np
 
-from keras_shapley_prune.inputs.arguments import check_kind, show
+from keras_shapley_prune.inputs.arguments import check_kind
 from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.layer_types.registry import find_layer_type
-from keras_shapley_prune.layer_types.stepwise.layer import innermost
 from keras_shapley_prune.layer_types.unit_ids import FIXED
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.channel_tracer import ChannelTracer
@@ -42,31 +40,33 @@ def trace_channels(model):
     return tracer.finish()
 
 
-def resolve_map(model, channel_map=None, name="model"):
-    """Returns the `ChannelMap` that a function was given, or has to make itself.
+def map_of(model, channel_map=None, name="model"):
+    """Returns the `ChannelMap` of a model: the one that is given, if it is its own.
 
     Args:
-        model: A built Sequential or functional `keras.Model`.
-        channel_map: Its `ChannelMap`, or `None`.
+        model: See `trace_channels`.
+        channel_map: What a caller has given, or `None` to trace the model.
         name: String, the argument that `model` is given for.
 
     Raises:
-        ValueError: If `model` has no graph of layers, or `channel_map` is none, or is
-            of a model that shares no layer with this one.
+        ValueError: If the model has no graph of layers, or the map is that of another
+            model, or none.
     """
     check_model(model, name)
     if channel_map is None:
         return trace_channels(model)
-    expected = f"the `ChannelMap` that `trace_channels({name})` returns, or None"
+    expected = f"`trace_channels({name})` of this very model, or None"
     check_kind("channel_map", channel_map, ChannelMap, expected)
-    produced = [innermost(operation) for operation, _ in channel_map.produced]
-    layers = {operation for operation in produced if isinstance(operation, keras.Layer)}
-    if layers and not layers.intersection(model._flatten_layers()):
-        others = [channel_map.graph.name_of(o) for o, _ in channel_map.produced]
-        raise ValueError(
-            f"Argument `channel_map` should be {expected}. Received: that of another "
-            f"model, with the layers {show(others)}"
-        )
+    # Two models of one architecture have maps that look alike, of other layers.
+    own = {id(weight) for weight in model.weights}
+    for call in channel_map.graph.calls:
+        weights = getattr(call.operation, "weights", ())
+        if any(id(weight) not in own for weight in weights):
+            raise ValueError(
+                f"Argument `channel_map` should be {expected}, {model.name!r}. "
+                f"Received: that of another one, of whose layers {call.name!r} is none "
+                "of this model's"
+            )
     return channel_map
 
 

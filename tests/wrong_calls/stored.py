@@ -3,11 +3,12 @@
 import copy
 import json
 
-import keras_shapley_prune as ksp
 from wrong_calls import values
 from wrong_calls.cases import Call, Made
 from wrong_calls.functions import MODEL, NO_MODEL
-from wrong_calls.objects import _method
+from wrong_calls.methods import method
+
+import keras_shapley_prune as ksp
 
 GONE = object()
 ABSURD = {"None": None, "a word": "x", "a number": 3, "a list": [1], "a dict": {"a": 1}}
@@ -101,14 +102,13 @@ COMPARISON_EDITS = {
     **_absurd("locks", ("locks",)),
     **_absurd("groups", ("groups",)),
     **_absurd("name", ("name",), "a word"),
-    **_absurd("method", ("method",), "a word", "None"),
-    **_absurd("latency", ("latency",), "missing"),
-    **_absurd("metrics", ("metrics",), "missing"),
+    **_absurd("method", ("method",), "a word", "None", "missing"),
+    **_absurd("latency", ("latency",), "missing", "None"),
+    **_absurd("metrics", ("metrics",), "missing", "None"),
     **_absurd("file_size", ("file_size",), "missing", "None"),
     **_absurd("a group", ("groups", 0)),
     **_absurd("producers", ("groups", 0, "producers")),
     **_absurd("scores", ("groups", 0, "scores"), "None"),
-    "an entry that does not exist": (("typo",), 1),
     "format: another": (("format",), "keras_shapley_prune.Ranking"),
 }
 for name in ("parameters: a list", "flops: a list"):
@@ -190,32 +190,32 @@ STORED = [
     ),
     Call(
         "Ranking.save",
-        _method("save"),
+        method("save"),
         {"self": Made(lambda w: w.ranking)},
         {"path": values.OUTPUT_PATHS},
     ),
     Call(
         "PruningPlan.save",
-        _method("save"),
+        method("save"),
         {"self": Made(lambda w: w.plan)},
         {"path": values.OUTPUT_PATHS},
     ),
     Call(
         "Comparison.to_json",
-        _method("to_json"),
+        method("to_json"),
         {"self": Made(lambda w: w.comparison)},
         {"path": values.OUTPUT_PATHS},
     ),
     Call(
         "Comparison.to_html",
-        _method("to_html"),
+        method("to_html"),
         {"self": Made(lambda w: w.comparison)},
         {"path": values.OUTPUT_PATHS},
     ),
     Call(
         "load_model",
         ksp.load_model,
-        {},
+        {"path": "none.keras"},
         {
             "path": {
                 **{k: v for k, v in values.INPUT_PATHS.items()},

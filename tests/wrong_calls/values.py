@@ -5,7 +5,6 @@ import itertools
 import keras
 import numpy as np
 import tensorflow as tf
-
 from wrong_calls.cases import Made
 from wrong_calls.world import Subclassed, images
 
@@ -259,3 +258,31 @@ INPUT_PATHS = {
     "another JSON": Made(lambda w: w.path("other.json", '{"format": "other"}')),
     "JSON too deep": Made(lambda w: w.path("deep.json", "[" * 100_000)),
 }
+
+
+def without(values, *labels):
+    """Returns wrong values but for those that are right here.
+
+    Args:
+        values: Dict: what is wrong -> value.
+        *labels: Strings, what is not wrong.
+    """
+    assert set(labels) <= set(values), set(labels) - set(values)
+    return {label: value for label, value in values.items() if label not in labels}
+
+
+# What no layer name or pattern can be, whatever the model.
+NO_NAMES = without(
+    LAYERS,
+    "a name that does not exist",
+    "a pattern that matches nothing",
+    "a list with such a name",
+    "a locked layer",
+    "an empty list",
+    "an empty string",
+)
+# What no data can be, whatever the model.
+NO_DATA = {
+    label: DATA[label]
+    for label in ("a path", "an integer", "a class", "a function", "an object")
+} | {"a number": DATA["a number"], "without end": DATA["without end"]}

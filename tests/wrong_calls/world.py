@@ -7,9 +7,9 @@ import pathlib
 import keras
 import models
 import numpy as np
+from wrong_calls.cases import LongWorkError
 
 import keras_shapley_prune as ksp
-from wrong_calls.cases import LongWorkError
 
 
 class Spy(keras.utils.PyDataset):
