@@ -218,7 +218,7 @@ STORED = [
         {"path": "none.keras"},
         {
             "path": {
-                **{k: v for k, v in values.INPUT_PATHS.items()},
+                **values.INPUT_PATHS,
                 "not a model": Made(lambda w: w.path("text.keras", "hello")),
                 "a damaged .keras": NPZ,
                 "a damaged .h5": Made(
