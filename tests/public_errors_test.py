@@ -1,4 +1,4 @@
-"""Every public function and command, wrongly called, ends in a documented error at once.
+"""Every public function and command, wrongly called, ends in a documented error.
 
 The calls are in `wrong_calls/`. A right error is a `ValueError` that this package
 raises, names the argument that is wrong and says what was received, before data has
