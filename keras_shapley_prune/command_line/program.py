@@ -18,6 +18,7 @@ from keras_shapley_prune.command_line.input_files import import_modules
 from keras_shapley_prune.command_line.parser import PROGRAM, build_parser
 from keras_shapley_prune.inputs.one_line import describe
 
+_PLACES = ("model", "pruned")  # what has no option, but a place in the command
 _LONGEST = 800  # characters of a message: it may quote another one, of Keras
 
 
@@ -86,7 +87,8 @@ def _ending_in_order():
 
 def _in_options(text, options):
     """Returns a message in which arguments of functions have the names of options."""
-    names = {name: name for name in vars(options)} | {"dataset": "data"}
+    names = {name: name for name in vars(options) if name not in _PLACES}
+    names["dataset"] = "data"
 
     def rename(match):
         name = names.get(match[1])

@@ -81,7 +81,7 @@ def evaluate(model, data, original=None):
     """
     try:
         return _evaluate(model, data, original or model)
-    except tf.errors.OpError as error:
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
         raise ValueError(
             "Argument `dataset` should hold labels that the loss and the metrics of "
             f"the model take. Received: data of which TensorFlow says: "

@@ -88,6 +88,8 @@ def _names_of_metrics(model):
         if isinstance(entries, dict):
             return None
         for entry in keras.tree.flatten(entries):
+            if not isinstance(entry, (str, keras.Metric)):
+                return None  # of a function Keras makes a name by rules of its own
             names += _names_of(entry)
     names += [metric.name for metric in model.metrics]
     return list(dict.fromkeys(names))
@@ -95,10 +97,9 @@ def _names_of_metrics(model):
 
 def _names_of(entry):
     """Returns what a metric may be called in what `evaluate` returns."""
-    if not isinstance(entry, str):
-        name = getattr(entry, "name", None) or getattr(entry, "__name__", None)
-        return [name] if name else []
+    if isinstance(entry, keras.Metric):
+        return [entry.name]
     try:
-        return [entry, *_names_of(keras.metrics.get(entry))]
+        return [entry, getattr(keras.metrics.get(entry), "name", entry)]
     except ValueError:  # such as "accuracy", which Keras resolves by shapes
         return [entry]

@@ -121,7 +121,7 @@ COMMANDS = {
             "folder": "folder",
             "data.npz": "data.npz",
             "text.json": "text.json",
-            "other.json": "`ranking`",
+            "other.json": "`--ranking`",
             "edited.json": "groups/conv/values",
         }.items()
     },

@@ -44,6 +44,11 @@ def _ranked_by_loss(labels):
     }
 
 
+def _prune_with(extra_images, **arguments):
+    repair = ksp.Mimic(num_steps=1, extra_images=extra_images)
+    return ksp.prune(repair=repair, **arguments)
+
+
 METRICS = {
     **values.NONE,
     **values.NUMBERS,
@@ -75,6 +80,12 @@ PRUNING = [
         ksp.prune,
         {"model": MODEL, "dataset": SPY, "verbose": 0},
         {"dataset": _ranked_by_loss({**values.NO_LABELS, **values.LABELS})},
+    ),
+    Call(
+        "prune with extra images",
+        _prune_with,
+        {"model": MODEL, "dataset": SPY, "verbose": 0},
+        {"extra_images": without(values.DATA, "None")},
     ),
     Call(
         "apply_plan",
