@@ -100,12 +100,12 @@ def mimic(
     if keep is not None:
         keep = channel_map.check_keep(keep)
     pruned_map = trace_channels(pruned)
-    data = TrainingData(dataset, channel_map.graph, settings)
     student = copy_whole(pruned, pruned_map).model
-    trained = copy_whole(pruned, pruned_map).model  # it keeps the flags of `pruned`
     _unfreeze(student)
     student_graph = record_graph(student)
     imitation = Imitation(channel_map.graph, student_graph, channel_map.ids, keep)
+    data = TrainingData(dataset, channel_map.graph, settings)
+    trained = copy_whole(pruned, pruned_map).model  # it keeps the flags of `pruned`
     if data.num_examples < MIN_EXAMPLES or not imitation.layers:
         return trained
     imitation.measure_variances(data.known)
