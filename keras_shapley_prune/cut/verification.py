@@ -35,7 +35,7 @@ def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32
     Raises:
         RuntimeError: If the outputs differ by more than rounding: by more than 1e-4
             of the largest number in an output, in float32.
-        ValueError: If `keep` or the data does not fit the model.
+        ValueError: If `pruned`, `keep` or the data does not fit the model.
 
     Example:
 

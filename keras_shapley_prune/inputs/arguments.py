@@ -94,6 +94,33 @@ def check_kind(name, value, kinds, expected):
         )
 
 
+def read_vector(name, value, length=None, kinds="iuf"):
+    """Returns an argument as an array of one axis.
+
+    Args:
+        name: String, the argument.
+        value: What was given for it.
+        length: Integer, how many numbers it has to hold, `None` for any number.
+        kinds: String, the kinds of NumPy's types that it may have.
+
+    Raises:
+        ValueError: If it is none of numbers, or of another length.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError:  # nested lists of different lengths
+        array = np.array(None)
+    fits = array.ndim == 1 and length in (None, len(array))
+    if not fits or array.dtype.kind not in kinds:
+        numbers = "integers" if kinds == "iu" else "numbers"
+        shape = "(num_units,)" if length is None else f"({length},), as of the others"
+        raise ValueError(
+            f"Argument `{name}` should be an array of {numbers} of shape {shape}. "
+            f"Received: {name}={show(value)}"
+        )
+    return array
+
+
 def check_patterns(name, value):
     """Raises a `ValueError` unless an argument is a name or pattern, or several.
 

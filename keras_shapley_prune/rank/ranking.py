@@ -10,6 +10,7 @@ from keras_shapley_prune.inputs.arguments import (
     check_boolean,
     check_integer,
     check_kind,
+    read_vector,
     show,
 )
 from keras_shapley_prune.inputs.json_fields import Fields
@@ -51,15 +52,20 @@ class GroupScores:
     removal_costs: np.ndarray = None
 
     def __post_init__(self):
-        count = len(_read_array("values", self.values))
-        if self.stages is None:
-            # The class is frozen, for everyone but itself.
-            object.__setattr__(self, "stages", np.zeros(count, int))
-        _read_array("standard_errors", self.standard_errors, count)
-        _read_array("stages", self.stages, count, kinds="iu")
-        if self.removal_costs is not None:
-            _read_array("removal_costs", self.removal_costs, count)
+        values = read_vector("values", self.values)
+        stages = np.zeros(len(values), int) if self.stages is None else self.stages
+        errors, costs = self.standard_errors, self.removal_costs
+        found = {
+            "values": values,
+            "standard_errors": read_vector("standard_errors", errors, len(values)),
+            "stages": read_vector("stages", stages, len(values), kinds="iu"),
+        }
+        if costs is not None:
+            found["removal_costs"] = read_vector("removal_costs", costs, len(values))
         check_integer("num_evaluations", self.num_evaluations, 0)
+        for name, array in found.items():
+            # The class is frozen, for everyone but itself.
+            object.__setattr__(self, name, array)
 
     @property
     def order(self):
@@ -95,30 +101,6 @@ class GroupScores:
         check_kind("content", content, dict, "a dict that `to_dict` returned")
         expected = "Argument `content` should be a dict that `to_dict` returned"
         return read_scores(Fields(content, expected, "Received: another dict"))
-
-
-def _read_array(name, value, length=None, kinds="iuf"):
-    """Returns an argument as an array; raises a `ValueError` if it is none of numbers.
-
-    Args:
-        name: String, the argument.
-        value: What was given for it.
-        length: Integer, how many numbers it has to hold, `None` for any number.
-        kinds: String, the kinds of NumPy's types that it may have.
-    """
-    try:
-        array = np.asarray(value)
-    except ValueError:  # nested lists of different lengths
-        array = np.array(None)
-    fits = array.ndim == 1 and length in (None, len(array))
-    if not fits or array.dtype.kind not in kinds:
-        numbers = "integers" if kinds == "iu" else "numbers"
-        shape = "(num_units,)" if length is None else f"({length},), like `values`"
-        raise ValueError(
-            f"Argument `{name}` should be an array of {numbers} of shape {shape}. "
-            f"Received: {name}={show(value)}"
-        )
-    return array
 
 
 def read_scores(fields):
