@@ -1,10 +1,14 @@
 """Labels that a loss can take: found out before any long work."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.inputs.one_line import describe
+
+_LARGEST = 2**20  # numbers in an output that is tried
 
 
 def check_labels_fit(labels, names, losses, outputs):
@@ -106,16 +110,18 @@ def _check_classes(labels, name, loss, shape):
 
 
 def _try(loss, labels, name, shape):
-    """Computes a loss of one example, for outputs that are all zero."""
-    if None in shape[1:] or not len(labels):
+    """Computes a loss of a few examples, for outputs that are all zero."""
+    if None in shape[1:] or not len(labels) or math.prod(shape[1:]) > _LARGEST:
         return
+    # A number of them that is no other size: labels of another shape would broadcast.
+    count = next(number for number in (2, 3, 5, 7, 11, 13) if number not in shape)
     function = loss.call if isinstance(loss, keras.losses.Loss) else loss
-    one, zeros = tf.cast(labels[:1], tf.float32), tf.zeros((1, *shape[1:]))
+    some = tf.cast(np.resize(labels, (count, *labels.shape[1:])), tf.float32)
     # Where one of them lacks a last axis of length 1, Keras adds it.
-    if len(one.shape) == len(shape) - 1 and shape[-1] == 1:
-        one = one[..., tf.newaxis]
+    if len(some.shape) == len(shape) - 1 and shape[-1] == 1:
+        some = some[..., tf.newaxis]
     try:
-        function(one, zeros)
+        function(some, tf.zeros((count, *shape[1:])))
     except Exception as error:  # of many kinds, by the loss
         raise ValueError(
             f"Argument `dataset` should give labels that the loss of output {name!r} "

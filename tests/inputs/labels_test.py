@@ -55,6 +55,8 @@ WRONG = [
     ("sparse_categorical_crossentropy", 3, np.eye(3), "'categorical_crossentropy'"),
     ("categorical_crossentropy", 3, [0, 1], "Keras says"),
     ("mse", 2, np.zeros((3, 5)), "Keras says"),
+    ("mse", 2, np.zeros(2), "Keras says"),
+    ("mse", 3, np.zeros(3), "Keras says"),
     ("mse", 2, ["a", "b", "c"], "numbers as labels"),
 ]
 
