@@ -130,10 +130,10 @@ class DataSource:
         try:
             return _gather(dataset.take(self.num_examples), model, has_classes)
         except tf.errors.OpError as error:
-            name = _find_unreadable(dataset.file_paths) or self.name
+            path, error = _find_unreadable(dataset.file_paths) or (self.name, error)
             raise InputError(
-                f"Data {self.name!r} should hold images that can be read. Received: "
-                f"{name!r}, of which TensorFlow says: {first_line(error)}"
+                f"Data {self.name!r} should be readable, each of its images. Received: "
+                f"{path!r}, of which TensorFlow says: {first_line(error)}"
             ) from error
 
     def _read_tfds(self, model):
@@ -185,12 +185,12 @@ class DataSource:
 
 
 def _find_unreadable(paths):
-    """Returns the first of the images that cannot be read, or `None`."""
+    """Returns the first of the images that cannot be read and why, or `None`."""
     for path in paths:
         try:
             tf.io.decode_image(tf.io.read_file(path), expand_animations=False)
-        except tf.errors.OpError:
-            return path
+        except tf.errors.OpError as error:
+            return path, error
     return None
 
 

@@ -137,6 +137,10 @@ def check_targets(targets, inputs=()):
     for option, path, suffixes in targets:
         if path is None:
             continue
+        if not path or "\0" in path:
+            raise InputError(
+                f"Argument `{option}` should be the path of a file. Received: {path!r}"
+            )
         _check_kind(option, pathlib.Path(path), suffixes)
         if os.path.realpath(path) in taken:
             raise InputError(
@@ -148,10 +152,6 @@ def check_targets(targets, inputs=()):
 
 
 def _check_kind(option, path, suffixes):
-    if not path.name or "\0" in str(path):
-        raise InputError(
-            f"Argument `{option}` should be the path of a file. Received: {str(path)!r}"
-        )
     if suffixes is not None and path.suffix not in suffixes:
         raise InputError(
             f"Argument `{option}` should end with {' or '.join(suffixes)}. "
