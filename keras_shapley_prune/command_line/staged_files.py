@@ -111,7 +111,7 @@ def _take_up(left, path):
 def _is_running(process):
     try:
         os.kill(process, 0)  # no signal, only the question
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # it may be no number of a process
         return False
     except OSError:  # it is somebody else's
         return True
