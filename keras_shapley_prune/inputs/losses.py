@@ -26,8 +26,8 @@ def resolve_loss(model, loss=None):
         loss = getattr(model, "loss", None) if model.compiled else None
         if loss is None:
             raise ValueError(
-                "Argument `model` should be compiled with a loss, or the game have "
-                "a loss by itself, as in `games.Loss('mse')`. "
+                "Argument `model` should be compiled with a loss, or a loss by itself "
+                "be given, as in `games.Loss('mse')`. "
                 f"Received: model {model.name!r}, which is "
                 + ("compiled without a loss" if model.compiled else "not compiled")
             )

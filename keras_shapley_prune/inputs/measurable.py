@@ -92,7 +92,7 @@ def _names_of_metrics(model):
                 return None  # of a function Keras makes a name by rules of its own
             names += _names_of(entry)
     names += [metric.name for metric in model.metrics]
-    return list(dict.fromkeys(names))
+    return sorted(set(names) - {"compile_metrics"})  # which holds those of `compile`
 
 
 def _names_of(entry):

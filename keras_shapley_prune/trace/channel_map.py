@@ -99,7 +99,7 @@ class ChannelMap(UnitPlaces):
         check_patterns(argument, layers)
         if not self.groups:
             raise ValueError(
-                "Argument `model` should be a model with units that can be removed. "
+                "Argument `model` should be a model with removable units. "
                 f"Received: one without: {self.describe_locks()}"
             )
         if layers is None:
