@@ -7,12 +7,13 @@ from keras_shapley_prune.cut.layer_copies import check_copies
 from keras_shapley_prune.cut.model_classes import check_class
 from keras_shapley_prune.cut.optimizer_slots import carry_optimizer, check_optimizer
 from keras_shapley_prune.cut.trial_run import try_out
-from keras_shapley_prune.inputs.arguments import check_verbose
+from keras_shapley_prune.inputs.arguments import check_kind, check_run
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.budget import to_budget
+from keras_shapley_prune.plan.pruning_plan import PruningPlan
 from keras_shapley_prune.plan.selection import make_plan
 from keras_shapley_prune.rank.games.outputs import OutputGame
 from keras_shapley_prune.rank.resolve_ranker import rank_for, resolve_ranker
@@ -147,7 +148,7 @@ def prune(
     }
     budget = to_budget("prune", ratio, shorthand)
     repair = resolve_repair(repair)
-    check_verbose(verbose)
+    check_run(verify, memory, verbose, keep_optimizer)
     dataset = make_repeatable(dataset)  # it is read to rank, and again to repair
     model = convert_if_needed(model, verbose, keep_optimizer)
     channel_map = trace_channels(model)
@@ -259,7 +260,8 @@ def apply_plan(
     ```
     """
     repair = resolve_repair(repair)
-    check_verbose(verbose)
+    check_run(verify, memory, verbose, keep_optimizer)
+    check_kind("plan", plan, PruningPlan, "a `PruningPlan`")
     model = convert_if_needed(model, verbose, keep_optimizer)
     plan = plan.bind(model)
     check_prunable(model, plan.channel_map, keep_optimizer)

@@ -11,18 +11,22 @@ from keras_shapley_prune.cut.channels_last.to_channels_last import (
 from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.cut.trial_run import try_out
-from keras_shapley_prune.inputs.arguments import check_choice
+from keras_shapley_prune.inputs.arguments import blaming, check_choice, check_verbose
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.inputs.data import make_repeatable
-from keras_shapley_prune.inputs.evaluation import check_labels, resolve_metric
+from keras_shapley_prune.inputs.evaluation import (
+    resolve_metric,
+)
+from keras_shapley_prune.inputs.measurable import check_measured, check_metric
 from keras_shapley_prune.inputs.metric_bound import MetricBound
 from keras_shapley_prune.inputs.metric_direction import MODES
+from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.budget import PruningBudget, check_steps, to_budget
 from keras_shapley_prune.plan.selection import DEEPEST, make_plan
 from keras_shapley_prune.pruning import carry_out, check_prunable
-from keras_shapley_prune.rank.resolve_ranker import rank_for
+from keras_shapley_prune.rank.resolve_ranker import rank_for, resolve_ranker
 from keras_shapley_prune.repair.calibration_check import check_calibration, read_sample
 from keras_shapley_prune.repair.planned_steps import plan_steps
 from keras_shapley_prune.repair.resolve_repair import (
@@ -108,21 +112,26 @@ def prune_until(
     check_choice("mode", mode, MODES)
     budget = _resolve_budget(budget, shorthand)
     repair = resolve_repair(repair)
+    resolve_ranker(ranker)  # raises what it would raise after the first evaluation
+    check_verbose(verbose)
+    check_model(model)
+    check_metric(metric, model)
     dataset = make_repeatable(dataset)
-    held_out = dataset
+    held_out, argument = dataset, "dataset"
     if validation_data is not None:
+        argument = "validation_data"
         held_out = make_repeatable(validation_data, "validation_data")
     model = convert_if_needed(model, verbose)
     measure_raw = resolve_metric(metric, model, held_out)
 
     def measure(candidate):
-        with kept_states(candidate):
+        with kept_states(candidate), blaming("dataset", argument):
             return measure_raw(candidate)
 
     channel_map = trace_channels(model)
     check_steps(budget, budget.select_groups(channel_map))
     if not callable(metric):  # it is best known before ranking
-        check_labels(held_out, channel_map.graph)
+        check_measured(held_out, channel_map.graph, model, argument)
     check_prunable(model, channel_map)
     sample = read_sample(dataset, channel_map.graph)
     channel_map = try_out(channel_map, sample)

@@ -490,7 +490,9 @@ def test_labels_that_do_not_fit_the_outputs():
     model = models.build(models.two_ends)
     x = models.inputs_of(model, 4)
     ranker = ShapleyRanker(games.Loss("mse"))
-    message = _refused(model, "Argument `y`", (x, np.zeros(4)), ranker=ranker)
+    message = _refused(
+        model, "Argument `dataset` should give labels", (x, np.zeros(4)), ranker=ranker
+    )
     assert "['classes', 'size']" in message
     assert "1 entries" in message
 

@@ -15,7 +15,7 @@ from keras_shapley_prune.command_line.npz_files import (
     read_npz,
 )
 from keras_shapley_prune.inputs.compiling import compile_arguments
-from keras_shapley_prune.inputs.one_line import describe
+from keras_shapley_prune.inputs.one_line import describe, first_line
 
 _TFDS = re.compile(r"tfds:(?P<name>[^:]+(:\d[\d.*]+)?)(:(?P<split>.+))?")
 _COLORS = {1: "grayscale", 3: "rgb", 4: "rgba"}
@@ -68,7 +68,9 @@ class DataSource:
         except InputError:
             # It is a `ValueError` itself, and says already what is wrong.
             raise
-        except (ValueError, OSError, tf.errors.OpError) as error:
+        except ImportError:
+            raise
+        except Exception as error:  # of many kinds, by what the files hold
             raise InputError(
                 f"Data {self.name!r} should be readable. Received: {describe(error)}"
             ) from error
@@ -125,7 +127,14 @@ class DataSource:
             verbose=False,
         )
         # Keras has shuffled the files by the seed.
-        return _gather(dataset.take(self.num_examples), model, has_classes)
+        try:
+            return _gather(dataset.take(self.num_examples), model, has_classes)
+        except tf.errors.OpError as error:
+            path, error = _find_unreadable(dataset.file_paths) or (self.name, error)
+            raise InputError(
+                f"Data {self.name!r} should be readable, each of its images. Received: "
+                f"{path!r}, of which TensorFlow says: {first_line(error)}"
+            ) from error
 
     def _read_tfds(self, model):
         match = _TFDS.fullmatch(self.name)
@@ -185,6 +194,16 @@ def _takes_channels_first(model):
     """
     shape = model.inputs[0].shape[1:]
     return len(shape) == 3 and shape[-1] not in _COLORS and shape[0] in _COLORS
+
+
+def _find_unreadable(paths):
+    """Returns the first of the images that cannot be read and why, or `None`."""
+    for path in paths:
+        try:
+            tf.io.decode_image(tf.io.read_file(path), expand_animations=False)
+        except tf.errors.OpError as error:
+            return path, error
+    return None
 
 
 def _fit_image(image, size, channels):

@@ -102,10 +102,10 @@ def load_ranking(path):
     check_file(path, "Argument `--ranking`")
     try:
         return Ranking.load(path)
-    except (ValueError, KeyError) as error:
+    except ValueError as error:
         raise InputError(
             "Argument `--ranking` should name a file that the command `rank` wrote. "
-            f"Received: {path!r}"
+            f"{describe(error)}"
         ) from error
 
 

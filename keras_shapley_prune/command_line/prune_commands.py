@@ -24,7 +24,7 @@ from keras_shapley_prune.command_line.input_files import (
 from keras_shapley_prune.command_line.staged_files import StagedFiles, check_targets
 from keras_shapley_prune.deploy.litert import export_litert
 from keras_shapley_prune.plan.budget import PruningBudget
-from keras_shapley_prune.plan.selection import make_plan
+from keras_shapley_prune.plan.selection import check_ranking, make_plan
 from keras_shapley_prune.pruning import apply_plan
 from keras_shapley_prune.pruning_until import prune_until as prune_within
 from keras_shapley_prune.repair.mimic_settings import Mimic
@@ -54,6 +54,8 @@ def prune(options):
     require_data(options, needed=not options.dry_run)
     model, ranking = load_to_prune(options), load_ranking(options.ranking)
     channel_map = trace_channels(model)
+    if ranking is not None:
+        check_ranking(ranking, channel_map)
     examples = load_examples(options, model)
     graph = channel_map.graph  # FLOPs are counted for the sizes of the examples
     graph = give_sizes(graph, read_sizes(graph, examples))

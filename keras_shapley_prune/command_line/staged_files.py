@@ -2,16 +2,24 @@
 
 import os
 import pathlib
+import platform
+import re
 import shutil
 
 from keras_shapley_prune.command_line.input_files import InputError
+from keras_shapley_prune.inputs.paths import find_obstacle
+
+# Who writes: of a process on another machine nobody here knows whether it still runs.
+_HOST = re.sub(r"\W", "-", platform.node()) or "host"
+_UNFINISHED = re.compile(r"\.(?P<stem>.+)\.unfinished-(?P<host>.+)-(?P<process>\d+)")
 
 
 class StagedFiles:
     """Writes files beside their places, and moves them there in the end.
 
     Folders that a file is to be in are made. A file that is there already is replaced,
-    a folder only if it is a SavedModel.
+    a folder only if it is a SavedModel. What a killed process has left there is removed
+    by the next command that writes to the same place, see `remove_leftovers`.
 
     Example:
 
@@ -43,7 +51,7 @@ class StagedFiles:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Beside the target, so on the same disk: there `os.replace` is one step. With
         # its suffix, by which Keras tells formats apart.
-        name = f".{target.stem}.unfinished-{os.getpid()}{target.suffix}"
+        name = f".{target.stem}.unfinished-{_HOST}-{os.getpid()}{target.suffix}"
         self._staged[target] = target.with_name(name)
         return self._staged[target]
 
@@ -68,8 +76,52 @@ class StagedFiles:
         return [str(target) for target in done]
 
 
+def remove_leftovers(paths):
+    """Removes what processes have left that were killed while they wrote.
+
+    Args:
+        paths: Paths of files that are going to be written, or `None`.
+    """
+    for path in map(pathlib.Path, filter(None, paths)):
+        if not path.parent.is_dir():
+            continue
+        for left in sorted(path.parent.glob(".*.unfinished-*")):
+            if _is_left_of(left, path):
+                _take_up(left, path)
+
+
+def _is_left_of(left, path):
+    """Returns whether a file was to become another one, and nobody writes it now."""
+    name = left.name.removesuffix(".old").removesuffix(path.suffix)
+    match = _UNFINISHED.fullmatch(name)
+    if match is None or match["stem"] != path.stem or match["host"] != _HOST:
+        return False
+    process = int(match["process"])
+    return process != os.getpid() and not _is_running(process)
+
+
+def _take_up(left, path):
+    """Removes a leftover, but puts back a folder that was moved away last."""
+    if left.name.endswith(".old") and not path.exists():
+        os.replace(left, path)  # the new one had not come into its place
+    else:
+        _remove(left)
+
+
+def _is_running(process):
+    try:
+        os.kill(process, 0)  # no signal, only the question
+    except (ProcessLookupError, OverflowError):  # it may be no number of a process
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
+
+
 def check_targets(targets, inputs=()):
     """Raises an error if files cannot be written where they are asked for.
+
+    If they can, what a process that was killed has left there is removed.
 
     Args:
         targets: List of tuples: an option, its path (or `None`), and a tuple of the
@@ -77,14 +129,18 @@ def check_targets(targets, inputs=()):
         inputs: Paths of the files that are read: they are not overwritten.
 
     Raises:
-        InputError: If a path has another suffix, is given twice or is an input, or
-            is a folder of something else.
+        InputError: If a path has another suffix, is given twice or is an input, is a
+            folder of something else, or its folder is not writable.
     """
     # Two spellings, or a link, may name one file.
     taken = {os.path.realpath(path) for path in inputs if path is not None}
     for option, path, suffixes in targets:
         if path is None:
             continue
+        if not path or "\0" in path:
+            raise InputError(
+                f"Argument `{option}` should be the path of a file. Received: {path!r}"
+            )
         _check_kind(option, pathlib.Path(path), suffixes)
         if os.path.realpath(path) in taken:
             raise InputError(
@@ -92,6 +148,7 @@ def check_targets(targets, inputs=()):
                 f"read nor written by another option. Received: {path!r}"
             )
         taken.add(os.path.realpath(path))
+    remove_leftovers(path for _, path, _ in targets)
 
 
 def _check_kind(option, path, suffixes):
@@ -110,17 +167,17 @@ def _check_kind(option, path, suffixes):
             f"Argument `{option}` should be a new or empty folder, or a SavedModel to "
             f"replace. Received: {str(path)!r}, which holds something else"
         )
-    # Missing folders are made; the nearest one that exists has to be a folder.
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
-    if not parent.is_dir():
+    # Missing folders are made. A folder is written as a file beside it would be.
+    why = find_obstacle(path if suffixes is not None else path / "file")
+    if why is not None:
         raise InputError(
-            f"Argument `{option}` should be in a folder. Received: {str(path)!r}, "
-            f"where {str(parent)!r} is a file"
+            f"Argument `{option}` should be where a file can be written. Received: "
+            f"{str(path)!r}, {why}"
         )
 
 
 def _remove(path):
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_shapley_prune.cut.layer_copies import embed_weight
 from keras_shapley_prune.cut.masked_run import MaskedRun
-from keras_shapley_prune.inputs.arguments import check_integer
+from keras_shapley_prune.inputs.arguments import check_integer, check_kind
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.held_state import HeldState
@@ -39,7 +39,7 @@ def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32
         RuntimeError: If the outputs differ by more than rounding: by more than 1e-4
             of the largest number in an output, in float32; or if they hold NaN or
             infinity where those of `model` hold none.
-        ValueError: If `keep` or the data does not fit the model.
+        ValueError: If `pruned`, `keep` or the data does not fit the model.
 
     Example:
 
@@ -52,9 +52,28 @@ def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32
     check_integer("batch_size", batch_size, 1)
     channel_map = map_of(model, channel_map)
     keep = channel_map.check_keep(keep)
+    check_pair(channel_map.graph, pruned)
     inputs = _read_first(dataset, channel_map.graph, batch_size)
     network = MaskedRun(channel_map, keep, inputs)
     _compare(network, pruned, inputs, channel_map.graph)
+
+
+def check_pair(graph, pruned):
+    """Raises a `ValueError` unless a model takes what another one does.
+
+    Args:
+        graph: The recorded `Graph` of the other.
+        pruned: Anything: a `keras.Model` is right.
+    """
+    check_kind("pruned", pruned, keras.Model, "what `remove_channels` returned")
+    shapes = [[tuple(x.shape) for x in graph.inputs]]
+    shapes.append([tuple(x.shape) for x in getattr(pruned, "inputs", None) or ()])
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            "Argument `pruned` should be a model of the same inputs as `model`, of "
+            f"shapes {shapes[0]}. Received: model {pruned.name!r}, with inputs of "
+            f"shapes {shapes[1]}"
+        )
 
 
 def verify_cut(cut, dataset, num_examples=8):

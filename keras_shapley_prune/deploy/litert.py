@@ -11,8 +11,11 @@ import keras
 import tensorflow as tf
 
 from keras_shapley_prune.deploy.float32_copy import copy_in_float32, find_halves
+from keras_shapley_prune.inputs.arguments import blaming, check_boolean
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.inputs.finite import check_finite_inputs
+from keras_shapley_prune.inputs.models import check_model
+from keras_shapley_prune.inputs.paths import check_target
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.trace.functional_models import input_structure
 from keras_shapley_prune.trace.recording import record_graph
@@ -82,14 +85,18 @@ def export_litert(model, path, int8=False, representative_data=None, input_shape
     """
     path = _check_arguments(model, path, int8, representative_data)
     graph = record_graph(model)
-    shapes = input_shape or read_sizes(graph, representative_data)
+    shapes = input_shape
+    if shapes is None:
+        with blaming("dataset", "representative_data"):
+            shapes = read_sizes(graph, representative_data)
     graph = give_sizes(graph, shapes)
     model = _in_float32(model)
     if not int8:
         _write_float(model, path, graph)
         return path
     quantizer = _import_quantizer()
-    examples = list(_read_examples(model, representative_data))
+    with blaming("dataset", "representative_data"):
+        examples = list(_read_examples(model, representative_data))
     with tempfile.TemporaryDirectory() as folder:
         # The quantizer starts from a float file, which nobody has asked for.
         float_path = pathlib.Path(folder) / path.name
@@ -99,16 +106,14 @@ def export_litert(model, path, int8=False, representative_data=None, input_shape
 
 
 def _check_arguments(model, path, int8, representative_data):
-    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
-        raise ValueError(
-            "Argument `model` should be a built Sequential or functional "
-            f"`keras.Model`. Received: model={model!r} (of type {type(model)})"
-        )
+    check_model(model)
+    check_target(path)
     path = pathlib.Path(path)
     if path.suffix != ".tflite":
         raise ValueError(
             f"Argument `path` should end with '.tflite'. Received: path='{path}'"
         )
+    check_boolean("int8", int8)
     if int8 != (representative_data is not None):
         expected = "data for `int8=True`" if int8 else "`None` for `int8=False`"
         raise ValueError(

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_shapley_prune.inputs import limits
 from keras_shapley_prune.inputs.data import CalibrationData, find_fixed_size
 from keras_shapley_prune.inputs.forms import find_arrays, open_batches, unpack
+from keras_shapley_prune.inputs.one_line import first_line
 from keras_shapley_prune.inputs.undisturbed import kept_seeds
 
 
@@ -78,7 +79,18 @@ def evaluate(model, data, original=None):
     Raises:
         ValueError: If the data does not fit the model, or does not end.
     """
-    original = original or model
+    try:
+        return _evaluate(model, data, original or model)
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
+        raise ValueError(
+            "Argument `dataset` should hold labels that the loss and the metrics of "
+            f"the model take. Received: data of which TensorFlow says: "
+            f"{first_line(error)}"
+        ) from error
+
+
+def _evaluate(model, data, original):
+    """Returns what `evaluate` returns, or raises what TensorFlow raises."""
     inputs = original.inputs
     names = [tensor.name for tensor in inputs]
     options = {"verbose": 0, "return_dict": True}

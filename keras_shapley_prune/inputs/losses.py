@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from keras_shapley_prune.inputs.compiling import compile_arguments
+from keras_shapley_prune.inputs.labels import check_labels_fit
 
 
 def resolve_loss(model, loss=None):
@@ -25,8 +26,8 @@ def resolve_loss(model, loss=None):
         loss = getattr(model, "loss", None) if model.compiled else None
         if loss is None:
             raise ValueError(
-                "Expected a model compiled with a loss, or a loss by itself, as in "
-                "`games.Loss('mse')`. "
+                "Argument `model` should be compiled with a loss, or a loss by itself "
+                "be given, as in `games.Loss('mse')`. "
                 f"Received: model {model.name!r}, which is "
                 + ("compiled without a loss" if model.compiled else "not compiled")
             )
@@ -50,6 +51,15 @@ class PerExampleLoss:
 
     def __init__(self, names, losses, weights):
         self._names, self._losses, self._weights = names, losses, weights
+
+    def check_labels(self, labels, outputs):
+        """Raises a `ValueError` unless it can be computed of labels.
+
+        Args:
+            labels: What `model.fit` takes as `y`.
+            outputs: List of the model's symbolic outputs.
+        """
+        check_labels_fit(labels, self._names, self._losses, outputs)
 
     def __call__(self, labels, predictions, sample_weight=None):
         """Returns the losses, float32, shape `(batch,)`.

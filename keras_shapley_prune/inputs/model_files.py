@@ -1,14 +1,21 @@
 """Loads models that were saved by older versions of Keras, or with unknown losses."""
 
 import json
+import os
+import pathlib
 import warnings
+from collections.abc import Mapping
 
 import keras
 
+from keras_shapley_prune.inputs.arguments import check_kind
 from keras_shapley_prune.inputs.compiling import compile_arguments
 from keras_shapley_prune.inputs.h5_files import in_todays_form, read_settings
 from keras_shapley_prune.inputs.one_line import describe
+from keras_shapley_prune.inputs.paths import check_path, check_source
 from keras_shapley_prune.inputs.undisturbed import undisturbed
+
+SUFFIXES = (".keras", ".h5", ".hdf5")
 
 # Keras resolves these by the shape of the outputs, not by name.
 _BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
@@ -33,7 +40,7 @@ def load_model(path, custom_objects=None):
         A `keras.Model`, compiled if it was and can be.
 
     Raises:
-        ValueError: Or another error of Keras, if the model itself cannot be loaded.
+        ValueError: If there is no such file, or Keras cannot load the model itself.
 
     Example:
 
@@ -43,7 +50,34 @@ def load_model(path, custom_objects=None):
     pruned = keras_shapley_prune.prune(model, images)
     ```
     """
-    objects = dict(custom_objects or {})
+    _check_arguments(path, custom_objects)
+    try:
+        return _load(path, dict(custom_objects or {}))
+    except Exception as error:  # of many kinds, by what the file holds
+        raise ValueError(
+            "Argument `path` should name a file that Keras can load. Received: "
+            f"path={os.fspath(path)!r}, of which Keras says: {describe(error)}"
+        ) from error
+
+
+def _check_arguments(path, custom_objects):
+    if custom_objects is not None:
+        expected = "a dict: name -> class or function, or None"
+        check_kind("custom_objects", custom_objects, Mapping, expected)
+    check_path(path)
+    if pathlib.Path(path).suffix not in SUFFIXES:
+        raise ValueError(
+            f"Argument `path` should end with one of {SUFFIXES}. "
+            f"Received: path={os.fspath(path)!r}"
+        )
+    # Keras reads from other places, too, and folders into which it has saved.
+    elsewhere = "://" in str(path) or (pathlib.Path(path) / "config.json").exists()
+    if not elsewhere:
+        check_source(path)
+
+
+def _load(path, objects):
+    """Returns the model of a file, or raises whatever Keras raises."""
     training = read_settings(path, "training_config")
     if training is not None:
         # Of an `.h5` file, Keras itself does not find what these stand for.

@@ -165,13 +165,15 @@ def _check_short_form(flow, size, weights, unfit):
             "Argument `unfit` should be a callable `fn(call)`. "
             f"Received: unfit={unfit!r}"
         )
-    if not isinstance(weights or {}, Mapping):
+    weights = {} if weights is None else weights
+    if not isinstance(weights, Mapping):
         raise ValueError(
             "Argument `weights` should be a dict: weight name -> letters of its axes. "
             f"Received: weights={weights!r}"
         )
-    for name, axes in (weights or {}).items():
-        if not isinstance(axes, str) or set(axes) - set(".io"):
+    for name, axes in weights.items():
+        named = isinstance(name, str) and isinstance(axes, str)
+        if not named or set(axes) - set(".io"):
             raise ValueError(
                 "Argument `weights` should map names to strings of the letters "
                 f"'.', 'i' and 'o'. Received: {name!r}: {axes!r}"

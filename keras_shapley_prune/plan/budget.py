@@ -5,7 +5,15 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from keras_shapley_prune.inputs.arguments import (
+    check_choice,
+    check_integer,
+    check_kind,
+    check_patterns,
+    show,
+)
 from keras_shapley_prune.plan.cost_model import QUANTITIES
+from keras_shapley_prune.trace.channel_map import ChannelMap
 
 SCOPES = ("layer", "global")
 
@@ -63,24 +71,25 @@ class PruningBudget:
                     "Argument `ratio` can be a dict only with of='units' and "
                     f"scope='layer'. Received: of={self.of!r}, scope={self.scope!r}"
                 )
+            if not self.ratio or not all(isinstance(key, str) for key in self.ratio):
+                raise ValueError(
+                    "Argument `ratio`, where it is a dict, should give a share for "
+                    "layer names or shell-style patterns, at least for one. "
+                    f"Received: ratio={show(self.ratio)}"
+                )
             for ratio in self.ratio.values():
                 check_ratio(ratio)
         else:
             check_ratio(self.ratio)
         for name, choices in (("of", QUANTITIES), ("scope", SCOPES)):
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"Argument `{name}` should be one of {choices}. "
-                    f"Received: {name}={getattr(self, name)!r}"
-                )
+            check_choice(name, getattr(self, name), choices)
+        for name in ("layers", "ignore"):
+            patterns = getattr(self, name)
+            if isinstance(patterns, Iterator):  # read more than once
+                object.__setattr__(self, name, list(patterns))
+            check_patterns(name, getattr(self, name))
         for name in ("round_to", "min_units"):
-            value = getattr(self, name)
-            integer = isinstance(value, (int, np.integer))
-            if not integer or isinstance(value, bool) or value < 1:
-                raise ValueError(
-                    f"Argument `{name}` should be an integer of at least 1. "
-                    f"Received: {name}={value!r}"
-                )
+            check_integer(name, getattr(self, name), 1)
 
         for name in ("layers", "ignore"):
             patterns = getattr(self, name)
@@ -97,12 +106,14 @@ class PruningBudget:
             ValueError: If a pattern matches no layer that can lose units, or all
                 groups are excluded.
         """
+        expected = "the `ChannelMap` that `trace_channels(model)` returns"
+        check_kind("channel_map", channel_map, ChannelMap, expected)
         groups = channel_map.select_groups(self.layers)
         if isinstance(self.ratio, Mapping):
-            matched = channel_map.select_groups(list(self.ratio))
+            matched = channel_map.select_groups(list(self.ratio), "ratio")
             groups = tuple(group for group in groups if group in matched)
         if self.ignore is not None:
-            ignored = channel_map.select_groups(self.ignore)
+            ignored = channel_map.select_groups(self.ignore, "ignore")
             groups = tuple(group for group in groups if group not in ignored)
         if not groups:
             raise ValueError(
@@ -212,5 +223,6 @@ def check_ratio(ratio):
     number = isinstance(ratio, (int, float, np.number)) and not isinstance(ratio, bool)
     if not number or not 0 <= ratio < 1:
         raise ValueError(
-            f"Argument `ratio` should be a float in [0, 1). Received: ratio={ratio!r}"
+            "Argument `ratio` should be a float in [0, 1). "
+            f"Received: ratio={show(ratio)}"
         )

@@ -2,15 +2,24 @@
 
 import dataclasses
 import json
+import os
+from collections.abc import Mapping
 
 import numpy as np
 
+from keras_shapley_prune.inputs.arguments import check_kind, show
 from keras_shapley_prune.inputs.json_files import format_of, load_json
+from keras_shapley_prune.inputs.models import check_model
+from keras_shapley_prune.inputs.paths import open_to_write
 from keras_shapley_prune.inputs.undisturbed import undisturbed
+from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.plan.cost_model import QUANTITIES, CostModel
 from keras_shapley_prune.plan.quantities import describe_cost, describe_sizes
+from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.sizes import find_open_inputs, give_sizes
 from keras_shapley_prune.trace.tracer import trace_channels
+
+_KEPT = "a dict: group name -> how many of its units are kept"
 
 
 class PruningPlan:
@@ -25,8 +34,8 @@ class PruningPlan:
         budget: The `PruningBudget` it was made for, or `None`.
 
     Raises:
-        ValueError: If a group is not the model's, or is to keep another number of
-            units than it has, or none.
+        ValueError: If an argument is not of that form, a group is not the model's, or
+            is to keep more units than it has, or none.
 
     Attributes:
         channel_map: The `ChannelMap` of the model.
@@ -47,21 +56,23 @@ class PruningPlan:
     """
 
     def __init__(self, channel_map, kept, orders, budget=None):
+        _check_types(channel_map, kept, orders, budget)
         groups = {group.name: group for group in channel_map.groups}
-        if not kept.keys() <= groups.keys():
+        unknown = [name for name in kept if name not in groups]
+        if unknown:
             raise ValueError(
-                "A plan should name groups of the model: "
-                f"{sorted(groups)}. Received: {sorted(kept.keys() - groups.keys())}"
+                f"Argument `kept` should name groups of the model: {list(groups)}. "
+                f"Received: {unknown}"
             )
         self.channel_map, self.budget = channel_map, budget
         self.units, self._orders = {}, {}
         self.keep = np.ones(channel_map.num_units, bool)
         for name, num_kept in kept.items():
             size = groups[name].num_units
-            order = np.asarray(orders.get(name, np.arange(size)))
-            _check_group(name, size, num_kept, order)
+            order = _read_order(name, size, orders.get(name))
+            _check_count(name, size, num_kept)
             self.units[name] = size, int(num_kept)
-            self._orders[name] = order.astype(int)
+            self._orders[name] = order
             # The order is kept too, so that `resize` can move the cut.
             self.keep[groups[name].units[order[: size - num_kept]]] = False
         self.costs = {of: self._count(of) for of in QUANTITIES}
@@ -76,14 +87,17 @@ class PruningPlan:
         Raises:
             ValueError: If a group is not in the plan, or does not have that many units.
         """
-        unknown = kept.keys() - self.units.keys()
+        check_kind("kept", kept, Mapping, _KEPT)
+        unknown = [name for name in kept if name not in self.units]
         if unknown:
             raise ValueError(
                 f"Argument `kept` should name groups of the plan: {list(self.units)}. "
-                f"Received: {sorted(unknown)}"
+                f"Received: {unknown}"
             )
         sizes = {name: after for name, (_, after) in self.units.items()}
-        return PruningPlan(self.channel_map, sizes | kept, self._orders, self.budget)
+        return PruningPlan(
+            self.channel_map, sizes | dict(kept), self._orders, self.budget
+        )
 
     @undisturbed
     def bind(self, model):
@@ -96,8 +110,16 @@ class PruningPlan:
             ValueError: If it does not have these groups, of these sizes.
         """
         sizes = {name: after for name, (_, after) in self.units.items()}
-        channel_map = _trace(model, self.channel_map.graph.input_shapes or None)
-        return PruningPlan(channel_map, sizes, self._orders, self.budget)
+        check_model(model)
+        try:
+            channel_map = _trace(model, self.channel_map.graph.input_shapes or None)
+            return PruningPlan(channel_map, sizes, self._orders, self.budget)
+        except ValueError as error:
+            raise ValueError(
+                "Argument `model` should be the model of the plan, or have the same "
+                f"groups. Received: model {model.name!r}, of which the plan says: "
+                f"{error}"
+            ) from error
 
     def __str__(self):
         width = max([len(name) for name in [*self.units, "parameters"]])
@@ -136,6 +158,9 @@ class PruningPlan:
 
         Args:
             path: String or path-like.
+
+        Raises:
+            ValueError: If there cannot be such a file.
         """
         lines = [
             f"  {json.dumps(name)}: "
@@ -148,7 +173,7 @@ class PruningPlan:
             )
             for name, (before, after) in self.units.items()
         ]
-        with open(path, "w", encoding="utf-8") as file:
+        with open_to_write(path) as file:
             file.write(f'{{"format": {json.dumps(format_of("PruningPlan"))},\n')
             file.write(f' "predicted": {json.dumps(self.costs)},\n')
             shapes = self.channel_map.graph.input_shapes
@@ -172,16 +197,26 @@ class PruningPlan:
             A `PruningPlan`, without a budget.
 
         Raises:
-            ValueError: If the file holds something else, or the plan of another model.
+            ValueError: If there is no such file, or it holds something else, or the
+                plan of another model. The message names the place.
         """
-        content = load_json(path, "PruningPlan")
-        groups, shapes = content["groups"], content.get("input_shapes")
-        return cls(
-            # "predicted" is not read: the plan may be edited.
-            _trace(model, input_shape or shapes),
-            {name: group["num_kept"] for name, group in groups.items()},
-            {name: group["first_to_leave_first"] for name, group in groups.items()},
-        )
+        # "predicted" is not read: the plan may be edited.
+        fields = load_json(path, "PruningPlan")
+        groups, shapes = fields.dicts("groups"), fields.shapes("input_shapes")
+        kept, orders = {}, {}
+        for name, group in groups.items():
+            orders[name] = group.integers("first_to_leave_first")
+            kept[name] = group.integer("num_kept", 1, len(orders[name]))
+        try:
+            channel_map = _trace(model, shapes if input_shape is None else input_shape)
+            return cls(channel_map, kept, orders)
+        except ValueError as error:
+            if "`model`" in str(error) or input_shape is not None:
+                raise
+            raise ValueError(
+                "Argument `path` should name a plan of this very model. Received: "
+                f"path={os.fspath(path)!r}, of which is wrong: {error}"
+            ) from error
 
     def _count(self, of):
         try:
@@ -199,16 +234,36 @@ def _trace(model, input_shape):
     return dataclasses.replace(channel_map, graph=graph)
 
 
-def _check_group(name, size, num_kept, order):
-    """Raises a `ValueError` unless a group's part of a plan fits the model."""
+def _check_types(channel_map, kept, orders, budget):
+    expected = "the `ChannelMap` that `trace_channels(model)` returns"
+    check_kind("channel_map", channel_map, ChannelMap, expected)
+    check_kind("kept", kept, Mapping, _KEPT)
+    check_kind("orders", orders, Mapping, "a dict: group name -> positions")
+    if budget is not None:
+        check_kind("budget", budget, PruningBudget, "a `PruningBudget` or None")
+
+
+def _check_count(name, size, num_kept):
+    """Raises a `ValueError` unless a group can keep so many units."""
     integer = isinstance(num_kept, (int, np.integer)) and not isinstance(num_kept, bool)
     if not integer or not 1 <= num_kept <= size:
         raise ValueError(
-            f"A plan should keep between 1 and {size} units of {name!r}. "
-            f"Received: {num_kept!r}"
+            f"Argument `kept` should keep between 1 and {size} units of {name!r}. "
+            f"Received: {show(num_kept)}"
         )
-    if sorted(order.tolist()) != list(range(size)):
+
+
+def _read_order(name, size, order):
+    """Returns the order of a group's units as an array, by default as they come."""
+    if order is None:
+        return np.arange(size)
+    try:
+        found = np.asarray(order)
+    except ValueError:  # nested lists of different lengths
+        found = np.array(None)
+    if found.dtype.kind not in "iu" or sorted(found.ravel()) != list(range(size)):
         raise ValueError(
-            f"A plan should order the {size} units of {name!r}, each once, counted "
-            f"from 0. Received: {order.tolist()}"
+            f"Argument `orders` should order the {size} units of {name!r}, each once, "
+            f"counted from 0. Received: {show(order)}"
         )
+    return found.ravel().astype(int)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from keras_shapley_prune.inputs.arguments import check_kind, show
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.allocation import allocate
 from keras_shapley_prune.plan.budget import PruningBudget, to_budget
@@ -123,6 +124,24 @@ def _losses(scores, comparable):
     return np.maximum.accumulate(np.nan_to_num(values, nan=np.inf))
 
 
+def check_scores(ranking, argument="ranking"):
+    """Raises a `ValueError` unless a ranking is one, of whatever model.
+
+    Args:
+        ranking: See `check_ranking`.
+        argument: String, what it is given for.
+    """
+    expected = "a `Ranking`, or a dict: group name -> `GroupScores`"
+    check_kind(argument, ranking, Mapping, expected)
+    for name, scores in ranking.items():
+        # A ranker of the user's own may return scores of a class of its own.
+        if not hasattr(scores, "order") or np.ndim(getattr(scores, "values", 0)) != 1:
+            raise ValueError(
+                f"Argument `{argument}` should be {expected}. "
+                f"Received: {name!r}: {show(scores)}"
+            )
+
+
 def check_ranking(ranking, channel_map):
     """Raises a `ValueError` unless a ranking scores groups of a model.
 
@@ -130,6 +149,7 @@ def check_ranking(ranking, channel_map):
         ranking: A `Ranking`, or a dict: group name -> `GroupScores`.
         channel_map: The `ChannelMap` of the model.
     """
+    check_scores(ranking)
     sizes = {group.name: group.num_units for group in channel_map.groups}
     for name, scores in ranking.items():
         if sizes.get(name) != len(scores.values):

@@ -10,7 +10,7 @@ from keras_shapley_prune.inputs.arguments import (
 )
 from keras_shapley_prune.inputs.progress import show_progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
-from keras_shapley_prune.rank.calibration import Calibration
+from keras_shapley_prune.rank.calibration import Calibration, check_share_to_rank
 from keras_shapley_prune.rank.estimators.activation_scores import (
     BASELINES,
     LeaveOneOutEstimator,
@@ -111,6 +111,7 @@ class BaselineRanker(Settings):
         """
         check_verbose(verbose)
         if self.criterion in WEIGHT_SCORES:
+            check_share_to_rank(ratio)
             return self._rank_weights(map_of(model, channel_map), layers)
         sampler = self._open_sampler(model)
         calibration = Calibration(
@@ -122,6 +123,7 @@ class BaselineRanker(Settings):
             self.batch_size,
             sampler.needs_labels,
         )
+        sampler.check(calibration)
         with show_progress(progress, verbose) as shown:
             ranking = rank_groups(sampler, calibration, shown)
         # Statistics of activations alone do not say what a unit does to the outputs.

@@ -46,6 +46,7 @@ class Calibration:
         targets=None,
     ):
         self.model, self.targets = model, targets
+        check_share_to_rank(ratio)
         self.channel_map = map_of(model, channel_map)
         self.selected = self.channel_map.select_groups(layers)
         # In the order in which the network reads them: one pass through it serves all.
@@ -123,9 +124,18 @@ def _check_names(channel_map, ratio):
             )
 
 
+def check_share_to_rank(ratio):
+    """Raises a `ValueError` unless a ranker can be asked for a ratio.
+
+    Args:
+        ratio: See `Calibration`.
+    """
+    for share in ratio.values() if isinstance(ratio, Mapping) else [ratio]:
+        check_ratio(share)
+
+
 def _count_removed(group, ratio):
     """Returns how many units of a group are removed; one is always kept."""
     share = ratio.get(group.name, 0.0) if isinstance(ratio, Mapping) else ratio
-    check_ratio(share)
     # Half a unit is rounded up, as in `allocate`.
     return min(int(share * group.num_units + 0.5), group.num_units - 1)

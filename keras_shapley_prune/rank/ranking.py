@@ -1,12 +1,21 @@
 """The result of a ranker: a value for each unit, with its standard error."""
 
-import collections.abc
 import dataclasses
 import json
+from collections.abc import Mapping
 
 import numpy as np
 
+from keras_shapley_prune.inputs.arguments import (
+    check_boolean,
+    check_integer,
+    check_kind,
+    read_vector,
+    show,
+)
+from keras_shapley_prune.inputs.json_fields import Fields
 from keras_shapley_prune.inputs.json_files import format_of, load_json
+from keras_shapley_prune.inputs.paths import check_folder, open_to_write
 from keras_shapley_prune.rank.tensorboard_events import write_ranking
 from keras_shapley_prune.trace.lock_text import group_reasons
 
@@ -31,6 +40,9 @@ class GroupScores:
             have been removed. It is known only in reconstruction games, whose `costs`
             says in what it is counted. The values of a group are means over coalitions,
             most of which are nearly whole; these costs are those of a deep cut.
+
+    Raises:
+        ValueError: If they are not numbers of one length.
     """
 
     values: np.ndarray
@@ -40,9 +52,20 @@ class GroupScores:
     removal_costs: np.ndarray = None
 
     def __post_init__(self):
-        if self.stages is None:
+        values = read_vector("values", self.values)
+        stages = np.zeros(len(values), int) if self.stages is None else self.stages
+        errors, costs = self.standard_errors, self.removal_costs
+        found = {
+            "values": values,
+            "standard_errors": read_vector("standard_errors", errors, len(values)),
+            "stages": read_vector("stages", stages, len(values), kinds="iu"),
+        }
+        if costs is not None:
+            found["removal_costs"] = read_vector("removal_costs", costs, len(values))
+        check_integer("num_evaluations", self.num_evaluations, 0)
+        for name, array in found.items():
             # The class is frozen, for everyone but itself.
-            object.__setattr__(self, "stages", np.zeros(len(self.values), int))
+            object.__setattr__(self, name, array)
 
     @property
     def order(self):
@@ -71,16 +94,13 @@ class GroupScores:
 
         Args:
             content: Dict.
+
+        Raises:
+            ValueError: If it is another one.
         """
-        values, errors = content["values"], content["standard_errors"]
-        costs = content.get("removal_costs")
-        return cls(
-            np.array([np.nan if v is None else v for v in values], float),
-            np.array([np.inf if e is None else e for e in errors], float),
-            content["num_evaluations"],
-            np.array(content.get("stages", [0] * len(values)), int),
-            None if costs is None else np.array(costs, float),
-        )
+        check_kind("content", content, dict, "a dict that `to_dict` returned")
+        expected = "Argument `content` should be a dict that `to_dict` returned"
+        return read_scores(Fields(content, expected, "Received: another dict"))
 
 
 def unread_scores(group):
@@ -93,7 +113,33 @@ def unread_scores(group):
     return GroupScores(nothing, nothing.copy(), 0, removal_costs=nothing.copy())
 
 
-class Ranking(collections.abc.Mapping):
+def read_scores(fields):
+    """Returns the `GroupScores` that stand in a file.
+
+    Args:
+        fields: `Fields`, of what `GroupScores.to_dict` returned.
+
+    Raises:
+        ValueError: If one of them is not as it was written.
+    """
+    values = fields.numbers("values", missing=np.nan)
+    count = len(values)
+    stages, costs = np.zeros(count, int), None
+    if "stages" in fields:  # files of before have none
+        stages = np.array(fields.integers("stages", count), int)
+    if fields.get("removal_costs") is not None:
+        # An edited ranking may cost what is not known.
+        costs = np.array(fields.numbers("removal_costs", count, missing=np.nan))
+    return GroupScores(
+        np.array(values),
+        np.array(fields.numbers("standard_errors", count, least=0, missing=np.inf)),
+        fields.integer("num_evaluations"),
+        stages,
+        costs,
+    )
+
+
+class Ranking(Mapping):
     """Scores of every group of a model: a mapping from group names to scores.
 
     Args:
@@ -105,6 +151,9 @@ class Ranking(collections.abc.Mapping):
             Shapley values are. Values of other criteria, such as weight norms, are
             divided by the mean of their group in a plan over all groups, and what
             a unit saves does not count.
+
+    Raises:
+        ValueError: If an argument is not of that form.
 
     Example:
 
@@ -118,6 +167,22 @@ class Ranking(collections.abc.Mapping):
     """
 
     def __init__(self, groups, method, num_examples, locks=None, comparable=True):
+        check_kind("groups", groups, Mapping, "a dict: group name -> `GroupScores`")
+        for name, scores in groups.items():
+            if not isinstance(name, str) or not isinstance(scores, GroupScores):
+                raise ValueError(
+                    "Argument `groups` should be a dict: group name -> `GroupScores`. "
+                    f"Received: {name!r}: {show(scores)}"
+                )
+        check_kind("method", method, str, "a string")
+        check_integer("num_examples", num_examples, 0)
+        check_kind("locks", locks, (Mapping, type(None)), "a dict of reasons or None")
+        if not all(isinstance(reason, str) for reason in (locks or {}).values()):
+            raise ValueError(
+                "Argument `locks` should be a dict: layer name -> reason. "
+                f"Received: locks={show(locks)}"
+            )
+        check_boolean("comparable", comparable)
         self._groups = dict(groups)
         self.comparable = comparable
         self.method = method
@@ -173,7 +238,19 @@ class Ranking(collections.abc.Mapping):
             logdir: String or path-like, the folder, which need not exist.
             frontier: What `measure_frontier` returned.
             step: Integer, the step at which scores are shown.
+
+        Raises:
+            ValueError: If an argument is not of that form.
         """
+        check_integer("step", step, 0)
+        fields = ("metric", "value", "flops")
+        several = isinstance(frontier, (list, tuple))
+        if not several or not all(hasattr(p, f) for p in frontier for f in fields):
+            raise ValueError(
+                "Argument `frontier` should be a list of `FrontierPoint`, what "
+                f"`measure_frontier` returns. Received: frontier={show(frontier)}"
+            )
+        check_folder(logdir, "logdir")
         write_ranking(logdir, self, frontier, step)
 
     def save(self, path):
@@ -181,6 +258,9 @@ class Ranking(collections.abc.Mapping):
 
         Args:
             path: String or path-like.
+
+        Raises:
+            ValueError: If there cannot be such a file.
         """
         groups = {name: scores.to_dict() for name, scores in self.items()}
         content = {
@@ -191,8 +271,9 @@ class Ranking(collections.abc.Mapping):
             "comparable": self.comparable,
             "groups": groups,
         }
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
+        text = json.dumps(content, indent=1)
+        with open_to_write(path) as file:
+            file.write(text)
 
     @classmethod
     def load(cls, path):
@@ -205,19 +286,17 @@ class Ranking(collections.abc.Mapping):
             A `Ranking`.
 
         Raises:
-            ValueError: If the file holds something else.
+            ValueError: If there is no such file, or it holds something else. The
+                message names the place.
         """
-        content = load_json(path, "Ranking")
-        groups = {
-            name: GroupScores.from_dict(scores)
-            for name, scores in content["groups"].items()
-        }
+        fields = load_json(path, "Ranking")
+        scores = fields.dicts("groups")
         return cls(
-            groups,
-            content["method"],
-            content["num_examples"],
-            content["locks"],
-            content.get("comparable", True),
+            {name: read_scores(inner) for name, inner in scores.items()},
+            fields.string("method"),
+            fields.integer("num_examples"),
+            fields.texts("locks"),
+            fields.boolean("comparable", default=True),
         )
 
 

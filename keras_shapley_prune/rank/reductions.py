@@ -20,11 +20,11 @@ def resolve_reduction(reduction):
     Raises:
         ValueError: If it is none of these.
     """
-    if reduction == "mean":
+    if isinstance(reduction, str) and reduction == "mean":
         return None
     if callable(reduction):
         return reduction
-    if reduction == "rms":
+    if isinstance(reduction, str) and reduction == "rms":
         return lambda samples: np.sqrt(_mean(samples**2))
     number = r"mean\+(\d+\.?\d*|\.\d+|)std"
     found = isinstance(reduction, str) and re.fullmatch(number, reduction)

@@ -191,4 +191,5 @@ class ShapleyRanker(Settings):
             sampler.needs_labels,
             targets,
         )
+        sampler.check(calibration)
         return sampler, calibration

@@ -31,6 +31,13 @@ class Sampler:
         self.method, self.staging = method, staging
         self.sequential, self.seed = sequential, seed
 
+    def check(self, calibration):
+        """Raises a `ValueError` if the games cannot be played, before any is.
+
+        Args:
+            calibration: A `Calibration`.
+        """
+
     def open_network(self, calibration):
         """Returns the `Network` that the games are played on, at its input.
 

@@ -7,6 +7,8 @@ import keras
 import tensorflow as tf
 
 from keras_shapley_prune.cut.surgery import copy_whole
+from keras_shapley_prune.inputs.arguments import check_verbose
+from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.repair.imitation import Imitation
 from keras_shapley_prune.repair.mimic_settings import Mimic
@@ -92,18 +94,20 @@ def mimic(
             "Argument `settings` should be a `keras_shapley_prune.Mimic` or `None`. "
             f"Received: {settings!r}"
         )
+    check_verbose(verbose)
+    check_model(pruned, "pruned")
     # The time runs from here: it is the user's.
     pace = Pace(settings.most_steps, settings.minutes)
-    channel_map = map_of(original, channel_map)
+    channel_map = map_of(original, channel_map, "original")
     if keep is not None:
         keep = channel_map.check_keep(keep)
     pruned_map = trace_channels(pruned)
     student = copy_whole(pruned, pruned_map).model
-    trained = copy_whole(pruned, pruned_map).model  # it keeps the flags of `pruned`
     _unfreeze(student)
     student_graph = record_graph(student)
     imitation = Imitation(channel_map.graph, student_graph, channel_map.ids, keep)
     data = TrainingData(dataset, channel_map.graph, settings)
+    trained = copy_whole(pruned, pruned_map).model  # it keeps the flags of `pruned`
     if data.num_examples < MIN_EXAMPLES or not imitation.layers:
         return trained
     imitation.measure_variances(data.known)

@@ -2,9 +2,10 @@
 
 import dataclasses
 
-from keras_shapley_prune.inputs.arguments import check_at_least, check_integer
+from keras_shapley_prune.inputs.arguments import blaming, check_at_least, check_integer
 from keras_shapley_prune.inputs.data import CalibrationData, make_repeatable
 from keras_shapley_prune.inputs.finite import check_finite_inputs
+from keras_shapley_prune.inputs.forms import open_batches
 
 NUM_STEPS = 2000  # where neither steps nor minutes are given
 
@@ -65,6 +66,8 @@ class Mimic:
         if self.extra_images is not None:
             repeatable = make_repeatable(self.extra_images, "extra_images")
             object.__setattr__(self, "extra_images", repeatable)
+            with blaming("dataset", "extra_images"):
+                open_batches(repeatable, (), self.batch_size)
 
     @property
     def most_steps(self):

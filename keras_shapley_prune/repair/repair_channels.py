@@ -6,7 +6,7 @@ from keras_shapley_prune.cut.model_classes import check_class
 from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.cut.trial_run import try_out
 from keras_shapley_prune.cut.verification import verify_cut
-from keras_shapley_prune.inputs.arguments import check_integer, check_verbose
+from keras_shapley_prune.inputs.arguments import check_integer, check_run
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
@@ -98,7 +98,7 @@ def repair_channels(
     """
     repair = resolve_repair(repair)
     check_integer("batch_size", batch_size, 1)
-    check_verbose(verbose)
+    check_run(verify, memory, verbose)
     channel_map = map_of(model, channel_map)
     keep = resolve_keep(channel_map, keep, remove)
     check_class(model)

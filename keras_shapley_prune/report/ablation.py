@@ -6,8 +6,10 @@ import numpy as np
 
 from keras_shapley_prune.inputs.arguments import check_integer
 from keras_shapley_prune.inputs.data import make_repeatable
-from keras_shapley_prune.inputs.evaluation import check_labels, resolve_metric
+from keras_shapley_prune.inputs.evaluation import resolve_metric
+from keras_shapley_prune.inputs.measurable import check_measured, check_metric
 from keras_shapley_prune.inputs.undisturbed import undisturbed
+from keras_shapley_prune.plan.selection import check_ranking
 from keras_shapley_prune.report.masked_network import MaskedNetwork
 from keras_shapley_prune.trace.tracer import map_of
 
@@ -68,10 +70,12 @@ def measure_ablation(
     """
     check_integer("num_points", num_points, 2)
     channel_map = map_of(model, channel_map)
+    check_metric(metric, model)
+    check_ranking(ranking, channel_map)
     dataset = make_repeatable(dataset)
     measure = resolve_metric(metric, model, dataset)
     if not callable(metric):
-        check_labels(dataset, channel_map.graph)
+        check_measured(dataset, channel_map.graph, model)
     groups = [g for g in channel_map.select_groups(layers) if g.name in ranking]
     if not groups:
         raise ValueError(

@@ -5,6 +5,8 @@ import pathlib
 
 import numpy as np
 
+from keras_shapley_prune.inputs.arguments import check_choice, check_integer
+from keras_shapley_prune.inputs.paths import check_target
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.stepwise.layer import innermost
 from keras_shapley_prune.layer_types.unit_ids import FIXED
@@ -44,10 +46,10 @@ def plot_channels(model, to_file=None, rankdir="TB", dpi=100, channel_map=None):
     keras_shapley_prune.plot_channels(model, "channels.svg")
     ```
     """
-    if rankdir not in ("TB", "LR"):
-        raise ValueError(
-            f"Argument `rankdir` should be 'TB' or 'LR'. Received: rankdir={rankdir!r}"
-        )
+    check_choice("rankdir", rankdir, ("TB", "LR"))
+    check_integer("dpi", dpi, 1)
+    if to_file is not None:
+        check_target(to_file, "to_file", make_folders=False)
     pydot = _import_pydot()
     report = channel_report(model, channel_map)
     dot = pydot.Dot(_quote(model.name), graph_type="digraph", rankdir=rankdir, dpi=dpi)

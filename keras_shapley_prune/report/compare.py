@@ -6,8 +6,9 @@ from keras_shapley_prune.cut.channels_last.to_channels_last import (
     convert_if_needed,
 )
 from keras_shapley_prune.cut.state_copies import kept_states
-from keras_shapley_prune.inputs.arguments import check_verbose
+from keras_shapley_prune.inputs.arguments import blaming, check_verbose, show
 from keras_shapley_prune.inputs.data import make_repeatable
+from keras_shapley_prune.inputs.measurable import check_measured
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.activation_memory import count_peak_bytes
 from keras_shapley_prune.plan.flops import count_graph_flops
@@ -64,14 +65,19 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
     check_verbose(verbose)
     measure = _check_measure(measure, data)
     # What `prune` returns of such a model has been cut from the converted one.
-    original, pruned = map(convert_if_needed, (original, pruned))
+    original = convert_if_needed(original, name="original")
+    pruned = convert_if_needed(pruned, name="pruned")
     maps = trace_channels(original), trace_channels(pruned)
     units = _count_units(*maps)
-    check_ranking(ranking or {}, maps[0])
+    check_ranking({} if ranking is None else ranking, maps[0])
     models, graph = (original, pruned), maps[0].graph
     if data is not None:
         # It is read for its labels, for inputs, and by both models.
         data = make_repeatable(data, "data")
+        with blaming("dataset", "data"):
+            labelled = has_labels(data, graph)
+        if labelled and "metrics" in measure:
+            check_measured(data, graph, original, "data")
     shapes = read_sizes(graph, data)
     graphs = [give_sizes(one.graph, shapes) for one in maps]
     # What is not measured has no entry, and no line in the report.
@@ -81,11 +87,13 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
     if "activations" in measure:
         measured["activations"] = tuple(map(count_peak_bytes, graphs))
     with kept_states(*models):
+        if "metrics" in measure and labelled:  # it is what may fail: it comes first
+            with blaming("dataset", "data"):
+                metrics = measure_metrics(models, data, original)
+            measured["metrics"] = _in_pairs(metrics)
         if "latency" in measure:
             measured["latency"] = _in_pairs(measure_latencies(models, graph, data))
             measured["environment"] = describe_environment()
-        if "metrics" in measure and has_labels(data, graph):
-            measured["metrics"] = _in_pairs(measure_metrics(models, data, original))
     comparison = Comparison(
         units=units,
         parameters=(original.count_params(), pruned.count_params()),
@@ -174,15 +182,16 @@ def _in_pairs(values):
 def _check_measure(measure, data):
     if measure is None:
         return MEASURES if data is not None else ()
-    names = [measure] if isinstance(measure, str) else list(measure)
-    if not set(names) <= set(MEASURES):
+    names = [measure] if isinstance(measure, str) else measure
+    several = isinstance(names, (list, tuple, set, frozenset))
+    if not several or not all(isinstance(n, str) and n in MEASURES for n in names):
         raise ValueError(
             f"Argument `measure` should be None or a list out of {MEASURES}. "
-            f"Received: measure={measure!r}"
+            f"Received: measure={show(measure)}"
         )
     if "metrics" in names and data is None:
         raise ValueError(
             "Argument `data` should hold labelled examples to measure the metrics on. "
             f"Received: data=None, measure={measure!r}"
         )
-    return names
+    return list(names)

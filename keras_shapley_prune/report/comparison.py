@@ -2,11 +2,11 @@
 
 import dataclasses
 import json
-import os
 
 from keras_shapley_prune.inputs.json_files import format_of, load_json
+from keras_shapley_prune.inputs.paths import open_to_write
 from keras_shapley_prune.plan.quantities import Quantity, describe_sizes
-from keras_shapley_prune.rank.ranking import GroupScores
+from keras_shapley_prune.rank.ranking import GroupScores, read_scores
 from keras_shapley_prune.report.html_report import render_html
 from keras_shapley_prune.trace.lock_text import group_reasons, name_some
 
@@ -150,9 +150,12 @@ class Comparison:
 
         Args:
             path: String or path-like.
+
+        Raises:
+            ValueError: If there cannot be such a file.
         """
         page = render_html(self)
-        with open(path, "w", encoding="utf-8") as file:
+        with open_to_write(path) as file:
             file.write(page)
 
     def to_json(self, path):
@@ -160,14 +163,18 @@ class Comparison:
 
         Args:
             path: String or path-like.
+
+        Raises:
+            ValueError: If there cannot be such a file.
         """
         content = {"format": format_of("Comparison")}
         content |= {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del content["measured"]  # the file is flat
         content |= {name: getattr(self, name) for name in _MEASURED}
         content["groups"] = [_group_to_dict(group) for group in self.groups]
-        with open(os.fspath(path), "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
+        text = json.dumps(content, indent=1)
+        with open_to_write(path) as file:
+            file.write(text)
 
     @classmethod
     def load(cls, path):
@@ -180,24 +187,38 @@ class Comparison:
             A `Comparison`.
 
         Raises:
-            ValueError: If the file holds something else.
+            ValueError: If there is no such file, or it holds something else. The
+                message names the place.
         """
-        content = load_json(path, "Comparison", writer="to_json")
-        del content["format"]
-        content["groups"] = tuple(map(_group_from_dict, content["groups"]))
-        # JSON has made lists of tuples, and strings of integer keys.
-        for name in ("parameters", "flops", "file_size", "activations"):
-            if content[name] is not None:
-                content[name] = tuple(content[name])
-        content.setdefault("input_shapes", {})  # files of before have none
-        shapes = content["input_shapes"].items()
-        content["input_shapes"] = {name: tuple(shape) for name, shape in shapes}
-        for name in ("units", "latency", "metrics"):
-            content[name] = {key: tuple(pair) for key, pair in content[name].items()}
-        content["latency"] = {int(n): pair for n, pair in content["latency"].items()}
-        measured = {name: content.pop(name) for name in _MEASURED}
-        measured = {name: value for name, value in measured.items() if value}
-        return cls(**content, measured=measured)
+        fields = load_json(path, "Comparison", writer="to_json")
+        return cls(
+            units=fields.pairs("units"),
+            parameters=fields.pair("parameters"),
+            flops=fields.pair("flops", unknown=True),
+            locks=fields.texts("locks"),
+            groups=tuple(map(_read_group, fields.list_of_dicts("groups"))),
+            name=fields.string("name"),
+            method=fields.string("method") if fields.get("method") else None,
+            measured=_read_measured(fields),
+            input_shapes=fields.shapes_by_name("input_shapes"),
+        )
+
+
+def _read_measured(fields):
+    """Returns a dict of what a file has of measurements; what is empty is left out."""
+    found = {
+        name: fields.pair(name, unknown=True)
+        for name in ("file_size", "activations")
+        if fields.get(name) is not None
+    }
+    if fields.get("latency"):
+        pairs = fields.pairs("latency", str.isdecimal)  # JSON's keys are strings
+        found["latency"] = {int(size): pair for size, pair in pairs.items()}
+    if fields.get("metrics"):
+        found["metrics"] = fields.pairs("metrics")
+    if fields.get("environment"):
+        found["environment"] = fields.mapping("environment")
+    return found
 
 
 _MEASURED = ("file_size", "activations", "latency", "metrics", "environment")
@@ -233,8 +254,12 @@ def _group_to_dict(group):
     return fields | {"scores": None if scores is None else scores.to_dict()}
 
 
-def _group_from_dict(fields):
-    names = {key: tuple(fields[key]) for key in ("units", "producers", "consumers")}
-    scores = fields["scores"]
-    scores = None if scores is None else GroupScores.from_dict(scores)
-    return GroupComparison(fields["name"], scores=scores, **names)
+def _read_group(fields):
+    scores = fields.dict_or_none("scores")
+    return GroupComparison(
+        fields.string("name"),
+        fields.pair("units"),
+        tuple(fields.strings("producers")),
+        tuple(fields.strings("consumers")),
+        None if scores is None else read_scores(scores),
+    )

@@ -1,11 +1,17 @@
 """What a model achieves, against what it costs, at several ratios."""
 
 import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
 
 from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.cut.trial_run import try_out
+from keras_shapley_prune.inputs.arguments import blaming, show
 from keras_shapley_prune.inputs.data import make_repeatable
-from keras_shapley_prune.inputs.evaluation import check_labels, resolve_metric
+from keras_shapley_prune.inputs.evaluation import resolve_metric
+from keras_shapley_prune.inputs.measurable import check_measured, check_metric
+from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.budget import check_ratio, to_budget
 from keras_shapley_prune.plan.flops import count_flops
@@ -84,19 +90,22 @@ def measure_frontier(
     keras_shapley_prune.plot_frontier(points)
     ```
     """
-    budgets = [to_budget("measure_frontier", ratio, budget) for ratio in ratios]
-    for one in budgets:  # a dict of ratios is no place on a curve
-        check_ratio(one.ratio)
+    budgets = _to_budgets(ratios, budget)
     repair = resolve_repair(repair)
+    check_model(model)
+    check_metric(metric, model)
     dataset = make_repeatable(dataset)
-    held_out = dataset
+    held_out, argument = dataset, "dataset"
     if validation_data is not None:
+        argument = "validation_data"
         held_out = make_repeatable(validation_data, "validation_data")
     measure = resolve_metric(metric, model, held_out)
     name = metric if isinstance(metric, str) else "metric"
     channel_map = trace_channels(model)
+    for one in budgets:
+        one.select_groups(channel_map)
     if not callable(metric):
-        check_labels(held_out, channel_map.graph)
+        check_measured(held_out, channel_map.graph, model, argument)
     channel_map = try_out(channel_map, read_sample(dataset, channel_map.graph))
     shapes = channel_map.graph.input_shapes or None
     # A budget out of reach is known before any network is pruned.
@@ -105,7 +114,7 @@ def measure_frontier(
     def to_point(ratio, network):
         size = network.count_params()
         flops = count_flops(network, shapes)
-        with kept_states(network):
+        with kept_states(network), blaming("dataset", argument):
             value = measure(network)
         return FrontierPoint(ratio, size, flops, value, name)
 
@@ -114,3 +123,20 @@ def measure_frontier(
         pruned = carry_out(model, plan, dataset, repair)
         points.append(to_point(float(plan.budget.ratio), pruned))
     return points
+
+
+def _to_budgets(ratios, keywords):
+    """Returns the `PruningBudget`s of the ratios of a frontier, a list."""
+    if isinstance(ratios, Iterator):
+        ratios = list(ratios)
+    if not isinstance(ratios, (list, tuple, np.ndarray)) or not len(ratios):
+        raise ValueError(
+            "Argument `ratios` should be a sequence of floats in [0, 1), or of "
+            f"`PruningBudget`s. Received: ratios={show(ratios)}"
+        )
+    budgets = []
+    with blaming("ratio", "ratios"):
+        for ratio in ratios:
+            budgets.append(to_budget("measure_frontier", ratio, keywords))
+            check_ratio(budgets[-1].ratio)  # a dict of ratios is no place on a curve
+    return budgets

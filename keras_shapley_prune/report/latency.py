@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.cut.state_copies import kept_states
-from keras_shapley_prune.inputs.arguments import check_at_least, check_integer
+from keras_shapley_prune.inputs.arguments import check_at_least, check_integer, show
+from keras_shapley_prune.inputs.one_line import describe
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 
 
@@ -29,7 +30,8 @@ def measure_latency(models, inputs, num_runs=30, max_seconds=None):
         List of floats: the median time of each model in seconds.
 
     Raises:
-        ValueError: If `num_runs` or `max_seconds` is not of that form.
+        ValueError: If an argument is not of that form, or a model does not take the
+            inputs.
 
     Example:
 
@@ -38,6 +40,7 @@ def measure_latency(models, inputs, num_runs=30, max_seconds=None):
     print(f"{seconds[0] / seconds[1]:.2f} times as fast")
     ```
     """
+    _check_models(models)
     check_integer("num_runs", num_runs, 1)
     if max_seconds is not None:
         check_at_least("max_seconds", max_seconds, 0)
@@ -48,10 +51,16 @@ def measure_latency(models, inputs, num_runs=30, max_seconds=None):
 
 def _measure(models, inputs, num_runs, max_seconds):
     steps = [tf.function(lambda x, m=model: m(x, training=False)) for model in models]
-    inputs = keras.tree.map_structure(tf.convert_to_tensor, inputs)
-    for step in steps:  # trace, and warm up
-        step(inputs)
-        step(inputs)
+    try:
+        inputs = keras.tree.map_structure(tf.convert_to_tensor, inputs)
+        for step in steps:  # trace, and warm up
+            step(inputs)
+            step(inputs)
+    except (ValueError, TypeError, tf.errors.OpError) as error:
+        raise ValueError(
+            "Argument `inputs` should be one batch of what the models take. Received: "
+            f"inputs of type {type(inputs)}, of which Keras says: {describe(error)}"
+        ) from error
     # One run of each model after the other: what slows the machine slows them alike.
     seconds = []
     while len(seconds) < num_runs:
@@ -63,6 +72,17 @@ def _measure(models, inputs, num_runs, max_seconds):
             break
         seconds.append([_time(step, inputs) for step in steps])
     return np.median(seconds, axis=0).tolist()
+
+
+def _check_models(models):
+    several = isinstance(models, (list, tuple)) and len(models) > 0
+    # Whatever can be called: a network need not be a model to be timed.
+    fits = several and all(callable(m) and not isinstance(m, type) for m in models)
+    if not fits:
+        raise ValueError(
+            "Argument `models` should be a list of `keras.Model`s. "
+            f"Received: models={show(models)}"
+        )
 
 
 def _time(step, inputs):

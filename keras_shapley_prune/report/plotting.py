@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from keras_shapley_prune.inputs.arguments import check_choice, show
 from keras_shapley_prune.plan.budget import check_ratio
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
+from keras_shapley_prune.plan.selection import check_scores
 from keras_shapley_prune.report.ablation import AblationCurve
 from keras_shapley_prune.report.frontier import FrontierPoint
 
@@ -39,14 +41,8 @@ def plot_ranking(ranking, groups=None, cut=None, ax=None):
     axes.figure.savefig("conv2d.png")
     ```
     """
-    # A string would be read as a list of letters.
-    names = [groups] if isinstance(groups, str) else list(groups or ranking)
-    for name in names:
-        if name not in ranking:
-            raise ValueError(
-                f"Argument `groups` should hold groups of the ranking: {list(ranking)}."
-                f" Received: {name!r}"
-            )
+    check_scores(ranking)
+    names = _choose_groups(ranking, groups)
     counts = _count_removed(ranking, names, cut)
     ax = _get_axes(ax)
     start, centers = 0, []
@@ -131,13 +127,9 @@ def plot_frontier(points, *, cost="flops", ax=None):
     keras_shapley_prune.plot_frontier({"Shapley": points})
     ```
     """
-    if cost not in ("flops", "parameters"):
-        raise ValueError(
-            "Argument `cost` should be 'flops' or 'parameters'. "
-            f"Received: cost={cost!r}"
-        )
+    check_choice("cost", cost, ("flops", "parameters"))
     # A line without a label is not in the legend.
-    lines = points if isinstance(points, dict) else {None: points}
+    lines = points if isinstance(points, dict) and points else {None: points}
     for line in lines.values():
         _check_list("points", line, FrontierPoint, "measure_frontier")
         _check_known(line, cost)
@@ -155,6 +147,21 @@ def plot_frontier(points, *, cost="flops", ax=None):
     if isinstance(points, dict):
         ax.legend(frameon=False)
     return _finish(ax)
+
+
+def _choose_groups(ranking, groups):
+    """Returns the names of the groups that are drawn, a list."""
+    if groups is None:
+        return list(ranking)
+    # A string would be read as a list of letters.
+    names = [groups] if isinstance(groups, str) else groups
+    several = isinstance(names, (list, tuple)) and len(names) > 0
+    if not several or not all(isinstance(n, str) and n in ranking for n in names):
+        raise ValueError(
+            f"Argument `groups` should hold groups of the ranking: {list(ranking)}. "
+            f"Received: groups={show(groups)}"
+        )
+    return list(names)
 
 
 def _draw_group(ax, scores, start, count, labelled):
@@ -191,17 +198,34 @@ def _count_removed(ranking, names, cut):
     if isinstance(cut, PruningPlan):
         cut = {name: before - after for name, (before, after) in cut.units.items()}
     if isinstance(cut, dict):
+        _check_counts(cut, ranking)
         return {name: cut.get(name, 0) for name in names}
     try:
         check_ratio(cut)
     except ValueError as error:
         raise ValueError(
             "Argument `cut` should be a float in [0, 1), a `PruningPlan`, a dict or "
-            f"None. Received: cut={cut!r}"
+            f"None. Received: cut={show(cut)}"
         ) from error
     # Half a unit is rounded up, as in `allocate`.
     sizes = {name: len(ranking[name].values) for name in names}
     return {name: int(cut * size + 0.5) for name, size in sizes.items()}
+
+
+def _check_counts(cut, ranking):
+    for name, count in cut.items():
+        known = isinstance(name, str) and name in ranking
+        size = len(ranking[name].values) if known else 0
+        if (
+            not known
+            or not isinstance(count, (int, np.integer))
+            or not 0 <= count <= size
+        ):
+            raise ValueError(
+                "Argument `cut`, where it is a dict, should give for groups of the "
+                f"ranking how many of their units are removed. Received: {name!r}: "
+                f"{show(count)}" + (f", of a group of {size} units" if known else "")
+            )
 
 
 def _check_list(name, values, kind, maker):
@@ -210,7 +234,7 @@ def _check_list(name, values, kind, maker):
     if not is_list or not all(isinstance(value, kind) for value in values):
         raise ValueError(
             f"Argument `{name}` should be a list of `{kind.__name__}`, such as "
-            f"`{maker}` returns. Received: {name}={values!r}"
+            f"`{maker}` returns. Received: {name}={show(values)}"
         )
 
 
@@ -225,6 +249,11 @@ def _check_known(points, cost):
 def _get_axes(ax):
     """Returns the axes to draw on; imports matplotlib only now."""
     if ax is not None:
+        if not hasattr(ax, "errorbar"):
+            raise ValueError(
+                "Argument `ax` should be a `matplotlib.axes.Axes` or None. "
+                f"Received: ax={show(ax)}"
+            )
         return ax
     try:
         from matplotlib import pyplot

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from keras_shapley_prune.inputs.arguments import check_patterns
 from keras_shapley_prune.layer_types.obstacles import describe_trials
 from keras_shapley_prune.trace.lock_text import describe_locks
 from keras_shapley_prune.trace.named_units import name_units
@@ -79,7 +80,7 @@ class ChannelMap(UnitPlaces):
         }
         return {operation: what for operation, what in found.items() if what}
 
-    def select_groups(self, layers=None):
+    def select_groups(self, layers=None, argument="layers"):
         """Returns the groups that `layers` selects.
 
         Args:
@@ -88,6 +89,7 @@ class ChannelMap(UnitPlaces):
                 of its producers matches. The name of a layer is no pattern, whatever
                 characters it holds. The layers of a nested model have its name
                 before theirs: `"backbone/conv1"`, `"backbone/*"`.
+            argument: String, the argument that it was given as, for errors.
 
         Returns:
             Tuple of `ChannelGroup`.
@@ -95,27 +97,25 @@ class ChannelMap(UnitPlaces):
         Raises:
             ValueError: If a pattern selects nothing, or the model has no groups.
         """
-        if layers is None:
-            selected = self.groups
-        else:
-            patterns = [layers] if isinstance(layers, str) else list(layers)
-            if not patterns:
-                raise ValueError(
-                    "Argument `layers` should hold a layer name or pattern, or be None "
-                    f"for all layers. Received: layers={layers!r}"
-                )
-            found = [self._match(pattern) for pattern in patterns]
-            # From the input to the output and each once, in whatever order patterns
-            # come.
-            selected = tuple(g for g in self.groups if any(g in f for f in found))
-        if not selected:
+        check_patterns(argument, layers)
+        if not self.groups:
             raise ValueError(
-                "Expected a model with removable units. Received one without: "
-                f"{self.describe_locks()}"
+                "Argument `model` should be a model with removable units. "
+                f"Received: one without: {self.describe_locks()}"
             )
-        return selected
+        if layers is None:
+            return self.groups
+        patterns = [layers] if isinstance(layers, str) else list(layers)
+        if not patterns:
+            raise ValueError(
+                f"Argument `{argument}` should hold a layer name or pattern, or be "
+                f"None. Received: {argument}={layers!r}"
+            )
+        found = [self._match(pattern, argument) for pattern in patterns]
+        # From the input to the output and each once, in whatever order patterns come.
+        return tuple(g for g in self.groups if any(g in f for f in found))
 
-    def _match(self, pattern):
+    def _match(self, pattern, argument):
         matched = [group for group in self.groups if group.matches(pattern)]
         if matched:
             return matched
@@ -123,8 +123,8 @@ class ChannelMap(UnitPlaces):
         locked = {n: r for n, r in self.lock_reasons().items() if n == pattern}
         names = [name for group in self.groups for name in group.producers]
         raise ValueError(
-            "Argument `layers` should hold names of layers with removable units, or "
-            f"shell-style patterns that match some. Received: {pattern!r}"
+            f"Argument `{argument}` should hold names of layers with removable units, "
+            f"or shell-style patterns that match some. Received: {pattern!r}"
             + (f", which is locked: {locked[pattern]}. " if locked else ". ")
             + f"Layers with removable units: {names}"
         )
@@ -180,7 +180,10 @@ class ChannelMap(UnitPlaces):
         """
         if isinstance(keep, Mapping):
             keep = name_units(self, keep)
-        keep = np.asarray(keep)
+        try:
+            keep = np.asarray(keep)
+        except ValueError:  # nested lists of different lengths
+            keep = np.array(None)
         if keep.shape != (self.num_units,) or keep.dtype != bool:
             raise ValueError(
                 "Argument `keep` should be a boolean array of shape "

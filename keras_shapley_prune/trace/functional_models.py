@@ -4,22 +4,8 @@ import itertools
 
 import keras
 
+from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.trace.own_calls import computes_its_graph, describe_own_call
-
-
-def check_backend():
-    """Raises an error unless Keras runs on the TensorFlow backend.
-
-    Raises:
-        RuntimeError: If another backend is active.
-    """
-    backend = keras.backend.backend()
-    if backend != "tensorflow":
-        raise RuntimeError(
-            "keras_shapley_prune runs on the TensorFlow backend of Keras. Set the "
-            "environment variable KERAS_BACKEND=tensorflow before importing keras. "
-            f"Received: keras.backend.backend()={backend!r}"
-        )
 
 
 def functional_view(model, checked=True):
@@ -40,22 +26,7 @@ def functional_view(model, checked=True):
         ValueError: If `model` is no Keras model, not built, subclassed, or has a `call`
             of its own that computes something else than its graph.
     """
-    check_backend()
-    if not isinstance(model, keras.Model):
-        raise ValueError(
-            "Argument `model` should be a built Sequential or functional "
-            f"`keras.Model`. Received: model={model!r} (of type {type(model)})"
-        )
-    if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
-        kind = "an unbuilt" if isinstance(model, keras.Sequential) else "a subclassed"
-        raise ValueError(
-            "Argument `model` should be a built Sequential or functional "
-            "`keras.Model`: pruning reads its graph of layers. A Sequential model "
-            "gets one from `keras.Input` as its first layer or from "
-            "`model.build(input_shape)`; a subclassed model has none, but "
-            "`keras_shapley_prune.to_functional(model)` may make one. "
-            f"Received: {kind} model named {model.name!r} (of type {type(model)})"
-        )
+    check_model(model)
     view = _view(model)
     if checked and not computes_its_graph(model, view):
         raise ValueError(

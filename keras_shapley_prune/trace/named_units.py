@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from keras_shapley_prune.inputs.arguments import blaming
 from keras_shapley_prune.layer_types.unit_ids import FIXED
 
 _MOST_NAMES = 12  # of those that a message lists
@@ -37,7 +38,8 @@ def resolve_keep(channel_map, keep=None, remove=None):
             "Argument `remove` should be a dict: name of a group or layer -> positions "
             f"to remove, as in {{'conv1': [3, 4, 7]}}. Received: {type(remove)}"
         )
-    return channel_map.check_keep(name_units(channel_map, remove, "remove"))
+    with blaming("keep", "remove"):
+        return channel_map.check_keep(name_units(channel_map, remove, "remove"))
 
 
 def name_units(channel_map, named, argument="keep"):

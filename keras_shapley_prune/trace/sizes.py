@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 
+from keras_shapley_prune.inputs.arguments import show
 from keras_shapley_prune.inputs.data import CalibrationData
 
 
@@ -31,7 +32,7 @@ def give_sizes(graph, input_shape):
             "Argument `input_shape` should be the shape of one example, without the "
             "batch, such as (224, 224, 3); of a model of several inputs, a list or a "
             f"dict of shapes. The inputs are {describe_inputs(graph)}. Received: "
-            f"input_shape={input_shape!r}"
+            f"input_shape={show(input_shape)}"
         )
     return dataclasses.replace(graph, input_shapes=shapes)
 
@@ -122,12 +123,14 @@ def _infer(call, args, kwargs):
 
 
 def _in_order(graph, shapes):
-    """Returns a tuple of shapes in the order of the inputs."""
+    """Returns a tuple of shapes in the order of the inputs; empty if they are none."""
     if isinstance(shapes, dict):
         names = [tensor.name for tensor in graph.inputs]
         if set(names) != set(shapes) and isinstance(graph.input_structure, dict):
             names = sorted(graph.input_structure)  # the model's own keys, as in flatten
         return tuple(shapes.get(name) for name in names)
+    if not isinstance(shapes, (list, tuple)):
+        return ()
     if all(isinstance(size, (int, type(None))) for size in shapes):
         return (tuple(shapes),)
     return tuple(shapes)
@@ -135,7 +138,11 @@ def _in_order(graph, shapes):
 
 def _fits(shape, expected):
     """Returns whether a shape has no open size, and those that are expected."""
-    if shape is None or len(shape) != len(expected):
+    if not isinstance(shape, (list, tuple)) or len(shape) != len(expected):
         return False
     sizes = zip(shape, expected, strict=True)
-    return all(isinstance(a, int) and b in (None, a) for a, b in sizes)
+    return all(_is_size(a) and b in (None, a) for a, b in sizes)
+
+
+def _is_size(value):
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_shapley_prune.inputs.arguments import check_kind
+from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE
@@ -40,29 +42,32 @@ def trace_channels(model):
     return tracer.finish()
 
 
-def map_of(model, channel_map=None):
+def map_of(model, channel_map=None, name="model"):
     """Returns the `ChannelMap` of a model: the one that is given, if it is its own.
 
     Args:
         model: See `trace_channels`.
         channel_map: What a caller has given, or `None` to trace the model.
+        name: String, the argument that `model` is given for.
 
     Raises:
-        ValueError: If it is the map of another model, or none.
+        ValueError: If the model has no graph of layers, or the map is that of another
+            model, or none.
     """
+    check_model(model, name)
     if channel_map is None:
         return trace_channels(model)
-    expected = "Argument `channel_map` should be `trace_channels(model)` of this model"
-    if not isinstance(channel_map, ChannelMap):
-        raise ValueError(f"{expected}, or None. Received: channel_map={channel_map!r}")
+    expected = f"`trace_channels({name})` of this very model, or None"
+    check_kind("channel_map", channel_map, ChannelMap, expected)
     # Two models of one architecture have maps that look alike, of other layers.
-    own = {id(weight) for weight in getattr(model, "weights", ())}
+    own = {id(weight) for weight in model.weights}
     for call in channel_map.graph.calls:
         weights = getattr(call.operation, "weights", ())
         if any(id(weight) not in own for weight in weights):
             raise ValueError(
-                f"{expected}, {getattr(model, 'name', model)!r}. Received: that of "
-                f"another one, of whose layers {call.name!r} is none of this model's"
+                f"Argument `channel_map` should be {expected}, {model.name!r}. "
+                f"Received: that of another one, of whose layers {call.name!r} is none "
+                "of this model's"
             )
     return channel_map
 

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_shapley_prune.inputs.arguments import show
 from keras_shapley_prune.inputs.losses import output_names, per_output
 from keras_shapley_prune.layer_types.registry import find_nearest_type
 
@@ -90,7 +91,7 @@ def find_outputs(model, outputs=None):
     names = output_names(model)
     losses = getattr(model, "loss", None) if model.compiled else None
     found = [
-        given or _of_loss(loss) or _of_activation(tensor)
+        given if given is not None else _of_loss(loss) or _of_activation(tensor)
         for given, loss, tensor in zip(
             per_output(outputs, names, "outputs"),
             per_output(losses, names, "loss"),
@@ -99,11 +100,11 @@ def find_outputs(model, outputs=None):
         )
     ]
     for name, kind in zip(names, found, strict=True):
-        if kind not in OUTPUTS:
+        if not isinstance(kind, str) or kind not in OUTPUTS:
             known = ", whose loss and activation do not say" if kind is None else ""
             raise ValueError(
                 f"Argument `outputs` should be one of {OUTPUTS} for each output of the "
-                f"model. Received: {kind!r} for output {name!r}{known}"
+                f"model. Received: {show(kind)} for output {name!r}{known}"
             )
     return found
 

@@ -2,8 +2,10 @@
 
 import keras
 
+from keras_shapley_prune.inputs.arguments import check_at_least, check_share
 from keras_shapley_prune.inputs.compiling import compile_arguments, copy_compile_config
 from keras_shapley_prune.inputs.losses import output_names, per_output
+from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.train.distillation_loss import DistillationLoss, find_outputs
 
 
@@ -48,8 +50,11 @@ class Distiller(keras.Model):
     """
 
     def __init__(self, student, teacher, alpha=0.1, temperature=3.0, outputs=None):
+        check_model(student, "student")
+        check_model(teacher, "teacher")
         super().__init__(name=f"{student.name}_distiller")
-        _check_numbers(alpha, temperature)
+        check_share("alpha", alpha)
+        check_at_least("temperature", temperature, 0, excluded=True)
         _check_pair(student, teacher)
         kinds = find_outputs(student, outputs)
         self.student, self.alpha, self.temperature = student, alpha, temperature
@@ -135,19 +140,6 @@ def _loss_weights(student):
         weights = compile_arguments(student).get("loss_weights")
     weights = per_output(weights, output_names(student), "loss_weights")
     return [1.0 if weight is None else weight for weight in weights]
-
-
-def _check_numbers(alpha, temperature):
-    if not 0 <= alpha <= 1:
-        raise ValueError(
-            "Argument `alpha` should be a float between 0 and 1. "
-            f"Received: alpha={alpha}"
-        )
-    if not temperature > 0:
-        raise ValueError(
-            "Argument `temperature` should be a float above 0. "
-            f"Received: temperature={temperature}"
-        )
 
 
 def _check_pair(student, teacher):

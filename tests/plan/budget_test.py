@@ -74,7 +74,7 @@ def test_sizes(channel_map, arguments, sizes):
     [
         ({"of": "size"}, "`of` should be one of"),
         ({"scope": "all"}, "`scope` should be one of"),
-        ({"round_to": 0}, "`round_to` should be an integer of at least 1"),
+        ({"round_to": 0}, "`round_to` should be an integer, at least 1"),
         ({"round_to": 2.0}, "`round_to` should be an integer"),
         ({"min_units": True}, "`min_units` should be an integer"),
         ({"ratio": {"a": 0.5}, "of": "flops"}, "`ratio` can be a dict only with"),

@@ -55,7 +55,7 @@ def test_the_model_is_not_changed(setting):
 
 def test_wrong_ratios_are_refused_before_anything_is_measured(setting):
     model, ranking, data = setting
-    with pytest.raises(ValueError, match=r"ratio=1\.5"):
+    with pytest.raises(ValueError, match=r"`ratios` .*ratios=1\.5"):
         measure_frontier(model, ranking, data, [0.5, 1.5], metric=pytest.fail)
 
 
@@ -80,7 +80,7 @@ def test_budgets_in_the_place_of_ratios(setting):
     assert first == expected
     assert second.ratio == 0.5
     assert second.flops != first.flops
-    with pytest.raises(ValueError, match=r"ratio=\{'conv': 0\.5\}"):
+    with pytest.raises(ValueError, match=r"ratios=\{'conv': 0\.5\}"):
         measure_frontier(model, ranking, data, [PruningBudget({"conv": 0.5})])
 
 

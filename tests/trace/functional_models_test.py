@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from keras_shapley_prune.inputs.models import check_backend
 from keras_shapley_prune.trace import functional_models
 from keras_shapley_prune.trace.recording import record_graph
 
@@ -45,7 +46,7 @@ def test_another_backend_is_refused(monkeypatch):
     model = models.build(models.chain)
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(RuntimeError, match="KERAS_BACKEND=tensorflow") as info:
-        functional_models.check_backend()
+        check_backend()
     assert "'jax'" in str(info.value)
     with pytest.raises(RuntimeError, match="KERAS_BACKEND=tensorflow"):
         record_graph(model)

@@ -16,6 +16,7 @@ from keras_shapley_prune.inputs.compiling import (
     compile_with,
     copy_compile_config,
 )
+from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.registry import find_data_format
 from keras_shapley_prune.layer_types.stock.time_distributed import find_wrapped
@@ -98,17 +99,22 @@ def _convert(model, keep_optimizer=False):
     return converted
 
 
-def convert_if_needed(model, verbose=0, keep_optimizer=False):
+def convert_if_needed(model, verbose=0, keep_optimizer=False, name="model"):
     """Returns a model that has nothing in channels_first, converted if it has.
 
     Args:
         model: A `keras.Model`.
         verbose: See `prune`. Unless it is 0, a line says that it was converted.
         keep_optimizer: Boolean, whether the optimizer goes on from where it is.
+        name: String, the argument that `model` is given for.
 
     Returns:
         `model` itself, or what `to_channels_last` returns.
+
+    Raises:
+        ValueError: If it has no graph of layers.
     """
+    check_model(model, name)
     if not is_channels_first(model):
         return model
     converted = _convert(model, keep_optimizer)
@@ -124,7 +130,7 @@ def is_channels_first(model):
     """Returns whether layers or raw operations of a model are channels_first.
 
     Args:
-        model: A `keras.Model`, or anything else: then it is not.
+        model: A `keras.Model`.
     """
     inner = find_wrapped(model)  # a model at every time step
     if isinstance(inner, keras.Model):

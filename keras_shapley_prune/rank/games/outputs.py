@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import keras
 
-from keras_shapley_prune.inputs.arguments import check_choice
+from keras_shapley_prune.inputs.arguments import check_choice, show
 from keras_shapley_prune.inputs.losses import resolve_loss
 from keras_shapley_prune.rank.estimators.corrected import CorrectedGradient
 from keras_shapley_prune.rank.estimators.exact import Exact
@@ -187,10 +187,10 @@ class Custom(OutputGame):
 
     def __post_init__(self):
         super().__post_init__()
-        if not callable(self.function):
+        if not callable(self.function) or isinstance(self.function, type):
             raise ValueError(
                 "Argument `function` should be a callable `fn(labels, outputs)`. "
-                f"Received: function={self.function!r}"
+                f"Received: function={show(self.function)}"
             )
 
     def describe(self):

@@ -36,6 +36,11 @@ class OutputSampler(Sampler):
         self._replacement, self._fold_size = replacement, fold_size
         self.needs_labels = value.needs_labels
 
+    def check(self, calibration):
+        outputs = calibration.channel_map.graph.outputs
+        for _, labels, _ in calibration.batches if self.needs_labels else ():
+            self._value.check_labels(labels, outputs)
+
     def open_network(self, calibration):
         # A forward pass is enough if nothing is removed, and costs far less.
         return calibration.open_network(repaired=self.sequential)

@@ -16,6 +16,14 @@ class Value:
 
     needs_labels = needs_reference = False
 
+    def check_labels(self, labels, outputs):
+        """Raises a `ValueError` unless labels can be read.
+
+        Args:
+            labels: (Nested) tensors of a batch, or `()`.
+            outputs: List of the symbolic outputs of the network.
+        """
+
     def __call__(self, labels, outputs, weights, reference):
         """Returns the values of a batch, float32, shape `(batch,)`.
 
@@ -39,6 +47,9 @@ class LossValue(Value):
 
     def __init__(self, loss):
         self._loss = loss
+
+    def check_labels(self, labels, outputs):
+        self._loss.check_labels(labels, outputs)
 
     def __call__(self, labels, outputs, weights, reference):
         return -self._loss(labels, outputs, weights)

@@ -4,6 +4,7 @@ import warnings
 
 import keras
 
+from keras_shapley_prune.inputs.arguments import check_kind, show
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.trainable_flags import take_own_flag
@@ -80,10 +81,12 @@ def to_functional(model, inputs=None):
     pruned = keras_shapley_prune.prune(functional, np.random.rand(50, 28, 28, 1))
     ```
     """
-    if not isinstance(model, keras.Model) or not model.built:
+    expected = "a `keras.Model` that is built, or has been called on data"
+    check_kind("model", model, keras.Model, expected)
+    if not model.built:
         raise ValueError(
-            "Argument `model` should be a `keras.Model` that is built, or has been "
-            f"called on data. Received: model={model!r} (of type {type(model)})"
+            f"Argument `model` should be {expected}. "
+            f"Received: model={model!r} (of type {type(model)})"
         )
     with kept_calls(model):
         functional, expander = _expand(model, inputs)
@@ -118,6 +121,12 @@ def _expand(model, inputs):
             )
     else:
         inputs = _inputs_of(model) if inputs is None else inputs
+        flat = keras.tree.flatten(inputs)
+        if not flat or not all(isinstance(x, keras.KerasTensor) for x in flat):
+            raise ValueError(
+                "Argument `inputs` should be the (nested) `keras.Input`s that the "
+                f"model takes, or None. Received: inputs={show(inputs)}"
+            )
         try:
             traced = expander.run(expander.trace, model, (inputs,), {})
         except LeftWholeError as reason:
