@@ -89,15 +89,19 @@ class SampleSource:
         return self.table.num_units
 
     def rounds(self, active, stage):
-        """Draws samples, a round at a time, until it has drawn all of a stage.
+        """Tells how to draw the samples of a stage, a round at a time.
+
+        What a round draws depends on its place alone, and not on what was drawn before:
+        rounds that another process has drawn can be left out.
 
         Args:
             active: Boolean array, shape `(num_units,)`, the units in play.
             stage: Integer.
 
         Yields:
-            Tuple `(rows, samples, counted, cost)`: the arguments of
-            `SampleTable.add`, and how many coalitions were evaluated.
+            Callables without arguments, one a round, that return a tuple `(rows,
+            samples, counted, cost)`: the arguments of `SampleTable.add`, and how many
+            coalitions were evaluated.
         """
         raise NotImplementedError
 

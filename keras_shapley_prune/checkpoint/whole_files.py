@@ -1,0 +1,98 @@
+"""Files that are there as a whole or not at all, wherever a process is killed.
+
+A file is written under another name beside its place, and moved there in one step. A
+process that is killed leaves the unfinished file: the next one removes it.
+"""
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import socket
+import time
+import zlib
+
+_HOUR = 3600.0  # a file of another machine that is older is of no running process
+_HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+_NAME = re.compile(r"\..*\.unfinished-([0-9a-f]{8})-(\d+)(\.[^.]*)?(\.old)?")
+
+
+def unfinished_beside(path):
+    """Returns the path under which a file or folder is written before it is complete.
+
+    It is in the same folder, so on the same disk, where `os.replace` is one step, and
+    has the same suffix, by which Keras tells formats apart.
+
+    Args:
+        path: A `pathlib.Path`.
+    """
+    name = f".{path.stem}.unfinished-{_HOST}-{os.getpid()}{path.suffix}"
+    return path.with_name(name)
+
+
+def write_whole(path, write):
+    """Writes a file, or leaves what was there before.
+
+    Args:
+        path: A `pathlib.Path`.
+        write: Callable `fn(file)` that writes to a binary file.
+    """
+    unfinished = unfinished_beside(path)
+    try:
+        with open(unfinished, "wb") as file:
+            write(file)
+            file.flush()
+            # The name must not get to the disk before what it names.
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:  # after an error, or Ctrl-C; otherwise there is none
+        unfinished.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def remove_unfinished(folder):
+    """Removes what processes that are no longer running have left unfinished.
+
+    Args:
+        folder: A `pathlib.Path`; it need not exist.
+    """
+    for path in folder.glob(".*.unfinished-*"):
+        found = _NAME.fullmatch(path.name)
+        if found is None or _is_in_use(path, found[1], int(found[2])):
+            continue
+        with contextlib.suppress(OSError):  # another process may be quicker
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def is_unfinished(path):
+    """Returns whether a path is the name of an unfinished file."""
+    return _NAME.fullmatch(pathlib.Path(path).name) is not None
+
+
+def _is_in_use(path, host, process):
+    if host != _HOST:
+        with contextlib.suppress(OSError):
+            return time.time() - path.stat().st_mtime < _HOUR
+        return False
+    # What this very process writes is complete, or was left by an older one that had
+    # its number: those that begin to write have not come so far yet.
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)  # no signal: asks whether there is such a process
+    except ProcessLookupError:
+        return False
+    except OSError:  # there is one, of another user
+        return True
+    return True
+
+
+def _sync(folder):
+    """Takes care that the names in a folder are on the disk."""
+    with contextlib.suppress(OSError):  # not every system opens folders
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
