@@ -17,8 +17,8 @@ from keras_shapley_prune.checkpoint.whole_files import (
 )
 from keras_shapley_prune.inputs.json_files import format_of
 
-SECONDS = 30.0  # from one look at running sums to the next one
-_SHARE = 0.1  # of the time is spent on writing them, at most
+SECONDS = 30.0  # from one time that running sums are written to the next one
+_LONG = 3.0  # seconds to write them: if it takes longer, they are written less often
 _SHOWN = 6  # differences that an error names
 _FILE = "checkpoint.json"  # what the run depends on; the entries are beside it
 _NAME = re.compile(r"[a-z]+(-[a-z]+)*")
@@ -54,13 +54,14 @@ class Checkpoint:
         """Boolean, whether anything is written."""
         return self._folder is not None
 
-    def within(self, part):
+    def within(self, part, number=None):
         """Returns the `Checkpoint` of a part of the run, in the same folder.
 
         Args:
             part: String of small letters, such as `"ranking"`.
+            number: Integer, if there are several of them.
         """
-        prefix = f"{self._prefix}{_check(part)}-"
+        prefix = f"{self._prefix}{_name(part, number)}-"
         return Checkpoint(self._folder, self._run, prefix, self._clock)
 
     def entry(self, kind, number=None):
@@ -72,31 +73,30 @@ class Checkpoint:
         """
         if self._folder is None:
             return Entry(None, "", self._clock)
-        place = "" if number is None else f"-{int(number):05d}"
-        name = f"{self._prefix}{_check(kind)}{place}.npz"
+        name = f"{self._prefix}{_name(kind, number)}.npz"
         return Entry(self._folder / name, self._run, self._clock)
 
     @contextlib.contextmanager
-    def explain_interruption(self, call):
-        """A context in which `KeyboardInterrupt` says how to go on.
-
-        Args:
-            call: String, the call that was interrupted, such as `"prune(...)"`.
-        """
+    def explain_interruption(self):
+        """A context in which `KeyboardInterrupt` says how to go on."""
         try:
             yield
         except KeyboardInterrupt as error:
-            again = f"{call.removesuffix(')')}, checkpoint=path)"
-            text = (
-                f"{call} was interrupted, and what it had done is lost. {again} keeps "
-                "it in a folder: the same call goes on from there"
+            if error.args:  # it has been said, of a part of the run
+                raise
+            lost = (
+                "What has been done is lost. With the argument `checkpoint`, the path "
+                "of a folder, it is kept, and the same call goes on from there"
             )
-            if self.is_kept:
-                text = (
-                    f"{call} was interrupted. What it had done is kept in "
-                    f"{str(self._folder)!r}: the same call goes on from there"
-                )
-            raise KeyboardInterrupt(text) from error
+            raise KeyboardInterrupt(self.advice or lost) from error
+
+    @property
+    def advice(self):
+        """String, how to go on after an interruption; `None` if nothing is kept."""
+        if self._folder is None:
+            return None
+        where = f"What has been done is kept in {str(self._folder)!r}"
+        return f"{where}: the same call goes on from there"
 
 
 class Entry:
@@ -172,9 +172,9 @@ def open_checkpoint(checkpoint, model, batches, **settings):
         more = len(differences) - _SHOWN
         shown = differences[:_SHOWN] + ([f"and {more} more"] if more > 0 else [])
         raise ValueError(
-            "Argument `checkpoint` should name a folder that is new, or of a run of the "
-            f"same model, data and settings. Received: checkpoint={str(folder)!r}, "
-            f"of a run that differs in: {'; '.join(shown)}"
+            "Argument `checkpoint` should name a folder that is new, or one of a run "
+            "of the same model, data and settings. Received: "
+            f"checkpoint={str(folder)!r}, of a run that differs in: {'; '.join(shown)}"
         )
     text = json.dumps(description, sort_keys=True)
     return Checkpoint(folder, hashlib.sha256(text.encode()).hexdigest())
@@ -226,10 +226,11 @@ def _read_description(folder):
         ) from error
 
 
-def _check(name):
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"Expected words of small letters. Received: {name!r}")
-    return name
+def _name(words, number):
+    """Returns a part of a file's name, which can only be in the folder itself."""
+    if not _NAME.fullmatch(words):
+        raise ValueError(f"Expected words of small letters. Received: {words!r}")
+    return words if number is None else f"{words}-{int(number):05d}"
 
 
 class _Clock:
@@ -240,7 +241,7 @@ class _Clock:
 
     def is_due(self):
         passed = time.perf_counter() - self._last
-        return passed >= max(SECONDS, self._spent / _SHARE)
+        return passed >= SECONDS * max(1.0, self._spent / _LONG)
 
     @contextlib.contextmanager
     def writing(self):

@@ -70,7 +70,9 @@ def _describe_software():
 def _describe_model(model):
     config = model.get_config()
     config.pop("name", None)  # Keras counts models; nothing depends on it
-    text = json.dumps(config, sort_keys=True, default=lambda value: type(value).__name__)
+    text = json.dumps(
+        config, sort_keys=True, default=lambda value: type(value).__name__
+    )
     weights = hashlib.sha256()
     for variable in model.weights:
         array = np.ascontiguousarray(keras.ops.convert_to_numpy(variable.value))
@@ -103,13 +105,15 @@ def _describe(value):
         return {str(key): _describe(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [_describe(entry) for entry in value]
+    if isinstance(value, keras.Model):
+        return _describe_model(value)
     if isinstance(value, np.ndarray):
         data = f"{value.dtype} {value.shape}".encode() + value.tobytes()
         return _finish(hashlib.sha256(data))
     if isinstance(value, types.FunctionType):
         # Another body under the same name is another function.
         return f"{value.__name__} {_hash_code(value.__code__)}"
-    if isinstance(value, type) or callable(value) and hasattr(value, "__name__"):
+    if isinstance(value, type) or (callable(value) and hasattr(value, "__name__")):
         return value.__name__
     return {"class": type(value).__name__, **_describe_object(value)}
 

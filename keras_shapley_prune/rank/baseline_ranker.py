@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.checkpoint.checkpoint import check_checkpoint
 from keras_shapley_prune.inputs.arguments import (
     check_choice,
     check_integer,
@@ -86,6 +87,7 @@ class BaselineRanker(Settings):
         ratio=0.5,
         verbose="auto",
         progress=None,
+        checkpoint=None,
     ):
         """Scores every group of a model.
 
@@ -98,6 +100,8 @@ class BaselineRanker(Settings):
             ratio: As in `ShapleyRanker.rank`.
             verbose: As in `ShapleyRanker.rank`.
             progress: As in `ShapleyRanker.rank`.
+            checkpoint: As in `ShapleyRanker.rank`. The criteria of the weights keep
+                nothing: they take no time.
 
         Returns:
             A `Ranking`. Standard errors of the criteria of the weights are 0.
@@ -106,6 +110,7 @@ class BaselineRanker(Settings):
             ValueError: If the model or the data does not fit.
         """
         check_verbose(verbose)
+        check_checkpoint(checkpoint)
         if self.criterion in WEIGHT_SCORES:
             return self._rank_weights(channel_map or trace_channels(model), layers)
         sampler = self._open_sampler(model)
@@ -118,8 +123,9 @@ class BaselineRanker(Settings):
             self.batch_size,
             sampler.needs_labels,
         )
-        with show_progress(progress, verbose) as shown:
-            ranking = rank_groups(sampler, calibration, shown)
+        kept = calibration.open_checkpoint(checkpoint, self)
+        with show_progress(progress, verbose) as shown, kept.explain_interruption():
+            ranking = rank_groups(sampler, calibration, shown, checkpoint=kept)
         # Statistics of activations alone do not say what a unit does to the outputs.
         ranking.comparable = self.criterion not in ("apoz", "mean_activation")
         return ranking

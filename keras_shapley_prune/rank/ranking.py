@@ -65,6 +65,22 @@ class GroupScores:
             "removal_costs": None if costs is None else _finite(costs),
         }
 
+    def to_arrays(self):
+        """Returns the scores as a dict of arrays and one number, for a checkpoint."""
+        fields = dataclasses.fields(self)
+        found = {field.name: getattr(self, field.name) for field in fields}
+        return {name: value for name, value in found.items() if value is not None}
+
+    @classmethod
+    def from_arrays(cls, content):
+        """Returns the scores that `to_arrays` made a dict of.
+
+        Args:
+            content: Dict, which may hold more.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(**{name: content[name] for name in names if name in content})
+
     @classmethod
     def from_dict(cls, content):
         """Returns the scores that `to_dict` made a dict of.

@@ -1,5 +1,6 @@
 """Shapley values of filters: the ranker that people use."""
 
+from keras_shapley_prune.checkpoint.checkpoint import check_checkpoint
 from keras_shapley_prune.inputs.arguments import (
     check_boolean,
     check_integer,
@@ -111,6 +112,7 @@ class ShapleyRanker(Settings):
         verbose="auto",
         targets=None,
         progress=None,
+        checkpoint=None,
     ):
         """Estimates the values of every group of a model.
 
@@ -133,19 +135,27 @@ class ShapleyRanker(Settings):
                 the original network alone, it takes down what repair will ask of it.
             progress: The `Progress` of `prune`, which then counts in place of
                 `verbose`, or `None`.
+            checkpoint: String or path-like, a folder that keeps what has been ranked,
+                or `None`. It need not exist. After the process was killed, the same
+                call goes on from there, and its values are the same to the last bit.
+                See `prune`.
 
         Returns:
             A `Ranking`.
 
         Raises:
             ValueError: If the model has no graph or nothing that can be removed, if
-                there is no loss, if the data is empty or does not fit the model, or
-                if the loss is not finite.
+                there is no loss, if the data is empty or does not fit the model, if
+                the loss is not finite, or if the checkpoint is of another run.
         """
         check_verbose(verbose)
-        opened = self._open(model, dataset, layers, channel_map, ratio, targets)
-        with show_progress(progress, verbose) as shown:
-            return rank_groups(*opened, shown, self.stop)
+        check_checkpoint(checkpoint)
+        sampler, calibration = self._open(
+            model, dataset, layers, channel_map, ratio, targets
+        )
+        kept = calibration.open_checkpoint(checkpoint, self)
+        with show_progress(progress, verbose) as shown, kept.explain_interruption():
+            return rank_groups(sampler, calibration, shown, self.stop, kept)
 
     def plan(self, model, dataset, layers=None, channel_map=None, ratio=0.5):
         """Estimates what `rank` would cost, before anything is ranked.

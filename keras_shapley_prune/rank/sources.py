@@ -31,11 +31,12 @@ class Sampler:
         self.method, self.staging = method, staging
         self.sequential, self.seed = sequential, seed
 
-    def open_network(self, calibration):
+    def open_network(self, calibration, checkpoint=None):
         """Returns the `Network` that the games are played on, at its input.
 
         Args:
             calibration: A `Calibration`.
+            checkpoint: The `Checkpoint` of the ranking, or `None`.
         """
         raise NotImplementedError
 
@@ -49,7 +50,7 @@ class Sampler:
         """
         raise NotImplementedError
 
-    def finish(self, calibration, network, scores, on_share):
+    def finish(self, calibration, network, scores, on_share, entry=None):
         """Completes the scores of all groups once all have been played.
 
         Args:
@@ -58,6 +59,7 @@ class Sampler:
             scores: Dict: group name -> `GroupScores`.
             on_share: Callable `fn(share)`, to be called with what share of it has been
                 done since the last call.
+            entry: An `Entry` that holds what has been done of it, or `None`.
 
         Returns:
             Dict: group name -> `GroupScores`.

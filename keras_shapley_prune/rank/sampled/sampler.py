@@ -36,9 +36,12 @@ class OutputSampler(Sampler):
         self._replacement, self._fold_size = replacement, fold_size
         self.needs_labels = value.needs_labels
 
-    def open_network(self, calibration):
+    def open_network(self, calibration, checkpoint=None):
         # A forward pass is enough if nothing is removed, and costs far less.
-        return calibration.open_network(repaired=self.sequential)
+        network = calibration.open_network(self.sequential, checkpoint)
+        # To measure means, it is run up to every reader of a group.
+        network.cut_at(calibration.sites(every=self._replacement == "mean"))
+        return network
 
     def open_source(self, calibration, network, group):
         channel_map, keep, shifts = calibration.channel_map, None, None
