@@ -15,7 +15,10 @@ import zlib
 
 _HOUR = 3600.0  # a file of another machine that is older is of no running process
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
-_NAME = re.compile(r"\..*\.unfinished-([0-9a-f]{8})-(\d+)(\.[^.]*)?(\.old)?")
+_NAME = re.compile(
+    r"\.(?P<stem>.*)\.unfinished-(?P<host>[0-9a-f]{8})-(?P<process>\d+)"
+    r"(?P<suffix>\.[^.]*)??(?P<old>\.old)?"
+)
 
 
 def unfinished_beside(path):
@@ -51,18 +54,29 @@ def write_whole(path, write):
     _sync(path.parent)
 
 
-def remove_unfinished(folder):
+def remove_unfinished(folder, of=None):
     """Removes what processes that are no longer running have left unfinished.
 
     Args:
         folder: A `pathlib.Path`; it need not exist.
+        of: A `pathlib.Path`, of which file or folder; `None` for all in the folder.
     """
     for path in folder.glob(".*.unfinished-*"):
         found = _NAME.fullmatch(path.name)
-        if found is None or _is_in_use(path, found[1], int(found[2])):
+        if found is None or _is_in_use(path, found["host"], int(found["process"])):
             continue
+        if of is not None and (found["stem"], found["suffix"] or "") != _parts(of):
+            continue
+        target = folder / (found["stem"] + (found["suffix"] or ""))
         with contextlib.suppress(OSError):  # another process may be quicker
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if found["old"] and not target.exists():  # what was to be replaced
+                os.replace(path, target)
+            else:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _parts(path):
+    return path.stem, path.suffix
 
 
 def is_unfinished(path):

@@ -44,8 +44,9 @@ def main(arguments=None):
             return _fail(error, 2)
         except (RuntimeError, OSError, ImportError) as error:
             return _fail(error, 1)
-        except KeyboardInterrupt:
-            return 130
+        except KeyboardInterrupt as error:
+            # Of a long run, it says how to go on.
+            return _fail(error, 130) if error.args else 130
     return 0
 
 

@@ -4,6 +4,10 @@ import os
 import pathlib
 import shutil
 
+from keras_shapley_prune.checkpoint.whole_files import (
+    remove_unfinished,
+    unfinished_beside,
+)
 from keras_shapley_prune.command_line.input_files import InputError
 
 
@@ -41,10 +45,9 @@ class StagedFiles:
         """
         target = pathlib.Path(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the target, so on the same disk: there `os.replace` is one step. With
-        # its suffix, by which Keras tells formats apart.
-        name = f".{target.stem}.unfinished-{os.getpid()}{target.suffix}"
-        self._staged[target] = target.with_name(name)
+        if target not in self._staged:  # left by a process that was killed
+            remove_unfinished(target.parent, target)
+        self._staged[target] = unfinished_beside(target)
         return self._staged[target]
 
     def commit(self):
