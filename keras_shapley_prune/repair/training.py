@@ -53,7 +53,7 @@ class Training:
             on_check: Callable `fn(share, error)`, called after each look at the
                 held-out examples.
         """
-        batches, pace = self._data.draw(), self._pace
+        batches, pace, was_over = self._data.draw(), self._pace, self._is_over
         while not self._is_over and pace.goes_on():
             inputs = next(batches)
             rate = tf.constant(self._learning_rate * pace.rate)
@@ -63,7 +63,8 @@ class Training:
                 on_check(pace.share, self.error)
             self._entry.write_if_due(self._collect)
         self._is_over = True
-        self._entry.write(self._collect())
+        if not was_over:
+            self._entry.write(self._collect())
         # At the end the rate is zero. A lower one of many looks before was just lucky.
         if self.error < self.start:
             self.best = self._student.get_weights()
