@@ -86,6 +86,15 @@ def _describe_model(model):
     }
 
 
+def _describe_layers(model):
+    try:
+        config = model.get_config()
+        config.pop("name", None)  # Keras counts models; nothing depends on it
+        return json.dumps(config, sort_keys=True, default=lambda v: type(v).__name__)
+    except (NotImplementedError, TypeError, ValueError):  # of layers without a config
+        return repr([(layer.name, type(layer).__name__) for layer in model.layers])
+
+
 def _describe_data(batches):
     inputs, labels, count = hash_batches(batches)
     return {

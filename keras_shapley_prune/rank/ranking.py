@@ -55,7 +55,11 @@ class GroupScores:
         return np.lexsort((known, self.stages))
 
     def equals(self, other):
-        """Returns whether these are the very scores of another `GroupScores`."""
+        """Returns whether two groups have the very same scores.
+
+        Args:
+            other: A `GroupScores`.
+        """
         ours, theirs = self.to_arrays(), other.to_arrays()
         return ours.keys() == theirs.keys() and all(
             np.array_equal(ours[name], theirs[name], equal_nan=True) for name in ours
