@@ -1,4 +1,10 @@
-"""Real processes that prune a network, and are killed on the way."""
+"""Real processes that prune a network, and are killed on the way.
+
+    python tests/killed_runs.py [PHASE ...] [NUMBER [SEED]]
+
+kills ten processes (or NUMBER) in each phase, and prints how many of those that went on
+ended bit-equal.
+"""
 
 import multiprocessing
 import os
@@ -67,26 +73,31 @@ class Processes:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["keras_shapley_prune", "killed_runs"])
 
-    def run(self, folder, output):
+    def run(self, folder, output, **arguments):
         """Runs `prune_it` to its end in a process; returns the weights."""
-        process = self._context.Process(target=prune_it, args=(folder, output))
+        process = self._context.Process(
+            target=prune_it, args=(folder, output), kwargs=arguments
+        )
         process.start()
         process.join(LONGEST)
         assert process.exitcode == 0
         return read_weights(output)
 
-    def kill(self, folder, phase, wait):
+    def kill(self, folder, phase, wait, **arguments):
         """Runs `prune_it` and kills the process in a phase.
 
         Args:
             folder: String.
             phase: String, one of `PHASES`.
             wait: Float, the seconds from the beginning of the phase on.
+            **arguments: Those of `prune_it`.
 
         Returns:
             String, the phase in which it was killed, or `None` if it had ended.
         """
-        process = self._context.Process(target=prune_it, args=(folder,))
+        process = self._context.Process(
+            target=prune_it, args=(folder,), kwargs=arguments
+        )
         process.start()
         deadline = time.monotonic() + LONGEST
         while phase_of(folder) != phase and process.is_alive():
@@ -114,8 +125,8 @@ def time_phases(folder):
         phase, when = path.name.split("-")[0], path.stat().st_mtime
         starts[phase] = min(starts.get(phase, when), when)
         ends[phase] = max(ends.get(phase, when), when)
-    starts["mimic"] = ends["repair"]  # its files are written over
-    return {phase: ends[phase] - starts[phase] for phase in PHASES}
+    starts["mimic"] = ends["repair"]  # its file is written over
+    return {phase: ends[phase] - starts[phase] for phase in ends}
 
 
 def kill_at_random(processes, base, phase, number, seed=0):
@@ -135,7 +146,9 @@ def kill_at_random(processes, base, phase, number, seed=0):
         run that was not killed, bit by bit.
     """
     draw, whole, count = random.Random(seed), f"{base}/whole", 0
-    expected = processes.run(whole, f"{whole}.npz")
+    # Phases that come later would only take time.
+    arguments = {} if phase == "mimic" else {"repair": "least_squares"}
+    expected = processes.run(whole, f"{whole}.npz", **arguments)
     seconds = time_phases(whole)[phase]
     for attempt in range(4 * number):
         if count == number:
@@ -143,9 +156,11 @@ def kill_at_random(processes, base, phase, number, seed=0):
         folder, wait = f"{base}/{attempt}", draw.uniform(0, seconds)
         later = [f"{name}-*" for name in PHASES[PHASES.index(phase) :]]
         shutil.copytree(whole, folder, ignore=shutil.ignore_patterns(*later))
-        if processes.kill(folder, phase, wait) == phase:  # and it was not faster
+        if (
+            processes.kill(folder, phase, wait, **arguments) == phase
+        ):  # and it was not faster
             count += 1
-            weights = processes.run(folder, f"{folder}.npz")
+            weights = processes.run(folder, f"{folder}.npz", **arguments)
             yield wait, are_equal(weights, expected)
 
 
@@ -163,17 +178,24 @@ def are_equal(ours, theirs):
     )
 
 
-def main(phases, number=10):
-    """Prints, for each phase, how many of the killed runs ended bit-equal."""
+def main(phases, number=10, seed=0):
+    """Prints, for each phase, how many of the killed runs ended bit-equal.
+
+    Args:
+        phases: List of strings.
+        number: Integer, how many are killed in each phase.
+        seed: Integer.
+    """
     processes = Processes()
     for phase in phases:
         found = []
         with tempfile.TemporaryDirectory() as folder:
-            for wait, same in kill_at_random(processes, folder, phase, number):
+            for wait, same in kill_at_random(processes, folder, phase, number, seed):
                 found.append(same)
                 text = f"{sum(found)} of {len(found)} bit-equal"
                 print(f"{phase}: killed after {wait:.2f} s, {text}", flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or PHASES)
+    numbers = [int(text) for text in sys.argv[1:] if text.isdigit()]
+    main([text for text in sys.argv[1:] if text in PHASES] or PHASES, *numbers)
