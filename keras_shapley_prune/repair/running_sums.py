@@ -1,7 +1,5 @@
 """Sums over batches that go on where another process was killed."""
 
-import numpy as np
-
 from keras_shapley_prune.checkpoint.checkpoint import Checkpoint
 
 _NAMES = ("shift_x", "shift_y", "sum_x", "sum_y", "xx", "xy", "yy")
@@ -56,5 +54,4 @@ class RunningSums:
             gram.count = content["counts"][place]
             if gram.count:
                 for name in _NAMES:
-                    # A copy: NumPy returns what cannot be written to.
-                    setattr(gram, name, np.array(content[f"{name}.{place}"]))
+                    setattr(gram, name, content[f"{name}.{place}"])
