@@ -60,7 +60,8 @@ def go_on_to_the_end(run, kill_at, places):
 @pytest.mark.parametrize(
     "arguments",
     [
-        {},
+        {"repair": "least_squares"},
+        pytest.param({}, marks=pytest.mark.slow),
         pytest.param({"scope": "global", "repair": None}, marks=pytest.mark.slow),
         pytest.param(
             {"ranker": ksp.ShapleyRanker(sequential=True), "repair": None},
@@ -79,7 +80,9 @@ def test_a_run_that_is_killed_again_and_again_ends_bit_equal(
     tmp_path, kill_at, arguments
 ):
     expected = prune_it(**arguments).get_weights()
-    places = [2, 5, 9, 4, 3, 2, 9, 20, 7]
+    places = [4, 35, 2, 1]  # in the ranking, and in the repair; in the training
+    if not arguments:
+        places += [1, 9, 12]
     found = go_on_to_the_end(
         lambda: prune_it(str(tmp_path), **arguments), kill_at, places
     )
@@ -144,7 +147,7 @@ def test_rankings_that_are_killed_end_bit_equal(tmp_path, kill_at, ranker):
     def run():
         return ranker.rank(model, images, verbose=0, checkpoint=tmp_path)
 
-    found = go_on_to_the_end(run, kill_at, [3, 4, 9, 6])
+    found = go_on_to_the_end(run, kill_at, [3, 8])
     for ours, theirs in zip(scores_of(found), scores_of(expected), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -207,12 +210,12 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch, kept):
 
 
 def test_a_training_goes_on_after_ctrl_c(tmp_path, monkeypatch):
-    expected = prune_it(num_steps=12).get_weights()
+    expected = prune_it(num_steps=9, ranker="l1_norm").get_weights()
     with monkeypatch.context() as patch:
         patch.setattr("keras_shapley_prune.repair.training.Training._check", interrupt)
-        with pytest.warns(UserWarning, match=r"after 12 steps: the best .* kept in '"):
-            prune_it(str(tmp_path), num_steps=12)
-    found = prune_it(str(tmp_path), num_steps=12)
+        with pytest.warns(UserWarning, match=r"after 9 steps: the best .* kept in '"):
+            prune_it(str(tmp_path), num_steps=9, ranker="l1_norm")
+    found = prune_it(str(tmp_path), num_steps=9, ranker="l1_norm")
     assert are_equal(found.get_weights(), expected)
 
 
@@ -265,6 +268,8 @@ def test_ten_killed_processes_of_each_phase_end_bit_equal(tmp_path, phase):
 
 def test_a_killed_process_ends_bit_equal(tmp_path):
     processes = killed_runs.Processes()
-    assert processes.kill(str(tmp_path), "mimic", wait=0.0) == "mimic"
-    found = processes.run(str(tmp_path), f"{tmp_path}.npz")
-    assert are_equal(found, prune_it().get_weights())
+    arguments = {"num_steps": 9, "ranker": "l1_norm"}
+    folder = str(tmp_path / "run")
+    assert processes.kill(folder, "mimic", 0.0, **arguments) == "mimic"
+    found = processes.run(folder, f"{folder}.npz", **arguments)
+    assert are_equal(found, prune_it(**arguments).get_weights())
