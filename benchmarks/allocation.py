@@ -59,7 +59,7 @@ class MeasuredPass:
     def __init__(self, graph, changes, scale, seed=0):
         self._graph, self._changes, self._scale = graph, changes, scale
 
-    def run(self, batches, on_share=None):
+    def run(self, batches, on_share=None, entry=None):
         """Returns what `OutputPass.run` estimates."""
         totals, count = dict.fromkeys(self._changes, 0.0), 0
         for inputs in batches:

@@ -15,6 +15,7 @@ and imports only from those below it:
 - `trace/`: which channels go together; `expansion/`: graphs for models that are code
 - `train/`: distillation
 - `layer_types/`: what is known of each layer
+- `checkpoint/`: what a long run has done, kept for one that goes on
 - `inputs/`: what users hand in: data, losses, metrics, arguments, files
 """
 

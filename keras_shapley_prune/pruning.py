@@ -1,5 +1,7 @@
 """`prune`: from a trained model to a smaller one, in one line a step."""
 
+from keras_shapley_prune.checkpoint.checkpoint import check_checkpoint
+from keras_shapley_prune.checkpoint.runs import open_run
 from keras_shapley_prune.cut.channels_last.to_channels_last import (
     convert_if_needed,
 )
@@ -49,6 +51,7 @@ def prune(
     keep_optimizer=False,
     memory=None,
     verbose="auto",
+    checkpoint=None,
 ):
     """Removes the least valuable filters and neurons from a trained model.
 
@@ -114,6 +117,12 @@ def prune(
             and the layer at work; 2 for one line a group and a step; both with a line
             of what was saved, and how often the result agrees with `model`; 0 for
             silence.
+        checkpoint: String or path-like, a folder that keeps what has been done, or
+            `None`. It need not exist. If the process is killed or interrupted, the same
+            call goes on from there, and returns the same weights to the last bit (on
+            the same machine, with as many threads). `dataset` is read once more, and
+            has to give the same examples in the same order. The folder can be removed
+            afterwards.
 
     Returns:
         A plain `keras.Model` (a `keras.Sequential` if `model` is one; of the class of
@@ -124,10 +133,11 @@ def prune(
 
     Raises:
         ValueError: If an argument is not of that form, the data does not fit the
-            model, the model has nothing that can be removed, or the budget cannot be
-            met. If data, weights or repaired weights are not finite: what layers
-            compute inside may be infinite, such as a mask of an attention, but not
-            what statistics are taken of.
+            model, the model has nothing that can be removed, the budget cannot be
+            met, or the checkpoint is of another model, data, seed or setting. If data,
+            weights or repaired weights are not finite: what layers compute inside may
+            be infinite, such as a mask of an attention, but not what statistics are
+            taken of.
         RuntimeError: If the check fails, also by outputs that are finite in `model`
             only: a wrong network is never returned.
 
@@ -149,6 +159,7 @@ def prune(
     budget = to_budget("prune", ratio, shorthand)
     repair = resolve_repair(repair)
     check_run(verify, memory, verbose, keep_optimizer)
+    check_checkpoint(checkpoint)
     dataset = make_repeatable(dataset)  # it is read to rank, and again to repair
     model = convert_if_needed(model, verbose, keep_optimizer)
     channel_map = trace_channels(model)
@@ -160,16 +171,18 @@ def prune(
     steps = plan_steps(channel_map, surely_kept, repair, verify)
     check_extra_images(repair, channel_map.graph, sample)
     check_calibration(channel_map.graph, sample)
+    settings = {"repair": repair, "budget": budget, "ranker": ranker}
+    run = open_run(checkpoint, model, channel_map.graph, dataset, **settings)
     # What ranking and repair both ask of the original is taken down once.
     targets = RecordedTargets(memory)
     taken = targets if closed_form_of(repair) == "least_squares" else None
-    with Progress(verbose, steps) as progress:
+    with Progress(verbose, steps) as progress, run.explain_interruption():
         ranking = rank_for(
-            model, dataset, budget, ranker, channel_map, verbose, taken, progress
+            model, dataset, budget, ranker, channel_map, verbose, taken, progress, run
         )
         plan = make_plan(channel_map, ranking, budget)
         pruned = carry_out(
-            model, plan, dataset, repair, verify, keep_optimizer, targets, progress
+            model, plan, dataset, repair, verify, keep_optimizer, targets, progress, run
         )
         agreement = measure_agreement(
             model, channel_map.graph, pruned, sample if repair else [], progress
@@ -187,6 +200,7 @@ def carry_out(
     keep_optimizer=False,
     targets=None,
     progress=None,
+    checkpoint=None,
 ):
     """Does the second half of `prune`: cuts, repairs, verifies and compiles.
 
@@ -199,6 +213,7 @@ def carry_out(
         keep_optimizer: See `prune`.
         targets: `RecordedTargets` that a ranker may have filled, or `None`.
         progress: A `Progress`, for the steps of `plan_steps`, or `None` for silence.
+        checkpoint: The `Checkpoint` of the run, or `None`.
 
     Returns:
         What `prune` returns.
@@ -214,7 +229,7 @@ def carry_out(
         batches = read_batches(dataset, channel_map.graph, repair, verify)
     progress = progress or Progress(0)
     pruned = cut_and_repair(
-        model, keep, batches, repair, channel_map, verify, targets, progress
+        model, keep, batches, repair, channel_map, verify, targets, progress, checkpoint
     )
     compile_with(pruned, copy_compile_config(model))
     if keep_optimizer:  # the optimizer is new, and gets its state now
@@ -232,6 +247,7 @@ def apply_plan(
     keep_optimizer=False,
     memory=None,
     verbose="auto",
+    checkpoint=None,
 ):
     """Prunes a model as planned.
 
@@ -244,12 +260,14 @@ def apply_plan(
         keep_optimizer: See `prune`.
         memory: See `prune`.
         verbose: `"auto"` or 1 for a progress bar, 2 for one line a step, 0 for silence.
+        checkpoint: See `prune`.
 
     Returns:
         What `prune` returns.
 
     Raises:
-        ValueError: If `plan` is of another model, or an argument not of that form.
+        ValueError: If `plan` is of another model, an argument not of that form, or the
+            checkpoint of another run.
         RuntimeError: If the check fails.
 
     Example:
@@ -262,6 +280,7 @@ def apply_plan(
     repair = resolve_repair(repair)
     check_run(verify, memory, verbose, keep_optimizer)
     check_kind("plan", plan, PruningPlan, "a `PruningPlan`")
+    check_checkpoint(checkpoint)
     model = convert_if_needed(model, verbose, keep_optimizer)
     plan = plan.bind(model)
     check_prunable(model, plan.channel_map, keep_optimizer)
@@ -273,9 +292,10 @@ def apply_plan(
     check_extra_images(repair, graph, sample)
     check_calibration(graph, sample)
     steps = plan_steps(plan.channel_map, plan.keep, repair, verify)
-    with Progress(verbose, steps) as progress:
+    run = open_run(checkpoint, model, graph, dataset, repair=repair, keep=plan.keep)
+    with Progress(verbose, steps) as progress, run.explain_interruption():
         pruned = carry_out(
-            model, plan, dataset, repair, verify, keep_optimizer, targets, progress
+            model, plan, dataset, repair, verify, keep_optimizer, targets, progress, run
         )
         agreement = measure_agreement(model, graph, pruned, sample, progress)
     tell_agreement(agreement, model, pruned, verbose)

@@ -26,6 +26,7 @@ FLOORS = [
     "trace",
     "train",
     "layer_types",
+    "checkpoint",
     "inputs",
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))

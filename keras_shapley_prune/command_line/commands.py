@@ -5,6 +5,7 @@ import sys
 
 import keras
 
+from keras_shapley_prune.checkpoint.runs import open_run
 from keras_shapley_prune.command_line.data_sources import DataSource
 from keras_shapley_prune.command_line.input_files import (
     InputError,
@@ -22,7 +23,7 @@ from keras_shapley_prune.rank.resolve_ranker import rank_for, resolve_ranker
 from keras_shapley_prune.rank.weight_scores import WEIGHT_SCORES
 from keras_shapley_prune.report.channel_report import channel_report
 from keras_shapley_prune.report.compare import compare
-from keras_shapley_prune.trace.tracer import map_of
+from keras_shapley_prune.trace.tracer import map_of, trace_channels
 
 REPORT_SUFFIXES = (".html", ".json")
 
@@ -47,7 +48,14 @@ def rank(options):
         where = {"layers": options.layers, "ignore": options.ignore}
         budget = PruningBudget(options.ratio, **where)
     model = load_to_prune(options)
-    ranking = make_ranking(model, load_examples(options, model), budget, options)
+    channel_map, examples = trace_channels(model), load_examples(options, model)
+    ranker = make_ranker(options, budget)
+    graph, settings = channel_map.graph, {"budget": budget, "ranker": ranker}
+    run = open_run(options.checkpoint, model, graph, examples, **settings)
+    with run.explain_interruption():
+        ranking = make_ranking(
+            model, examples, budget, ranker, options, channel_map, run
+        )
     print(ranking)
     with StagedFiles() as files:
         ranking.save(files.stage(options.output))
@@ -88,24 +96,26 @@ def load_to_prune(options):
         return convert_if_needed(model, how_verbose(options))
 
 
-def make_ranking(model, examples, budget, options, channel_map=None):
-    """Ranks the units of a model as the options say, or reads their ranking.
+def make_ranking(model, examples, budget, ranker, options, channel_map, run=None):
+    """Ranks the units of a model as the options say.
 
     Args:
         model: The `keras.Model`.
         examples: Tuple of arrays, or `None`.
         budget: A `PruningBudget`.
+        ranker: What `make_ranker` returned.
         options: What the parser returned.
-        channel_map: The `ChannelMap` of `model`, if it has been traced already.
+        channel_map: The `ChannelMap` of `model`.
+        run: The `Checkpoint` of the command, or `None`.
 
     Returns:
         A `Ranking`.
     """
     channel_map = map_of(model, channel_map)
-    ranker = make_ranker(options, budget)
+    verbose = how_verbose(options)
     with progress():
         return rank_for(
-            model, examples, budget, ranker, channel_map, how_verbose(options)
+            model, examples, budget, ranker, channel_map, verbose, checkpoint=run
         )
 
 

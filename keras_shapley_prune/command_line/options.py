@@ -76,6 +76,20 @@ def add_ranker_options(parser):
     )
 
 
+def add_checkpoint_option(parser):
+    """Adds where what has been done is kept, for a command that is run again.
+
+    Args:
+        parser: The parser of a command.
+    """
+    parser.add_argument(
+        "--checkpoint",
+        metavar="DIR",
+        help="keep what has been done in this folder: if the command is killed, the "
+        "same command goes on from there",
+    )
+
+
 def add_layers_options(parser):
     """Adds which layers may lose units.
 

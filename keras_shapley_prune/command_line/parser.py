@@ -6,6 +6,7 @@ import keras_shapley_prune
 from keras_shapley_prune.command_line import commands, prune_commands
 from keras_shapley_prune.command_line.options import (
     add_budget_options,
+    add_checkpoint_option,
     add_data_options,
     add_layers_options,
     add_outputs_options,
@@ -60,6 +61,7 @@ def _add_rank(add):
     parser = _add_command(add, "rank", commands.rank, text)
     add_data_options(parser)
     add_ranker_options(parser)
+    add_checkpoint_option(parser)
     add_layers_options(parser)
     parser.add_argument(
         "--ratio",
@@ -84,6 +86,7 @@ def _add_prune(add):
         "once, and {ratio} in a file's name becomes the share",
     )
     _add_pruning(parser)
+    add_checkpoint_option(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="print the plan, write nothing"
     )

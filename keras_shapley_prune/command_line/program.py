@@ -48,8 +48,9 @@ def main(arguments=None):
             return _fail(_in_options(describe(error, _LONGEST), options), 2)
         except (RuntimeError, OSError, ImportError) as error:
             return _fail(describe(error, _LONGEST), 1)
-        except KeyboardInterrupt:
-            return 130
+        except KeyboardInterrupt as error:
+            # Of a long run, it says how to go on.
+            return _fail(describe(error, _LONGEST), 130) if error.args else 130
         except _EndedError:
             return 143
         except Exception as error:  # of a layer of the user's own, or a mistake here

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import warnings
 
+from keras_shapley_prune.checkpoint.runs import open_run
 from keras_shapley_prune.command_line.commands import (
     REPORT_SUFFIXES,
     budget_to_rank,
@@ -61,10 +62,22 @@ def prune(options):
     graph = give_sizes(graph, read_sizes(graph, examples))
     channel_map = dataclasses.replace(channel_map, graph=graph)
     validation = load_examples(options, model, validation=True)
+    # One ranking serves all ratios.
+    to_rank = budgets[0] if len(budgets) == 1 else budget_to_rank(options)
+    ranker, repair = make_ranker(options, to_rank), _repair(options)
+    run = open_run(
+        options.checkpoint,
+        model,
+        graph,
+        examples,
+        repair,
+        ranker=ranker if ranking is None else dict(ranking),
+        budgets=budgets,
+    )
     if ranking is None:
-        # One ranking serves all ratios.
-        to_rank = budgets[0] if len(budgets) == 1 else budget_to_rank(options)
-        ranking = make_ranking(model, examples, to_rank, options, channel_map)
+        ranked = to_rank, ranker, options, channel_map, run
+        with run.explain_interruption():
+            ranking = make_ranking(model, examples, *ranked)
     _warn_of_unranked(ranking, budgets[0].select_groups(channel_map))
     plans = [make_plan(channel_map, ranking, budget) for budget in budgets]
     print("\n\n".join(map(str, plans)))
@@ -72,14 +85,15 @@ def prune(options):
         return
     with StagedFiles() as files:
         # If one of the models fails, none is written.
-        for plan, paths in zip(plans, targets, strict=True):
+        for number, (plan, paths) in enumerate(zip(plans, targets, strict=True)):
             with progress():
                 pruned = apply_plan(
                     model,
                     plan,
                     examples,
-                    _repair(options),
+                    repair,
                     verbose=how_verbose(options),
+                    checkpoint=run.within("plan", number),
                 )
                 _write(files, paths, pruned, options.int8, examples)
                 _report(files, paths, model, pruned, ranking, examples, validation)

@@ -2,16 +2,14 @@
 
 import os
 import pathlib
-import platform
-import re
 import shutil
 
+from keras_shapley_prune.checkpoint.whole_files import (
+    remove_unfinished,
+    unfinished_beside,
+)
 from keras_shapley_prune.command_line.input_files import InputError
 from keras_shapley_prune.inputs.paths import find_obstacle
-
-# Who writes: of a process on another machine nobody here knows whether it still runs.
-_HOST = re.sub(r"\W", "-", platform.node()) or "host"
-_UNFINISHED = re.compile(r"\.(?P<stem>.+)\.unfinished-(?P<host>.+)-(?P<process>\d+)")
 
 
 class StagedFiles:
@@ -19,7 +17,7 @@ class StagedFiles:
 
     Folders that a file is to be in are made. A file that is there already is replaced,
     a folder only if it is a SavedModel. What a killed process has left there is removed
-    by the next command that writes to the same place, see `remove_leftovers`.
+    by the next command that writes to the same place, see `check_targets`.
 
     Example:
 
@@ -49,10 +47,7 @@ class StagedFiles:
         """
         target = pathlib.Path(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the target, so on the same disk: there `os.replace` is one step. With
-        # its suffix, by which Keras tells formats apart.
-        name = f".{target.stem}.unfinished-{_HOST}-{os.getpid()}{target.suffix}"
-        self._staged[target] = target.with_name(name)
+        self._staged[target] = unfinished_beside(target)
         return self._staged[target]
 
     def commit(self):
@@ -74,48 +69,6 @@ class StagedFiles:
         # Nothing is to be removed at the end.
         self._staged.clear()
         return [str(target) for target in done]
-
-
-def remove_leftovers(paths):
-    """Removes what processes have left that were killed while they wrote.
-
-    Args:
-        paths: Paths of files that are going to be written, or `None`.
-    """
-    for path in map(pathlib.Path, filter(None, paths)):
-        if not path.parent.is_dir():
-            continue
-        for left in sorted(path.parent.glob(".*.unfinished-*")):
-            if _is_left_of(left, path):
-                _take_up(left, path)
-
-
-def _is_left_of(left, path):
-    """Returns whether a file was to become another one, and nobody writes it now."""
-    name = left.name.removesuffix(".old").removesuffix(path.suffix)
-    match = _UNFINISHED.fullmatch(name)
-    if match is None or match["stem"] != path.stem or match["host"] != _HOST:
-        return False
-    process = int(match["process"])
-    return process != os.getpid() and not _is_running(process)
-
-
-def _take_up(left, path):
-    """Removes a leftover, but puts back a folder that was moved away last."""
-    if left.name.endswith(".old") and not path.exists():
-        os.replace(left, path)  # the new one had not come into its place
-    else:
-        _remove(left)
-
-
-def _is_running(process):
-    try:
-        os.kill(process, 0)  # no signal, only the question
-    except (ProcessLookupError, OverflowError):  # it may be no number of a process
-        return False
-    except OSError:  # it is somebody else's
-        return True
-    return True
 
 
 def check_targets(targets, inputs=()):
@@ -148,7 +101,8 @@ def check_targets(targets, inputs=()):
                 f"read nor written by another option. Received: {path!r}"
             )
         taken.add(os.path.realpath(path))
-    remove_leftovers(path for _, path, _ in targets)
+    for path in (pathlib.Path(path) for _, path, _ in targets if path is not None):
+        remove_unfinished(path.parent, path)
 
 
 def _check_kind(option, path, suffixes):

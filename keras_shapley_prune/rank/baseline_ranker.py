@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.checkpoint.checkpoint import check_checkpoint
 from keras_shapley_prune.inputs.arguments import (
     check_choice,
     check_integer,
@@ -89,6 +90,7 @@ class BaselineRanker(Settings):
         ratio=0.5,
         verbose="auto",
         progress=None,
+        checkpoint=None,
     ):
         """Scores every group of a model.
 
@@ -101,6 +103,8 @@ class BaselineRanker(Settings):
             ratio: As in `ShapleyRanker.rank`.
             verbose: As in `ShapleyRanker.rank`.
             progress: As in `ShapleyRanker.rank`.
+            checkpoint: As in `ShapleyRanker.rank`. The criteria of the weights keep
+                nothing: they take no time.
 
         Returns:
             A `Ranking`. Standard errors of the criteria of the weights are 0.
@@ -110,6 +114,7 @@ class BaselineRanker(Settings):
                 scores are not finite.
         """
         check_verbose(verbose)
+        check_checkpoint(checkpoint)
         if self.criterion in WEIGHT_SCORES:
             check_share_to_rank(ratio)
             return self._rank_weights(map_of(model, channel_map), layers)
@@ -124,8 +129,9 @@ class BaselineRanker(Settings):
             sampler.needs_labels,
         )
         sampler.check(calibration)
-        with show_progress(progress, verbose) as shown:
-            ranking = rank_groups(sampler, calibration, shown)
+        kept = calibration.open_checkpoint(checkpoint, self)
+        with show_progress(progress, verbose) as shown, kept.explain_interruption():
+            ranking = rank_groups(sampler, calibration, shown, checkpoint=kept)
         # Statistics of activations alone do not say what a unit does to the outputs.
         ranking.comparable = self.criterion not in ("apoz", "mean_activation")
         return ranking

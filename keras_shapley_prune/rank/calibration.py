@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from keras_shapley_prune.checkpoint.checkpoint import open_checkpoint
 from keras_shapley_prune.cut.surgery import copy_whole
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.inputs.finite import check_finite_inputs
@@ -68,11 +69,12 @@ class Calibration:
         """List of integers."""
         return [int(inputs[0].shape[0]) for inputs, _, _ in self.batches]
 
-    def open_network(self, repaired):
+    def open_network(self, repaired, checkpoint=None):
         """Returns the network that groups are played on, at its input.
 
         Args:
             repaired: Boolean.
+            checkpoint: The `Checkpoint` of the ranking, or `None`.
 
         Returns:
             A `Repairer`, which has a `channel_map` of its own, or a `ForwardPass`.
@@ -80,7 +82,27 @@ class Calibration:
         inputs = [inputs for inputs, _, _ in self.batches]
         if not repaired:
             return ForwardPass(self.channel_map.graph, inputs)
-        return Repairer(copy_whole(self.model, self.channel_map), inputs)
+        whole = copy_whole(self.model, self.channel_map)
+        return Repairer(whole, inputs, checkpoint=checkpoint)
+
+    def open_checkpoint(self, checkpoint, ranker):
+        """Opens the `Checkpoint` of a ranking on this data.
+
+        Args:
+            checkpoint: See `ShapleyRanker.rank`; or the `Checkpoint` of a longer run,
+                of which the ranking is a part.
+            ranker: The ranker, whose arguments are settings.
+
+        Raises:
+            ValueError: If it is of another run.
+        """
+        return open_checkpoint(
+            checkpoint,
+            self.model,
+            self.batches,
+            ranker=ranker,
+            units_to_remove=self.num_removed,
+        )
 
     def outputs(self, batch):
         """Returns the flat outputs of the whole model on a batch.
@@ -99,6 +121,16 @@ class Calibration:
     def first_site(self, group):
         """Returns the index of the first call that reads a group."""
         return min(self.channel_map.sites_of(group))[0]
+
+    def sites(self, every=True):
+        """Returns the indices of the calls that read the groups, a sorted list.
+
+        Args:
+            every: Boolean, whether all of them, or the first one of each group.
+        """
+        sites_of = self.channel_map.sites_of
+        found = [{index for index, _ in sites_of(group)} for group in self.groups]
+        return sorted({i for some in found for i in (some if every else [min(some)])})
 
     def make_ranking(self, scores, method):
         """Returns the `Ranking` of a dict: group name -> `GroupScores`.

@@ -1,12 +1,14 @@
 """The loop that all rankers share: groups from input to output, stages in each."""
 
+from keras_shapley_prune.checkpoint.checkpoint import Checkpoint
+from keras_shapley_prune.rank.ranking import GroupScores
 from keras_shapley_prune.rank.ranking_plan import RankingPlan
 from keras_shapley_prune.rank.staging import play_stages
 from keras_shapley_prune.rank.stopping import Budget, StopWhen
 from keras_shapley_prune.repair.threads import one_blas_thread
 
 
-def rank_groups(sampler, calibration, progress, stop=None):
+def rank_groups(sampler, calibration, progress, stop=None, checkpoint=None):
     """Plays the games of all groups.
 
     Args:
@@ -15,61 +17,95 @@ def rank_groups(sampler, calibration, progress, stop=None):
         progress: A `Progress`. Each round counts with the share of time that it was
             planned to have, so that rounds of different groups compare.
         stop: A `StopWhen`, or `None`.
+        checkpoint: The `Checkpoint` of a ranking, or `None`.
 
     Returns:
         A `Ranking`.
     """
-    with one_blas_thread():
-        return _play_groups(sampler, calibration, progress, stop)
-
-
-def _play_groups(sampler, calibration, progress, stop):
     if not calibration.groups:  # nothing reads any unit that is ranked
         progress.begin("rank", 1e-9)
         return calibration.make_ranking({}, sampler.method)
-    costs = sampler.estimate_costs(calibration)
-    later = sum(cost.later_seconds for cost in costs)
-    seconds = [cost.seconds - cost.later_seconds for cost in costs]
-    evaluations = [cost.evaluations for cost in costs]
-    budget, whole = Budget(stop or StopWhen()), max(sum(seconds) + later, 1e-9)
-    progress.begin("rank", whole)
-    network = sampler.open_network(calibration)
-    scores = {}
-    for index, group in enumerate(calibration.groups):
-        progress.show(f"ranking {group.name}")
-        # What stands before the first reader is run once, for all coalitions.
-        network.advance(calibration.first_site(group))
-        source = sampler.open_source(calibration, network, group)
+    with one_blas_thread():
+        loop = _GroupLoop(sampler, calibration, progress, stop, checkpoint)
+        return calibration.make_ranking(loop.run(), sampler.method)
+
+
+class _GroupLoop:
+    """The groups of a ranking, from input to output.
+
+    Args: See `rank_groups`.
+    """
+
+    def __init__(self, sampler, calibration, progress, stop, checkpoint):
+        self._sampler, self._calibration = sampler, calibration
+        self._progress, self._checkpoint = progress, checkpoint or Checkpoint()
+        costs = sampler.estimate_costs(calibration)
+        self._later = sum(cost.later_seconds for cost in costs)
+        self._seconds = [cost.seconds - cost.later_seconds for cost in costs]
+        self._evaluations = [cost.evaluations for cost in costs]
+        self._whole = max(sum(self._seconds) + self._later, 1e-9)
+        self._budget = Budget(stop or StopWhen())
+
+    def run(self):
+        """Returns a dict: group name -> `GroupScores`."""
+        calibration, sampler = self._calibration, self._sampler
+        self._progress.begin("rank", self._whole)
+        network = sampler.open_network(calibration, self._checkpoint)
+        scores = {}
+        for index, group in enumerate(calibration.groups):
+            self._progress.show(f"ranking {group.name}")
+            # What stands before the first reader is run once, for all coalitions.
+            network.advance(calibration.first_site(group))
+            found = scores[group.name] = self._rank(index, group, network)
+            # The groups that follow are ranked on the network as it will be.
+            if sampler.sequential:
+                count = calibration.num_removed[group.name]
+                network.remove(group.units[found.order[:count]])
+        if self._later:
+            self._progress.show("measuring the outputs")
+
+        def on_share(share):
+            self._progress.add(share * self._later / self._whole)
+
+        entry = self._checkpoint.entry("costs")
+        return sampler.finish(calibration, network, scores, on_share, entry)
+
+    def _rank(self, index, group, network):
+        """Returns the scores of a group, those that are stored if there are."""
+        entry = self._checkpoint.entry("group", index)
+        content = entry.read()
+        if content is not None and "spent" in content:  # it has been played to its end
+            self._budget.restore(content)
+            self._progress.add(self._seconds[index] / self._whole)
+            return GroupScores.from_arrays(content)
+        found = self._play(index, group, network, entry)
+        entry.write({**found.to_arrays(), **self._budget.state})
+        evaluations = f"{found.num_evaluations:,} evaluations"
+        self._progress.note(f"{group.name}: {evaluations}")
+        return found
+
+    def _play(self, index, group, network, entry):
+        calibration = self._calibration
+        source = self._sampler.open_source(calibration, network, group)
         # The planned share of an evaluation: the bar counts time, not evaluations.
-        pace = seconds[index] / max(evaluations[index], 1) / whole
-        count = calibration.num_removed[group.name]
+        pace = self._seconds[index] / max(self._evaluations[index], 1) / self._whole
         # The groups that are still to be ranked share what has not been spent, in
         # proportion to what each is planned to cost.
-        shares = [_share(planned[index:]) for planned in (evaluations, seconds)]
+        planned = self._evaluations[index:], self._seconds[index:]
+        share, share_of_time = map(_share, planned)
 
         # Every stage that is still to come gets the same part of the group's share.
-        def start_leg(legs, to_find, shares=shares):
-            return budget.start_leg(shares[0] / legs, to_find, shares[1] / legs)
+        def start_leg(legs, to_find):
+            return self._budget.start_leg(share / legs, to_find, share_of_time / legs)
 
-        scores[group.name] = play_stages(
+        return play_stages(
             source,
-            sampler.staging,
+            self._sampler.staging,
             start_leg,
-            count,
-            on_round=lambda cost, pace=pace: progress.add(cost * pace),
+            calibration.num_removed[group.name],
+            on_round=lambda cost: self._progress.add(cost * pace),
+            entry=entry,
         )
-        # The groups that follow are ranked on the network as it will be.
-        if sampler.sequential:
-            network.remove(group.units[scores[group.name].order[:count]])
-        progress.note(
-            f"{group.name}: {scores[group.name].num_evaluations:,} evaluations"
-        )
-    if later:
-        progress.show("measuring the outputs")
-    scores = sampler.finish(
-        calibration, network, scores, lambda share: progress.add(share * later / whole)
-    )
-    return calibration.make_ranking(scores, sampler.method)
 
 
 def plan_groups(sampler, calibration):

@@ -77,6 +77,17 @@ class GroupScores:
         # By stage, then by value: the last key of `lexsort` comes first.
         return np.lexsort((known, self.stages))
 
+    def equals(self, other):
+        """Returns whether two groups have the very same scores.
+
+        Args:
+            other: A `GroupScores`.
+        """
+        ours, theirs = self.to_arrays(), other.to_arrays()
+        return ours.keys() == theirs.keys() and all(
+            np.array_equal(ours[name], theirs[name], equal_nan=True) for name in ours
+        )
+
     def to_dict(self):
         """Returns the scores as a dict that JSON can hold."""
         costs = self.removal_costs
@@ -87,6 +98,22 @@ class GroupScores:
             "stages": self.stages.tolist(),
             "removal_costs": None if costs is None else _finite(costs),
         }
+
+    def to_arrays(self):
+        """Returns the scores as a dict of arrays and one number, for a checkpoint."""
+        fields = dataclasses.fields(self)
+        found = {field.name: getattr(self, field.name) for field in fields}
+        return {name: value for name, value in found.items() if value is not None}
+
+    @classmethod
+    def from_arrays(cls, content):
+        """Returns the scores that `to_arrays` made a dict of.
+
+        Args:
+            content: Dict, which may hold more.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(**{name: content[name] for name in names if name in content})
 
     @classmethod
     def from_dict(cls, content):
@@ -164,6 +191,9 @@ class Ranking(Mapping):
     ranking.save("ranking.json")
     ranking = keras_shapley_prune.Ranking.load("ranking.json")
     ```
+
+    Rankings of some groups each, such as those that several machines have ranked with
+    `rank(..., layers=...)`, are put together by `ranking_a | ranking_b`.
     """
 
     def __init__(self, groups, method, num_examples, locks=None, comparable=True):
@@ -197,6 +227,39 @@ class Ranking(Mapping):
 
     def __len__(self):
         return len(self._groups)
+
+    def __or__(self, other):
+        """Returns the ranking of the groups of both, ranked apart on the same model.
+
+        So groups can be ranked on different machines: `ranking_a | ranking_b`.
+
+        Args:
+            other: A `Ranking` by the same ranker on as many examples. A group that
+                both have has to have the same scores in both.
+
+        Raises:
+            ValueError: If it is of another model, ranker or number of examples, or of
+                other scores.
+        """
+        if not isinstance(other, Ranking):
+            return NotImplemented
+        for name in ("method", "num_examples", "comparable", "locks"):
+            ours, theirs = getattr(self, name), getattr(other, name)
+            if ours != theirs:
+                raise ValueError(
+                    "Rankings should be of one model, by the same ranker, on as many "
+                    f"examples, to be put together. Received: {name}={ours!r} and "
+                    f"{name}={theirs!r}"
+                )
+        for name in self.keys() & other.keys():
+            if not self[name].equals(other[name]):
+                raise ValueError(
+                    "Rankings should have the same scores of a group that both have. "
+                    f"Received: different scores of group {name!r}"
+                )
+        groups = {**self, **other}
+        fields = self.method, self.num_examples, self.locks, self.comparable
+        return Ranking(groups, *fields)
 
     @property
     def num_evaluations(self):

@@ -2,10 +2,12 @@
 
 import time
 
+from keras_shapley_prune.checkpoint.checkpoint import Checkpoint
 from keras_shapley_prune.plan.selection import ratios_to_rank
 from keras_shapley_prune.rank.baseline_ranker import BASELINE_NAMES, BaselineRanker
 from keras_shapley_prune.rank.games.reconstruction import Reconstruction
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
+from keras_shapley_prune.rank.stored_ranking import read_ranking, store_ranking
 
 RANKER_NAMES = ("shapley", *BASELINE_NAMES)
 # A global budget removes most of some groups and little of others: candidates are
@@ -54,6 +56,7 @@ def rank_for(
     verbose,
     targets=None,
     progress=None,
+    checkpoint=None,
 ):
     """Ranks the units among which a budget has to choose.
 
@@ -66,6 +69,7 @@ def rank_for(
         verbose: See `prune`.
         targets: `RecordedTargets` to be filled on the way, or `None`.
         progress: A `Progress` that goes on after the ranking, or `None`.
+        checkpoint: The `Checkpoint` of the run that this is a part of, or `None`.
 
     Returns:
         A `Ranking`.
@@ -73,21 +77,28 @@ def rank_for(
     start = time.perf_counter()
     ranker = resolve_ranker(ranker, budget.scope)
     extras = {"targets": targets} if isinstance(ranker, ShapleyRanker) else {}
+    kept = (checkpoint or Checkpoint()).within("ranking")
     # A subclass with a `rank` of its own may not know of it.
     reports = type(ranker).rank in (ShapleyRanker.rank, BaselineRanker.rank)
     if reports:
-        extras["progress"] = progress
-    groups = budget.select_groups(channel_map)
-    ranking = ranker.rank(
-        model,
-        dataset,
-        # One producer names its whole group; a group may share one with another.
-        layers=list(dict.fromkeys(group.producers[0] for group in groups)),
-        channel_map=channel_map,
-        ratio=ratios_to_rank(channel_map, budget),
-        verbose=verbose,
-        **extras,
-    )
+        extras |= {"progress": progress, "checkpoint": kept}
+    entry = kept.entry("whole")
+    # Of one that keeps nothing on the way, the result is kept.
+    ranking = None if reports else read_ranking(entry)
+    if ranking is None:
+        groups = budget.select_groups(channel_map)
+        ranking = ranker.rank(
+            model,
+            dataset,
+            # One producer names its whole group; a group may share one with another.
+            layers=list(dict.fromkeys(group.producers[0] for group in groups)),
+            channel_map=channel_map,
+            ratio=ratios_to_rank(channel_map, budget),
+            verbose=verbose,
+            **extras,
+        )
+        if not reports:
+            store_ranking(entry, ranking)
     if progress is not None and not reports:
         # What it did is one step, of which nothing was known before.
         progress.begin("rank", time.perf_counter() - start)

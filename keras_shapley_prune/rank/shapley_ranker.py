@@ -1,5 +1,6 @@
 """Shapley values of filters: the ranker that people use."""
 
+from keras_shapley_prune.checkpoint.checkpoint import check_checkpoint
 from keras_shapley_prune.inputs.arguments import (
     check_boolean,
     check_integer,
@@ -116,6 +117,7 @@ class ShapleyRanker(Settings):
         verbose="auto",
         targets=None,
         progress=None,
+        checkpoint=None,
     ):
         """Estimates the values of every group of a model.
 
@@ -139,6 +141,10 @@ class ShapleyRanker(Settings):
                 the original network alone, it takes down what repair will ask of it.
             progress: The `Progress` of `prune`, which then counts in place of
                 `verbose`, or `None`.
+            checkpoint: String or path-like, a folder that keeps what has been ranked,
+                or `None`. It need not exist. After the process was killed, the same
+                call goes on from there, and its values are the same to the last bit.
+                See `prune`.
 
         Returns:
             A `Ranking`.
@@ -148,12 +154,16 @@ class ShapleyRanker(Settings):
                 there is no loss, if the data is empty or does not fit the model, if
                 data, weights that carry units, or the loss are not finite, if a
                 sample weight is negative or all are 0, or if `channel_map` is that
-                of another model.
+                of another model, or the checkpoint of another run.
         """
         check_verbose(verbose)
-        opened = self._open(model, dataset, layers, channel_map, ratio, targets)
-        with show_progress(progress, verbose) as shown:
-            return rank_groups(*opened, shown, self.stop)
+        check_checkpoint(checkpoint)
+        sampler, calibration = self._open(
+            model, dataset, layers, channel_map, ratio, targets
+        )
+        kept = calibration.open_checkpoint(checkpoint, self)
+        with show_progress(progress, verbose) as shown, kept.explain_interruption():
+            return rank_groups(sampler, calibration, shown, self.stop, kept)
 
     @undisturbed
     def plan(self, model, dataset, layers=None, channel_map=None, ratio=0.5):

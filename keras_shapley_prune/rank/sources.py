@@ -38,11 +38,12 @@ class Sampler:
             calibration: A `Calibration`.
         """
 
-    def open_network(self, calibration):
+    def open_network(self, calibration, checkpoint=None):
         """Returns the `Network` that the games are played on, at its input.
 
         Args:
             calibration: A `Calibration`.
+            checkpoint: The `Checkpoint` of the ranking, or `None`.
         """
         raise NotImplementedError
 
@@ -56,7 +57,7 @@ class Sampler:
         """
         raise NotImplementedError
 
-    def finish(self, calibration, network, scores, on_share):
+    def finish(self, calibration, network, scores, on_share, entry=None):
         """Completes the scores of all groups once all have been played.
 
         Args:
@@ -65,6 +66,7 @@ class Sampler:
             scores: Dict: group name -> `GroupScores`.
             on_share: Callable `fn(share)`, to be called with what share of it has been
                 done since the last call.
+            entry: An `Entry` that holds what has been done of it, or `None`.
 
         Returns:
             Dict: group name -> `GroupScores`.
@@ -96,15 +98,19 @@ class SampleSource:
         return self.table.num_units
 
     def rounds(self, active, stage):
-        """Draws samples, a round at a time, until it has drawn all of a stage.
+        """Tells how to draw the samples of a stage, a round at a time.
+
+        What a round draws depends on its place alone, and not on what was drawn before:
+        rounds that another process has drawn can be left out.
 
         Args:
             active: Boolean array, shape `(num_units,)`, the units in play.
             stage: Integer.
 
         Yields:
-            Tuple `(rows, samples, counted, cost)`: the arguments of
-            `SampleTable.add`, and how many coalitions were evaluated.
+            Callables without arguments, one a round, that return a tuple `(rows,
+            samples, counted, cost)`: the arguments of `SampleTable.add`, and how many
+            coalitions were evaluated.
         """
         raise NotImplementedError
 

@@ -1,9 +1,11 @@
 """Staged play: units are removed between stages, and the others are valued again."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 
+from keras_shapley_prune.checkpoint.checkpoint import Checkpoint
 from keras_shapley_prune.rank.ranking import GroupScores
 from keras_shapley_prune.rank.reductions import reduce_table
 
@@ -49,7 +51,7 @@ def count_legs(staging, num_units, num_removed):
     ]
 
 
-def play_stages(source, staging, start_leg, num_removed, on_round=None):
+def play_stages(source, staging, start_leg, num_removed, on_round=None, entry=None):
     """Plays the game of one group.
 
     Args:
@@ -59,55 +61,141 @@ def play_stages(source, staging, start_leg, num_removed, on_round=None):
             says when a stage has had samples enough.
         num_removed: Integer, how many units will be removed.
         on_round: Optional callable `fn(number of evaluations)`.
+        entry: An `Entry` that holds how far the game has been played, or `None`.
 
     Returns:
         A `GroupScores`.
     """
-    num_units, table = source.num_units, source.table
-    active = np.ones(num_units, bool)
-    values = np.full(num_units, np.nan)
-    errors = np.full(num_units, np.inf)
-    stage_of = np.zeros(num_units, int)
-    removed, costs, evaluations = [], [], 0
-    legs = count_legs(staging, num_units, num_removed)
-    for stage, count in enumerate(legs):
-        if stage:
+    entry = entry or Checkpoint().entry("group")
+    play, legs = _Play(source), count_legs(staging, source.num_units, num_removed)
+    saved = entry.read()
+    if saved is not None:
+        play.restore(saved)
+    for stage in range(play.stage, len(legs)):
+        if stage and not play.num_rounds:
             # Samples of earlier stages are of larger coalitions: they say something
             # about this stage's game, but less.
-            table.decay(staging.decay)
-        to_find = min(count, num_removed - int(np.sum(~active)))
+            play.table.decay(staging.decay)
+        to_find = min(legs[stage], num_removed - int(np.sum(~play.active)))
         leg = start_leg(len(legs) - stage, to_find)
-        for rows, samples, counted, cost in source.rounds(active, stage):
-            table.add(rows, samples, counted)
-            evaluations += cost
-            if on_round is not None:
-                on_round(cost)
-            if leg.is_over(cost, table, active):
-                break
-        # Units that were removed keep the values of the stage they were removed in.
-        reduced = reduce_table(table, staging.reduce)
-        values[active], errors[active] = (array[active] for array in reduced)
-        stage_of[active] = stage
+        if play.num_rounds:
+            leg.restore(saved["leg"])
+        _play_stage(play, leg, on_round, entry)
+        play.value(reduce_table(play.table, staging.reduce))
         # After the last stage nothing is removed: its values are the result.
         if stage < len(legs) - 1:
-            candidates = np.flatnonzero(active)
-            # What has never been sampled is not known to be low.
-            known = np.nan_to_num(values[candidates], nan=np.inf)
-            gone = candidates[np.argsort(known, kind="stable")[:count]]
-            active[gone] = False
-            removed.append(gone)
-            costs.append(source.costs_in_order(gone))
-            source.remove(gone)
-    never = np.flatnonzero(active & np.isnan(values))
-    values[never] = source.costs_alone(never)
-    stage_of[never] += 1  # they come after all that have been sampled
-    scores = GroupScores(values, errors, evaluations, stage_of)
-    # The order of removal: stage by stage as played, then the rest by its values.
-    last = scores.order[len(scores.order) - int(active.sum()) :]
-    return dataclasses.replace(
-        scores,
-        removal_costs=_by_unit([*removed, last], [*costs, source.costs_in_order(last)]),
-    )
+            play.remove(legs[stage])
+    return play.finish()
+
+
+def _play_stage(play, leg, on_round, entry):
+    """Draws the rounds of a stage that have not been drawn before."""
+    rounds = play.source.rounds(play.active, play.stage)
+    for draw in itertools.islice(rounds, play.num_rounds, None):
+        if play.is_over:
+            break
+        rows, samples, counted, cost = draw()
+        play.table.add(rows, samples, counted)
+        play.num_evaluations += cost
+        play.num_rounds += 1
+        if on_round is not None:
+            on_round(cost)
+        play.is_over = bool(leg.is_over(cost, play.table, play.active))
+        entry.write_if_due(lambda: {**play.content, "leg": leg.state})
+
+
+class _Play:
+    """How far the game of a group has been played.
+
+    Attributes:
+        source: The `SampleSource`.
+        active: Boolean array, shape `(num_units,)`, the units in play.
+        stage: Integer, the stage that is played.
+        num_rounds: Integer, its rounds so far.
+        is_over: Boolean, whether it has samples enough.
+        num_evaluations: Integer, of all stages.
+    """
+
+    def __init__(self, source):
+        self.source, num_units = source, source.num_units
+        self.active = np.ones(num_units, bool)
+        self._values = np.full(num_units, np.nan)
+        self._errors = np.full(num_units, np.inf)
+        self._stage_of = np.zeros(num_units, int)
+        self._removed, self._costs = [], []
+        self.stage = self.num_rounds = self.num_evaluations = 0
+        self.is_over = False
+
+    @property
+    def table(self):
+        """The `SampleTable` of the source."""
+        return self.source.table
+
+    def value(self, reduced):
+        """Takes down the values and errors of the units in play, a tuple of arrays."""
+        # Units that were removed keep the values of the stage they were removed in.
+        active = self.active
+        self._values[active], self._errors[active] = (a[active] for a in reduced)
+        self._stage_of[active] = self.stage
+
+    def remove(self, count):
+        """Removes the lowest units for good, and begins the next stage."""
+        candidates = np.flatnonzero(self.active)
+        # What has never been sampled is not known to be low.
+        known = np.nan_to_num(self._values[candidates], nan=np.inf)
+        gone = candidates[np.argsort(known, kind="stable")[:count]]
+        self.active[gone] = False
+        self._removed.append(gone)
+        self._costs.append(self.source.costs_in_order(gone))
+        self.source.remove(gone)
+        self.stage, self.num_rounds, self.is_over = self.stage + 1, 0, False
+
+    def finish(self):
+        """Returns the `GroupScores`."""
+        never = np.flatnonzero(self.active & np.isnan(self._values))
+        self._values[never] = self.source.costs_alone(never)
+        self._stage_of[never] += 1  # they come after all that have been sampled
+        scores = GroupScores(
+            self._values, self._errors, self.num_evaluations, self._stage_of
+        )
+        # The order of removal: stage by stage as played, then the rest by its values.
+        last = scores.order[len(scores.order) - int(self.active.sum()) :]
+        costs = [*self._costs, self.source.costs_in_order(last)]
+        by_unit = _by_unit([*self._removed, last], costs)
+        return dataclasses.replace(scores, removal_costs=by_unit)
+
+    @property
+    def content(self):
+        """Dict, what `restore` takes, see `Entry.write`."""
+        return {
+            "sum": self.table.sum,
+            "count": self.table.count,
+            "active": self.active,
+            "values": self._values,
+            "errors": self._errors,
+            "stage_of": self._stage_of,
+            "removed": np.array([u for gone in self._removed for u in gone], int),
+            "sizes": [len(gone) for gone in self._removed],
+            "stage": self.stage,
+            "num_rounds": self.num_rounds,
+            "num_evaluations": self.num_evaluations,
+            "is_over": self.is_over,
+        }
+
+    def restore(self, content):
+        """Goes on from what another process had played, a dict."""
+        # The game of the source is that of the units which are still in play.
+        for gone in np.split(content["removed"], np.cumsum(content["sizes"][:-1])):
+            if len(gone):
+                self._removed.append(gone)
+                self._costs.append(self.source.costs_in_order(gone))
+                self.source.remove(gone)
+        self.table.sum[:], self.table.count[:] = content["sum"], content["count"]
+        self.active[:], self._values[:] = content["active"], content["values"]
+        self._errors[:], self._stage_of[:] = content["errors"], content["stage_of"]
+        self.stage, self.num_rounds = content["stage"], content["num_rounds"]
+        self.num_evaluations = content["num_evaluations"]
+        self.is_over = content["is_over"]
 
 
 def _by_unit(removed, costs):

@@ -72,6 +72,21 @@ class Budget:
         self.stop, self.spent = stop, 0
         self._start = time.perf_counter()
 
+    @property
+    def seconds(self):
+        """Float, the seconds since the ranking began, without those between runs."""
+        return time.perf_counter() - self._start
+
+    @property
+    def state(self):
+        """Dict, what `restore` takes."""
+        return {"spent": self.spent, "seconds": self.seconds}
+
+    def restore(self, state):
+        """Goes on from what another process had spent, a dict."""
+        self.spent = state["spent"]
+        self._start = time.perf_counter() - state["seconds"]
+
     def start_leg(self, share, num_to_find, share_of_time=None):
         """Returns the `Leg` that may spend a share of what has not been spent.
 
@@ -85,10 +100,10 @@ class Budget:
         evaluations = seconds = np.inf
         if self.stop.evaluations is not None:
             evaluations = share * (self.stop.evaluations - self.spent)
-        now = time.perf_counter()
+        now = self.seconds
         if self.stop.seconds is not None:
             share_of_time = share if share_of_time is None else share_of_time
-            seconds = share_of_time * (self.stop.seconds - (now - self._start))
+            seconds = share_of_time * (self.stop.seconds - now)
         return Leg(self, self.spent + evaluations, now + seconds, num_to_find)
 
 
@@ -98,6 +113,17 @@ class Leg:
     def __init__(self, budget, evaluations, deadline, num_to_find):
         self._budget, self._num_to_find = budget, num_to_find
         self._evaluations, self._deadline = evaluations, deadline
+
+    @property
+    def state(self):
+        """Dict, what `restore` takes: the limits of the leg, and what is spent."""
+        limits = {"evaluations": self._evaluations, "deadline": self._deadline}
+        return {"budget": self._budget.state, **limits}
+
+    def restore(self, state):
+        """Goes on with a leg that another process had begun, a dict."""
+        self._budget.restore(state["budget"])
+        self._evaluations, self._deadline = state["evaluations"], state["deadline"]
 
     def is_over(self, cost, table, active):
         """Counts a round, and returns whether there should be no other.
@@ -111,7 +137,7 @@ class Leg:
         # Stop as near to the limit as whole rounds allow.
         if self._budget.spent + cost / 2 > self._evaluations:
             return True
-        if time.perf_counter() > self._deadline:
+        if self._budget.seconds > self._deadline:
             return True
         if self._budget.stop.misassigned is None:
             return False

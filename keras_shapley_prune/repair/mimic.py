@@ -1,11 +1,13 @@
 """`mimic`: trains a pruned network to have the original's features."""
 
-import math
 import warnings
 
 import keras
-import tensorflow as tf
 
+from keras_shapley_prune.checkpoint.checkpoint import (
+    check_checkpoint,
+    open_checkpoint,
+)
 from keras_shapley_prune.cut.surgery import copy_whole
 from keras_shapley_prune.inputs.arguments import check_verbose
 from keras_shapley_prune.inputs.models import check_model
@@ -13,14 +15,12 @@ from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.repair.imitation import Imitation
 from keras_shapley_prune.repair.mimic_settings import Mimic
 from keras_shapley_prune.repair.pace import Pace
-from keras_shapley_prune.repair.relative_adam import RelativeAdam
+from keras_shapley_prune.repair.training import Training
 from keras_shapley_prune.repair.training_data import TrainingData
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.tracer import map_of, trace_channels
 
 MIN_EXAMPLES = 4
-CHECK_EVERY = 25  # steps from one look at the held-out examples to the next
-_LOSS_SCALE = 1024.0  # in half precision, small gradients would vanish
 
 
 @undisturbed
@@ -33,6 +33,7 @@ def mimic(
     channel_map=None,
     verbose=0,
     progress=None,
+    checkpoint=None,
 ):
     """Returns a copy of a pruned model, trained to have the original's features.
 
@@ -71,13 +72,15 @@ def mimic(
         channel_map: The `ChannelMap` of `original`, if it has been traced already.
         verbose: 1 for a progress bar, 0 for silence.
         progress: A `Progress` in whose step the network is trained, or `None`.
+        checkpoint: String or path-like, a folder that keeps how far the training has
+            come, or `None`, see `prune`. After an interruption, the same call goes on.
 
     Returns:
         A model like `pruned`, with other weights, not compiled.
 
     Raises:
         ValueError: If `pruned` does not come from `original`, it has other units than
-            `keep`, or the data does not fit the model.
+            `keep`, the data does not fit the model, or `checkpoint` is of another run.
 
     Example:
 
@@ -96,6 +99,7 @@ def mimic(
         )
     check_verbose(verbose)
     check_model(pruned, "pruned")
+    check_checkpoint(checkpoint)
     # The time runs from here: it is the user's.
     pace = Pace(settings.most_steps, settings.minutes)
     channel_map = map_of(original, channel_map, "original")
@@ -110,28 +114,27 @@ def mimic(
     trained = copy_whole(pruned, pruned_map).model  # it keeps the flags of `pruned`
     if data.num_examples < MIN_EXAMPLES or not imitation.layers:
         return trained
+    checkpoint = open_checkpoint(
+        checkpoint,
+        pruned,
+        data.batches,
+        original=original,
+        settings=settings,
+        keep=keep,
+    )
     imitation.measure_variances(data.known)
     imitation.hold_out(data.held_out)
-    # To beat is the network as it came, before its last layers get the original's
-    # weights back: that alone can make it worse.
-    start = error = lowest = imitation.error()
-    best = None
-    imitation.restore_heads()
+    rate = settings.learning_rate
+    entry = checkpoint.entry("training")
+    training = Training(student, imitation, data, rate, pace, entry)
     report = _Report(settings, verbose, progress)
     try:
-        for error in _train(imitation, data, settings.learning_rate, pace):
-            report.show(pace.share, error)
-            if error < lowest:
-                lowest, best = error, student.get_weights()
-            if not math.isfinite(error):
-                break
-        # At the end the rate is zero. A lower one of many looks before was just lucky.
-        if error < start:
-            best = student.get_weights()
+        training.run(report.show)
     except KeyboardInterrupt:
+        again = "With the argument `checkpoint` the same call would go on from there"
         warnings.warn(
             f"The training was interrupted after {pace.num_done} steps: the best "
-            "network so far is returned",
+            f"network so far is returned. {checkpoint.advice or again}",
             stacklevel=3,
         )
     if pace.num_done == 0 and not pace.goes_on():
@@ -140,45 +143,17 @@ def mimic(
             f"minutes={settings.minutes}. Nothing was trained",
             stacklevel=3,
         )
-    if best is not None:
-        trained.set_weights(best)
-    elif pace.num_done and not error < start:
+    if training.best is not None:
+        trained.set_weights(training.best)
+    elif pace.num_done and not training.error < training.start:
         warnings.warn(
             "Expected training to bring the network nearer to the original. Received: "
-            f"a held-out error of {error:.3g} after {pace.num_done} steps, and of "
-            f"{start:.3g} before: the network is returned as it came. Take a smaller "
-            "`learning_rate`, more steps or more images",
+            f"a held-out error of {training.error:.3g} after {pace.num_done} steps, "
+            f"and of {training.start:.3g} before: the network is returned as it came. "
+            "Take a smaller `learning_rate`, more steps or more images",
             stacklevel=3,
         )
     return trained
-
-
-def _train(imitation, data, learning_rate, pace):
-    """Trains, and yields the held-out error every `CHECK_EVERY` steps."""
-    optimizer = RelativeAdam(imitation.layers)
-    variables = [variable.value for variable in optimizer.variables]
-
-    @tf.function
-    def take_step(inputs, rate):
-        expected = imitation.expect(inputs)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            loss = _LOSS_SCALE * imitation.loss(inputs, expected)
-        gradients = tape.gradient(loss, variables)
-        optimizer.apply([_unscale(gradient) for gradient in gradients], rate)
-
-    batches = data.draw()
-    while pace.goes_on():
-        inputs, rate = next(batches), tf.constant(learning_rate * pace.rate)
-        pace.step(lambda inputs=inputs, rate=rate: take_step(inputs, rate))
-        if pace.num_done % CHECK_EVERY == 0 or not pace.goes_on():
-            yield pace.check(imitation.error)
-
-
-def _unscale(gradient):
-    if gradient is None:  # of a variable that changes nothing
-        return None
-    return tf.cast(tf.convert_to_tensor(gradient), tf.float32) / _LOSS_SCALE
 
 
 class _Report:

@@ -12,6 +12,7 @@ from keras_shapley_prune.repair.augmented_copies import (
 )
 from keras_shapley_prune.repair.gram import Gram, check_finite
 from keras_shapley_prune.repair.readers import Reader
+from keras_shapley_prune.repair.running_sums import RunningSums
 from keras_shapley_prune.repair.taken_rows import find_held_out
 from keras_shapley_prune.repair.threads import in_parallel
 from keras_shapley_prune.trace.batches import rebatch
@@ -37,6 +38,7 @@ class InputMoments:
             few rows; with few examples there are some anyway.
         hold_out: Boolean. If so, every fifth example is not added to the moments, but
             of fewer than `FEWEST` examples none is held out.
+        entry: An `Entry` that holds the sums of the batches read so far, or `None`.
 
     Attributes:
         channel_map: The `ChannelMap`.
@@ -45,7 +47,14 @@ class InputMoments:
     """
 
     def __init__(
-        self, channel_map, groups, batches, targets=None, num_copies=0, hold_out=False
+        self,
+        channel_map,
+        groups,
+        batches,
+        targets=None,
+        num_copies=0,
+        hold_out=False,
+        entry=None,
     ):
         check_finite_inputs(channel_map.graph.inputs, batches)
         self.channel_map = channel_map
@@ -69,14 +78,20 @@ class InputMoments:
             watches += targets.watch(channel_map, groups, batches)
         compiled = is_worth_compiling(batches)
         network = WatchedPass(channel_map.graph, watches, compiled)
+        self._sums = RunningSums(self._grams.values(), entry)
         first = 0
         for inputs in batches:
-            seen = network.run(inputs)
-            self._add(firsts, seen, first)
+            known = self._sums.skip()
+            # Targets are not kept: they are a part of what the network computes.
+            if targets is not None or not known:
+                seen = network.run(inputs)
+                if not known:
+                    self._add(firsts, seen, first)
+                if targets is not None:
+                    targets.record(seen[len(firsts) :])
             first += len(inputs[0])
-            if targets is not None:
-                targets.record(seen[len(firsts) :])
         self._read_copies(firsts, batches)
+        self._sums.finish()
         for key, reader in firsts.items():
             check_finite(self._grams[key].xx, reader.call)
 
@@ -103,6 +118,7 @@ class InputMoments:
         in_parallel(
             lambda add, rows: add(np.asarray(rows)[chosen]), adds, seen[: len(adds)]
         )
+        self._sums.keep()
 
     def _read_copies(self, firsts, batches):
         """Reads augmented copies of the data where there are few rows."""
@@ -114,10 +130,12 @@ class InputMoments:
         for copy in range(max(few.values(), default=0)):
             read = [key for key, count in few.items() if copy < count]
             first = 0
-            for make in augment_batches(batches, copy):
-                seen = dict(zip(few, network.run(make()), strict=True))
-                self._add(read, [seen[key] for key in read], first)
-                first += len(seen[read[0]])
+            made = augment_batches(batches, copy)  # empty if there are no images
+            for inputs, make in zip(batches, made, strict=False):
+                if not self._sums.skip():
+                    seen = dict(zip(few, network.run(make()), strict=True))
+                    self._add(read, [seen[key] for key in read], first)
+                first += len(inputs[0])
 
     def _count_copies(self, reader):
         """Returns how many augmented copies of the data are read too."""

@@ -23,6 +23,27 @@ class Pace:
         self._end = None if minutes is None else self._begin + 60 * minutes
         self._step_seconds = self._check_seconds = 0.0
         self.num_done = 0
+        self._is_compiled = False
+
+    @property
+    def state(self):
+        """Dict, what `restore` takes."""
+        now = time.perf_counter()
+        return {
+            "num_done": self.num_done,
+            "passed": now - self._begin,
+            "left": None if self._end is None else self._end - now,
+            "step_seconds": self._step_seconds,
+            "check_seconds": self._check_seconds,
+        }
+
+    def restore(self, state):
+        """Goes on with the training of another process, a dict."""
+        now = time.perf_counter()
+        self.num_done, self._begin = state["num_done"], now - state["passed"]
+        self._end = None if state["left"] is None else now + state["left"]
+        self._step_seconds = state["step_seconds"]
+        self._check_seconds = state["check_seconds"]
 
     @property
     def share(self):
@@ -63,8 +84,9 @@ class Pace:
         if self.num_done == 1:
             # It has compiled what the others run: the rate falls from here on.
             self._begin = time.perf_counter()
-        else:
+        elif self._is_compiled:  # in this process, too
             self._step_seconds = time.perf_counter() - start
+        self._is_compiled = True
 
     def check(self, measure):
         """Returns what a callable returns, and takes down how long that takes."""

@@ -38,6 +38,11 @@ class RelativeAdam:
         )
         self._num_steps = tf.Variable(0.0)
 
+    @property
+    def slots(self):
+        """List of `tf.Variable`, all that the next step depends on."""
+        return [self._num_steps, *self._means, *self._squares]
+
     def apply(self, gradients, rate):
         """Takes one step.
 

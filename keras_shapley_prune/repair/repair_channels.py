@@ -2,6 +2,7 @@
 
 import itertools
 
+from keras_shapley_prune.checkpoint.checkpoint import Checkpoint
 from keras_shapley_prune.cut.model_classes import check_class
 from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.cut.trial_run import try_out
@@ -117,7 +118,15 @@ def repair_channels(
 
 
 def cut_and_repair(
-    model, keep, batches, repair, channel_map, verify, targets, progress
+    model,
+    keep,
+    batches,
+    repair,
+    channel_map,
+    verify,
+    targets,
+    progress,
+    checkpoint=None,
 ):
     """Cuts a network, repairs what is left of it, and checks the cut.
 
@@ -130,14 +139,17 @@ def cut_and_repair(
         verify: See `repair_channels`.
         targets: See `repair_layers`.
         progress: A `Progress`, for the steps of `plan_steps`.
+        checkpoint: The `Checkpoint` of the run, or `None`.
 
     Returns:
         What `repair_channels` returns.
     """
+    checkpoint = checkpoint or Checkpoint()
     progress.begin("cut")
     progress.show("cutting")
     cut = cut_out(model, keep, channel_map)
-    repair_layers(cut, batches, repair, targets, progress)
+    kept = checkpoint.within("repair")
+    repair_layers(cut, batches, repair, targets, progress, kept)
     if verify:
         progress.begin("check")
         progress.show("checking")
@@ -148,7 +160,14 @@ def cut_and_repair(
     progress.begin("mimic")
     progress.show("training")
     trained = mimic(
-        cut.model, model, batches, repair, cut.keep, channel_map, progress=progress
+        cut.model,
+        model,
+        batches,
+        repair,
+        cut.keep,
+        channel_map,
+        progress=progress,
+        checkpoint=checkpoint.within("mimic"),
     )
     progress.note("trained")
     return trained
@@ -175,7 +194,14 @@ def read_batches(dataset, graph, repair, verify=True, batch_size=32):
     return [(inputs,) for inputs, _, _ in itertools.islice(data, num_read)]
 
 
-def repair_layers(cut, batches, repair="least_squares", targets=None, progress=None):
+def repair_layers(
+    cut,
+    batches,
+    repair="least_squares",
+    targets=None,
+    progress=None,
+    checkpoint=None,
+):
     """Repairs the layers of a smaller model, from its input to its output.
 
     Args:
@@ -184,6 +210,7 @@ def repair_layers(cut, batches, repair="least_squares", targets=None, progress=N
         repair: What `resolve_repair` returned. Nothing is trained yet.
         targets: `RecordedTargets` of the same data, or to be filled, or `None`.
         progress: A `Progress`, or `None`.
+        checkpoint: The `Checkpoint` of the repair, or `None`.
     """
     if repair is None:
         return
@@ -193,6 +220,12 @@ def repair_layers(cut, batches, repair="least_squares", targets=None, progress=N
     graph = cut.channel_map.graph
     inputs = rebatch([batch for (batch,) in batches], graph)
     with one_blas_thread():
-        repairer = Repairer(cut, inputs, closed_form_of(repair), targets=targets)
+        repairer = Repairer(
+            cut,
+            inputs,
+            closed_form_of(repair),
+            targets=targets,
+            checkpoint=checkpoint,
+        )
         repairer.advance(len(graph.calls), progress)
     progress.note("repaired")

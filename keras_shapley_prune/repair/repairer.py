@@ -24,10 +24,12 @@ from keras_shapley_prune.repair.fits import (
     fit_matrix,
 )
 from keras_shapley_prune.repair.layer_data import depthwise_pairs
+from keras_shapley_prune.repair.repaired_layers import RepairedLayers
 from keras_shapley_prune.repair.skip_compensation import is_fitted
 from keras_shapley_prune.repair.targets import (
     LayerTarget,
     RecordedTargets,
+    is_returned,
     record_targets,
 )
 from keras_shapley_prune.trace.finite_weights import check_weights
@@ -52,6 +54,8 @@ class Repairer:
             fifth of the examples that is held out.
         targets: `RecordedTargets`, filled or not, or `None`. Those that are filled are
             of the same examples, and their `batches` are used.
+        checkpoint: The `Checkpoint` that keeps the weights of each repaired layer, or
+            `None`.
 
     Attributes:
         model: The smaller `keras.Model`.
@@ -64,7 +68,15 @@ class Repairer:
         num_examples: Integer.
     """
 
-    def __init__(self, cut, batches, method="least_squares", ridge=None, targets=None):
+    def __init__(
+        self,
+        cut,
+        batches,
+        method="least_squares",
+        ridge=None,
+        targets=None,
+        checkpoint=None,
+    ):
         original = cut.channel_map
         check_finite_inputs(original.graph.inputs, batches)
         check_weights(original)
@@ -78,6 +90,7 @@ class Repairer:
         self.channel_map = cut.smaller_map
         self.keep = np.ones(original.num_units, bool)
         self.ridge, self._method = ridge, method
+        self._repaired = RepairedLayers(cut.graph, checkpoint)
         self.num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
         self._calls_of = {}
         for call in cut.graph.calls:
@@ -97,6 +110,21 @@ class Repairer:
         self._original = ForwardPass(original.graph, batches, memory=share)
         self._pruned = ForwardPass(cut.graph, batches, self.find_masks, share)
         self._copies = AugmentedCopies(batches, share)
+        self._cut_where_repaired()
+
+    def _cut_where_repaired(self):
+        """Cuts both networks where a layer may be repaired, see `Segments.cut_at`."""
+        changed, original = self._dirty, self._cut.channel_map
+        if self._cut.keep.all():  # units may be masked on the way
+            changed = self.channel_map.changed_calls(original.without(original.groups))
+        for call in changed:
+            if not self._can_repair(call):
+                continue
+            self._pruned.cut_at([call.index])
+            behind = self._method == "least_squares" and is_returned(
+                original.graph, self.twin(call)
+            )
+            self._original.cut_at([call.index, call.index + behind])
 
     def _is_original_known(self):
         """Returns whether neither the original nor a copy of the data will be run."""
@@ -114,6 +142,10 @@ class Repairer:
     def position(self):
         """Integer, the index of the next call."""
         return self._pruned.position
+
+    def cut_at(self, positions):
+        """Cuts where somebody may stop, see `Segments.cut_at`."""
+        self._pruned.cut_at(positions)
 
     @property
     def num_batches(self):
@@ -258,8 +290,10 @@ class Repairer:
                     progress.show(f"repairing {call.name}")
                 self._original.advance(index)
                 self._pruned.advance(index)
-                self._repair(calls)
-                self._check_repaired(calls[0])
+                if not self._repaired.restore(calls):
+                    self._repair(calls)
+                    self._check_repaired(calls[0])
+                    self._repaired.keep(calls)
             if progress is not None:
                 progress.add(1 / len(self.channel_map.graph.calls))
         self._original.advance(position)
@@ -271,11 +305,12 @@ class Repairer:
 
     def _is_repaired(self, calls):
         """Returns whether a layer reads something else, and can be repaired."""
-        if self._dirty.isdisjoint(calls):
-            return False
+        return not self._dirty.isdisjoint(calls) and self._can_repair(calls[0])
+
+    def _can_repair(self, call):
         if self._method == "batchnorm":
-            return normalizes_channels(calls[0])
-        return is_fitted(calls[0].operation)
+            return normalizes_channels(call)
+        return is_fitted(call.operation)
 
     def _check_repaired(self, call):
         """Raises a `ValueError` unless what has been fitted is finite as it is stored.

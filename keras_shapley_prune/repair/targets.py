@@ -42,7 +42,7 @@ class LayerTarget:
 
     def __init__(self, graph, call):
         self.call, self._form = call, find_linear_form(call.operation)
-        self.is_returned = _is_returned(graph, call)
+        self.is_returned = is_returned(graph, call)
         self._skip = SkipCompensation(graph, call) if self._form else None
         if self._form and not self.is_returned:  # while it is compiled it is too late
             self._matrix, self._bias = self._form.matrix, self._form.bias
@@ -211,7 +211,8 @@ def read_whole(form, call, values):
     return form.read(call, call.read(values), no_masks(call))
 
 
-def _is_returned(graph, call):
+def is_returned(graph, call):
+    """Returns whether the target of a call is what it returns, see `LayerTarget`."""
     output, operation = call.outputs[0], call.operation
     read = output in graph.outputs or graph.consumers().get(output)
     exact = getattr(operation, "compute_dtype", None) == "float32"

@@ -46,17 +46,34 @@ class TrainingData:
         self.held_out = self._slice(self._vary(copies))
         self.known = self._slice(known) if len(known[0]) else []
         self._arrays = _join([known, *extra])
+        self._drawn = np.array([], int)  # of this shuffling, not trained on yet
+
+    @property
+    def batches(self):
+        """List of tuples of lists of arrays: all that is trained on or held out."""
+        return [(self._arrays,), *[(inputs,) for inputs in self.held_out]]
+
+    @property
+    def state(self):
+        """Dict, what `restore` takes: which batch `draw` yields next."""
+        return {"drawn": self._drawn, "generator": self._generator.bit_generator.state}
+
+    def restore(self, state):
+        """Goes on with the batches of another process, a dict."""
+        self._drawn = np.asarray(state["drawn"], int)
+        self._generator.bit_generator.state = state["generator"]
 
     def draw(self):
         """Yields augmented batches without end, from one shuffling after the other."""
-        num_examples, drawn = len(self._arrays[0]), np.array([], int)
+        num_examples = len(self._arrays[0])
         size = self._fixed or min(self._batch_size, num_examples)
         while True:
             # A shuffling is used up before the next one: all examples are seen equally
             # often.
-            while len(drawn) < size:
-                drawn = np.append(drawn, self._generator.permutation(num_examples))
-            batch, drawn = drawn[:size], drawn[size:]
+            while len(self._drawn) < size:
+                shuffled = self._generator.permutation(num_examples)
+                self._drawn = np.append(self._drawn, shuffled)
+            batch, self._drawn = np.split(self._drawn, [size])
             varied = self._vary([array[batch] for array in self._arrays])
             yield [tf.constant(array) for array in varied]
 

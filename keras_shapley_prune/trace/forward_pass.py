@@ -69,6 +69,10 @@ class ForwardPass:
         """
         self.position = max(self.position, position)
 
+    def cut_at(self, positions):
+        """Cuts where somebody may stop, see `Segments.cut_at`."""
+        self.segments.cut_at(positions)
+
     def forget(self):
         """Asks `find_masks` anew for the calls from `position` on."""
         self.segments.forget(self.position)

@@ -53,6 +53,19 @@ class Segments:
             start = end
         return values
 
+    def cut_at(self, positions):
+        """Cuts where somebody will stop, or may, before anything is run.
+
+        To the last bit, what a stretch returns may depend on where it is cut. With the
+        same cuts from the beginning it does not depend on who has stopped before, nor
+        on how much fits into memory: a run that goes on where another one was killed
+        returns the same.
+
+        Args:
+            positions: Iterable of integers, indices of calls.
+        """
+        self._cuts.update(position for position in positions if position)
+
     def forget(self, position):
         """Forgets what has been compiled of the calls from `position` on."""
         for start, stop in list(self._compiled):

@@ -1,6 +1,7 @@
 """Tests of the result of a ranker."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +82,46 @@ def test_other_files_are_refused(tmp_path, content):
     path.write_text(content)
     with pytest.raises(ValueError, match=r"`Ranking.save` wrote.*other\.json"):
         Ranking.load(path)
+
+
+# --- rankings of parts -------------------------------------------------------------
+
+
+def _part(*names, **fields):
+    whole = _ranking()
+    groups = {name: whole[name] for name in names}
+    settings = {"method": whole.method, "num_examples": 32, "locks": whole.locks}
+    return Ranking(groups, **{**settings, **fields})
+
+
+def test_parts_add_up_to_the_whole():
+    union = _part("stem") | _part("block/conv", "stem")
+    assert list(union) == ["stem", "block/conv"]
+    assert str(union) == str(_ranking())
+    assert len(_part("stem")) == 1  # what is put together does not change
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"method": "Other values"}, "method='Some values' and method='Other values'"),
+        ({"num_examples": 31}, "num_examples=32 and num_examples=31"),
+        ({"locks": {}}, "and locks={}"),
+        ({"comparable": False}, "comparable=True and comparable=False"),
+    ],
+)
+def test_parts_of_different_rankings_do_not_add_up(change, named):
+    with pytest.raises(ValueError, match=re.escape(named)):
+        _part("stem") | _part("block/conv", **change)
+
+
+def test_two_results_of_one_group_do_not_add_up():
+    other = _part("stem")
+    other["stem"].values[2] += 1e-9
+    with pytest.raises(ValueError, match="different scores of group 'stem'"):
+        _part("stem") | other
+
+
+def test_only_rankings_add_up():
+    with pytest.raises(TypeError):
+        _ranking() | {}

@@ -28,7 +28,8 @@ class Known(SampleSource):
             samples[0, unit] = self._worth(players) - self._worth(players - {unit})
         counted[:, self._unsampled] = False
         for row in range(self._num_rounds):
-            yield np.array([row]), samples, counted, 10 * len(players)
+            drawn = np.array([row]), samples, counted, 10 * len(players)
+            yield lambda drawn=drawn: drawn
 
     def costs_alone(self, units):
         return np.full(len(units), self._alone)

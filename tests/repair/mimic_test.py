@@ -424,7 +424,7 @@ def test_training_that_did_not_help_is_told():
 
 def test_values_that_are_not_finite_end_it(monkeypatch):
     model, pruned = halve(layers="inner")
-    monkeypatch.setattr("keras_shapley_prune.repair.mimic.CHECK_EVERY", 1)
+    monkeypatch.setattr("keras_shapley_prune.repair.training.CHECK_EVERY", 1)
     steps = []
     monkeypatch.setattr(
         Imitation, "loss", lambda *_: steps.append(0) or tf.constant(np.nan)

@@ -99,3 +99,33 @@ def test_no_step_when_the_time_is_over(clock):
     advance(clock, 7)
     assert not pace.goes_on()
     assert pace.num_done == 0
+
+
+@pytest.mark.parametrize("arguments", [{"num_steps": 9}, {"minutes": 0.2}])
+def test_another_process_goes_on(clock, arguments):
+    """Neither the time between the two counts, nor what the second one compiles."""
+    whole, first = Pace(**arguments), Pace(**arguments)
+    whole_shares = run(whole, clock, 1.0, 0.5)
+    clock[0] = 100.0
+    first = Pace(**arguments)
+    shares = []
+    for _ in range(4):
+        shares.append(first.share)
+        first.step(lambda: advance(clock, 1.0))
+    state = first.state
+    clock[0] = 5000.0
+    second = Pace(**arguments)
+    second.restore(state)
+    assert second.num_done == 4
+    shares += run(second, clock, 1.0, 0.5)
+    assert shares == pytest.approx(whole_shares)
+    assert second.num_done == whole.num_done
+
+
+def test_what_is_compiled_again_is_not_expected_again(clock):
+    first, second = Pace(minutes=1), Pace(minutes=1)
+    for _ in range(2):
+        first.step(lambda: advance(clock, 1))
+    second.restore(first.state)
+    second.step(lambda: advance(clock, 40))
+    assert second.goes_on()

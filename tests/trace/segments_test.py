@@ -96,3 +96,17 @@ def test_masks_are_asked_for_anew_where_they_are_forgotten():
     network.forget()
     masked = network.look_ahead(0, len(graph.calls))[graph.outputs[0]]
     assert np.abs(whole - masked).max() > 1e-3
+
+
+def test_cuts_that_are_known_from_the_beginning_are_made_by_everybody():
+    """So it does not matter where somebody enters, to the last bit."""
+    model = models.build(models.chain)
+    graph, found = record_graph(model), []
+    values = inputs_of(model, graph)
+    for stops in ([len(graph.calls)], [3, 6, len(graph.calls)], [6, len(graph.calls)]):
+        segments, at = Segments(graph), (values, 0)
+        segments.cut_at([3, 6])
+        for stop in stops:
+            at = segments.run(*at, stop), stop
+        found.append(at[0][graph.outputs[0]].numpy().tobytes())
+    assert len(set(found)) == 1

@@ -50,12 +50,15 @@ class ReconstructionSampler(Sampler):
         super().__init__(method, staging, sequential, seed)
         self._game, self._estimator = game, estimator
 
-    def open_network(self, calibration):
+    def open_network(self, calibration, checkpoint=None):
         channel_map = calibration.channel_map
         batches = [inputs for inputs, _, _ in calibration.batches]
         if self.sequential:
             batches = rebatch(batches, channel_map.graph)
-            return Repairer(copy_whole(calibration.model, channel_map), batches)
+            whole = copy_whole(calibration.model, channel_map)
+            network = Repairer(whole, batches, checkpoint=checkpoint)
+            network.cut_at(calibration.sites())
+            return network
         # Nothing is removed on the way: moments of the original say all.
         return InputMoments(
             channel_map,
@@ -64,14 +67,15 @@ class ReconstructionSampler(Sampler):
             calibration.targets,
             self._game.num_copies,
             hold_out=self._game.costs == "outputs",
+            entry=None if checkpoint is None else checkpoint.entry("moments"),
         )
 
-    def finish(self, calibration, network, scores, on_share):
+    def finish(self, calibration, network, scores, on_share, entry=None):
         if self._game.costs == "readers":
             return scores
         batches = [inputs for inputs, _, _ in calibration.batches]
         return measure_removal_costs(
-            network, scores, batches, seed=self.seed, on_share=on_share
+            network, scores, batches, seed=self.seed, on_share=on_share, entry=entry
         )
 
     def open_source(self, calibration, network, group):

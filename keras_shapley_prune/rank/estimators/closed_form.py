@@ -1,6 +1,7 @@
 """Estimators of the reconstruction game, in which a whole walk is one factorization."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 
@@ -89,18 +90,21 @@ class ClosedFormPermutation(ClosedFormEstimator):
         return self.num_walks * num_players
 
     def rounds(self, games, players, num_units, key):
-        stage = key[-1]
         for draw in range(self.num_draws):
-            order = np.random.default_rng([*key, draw]).permutation(players)
-            samples = np.zeros((2, num_units))
-            counted = np.zeros(samples.shape, bool)
-            for walk, removed in enumerate((order, order[::-1])):
-                samples[walk, removed] = sum(game.walk(removed) for game in games)
-                counted[walk, removed] = True
-            # The two of a pair depend on each other, so they share a row of the
-            # table: standard errors come from the spread over rows.
-            row = stage * self.num_draws + draw
-            yield np.array([row, row]), samples, counted, 2 * len(players)
+            yield partial(self._walk, games, players, num_units, [*key, draw])
+
+    def _walk(self, games, players, num_units, key):
+        *_, stage, draw = key
+        order = np.random.default_rng(key).permutation(players)
+        samples = np.zeros((2, num_units))
+        counted = np.zeros(samples.shape, bool)
+        for walk, removed in enumerate((order, order[::-1])):
+            samples[walk, removed] = sum(game.walk(removed) for game in games)
+            counted[walk, removed] = True
+        # The two of a pair depend on each other, so they share a row of the table:
+        # standard errors come from the spread over rows.
+        row = stage * self.num_draws + draw
+        return np.array([row, row]), samples, counted, 2 * len(players)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -124,7 +128,10 @@ class ClosedFormLeaveOneOut(ClosedFormEstimator):
         return num_players
 
     def rounds(self, games, players, num_units, key):
+        yield partial(self._look, games, players, num_units)
+
+    def _look(self, games, players, num_units):
         samples, counted = np.zeros((1, num_units)), np.zeros((1, num_units), bool)
         samples[0, players] = sum(game.leave_one_out(players) for game in games)
         counted[0, players] = True
-        yield np.array([0]), samples, counted, len(players)
+        return np.array([0]), samples, counted, len(players)

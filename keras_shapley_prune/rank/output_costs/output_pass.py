@@ -8,10 +8,13 @@ of them. All positions of an example are added up before it is squared: what a l
 pooling averages out costs nothing.
 """
 
+from functools import partial
+
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.checkpoint.checkpoint import Checkpoint
 from keras_shapley_prune.layer_types.masked_calls import run_masked
 from keras_shapley_prune.trace.batches import SEEN_BYTES, count_bytes, rebatch
 from keras_shapley_prune.trace.segments import batch_spec, is_worth_compiling
@@ -38,33 +41,49 @@ class OutputPass:
             self._readers.setdefault(index, {})[change.key] = change.reader
         self._functions = {}
 
-    def run(self, batches, on_share=None):
+    def run(self, batches, on_share=None, entry=None):
         """Returns the mean squared change of the outputs, at each depth.
 
         Args:
             batches: List of lists of input tensors, one list a batch.
             on_share: Callable `fn(share)`, called after each batch with its share of
                 all examples, or `None`.
+            entry: An `Entry` that holds the sums of the batches so far, or `None`.
 
         Returns:
             Dict: group name -> float array, one entry a depth.
         """
+        entry = entry or Checkpoint().entry("costs")
         batches = rebatch(batches, self._graph, _held_bytes(self._graph, batches[0]))
         count = sum(len(inputs[0]) for inputs in batches)
         compiled = is_worth_compiling(batches)
-        totals = dict.fromkeys(self._changes, 0.0)
-        for inputs in batches:
-            found = self._differentiate(inputs, compiled)
-            for name, changes in self._changes.items():
-                totals[name] = totals[name] + _sum_squares(changes, *found)
+        num_stored, totals = self._read(entry)
+        for number, inputs in enumerate(batches, 1):
+            # Drawn for batches that are known, too: the next seed is that after it.
+            seed = self._generator.integers(2**31)
+            if number > num_stored:
+                found = self._differentiate(seed, inputs, compiled)
+                for name, changes in self._changes.items():
+                    totals[name] = totals[name] + _sum_squares(changes, *found)
+                entry.write_if_due(partial(_to_content, number, totals))
             if on_share is not None:
                 on_share(len(inputs[0]) / count)
+        if num_stored < len(batches):
+            entry.write(_to_content(len(batches), totals))
         return {name: total / count for name, total in totals.items()}
 
-    def _differentiate(self, inputs, compiled):
+    def _read(self, entry):
+        """Returns how many batches are in the sums that are stored, and the sums."""
+        content = entry.read()
+        if content is None:
+            return 0, dict.fromkeys(self._changes, 0.0)
+        stored = [content[f"total.{place}"] for place in range(len(self._changes))]
+        return content["num_batches"], dict(zip(self._changes, stored, strict=True))
+
+    def _differentiate(self, seed, inputs, compiled):
         """Returns what the readers read, and the derivatives of each vector by them."""
         inputs = list(map(tf.convert_to_tensor, inputs))
-        seed = tf.constant([self._generator.integers(2**31), 0], tf.int32)
+        seed = tf.constant([seed, 0], tf.int32)
         if not compiled:
             return self._run(seed, *inputs)
         # A graph knows all lengths but that of the batch: some layers ask for them.
@@ -110,6 +129,12 @@ class OutputPass:
         changed[key] = form.apply(read[key])
         tape.watch(changed[key])
         return [_with_mask(form.activate(changed[key]), inputs[0])]
+
+
+def _to_content(num_batches, totals):
+    """Returns what an entry holds of the sums of so many batches."""
+    sums = {f"total.{place}": total for place, total in enumerate(totals.values())}
+    return {"num_batches": num_batches, **sums}
 
 
 def count_batches(graph, inputs, num_examples):

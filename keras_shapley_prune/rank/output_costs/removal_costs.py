@@ -20,7 +20,14 @@ from keras_shapley_prune.trace.memory import resolve_memory
 
 
 def measure_removal_costs(
-    moments, scores, batches, memory=None, seed=0, open_pass=OutputPass, on_share=None
+    moments,
+    scores,
+    batches,
+    memory=None,
+    seed=0,
+    open_pass=OutputPass,
+    on_share=None,
+    entry=None,
 ):
     """Returns scores with the removal costs that the outputs would see.
 
@@ -40,6 +47,7 @@ def measure_removal_costs(
         open_pass: The class of what measures, with the arguments and the method `run`
             of `OutputPass`.
         on_share: See `OutputPass.run`.
+        entry: See `OutputPass.run`.
 
     Returns:
         Dict: group name -> `GroupScores`.
@@ -50,7 +58,7 @@ def measure_removal_costs(
         return scores
     held_out = _take_held_out(graph, batches, moments.holds_out)
     scale = OutputScale(graph, held_out[0])
-    costs = open_pass(graph, changes, scale, seed).run(held_out, on_share)
+    costs = open_pass(graph, changes, scale, seed).run(held_out, on_share, entry)
     known = np.concatenate(list(costs.values()))
     if not np.isfinite(known).all() or not known.any():
         warnings.warn(

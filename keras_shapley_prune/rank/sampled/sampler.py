@@ -41,9 +41,12 @@ class OutputSampler(Sampler):
         for _, labels, _ in calibration.batches if self.needs_labels else ():
             self._value.check_labels(labels, outputs)
 
-    def open_network(self, calibration):
+    def open_network(self, calibration, checkpoint=None):
         # A forward pass is enough if nothing is removed, and costs far less.
-        return calibration.open_network(repaired=self.sequential)
+        network = calibration.open_network(self.sequential, checkpoint)
+        # To measure means, it is run up to every reader of a group.
+        network.cut_at(calibration.sites(every=self._replacement == "mean"))
+        return network
 
     def open_source(self, calibration, network, group):
         channel_map, keep, shifts = calibration.channel_map, None, None

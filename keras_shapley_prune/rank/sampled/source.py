@@ -1,6 +1,7 @@
 """Samples of a game on the network's outputs, drawn batch by batch."""
 
 import itertools
+from functools import partial
 
 import keras
 import numpy as np
@@ -32,32 +33,34 @@ class OutputSource(SampleSource):
         super().__init__(estimator.new_table(num_examples, game.suffix.num_units))
 
     def rounds(self, active, stage):
-        game, estimator = self._game, self._estimator
-        copies = game.free_walks
-        for draw in range(estimator.num_draws):
+        for draw in range(self._estimator.num_draws):
             first = 0
             for batch, chosen in enumerate(self._rows_of):
                 # Where only every `step`-th example takes part, a small batch may have
                 # none.
-                size = len(chosen)
-                if not size:
-                    continue
-                # A stream for each batch: what is drawn does not depend on how much was
-                # drawn before it.
-                key = [*self._key, stage, draw, batch]
-                drawn = estimator.draw(key, copies * size, active)
-                data = repeat_batch(self._data(batch, chosen), copies)
-                samples = game.estimate(drawn, *data)
-                counted = estimator.counted(drawn)
-                # Samples that do not count may hold anything.
-                self._check_finite(np.where(counted, samples, 0), batch, chosen)
-                # All walks of an example are added up in its one row.
-                rows = np.tile(estimator.rows(first, size, draw), copies)
-                # Extra walks are not counted: what is planned in evaluations is what is
-                # asked for. What they cost is in the seconds that are planned.
-                cost = size * estimator.num_evaluations(int(active.sum()))
-                yield rows, samples, counted, cost
-                first += size
+                if len(chosen):
+                    yield partial(self._draw, active, stage, draw, batch, first)
+                first += len(chosen)
+
+    def _draw(self, active, stage, draw, batch, first):
+        """Returns the samples of one batch, of which `first` examples come before."""
+        game, estimator, chosen = self._game, self._estimator, self._rows_of[batch]
+        copies, size = game.free_walks, len(chosen)
+        # A stream for each batch: what is drawn does not depend on how much was drawn
+        # before it.
+        key = [*self._key, stage, draw, batch]
+        drawn = estimator.draw(key, copies * size, active)
+        data = repeat_batch(self._data(batch, chosen), copies)
+        samples = game.estimate(drawn, *data)
+        counted = estimator.counted(drawn)
+        # Samples that do not count may hold anything.
+        self._check_finite(np.where(counted, samples, 0), batch, chosen)
+        # All walks of an example are added up in its one row.
+        rows = np.tile(estimator.rows(first, size, draw), copies)
+        # Extra walks are not counted: what is planned in evaluations is what is asked
+        # for. What they cost is in the seconds that are planned.
+        cost = size * estimator.num_evaluations(int(active.sum()))
+        return rows, samples, counted, cost
 
     def _data(self, batch, chosen):
         """Returns what enters the suffix, labels, weights and reference of a batch."""
@@ -110,9 +113,12 @@ class CorrectedSource(SampleSource):
             if estimate is not None:
                 yield estimate
             if bias is not None:
-                # Biases have rows of their own, behind those of the estimates.
-                rows, *rest = bias
-                yield self.table.num_rows + rows, *rest
+                yield partial(self._draw_bias, bias)
+
+    def _draw_bias(self, draw):
+        # Biases have rows of their own, behind those of the estimates.
+        rows, *rest = draw()
+        return self.table.num_rows + rows, *rest
 
 
 def rows_of_batches(batch_sizes, step):

@@ -1,0 +1,1 @@
+"""Checkpoint: what a long run has done so far, in a folder that outlives it."""
