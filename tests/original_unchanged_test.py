@@ -1,6 +1,7 @@
 """Tests that no public function changes its model, or what is drawn after it."""
 
 import functools
+import gc
 
 import footprints
 import keras
@@ -155,3 +156,24 @@ def test_the_model_and_all_streams_are_as_they_were(case):
     del returned  # a result that is held does not matter either
     assert after == before
     assert drawn == expected
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_nothing_of_a_call_is_held():
+    """Neither by the model, nor by what the package remembers of layers."""
+    model, _ = _start()
+
+    def count():
+        gc.collect()
+        kinds = keras.Operation, keras.KerasTensor, keras.Variable
+        return sum(isinstance(held, kinds) for held in gc.get_objects())
+
+    def call():
+        package.mask_channels(model, remove=REMOVED)
+        package.to_functional(model)
+        _prune(model, None)
+
+    call()
+    before = count()
+    call()
+    assert count() == before
