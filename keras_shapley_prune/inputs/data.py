@@ -52,7 +52,8 @@ class CalibrationData:
         empty, weighs = True, None  # `None` as long as there are no weights
         for batch in _regroup(checked, self._fixed) if self._fixed else checked:
             empty = False
-            weights = keras.tree.flatten(batch[2]) if self._needs_labels else []
+            # Of several outputs some may have no weights, and no labels.
+            weights = _leaves(batch[2]) if self._needs_labels else []
             if weights:
                 weighs = _check_weights(weights) or bool(weighs)
             yield batch
@@ -82,7 +83,7 @@ class CalibrationData:
         ]
         y, sample_weight = _tensors(y), _tensors(sample_weight)
         if self._needs_labels:
-            for label in keras.tree.flatten(y):
+            for label in _leaves(y):
                 _check_real(label, "`y`")
         count = self._count(values)
         for name, structure in (("y", y), ("sample_weight", sample_weight)):
@@ -229,6 +230,11 @@ def _fit_input(value, tensor, fixed):
         )
     _check_real(value, f"input {tensor.name!r}", tensor.dtype)
     return tf.cast(value, tensor.dtype)
+
+
+def _leaves(structure):
+    """Returns the tensors of a structure, without its entries that are `None`."""
+    return [leaf for leaf in keras.tree.flatten(structure) if leaf is not None]
 
 
 def _check_real(value, what, dtype="float32"):
