@@ -184,6 +184,9 @@ def _fill_in(options, ratio):
     Args:
         options: What the parser returned.
         ratio: String, or `None` if there is none.
+
+    Raises:
+        InputError: If there is no ratio, and a path holds `{ratio}`.
     """
     paths = {name: getattr(options, name) for name in _TARGETS}
     if ratio is None:

@@ -3,9 +3,9 @@
 import warnings
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.inputs.data_checks import check_real, check_weights, leaves
 from keras_shapley_prune.inputs.forms import (
     as_array,
     count_batches,
@@ -52,9 +52,10 @@ class CalibrationData:
         empty, weighs = True, None  # `None` as long as there are no weights
         for batch in _regroup(checked, self._fixed) if self._fixed else checked:
             empty = False
-            weights = keras.tree.flatten(batch[2]) if self._needs_labels else []
+            # Of several outputs some may have no weights, and no labels.
+            weights = leaves(batch[2]) if self._needs_labels else []
             if weights:
-                weighs = _check_weights(weights) or bool(weighs)
+                weighs = check_weights(weights) or bool(weighs)
             yield batch
         if weighs is False:
             raise ValueError(
@@ -82,8 +83,8 @@ class CalibrationData:
         ]
         y, sample_weight = _tensors(y), _tensors(sample_weight)
         if self._needs_labels:
-            for label in keras.tree.flatten(y):
-                _check_real(label, "`y`")
+            for label in leaves(y):
+                check_real(label, "`y`")
         count = self._count(values)
         for name, structure in (("y", y), ("sample_weight", sample_weight)):
             # Labels and weights may be nested, as the model's outputs are.
@@ -227,41 +228,8 @@ def _fit_input(value, tensor, fixed):
             f"Argument `dataset` should give input {tensor.name!r} in batches of "
             f"shape {expected}. Received: shape {tuple(value.shape)}{hint}"
         )
-    _check_real(value, f"input {tensor.name!r}", tensor.dtype)
+    check_real(value, f"input {tensor.name!r}", tensor.dtype)
     return tf.cast(value, tensor.dtype)
-
-
-def _check_real(value, what, dtype="float32"):
-    """Raises a `ValueError` if a cast would drop the imaginary parts of numbers."""
-    if value.dtype.is_complex and not tf.as_dtype(dtype).is_complex:
-        raise ValueError(
-            f"Argument `dataset` should hold real numbers for {what}; `abs`, or "
-            "another input for the imaginary part, makes some. "
-            f"Received: numbers of dtype {value.dtype.name}"
-        )
-
-
-def _check_weights(weights):
-    """Raises a `ValueError` unless sample weights can weigh anything.
-
-    Args:
-        weights: Flat list of tensors, those of a batch.
-
-    Returns:
-        Boolean, whether one of them is above zero.
-    """
-    weighs = False
-    for tensor in weights:
-        _check_real(tensor, "`sample_weight`")
-        values = tf.cast(tensor, tf.float64).numpy()
-        right = np.isfinite(values) & (values >= 0)
-        if not right.all():
-            raise ValueError(
-                "Argument `dataset` should give a finite `sample_weight` of at least 0 "
-                f"for each example. Received: {values[~right].flat[0]}"
-            )
-        weighs = weighs or bool(values.any())
-    return weighs
 
 
 def _tensors(structure):

@@ -62,7 +62,7 @@ def check_labels(data, graph):
     """
     batches = iter(CalibrationData(data, graph.input_structure))
     _, _, weights = next(batches)
-    if keras.tree.flatten(weights):
+    if any(weight is not None for weight in keras.tree.flatten(weights)):
         collections.deque(batches, maxlen=0)
 
 

@@ -56,6 +56,9 @@ def reduce_table(table, reduce):
 
     Returns:
         Tuple of two float arrays, shape `(num_units,)`.
+
+    Raises:
+        ValueError: If `reduce` returns something else than a finite number a unit.
     """
     if reduce is None:
         return table.estimate()
