@@ -86,7 +86,7 @@ def _check_sizes(budget, groups, kept):
     asked = sum(budget.ratio_of(g) * g.num_units for g in asked_of) / whole
     reached = 1 - sum(kept[group.name] for group in groups) / whole
     off = [g.name for g in groups if kept[g.name] != _nearest_number(budget, g)]
-    if abs(reached - asked) > TOLERANCE and (off or not reached):
+    if abs(reached - asked) > TOLERANCE + 1e-9 and (off or not reached):
         reason = "in each group that is less than half a unit"
         if off:
             reason = f"round_to={budget.round_to} and min_units={budget.min_units} "

@@ -239,6 +239,6 @@ def test_a_grouped_convolution_that_kept_one_group():
     comparison = compare(model, pruned, verbose=0)
     assert comparison.units["before"] == (8, 2)
     assert [group.units for group in comparison.groups] == [(4, 1)]
-    others = keras.Model(pruned.inputs, layers.Dense(2)(layers.Dense(3)(x)))
+    others = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(inputs)))
     with pytest.raises(ValueError, match="should have layers of the same names"):
         compare(model, others, verbose=0)
