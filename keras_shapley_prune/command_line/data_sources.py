@@ -192,8 +192,10 @@ def _takes_channels_first(model):
 
     A model that was made `channels_last` goes on to take what it took before.
     """
-    shape = model.inputs[0].shape[1:]
-    return len(shape) == 3 and shape[-1] not in _COLORS and shape[0] in _COLORS
+    colors, *size = model.inputs[0].shape[1:]
+    if len(size) != 2 or colors not in _COLORS or size[-1] in _COLORS:
+        return False
+    return all(length is None or length > colors for length in size)
 
 
 def _find_unreadable(paths):
