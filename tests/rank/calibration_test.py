@@ -112,7 +112,7 @@ def test_rankings_keep_the_order_of_the_channel_map():
     model = _late_reader()
     calibration = _calibrate(model, np.ones((2, 4)), needs_labels=False)
     scores = {
-        group.name: GroupScores(np.zeros(group.num_units), np.zeros(1), 1)
+        group.name: GroupScores(np.zeros(group.num_units), np.zeros(group.num_units), 1)
         for group in calibration.groups
     }
     ranking = calibration.make_ranking(scores, "Some values")
