@@ -273,14 +273,14 @@ def test_rankings_of_parts_add_up(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("phase", killed_runs.PHASES)
 def test_ten_killed_processes_of_each_phase_end_bit_equal(tmp_path, phase):
-    found = list(kill_at_random(killed_runs.Processes(), tmp_path, phase, 10))
-    assert [same for _, same in found] == [True] * 10
+    found = list(kill_at_random(killed_runs.Processes(), str(tmp_path), phase, 10))
+    assert [same for *_, same in found] == [True] * 10
 
 
 def test_a_killed_process_ends_bit_equal(tmp_path):
     processes = killed_runs.Processes()
     arguments = {"num_steps": 9, "ranker": "l1_norm"}
     folder = str(tmp_path / "run")
-    assert processes.kill(folder, "mimic", 0.0, **arguments) == "mimic"
-    found = processes.run(folder, f"{folder}.npz", **arguments)
+    assert processes.kill(folder, "mimic", 3, **arguments) == "mimic"
+    found, _ = processes.run(folder, f"{folder}.npz", **arguments)
     assert are_equal(found, prune_it(**arguments).get_weights())
