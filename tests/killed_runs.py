@@ -6,6 +6,8 @@ kills ten processes (or NUMBER) in each phase, and prints how many of those that
 ended bit-equal.
 """
 
+import collections
+import contextlib
 import multiprocessing
 import os
 import pathlib
@@ -73,36 +75,41 @@ class Processes:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["keras_shapley_prune", "killed_runs"])
 
-    def run(self, folder, output, **arguments):
-        """Runs `prune_it` to its end in a process; returns the weights."""
+    def start(self, folder, output=None, **arguments):
+        """Returns a process that runs `prune_it`."""
         process = self._context.Process(
             target=prune_it, args=(folder, output), kwargs=arguments
         )
         process.start()
-        process.join(LONGEST)
-        assert process.exitcode == 0
-        return read_weights(output)
+        return process
 
-    def kill(self, folder, phase, wait, **arguments):
+    def run(self, folder, output, **arguments):
+        """Runs `prune_it` to its end in a process.
+
+        Returns:
+            Tuple of the weights, and of how often files were written in each phase.
+        """
+        process = self.start(folder, output, **arguments)
+        counts = follow(process, folder)
+        process.join()
+        assert process.exitcode == 0
+        return read_weights(output), counts
+
+    def kill(self, folder, phase, number, wait=0.0, **arguments):
         """Runs `prune_it` and kills the process in a phase.
 
         Args:
             folder: String.
             phase: String, one of `PHASES`.
-            wait: Float, the seconds from the beginning of the phase on.
+            number: Integer, once files have been written that often in the phase.
+            wait: Float, so many seconds later.
             **arguments: Those of `prune_it`.
 
         Returns:
             String, the phase in which it was killed, or `None` if it had ended.
         """
-        process = self._context.Process(
-            target=prune_it, args=(folder,), kwargs=arguments
-        )
-        process.start()
-        deadline = time.monotonic() + LONGEST
-        while phase_of(folder) != phase and process.is_alive():
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        process = self.start(folder, **arguments)
+        follow(process, folder, phase, number)
         process.join(wait)
         if process.is_alive():
             os.kill(process.pid, signal.SIGKILL)
@@ -110,23 +117,35 @@ class Processes:
         return phase_of(folder) if process.exitcode == -signal.SIGKILL else None
 
 
+def follow(process, folder, phase=None, number=None):
+    """Counts how often a process writes the files of each phase.
+
+    Args:
+        process: The process.
+        folder: String, its checkpoint.
+        phase: String, one of `PHASES`, or `None` to wait for its end.
+        number: Integer: returns once they have been written that often.
+
+    Returns:
+        A `collections.Counter` of phases.
+    """
+    deadline, seen = time.monotonic() + LONGEST, set()
+    while True:
+        running = process.is_alive()
+        for path in pathlib.Path(folder).glob("*.npz"):
+            with contextlib.suppress(FileNotFoundError):
+                seen.add((path.name, path.stat().st_mtime_ns))
+        counts = collections.Counter(name.split("-")[0] for name, _ in seen)
+        if not running or (phase is not None and counts[phase] >= number):
+            return counts
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
 def phase_of(folder):
     """Returns the phase of the last file of a checkpoint, `None` before the first."""
     names = {path.name.split("-")[0] for path in pathlib.Path(folder).glob("*.npz")}
     return next((phase for phase in reversed(PHASES) if phase in names), None)
-
-
-def time_phases(folder):
-    """Returns the seconds of each phase of a complete run, by its files."""
-    folder = pathlib.Path(folder)
-    starts = {"ranking": (folder / "checkpoint.json").stat().st_mtime}
-    ends = {}
-    for path in folder.glob("*.npz"):
-        phase, when = path.name.split("-")[0], path.stat().st_mtime
-        starts[phase] = min(starts.get(phase, when), when)
-        ends[phase] = max(ends.get(phase, when), when)
-    starts["mimic"] = ends["repair"]  # its file is written over
-    return {phase: ends[phase] - starts[phase] for phase in ends}
 
 
 def kill_at_random(processes, base, phase, number, seed=0):
@@ -142,26 +161,25 @@ def kill_at_random(processes, base, phase, number, seed=0):
         seed: Integer.
 
     Yields:
-        Tuples, the seconds into the phase, and whether the weights are those of the
-        run that was not killed, bit by bit.
+        Tuples, at which write of a file it was killed, of how many, and whether the
+        weights are those of the run that was not killed, bit by bit.
     """
     draw, whole, count = random.Random(seed), f"{base}/whole", 0
     # Phases that come later would only take time.
     arguments = {} if phase == "mimic" else {"repair": "least_squares"}
-    expected = processes.run(whole, f"{whole}.npz", **arguments)
-    seconds = time_phases(whole)[phase]
+    expected, counts = processes.run(whole, f"{whole}.npz", **arguments)
     for attempt in range(4 * number):
         if count == number:
             return
-        folder, wait = f"{base}/{attempt}", draw.uniform(0, seconds)
+        folder, place = f"{base}/{attempt}", draw.randrange(counts[phase])
+        wait = draw.uniform(0, 0.05)
         later = [f"{name}-*" for name in PHASES[PHASES.index(phase) :]]
         shutil.copytree(whole, folder, ignore=shutil.ignore_patterns(*later))
-        if (
-            processes.kill(folder, phase, wait, **arguments) == phase
-        ):  # and it was not faster
+        killed = processes.kill(folder, phase, max(place, 1), wait, **arguments)
+        if killed == phase:  # and it had not ended
             count += 1
-            weights = processes.run(folder, f"{folder}.npz", **arguments)
-            yield wait, are_equal(weights, expected)
+            weights, _ = processes.run(folder, f"{folder}.npz", **arguments)
+            yield place, counts[phase], are_equal(weights, expected)
 
 
 def read_weights(path):
@@ -190,10 +208,13 @@ def main(phases, number=10, seed=0):
     for phase in phases:
         found = []
         with tempfile.TemporaryDirectory() as folder:
-            for wait, same in kill_at_random(processes, folder, phase, number, seed):
+            killed = kill_at_random(processes, folder, phase, number, seed)
+            for place, whole, same in killed:
                 found.append(same)
                 text = f"{sum(found)} of {len(found)} bit-equal"
-                print(f"{phase}: killed after {wait:.2f} s, {text}", flush=True)
+                print(
+                    f"{phase}: killed at write {place} of {whole}, {text}", flush=True
+                )
 
 
 if __name__ == "__main__":

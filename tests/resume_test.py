@@ -24,23 +24,28 @@ class Killed(BaseException):
 
 @pytest.fixture
 def kill_at(monkeypatch):
-    """Returns a function that kills a run as it writes an entry for the n-th time."""
-    write, count, places = checkpoint_module.write_entry, [0], [None]
+    """Returns a function that kills a run as it writes entries of a kind.
+
+    It takes the beginning of their names, and at which of them the run is killed: at an
+    odd one before it is written, at an even one behind it. `None` for none.
+    """
+    write, count, place = checkpoint_module.write_entry, [0], [None]
     monkeypatch.setattr(checkpoint_module, "SECONDS", 0.0)
 
     def write_or_die(path, content, run):
-        count[0] += 1
-        place = places[0]
-        if place == count[0] and place % 2:
+        kind, number = place[0] or ("none", 0)
+        count[0] += path.name.startswith(kind)
+        dies = path.name.startswith(kind) and count[0] == number
+        if dies and number % 2:
             raise Killed
         write(path, content, run)
-        if place == count[0]:
+        if dies:
             raise Killed
 
     monkeypatch.setattr(checkpoint_module, "write_entry", write_or_die)
 
-    def set_place(place):
-        count[0], places[0] = 0, place
+    def set_place(kind=None, number=1):
+        count[0], place[0] = 0, None if kind is None else (kind, number)
 
     return set_place
 
@@ -48,12 +53,10 @@ def kill_at(monkeypatch):
 def go_on_to_the_end(run, kill_at, places):
     """Runs something, killed on the way again and again; returns what it returns."""
     for place in places:
-        kill_at(place)
-        try:
-            return run()
-        except Killed:
-            pass
-    kill_at(None)
+        kill_at(*place)
+        with pytest.raises(Killed):
+            run()
+    kill_at()
     return run()
 
 
@@ -80,15 +83,20 @@ def test_a_run_that_is_killed_again_and_again_ends_bit_equal(
     tmp_path, kill_at, arguments
 ):
     expected = prune_it(**arguments).get_weights()
-    places = [4, 35, 2, 1]  # in the ranking, and in the repair; in the training
-    if not arguments:
-        places += [1, 9, 12]
+    ranker, repair = arguments.get("ranker"), arguments.get("repair", "mimic")
+    places = [] if ranker == "geometric_median" else [("ranking", 4), ("ranking", 9)]
+    if repair == "batchnorm":  # there is one
+        places += [("repair", 1)]
+    elif repair is not None:
+        places += [("repair", 2), ("repair", 1)]
+    if repair == "mimic":
+        places += [("mimic", number) for number in (1, 8, 13)]
     found = go_on_to_the_end(
         lambda: prune_it(str(tmp_path), **arguments), kill_at, places
     )
     assert are_equal(found.get_weights(), expected)
     # What is finished is not done again.
-    kill_at(1)
+    kill_at("")
     again = prune_it(str(tmp_path), **arguments)
     assert are_equal(again.get_weights(), expected)
 
@@ -100,7 +108,9 @@ def test_what_is_compiled_ends_bit_equal(tmp_path, kill_at, monkeypatch):
     arguments = {"num_steps": 4}
     expected = prune_it(**arguments).get_weights()
     run = lambda: prune_it(str(tmp_path), **arguments)  # noqa: E731
-    found = go_on_to_the_end(run, kill_at, [4, 9, 12, 2])
+    found = go_on_to_the_end(
+        run, kill_at, [("ranking", 4), ("repair", 2), ("mimic", 2)]
+    )
     assert are_equal(found.get_weights(), expected)
 
 
@@ -147,7 +157,7 @@ def test_rankings_that_are_killed_end_bit_equal(tmp_path, kill_at, ranker):
     def run():
         return ranker.rank(model, images, verbose=0, checkpoint=tmp_path)
 
-    found = go_on_to_the_end(run, kill_at, [3, 8])
+    found = go_on_to_the_end(run, kill_at, [("group", 3), ("group", 6)])
     for ours, theirs in zip(scores_of(found), scores_of(expected), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -165,7 +175,8 @@ class OwnRanker:
 def test_the_ranking_of_a_user_s_ranker_is_kept_as_a_whole(tmp_path, kill_at):
     calls = OwnRanker.calls
     arguments = {"ranker": OwnRanker(), "repair": "mean"}
-    go_on_to_the_end(lambda: prune_it(str(tmp_path), **arguments), kill_at, [2, 4])
+    run = lambda: prune_it(str(tmp_path), **arguments)  # noqa: E731
+    go_on_to_the_end(run, kill_at, [("repair", 1), ("repair", 2)])
     assert OwnRanker.calls == calls + 1
 
 
@@ -228,7 +239,7 @@ def test_a_plan_goes_on_as_well(tmp_path, kill_at):
     def run():
         return ksp.apply_plan(model, plan, images, verbose=0, checkpoint=tmp_path)
 
-    found = go_on_to_the_end(run, kill_at, [2, 1])
+    found = go_on_to_the_end(run, kill_at, [("repair", 2), ("repair", 1)])
     assert are_equal(found.get_weights(), expected.get_weights())
     with pytest.raises(ValueError, match="differs in: keep"):
         ksp.apply_plan(model, other, images, verbose=0, checkpoint=tmp_path)
@@ -262,14 +273,14 @@ def test_rankings_of_parts_add_up(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("phase", killed_runs.PHASES)
 def test_ten_killed_processes_of_each_phase_end_bit_equal(tmp_path, phase):
-    found = list(kill_at_random(killed_runs.Processes(), tmp_path, phase, 10))
-    assert [same for _, same in found] == [True] * 10
+    found = list(kill_at_random(killed_runs.Processes(), str(tmp_path), phase, 10))
+    assert [same for *_, same in found] == [True] * 10
 
 
 def test_a_killed_process_ends_bit_equal(tmp_path):
     processes = killed_runs.Processes()
     arguments = {"num_steps": 9, "ranker": "l1_norm"}
     folder = str(tmp_path / "run")
-    assert processes.kill(folder, "mimic", 0.0, **arguments) == "mimic"
-    found = processes.run(folder, f"{folder}.npz", **arguments)
+    assert processes.kill(folder, "mimic", 3, **arguments) == "mimic"
+    found, _ = processes.run(folder, f"{folder}.npz", **arguments)
     assert are_equal(found, prune_it(**arguments).get_weights())

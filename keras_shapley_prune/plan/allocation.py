@@ -93,7 +93,7 @@ def _check_sizes(budget, groups, kept):
             reason += f"allow no nearer number in {off}"
         warnings.warn(
             f"{reached:.1%} of the units are removed, not {asked:.1%}: {reason}",
-            stacklevel=5,  # the line that called `prune` or `plan_pruning`
+            stacklevel=6,  # the line that called `prune` or `plan_pruning`
         )
 
 
