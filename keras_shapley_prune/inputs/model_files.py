@@ -98,12 +98,12 @@ def _load(path, objects):
         f"Model {model.name!r} is loaded without what it was compiled with, which "
         "Keras cannot load. The result is not compiled, and its metrics cannot be "
         f"measured. Keras says: {describe(cause)}",
-        stacklevel=3,
+        stacklevel=4,
     )
     return model
 
 
-def _check_functions(config, stacklevel=4):
+def _check_functions(config, stacklevel=5):
     """Warns if a model of Keras 2 has a function that is another one in Keras 3."""
     if '"hard_sigmoid"' in json.dumps(config):
         warnings.warn(
