@@ -142,6 +142,14 @@ class LayerType:
         """
         return args, kwargs
 
+    def wrapped(self, operation):
+        """Returns the layer within a wrapper, `None` of all others.
+
+        Args:
+            operation: The layer or raw operation.
+        """
+        return
+
     def unfit(self, call):
         """Returns why this very call cannot be pruned exactly, `None` if it can.
 

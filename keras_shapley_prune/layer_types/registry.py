@@ -92,9 +92,8 @@ def find_data_format(operation):
 
     That of a wrapper is that of the layer in it.
     """
-    if isinstance(operation, keras.layers.Bidirectional):
-        return find_data_format(operation.forward_layer)
-    if isinstance(operation, keras.layers.Wrapper):
-        return find_data_format(operation.layer)
+    inner = find_nearest_type(operation).wrapped(operation)
+    if inner is not None:
+        return find_data_format(inner)
     data_format = getattr(operation, "data_format", "channels_last")
     return data_format or keras.config.image_data_format()

@@ -169,6 +169,9 @@ def read_scores(fields):
 class Ranking(Mapping):
     """Scores of every group of a model: a mapping from group names to scores.
 
+    Rankings of some groups each, such as those that several machines have ranked with
+    `rank(..., layers=...)`, are put together by `ranking_a | ranking_b`.
+
     Args:
         groups: Dict: group name -> `GroupScores`.
         method: String, how the values were found.
@@ -191,9 +194,6 @@ class Ranking(Mapping):
     ranking.save("ranking.json")
     ranking = keras_shapley_prune.Ranking.load("ranking.json")
     ```
-
-    Rankings of some groups each, such as those that several machines have ranked with
-    `rank(..., layers=...)`, are put together by `ranking_a | ranking_b`.
     """
 
     def __init__(self, groups, method, num_examples, locks=None, comparable=True):

@@ -207,10 +207,13 @@ def test_sample_weights_weigh_the_loss():
     x, y = models.labelled_images(16)
     plain = _rank(model, (x, y))
     twice = _rank(model, (x, y, np.full(16, 2.0)))
-    nothing = _rank(model, (x, y, np.zeros(16)))
+    some = np.repeat([1.0, 0.0], 8)
+    others = np.where(some, y, (y + 1) % 3)  # labels of what does not weigh
+    half, same = _rank(model, (x, y, some)), _rank(model, (x, others, some))
     for name, scores in plain.items():
         np.testing.assert_allclose(twice[name].values, 2 * scores.values, rtol=1e-5)
-        np.testing.assert_array_equal(nothing[name].values, 0)
+        np.testing.assert_array_equal(half[name].values, same[name].values)
+        assert (half[name].values != scores.values).any()
 
 
 @pytest.mark.eager
@@ -621,12 +624,13 @@ def test_bad_verbose(verbose):
 
 
 def test_a_loss_that_is_not_finite_names_group_and_batch():
-    model = models.classifier()
-    weights = np.ones(24)
-    weights[17] = np.inf
-    data = (*models.labelled_images(24), weights)
+    def loss(labels, predictions):
+        return keras.ops.where(labels == 99, np.inf, predictions[:, 0])
+
+    x, y = models.labelled_images(24)
+    y[17] = 99
     with pytest.raises(ValueError, match="finite loss") as info:
-        _rank(model, data, batch_size=8)
+        _rank(models.classifier(), (x, y), loss=loss, batch_size=8)
     assert "group 'conv', batch 2" in str(info.value)
 
 

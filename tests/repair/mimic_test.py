@@ -34,7 +34,7 @@ def eagerly():
 @pytest.fixture
 def frequent_looks(monkeypatch):
     """Every other step, not every 25th."""
-    monkeypatch.setattr("keras_shapley_prune.repair.mimic.CHECK_EVERY", 2)
+    monkeypatch.setattr("keras_shapley_prune.repair.training.CHECK_EVERY", 2)
 
 
 def error(pruned, model, inputs):

@@ -73,6 +73,7 @@ PRUNING = [
             "keep_optimizer": values.BOOLEANS,
             "memory": MEMORY,
             "verbose": values.VERBOSE,
+            "checkpoint": values.CHECKPOINTS,
         },
     ),
     Call(
@@ -107,6 +108,7 @@ PRUNING = [
             "keep_optimizer": values.BOOLEANS,
             "memory": MEMORY,
             "verbose": values.VERBOSE,
+            "checkpoint": values.CHECKPOINTS,
         },
     ),
     Call(
@@ -118,6 +120,7 @@ PRUNING = [
             "dataset": values.DATA,
             "max_drop": {**values.NO_NUMBER, **values.NONE, **values.BELOW},
             "metric": METRICS,
+            "mode": values.CHOICES,
             "validation_data": without(MEASURED, "None"),
             "budget": {
                 **values.TEXT,
@@ -216,6 +219,7 @@ PRUNING = [
             "keep": values.KEEPS,
             "channel_map": values.MAPS,
             "verbose": values.VERBOSE,
+            "checkpoint": values.CHECKPOINTS,
         },
     ),
     Call("trace_channels", ksp.trace_channels, {}, {"model": NO_MODEL}),

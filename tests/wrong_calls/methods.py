@@ -15,6 +15,7 @@ RANK = {
     "ratio": {**values.RATIOS, "a dict of words": {"conv": "half"}},
 }
 VERBOSE = {"verbose": values.VERBOSE}
+LONG = {**VERBOSE, "checkpoint": values.CHECKPOINTS}
 QUIET = {"model": MODEL, "dataset": SPY, "verbose": 0}
 NO_MAP = {**NONE, **without(values.MAPS, "of another model")}
 NO_DICT = {**NONE, **TEXT, "a number": 3, "a list": [3], "an array": np.ones(2)}
@@ -47,7 +48,7 @@ METHODS = [
         "ShapleyRanker.rank",
         method("rank"),
         {"self": Made(lambda w: ksp.ShapleyRanker("kl")), **QUIET},
-        {**RANK, **VERBOSE, "dataset": values.DATA},
+        {**RANK, **LONG, "dataset": values.DATA},
     ),
     Call(
         "ShapleyRanker.rank by the loss",
@@ -68,7 +69,7 @@ METHODS = [
         "BaselineRanker.rank",
         method("rank"),
         {"self": Made(lambda w: ksp.BaselineRanker("l1_norm")), **QUIET},
-        {**RANK, **VERBOSE},
+        {**RANK, **LONG},
     ),
     Call(
         "BaselineRanker.rank by gradients",

@@ -1,6 +1,7 @@
 """Values that are wrong for an argument, by what the argument should be."""
 
 import itertools
+import os
 
 import keras
 import numpy as np
@@ -34,6 +35,15 @@ RATIOS = {
 }
 BOOLEANS = {**NONE, **TEXT, **ODD, "a list": [], "an integer": 2, "a float": 0.5}
 CHOICES = {**TEXT, **ODD, **NUMBERS, "a list": ["zero"]}
+# Folders that are new, or hold such a run, are right.
+CHECKPOINTS = {
+    **ODD,
+    **NUMBERS,
+    "an empty string": "",
+    "a list": ["run"],
+    "a file": __file__,
+    "a folder of something else": os.path.dirname(__file__),
+}
 VERBOSE = {**NONE, **TEXT, "a dict": {}, "an array": np.ones(2), "an integer": 3}
 
 MODELS = {

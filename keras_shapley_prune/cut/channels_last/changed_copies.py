@@ -5,7 +5,10 @@ import numpy as np
 
 from keras_shapley_prune.cut.layer_copies import copy_operation
 from keras_shapley_prune.layer_types.stock.recreation import read_config, recreate_layer
-from keras_shapley_prune.layer_types.stock.time_distributed import wrap_again
+from keras_shapley_prune.layer_types.stock.time_distributed import (
+    find_wrapped,
+    wrap_again,
+)
 
 
 def make_anew(operation, changes):
@@ -23,10 +26,11 @@ def make_anew(operation, changes):
         return copy_operation(operation, {})
     if not isinstance(operation, keras.Layer):
         return type(operation).from_config(operation.get_config() | changes)
-    if isinstance(operation, keras.layers.TimeDistributed):
-        return wrap_again(operation, make_anew(operation.layer, changes["layer"]))
-    if isinstance(operation, keras.layers.Bidirectional):
+    if "backward_layer" in changes:
         return _make_directions(operation, dict(changes))
+    if "layer" in changes:
+        inner = make_anew(find_wrapped(operation), changes["layer"])
+        return wrap_again(operation, inner)
     copied = recreate_layer(operation, read_config(operation) | changes)
     config = read_config(copied)
     for name, value in changes.items():  # a user's class may drop what it is given

@@ -126,6 +126,9 @@ class BidirectionalType(RecurrentType):
     def __init__(self):
         super().__init__(num_gates=None)  # as many as the layers within have
 
+    def wrapped(self, operation):
+        return operation.forward_layer  # the other one is of the same kind
+
     def directions(self, operation):
         return operation.forward_layer, operation.backward_layer
 

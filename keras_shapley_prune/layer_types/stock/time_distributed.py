@@ -51,6 +51,9 @@ class TimeDistributedType(LayerType):
     def weights(self, operation):
         return [(weight, "." * len(weight.shape)) for weight in operation.weights]
 
+    def wrapped(self, operation):
+        return operation.layer
+
     def unfit(self, call):
         if _find_reason(call.operation) is not None:
             return _find_reason(call.operation)
