@@ -30,10 +30,14 @@ class LayerData:
         max_rows: Integer, how many are made at a time, or `None`. A single example
             may have more.
         outputs: Integer array, which outputs of the layer to fit, or `None` for all.
+
+    Attributes:
+        call: The first of the calls.
     """
 
     def __init__(self, repairer, calls, columns=None, max_rows=None, outputs=None):
         self._repairer, self._calls, self._outputs = repairer, calls, outputs
+        self.call = calls[0]
         self._columns, self._max_rows = columns, max_rows
         self._form = find_linear_form(calls[0].operation)
         num_columns = len(self._form.channel_of)

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.repair.gram import CONSTANT
+from keras_shapley_prune.repair.gram import CONSTANT, check_finite
 from keras_shapley_prune.repair.ridge import RIDGE, RIDGES
 
 NUM_OUTPUTS = 512  # of a block: so many right-hand sides are solved together
@@ -63,10 +63,12 @@ class Regression:
             self.count += len(rows)
             sums = sums + rows.sum(axis=0, dtype="float64")
             squares = squares + np.einsum("nc,nc->c", rows, rows, dtype="float64")
+        # Steps that come to no number would end at the weights there were, in silence.
+        check_finite(squares, data.call)
         mean, squares = sums / max(self.count, 1), squares / max(self.count, 1)
         self._mean = mean if centred else np.zeros_like(mean)
         variances = squares - self._mean**2
-        self._varies = ~(variances <= CONSTANT * squares)  # what is not finite does
+        self._varies = variances > CONSTANT * squares
         self._variances = np.where(self._varies, variances, 0)
         self._centred = centred
 

@@ -21,6 +21,8 @@ ALL = (False, True)
 class Arrays:
     """What `LayerData` is to a fit, from arrays: two batches."""
 
+    call = None  # of no layer
+
     def __init__(self, count=50, positions=3, columns=12, outputs=5, noise=0.3, seed=0):
         generator = np.random.default_rng(seed)
         x = generator.normal(size=(count, positions, columns))
