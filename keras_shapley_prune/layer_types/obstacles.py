@@ -123,14 +123,18 @@ def _describe_unknown(operation, fault=""):
     kind = type(operation).__name__
     if not isinstance(operation, keras.Layer):  # there is no registering it
         return f"{kind} is not a known operation{fault}"
-    reason, package = f"{kind} is not a registered layer{fault}", "keras_shapley_prune"
+    # The function of a `Lambda` is code of the user's, though the layer is Keras's.
+    is_lambda = type(operation) is keras.layers.Lambda
+    own = type(operation).__module__.startswith("keras.src.")
+    ways = []
+    if operation not in KEPT_WHOLE and (is_lambda or not own):
+        ways.append("to_functional")
     if find_applied_function(operation) is not None:
-        return f"{reason}; see {package}.register_elementwise"
-    if type(operation).__module__.startswith("keras.src."):
-        return reason
-    if operation not in KEPT_WHOLE:
-        return f"{reason}; see {package}.to_functional and register_layer"
-    return f"{reason}; see {package}.register_layer"
+        ways.append("register_elementwise")
+    elif not own:
+        ways.append("register_layer")
+    advice = f"; see keras_shapley_prune.{' and '.join(ways)}" if ways else ""
+    return f"{kind} is not a registered layer{fault}{advice}"
 
 
 def _describe_channels_first(kind):

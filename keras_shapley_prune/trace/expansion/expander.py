@@ -4,12 +4,14 @@ import keras
 
 from keras_shapley_prune.layer_types.held_state import HeldState
 from keras_shapley_prune.layer_types.obstacles import KEPT_WHOLE, find_obstacle
+from keras_shapley_prune.layer_types.own_state import describe_own_state
 from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.stock.marked_sizes import free_slice
 from keras_shapley_prune.layer_types.stock.recreation import (
     free_unknown_length,
     renew_identity,
 )
+from keras_shapley_prune.layer_types.trial.trial_type import TrialType
 from keras_shapley_prune.trace.expansion.forms import FormMaker
 from keras_shapley_prune.trace.expansion.known_parents import keep_known_arguments
 from keras_shapley_prune.trace.expansion.tracing import LeftWholeError
@@ -87,8 +89,13 @@ class Expander:
             return operation(*args, **kwargs)
         if nested:
             if operation not in self._models:
-                self._models[operation] = self.expand(functional_view(operation))
+                self._models[operation] = self._expand_nested(operation)
             return self._models[operation](*args, **kwargs)
+        if _is_lambda(operation):
+            # What a trial finds channelwise is best as its author wrote it.
+            returned = operation(*args, **kwargs)
+            if _is_followed(operation, args, kwargs, returned):
+                return returned
         others = {name: value for name, value in kwargs.items() if name != "training"}
         try:
             form = self._form_of(operation, args, others)
@@ -103,6 +110,16 @@ class Expander:
             args, kwargs = keep_known_arguments(form, args, kwargs)
             return form(*args, **kwargs)
         return form(tensors, training=kwargs.get("training"))
+
+    def _expand_nested(self, model):
+        """Returns a nested model with a graph within it, itself if nothing changes."""
+        view = functional_view(model)
+        expanded = self.expand(view)
+        before, after = (
+            {o for o in m.operations if not isinstance(o, keras.layers.InputLayer)}
+            for m in (view, expanded)
+        )
+        return model if before == after else expanded
 
     def _form_of(self, layer, args, kwargs):
         """Returns what takes the place of a layer: one for all its calls.
@@ -145,10 +162,19 @@ class Expander:
 def _is_known(operation):
     """Returns whether there is nothing to find out about a layer or raw operation.
 
-    It is Keras's own, or registered.
+    It is Keras's own, but for the code in a `Lambda`, or registered. What only a trial
+    has found of a layer is not enough if what it saves stands against cutting it.
     """
+    layer_type = find_layer_type(operation)
+    if isinstance(layer_type, TrialType):
+        return describe_own_state(operation) is None
     own = type(operation).__module__.startswith("keras.src.")
-    return own or find_layer_type(operation) is not None
+    return layer_type is not None or (own and not _is_lambda(operation))
+
+
+def _is_lambda(operation):
+    """Returns whether a layer is Keras's own that calls a function of a user's."""
+    return type(operation) is keras.layers.Lambda
 
 
 def _is_followed(operation, args, kwargs, returned):
