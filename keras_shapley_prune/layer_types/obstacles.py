@@ -23,6 +23,7 @@ from keras_shapley_prune.layer_types.registry import (
 from keras_shapley_prune.layer_types.stepwise.layer import Stepwise
 from keras_shapley_prune.layer_types.stepwise.one_step import step_of
 from keras_shapley_prune.layer_types.stock.recreation import (
+    calls_a_function,
     find_applied_function,
     find_lost_setting,
 )
@@ -123,14 +124,16 @@ def _describe_unknown(operation, fault=""):
     kind = type(operation).__name__
     if not isinstance(operation, keras.Layer):  # there is no registering it
         return f"{kind} is not a known operation{fault}"
-    reason, package = f"{kind} is not a registered layer{fault}", "keras_shapley_prune"
+    own = type(operation).__module__.startswith("keras.src.")
+    ways = []
+    if operation not in KEPT_WHOLE and (calls_a_function(operation) or not own):
+        ways.append("to_functional")
     if find_applied_function(operation) is not None:
-        return f"{reason}; see {package}.register_elementwise"
-    if type(operation).__module__.startswith("keras.src."):
-        return reason
-    if operation not in KEPT_WHOLE:
-        return f"{reason}; see {package}.to_functional and register_layer"
-    return f"{reason}; see {package}.register_layer"
+        ways.append("register_elementwise")
+    elif not own:
+        ways.append("register_layer")
+    advice = f"; see keras_shapley_prune.{' and '.join(ways)}" if ways else ""
+    return f"{kind} is not a registered layer{fault}{advice}"
 
 
 def _describe_channels_first(kind):

@@ -327,7 +327,7 @@ class _MadeOfLayers(layers.Layer):
         (
             layers.Lambda(lambda x: ops.cumsum(x, axis=-1)),
             "a registered layer",
-            "see keras_shapley_prune.register_elementwise",
+            "see keras_shapley_prune.to_functional and register_elementwise",
         ),
         (ops.layer_normalization, "a known operation", "LayerNorm"),
     ],

@@ -384,6 +384,15 @@ def test_channels_tied_to_the_input_are_locked():
     )
 
 
+def test_what_is_joined_with_positions_says_so():
+    inputs = keras.Input((5, 3))
+    x = layers.Dense(5, name="over_positions")(ops.swapaxes(inputs, 1, 2))
+    x = layers.Add(name="add")([ops.swapaxes(x, 1, 2), inputs])
+    model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
+    reason = trace_channels(model).lock_reasons()["over_positions"]
+    assert reason == "`add` joins it with an axis of 5 entries that cannot be removed"
+
+
 def test_joining_tensors_of_different_rank_is_locked():
     inputs = keras.Input((8, 4, 3))
     x = layers.Conv2D(4, 1, name="conv")(inputs)

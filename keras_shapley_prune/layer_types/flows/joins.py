@@ -76,8 +76,10 @@ def concatenate(call, channels):
     found = {}
     for axis in merge_axes(several):
         each = _ids_on(axis, several, call.inputs)
-        is_side = axis == along
-        found[axis] = np.concatenate(each) if is_side else _tie(call, channels, each)
+        if axis == along:
+            found[axis] = np.concatenate(each)
+        else:
+            found[axis] = _tie(call, channels, each, axis - rank)
     return found
 
 
@@ -90,17 +92,19 @@ def stack(call, channels):
         )
     new, several = call.operation.axis % rank, [channels.axes(t) for t in call.inputs]
     return {
-        axis + (axis >= new): _tie(call, channels, _ids_on(axis, several, call.inputs))
+        axis + (axis >= new): _tie(call, channels, each, axis - (rank - 1))
         for axis in merge_axes(several)
+        for each in [_ids_on(axis, several, call.inputs)]
     }
 
 
 def join_halves(call, channels):
     """The first half of an axis with the second, as a gated linear unit."""
     axes = channels.axes(call.inputs[0])
-    axis = call.operation.axis % len(call.inputs[0].shape)
+    rank = len(call.inputs[0].shape)
+    axis = call.operation.axis % rank
     if axis in axes:
-        axes[axis] = _tie(call, channels, np.split(axes[axis], 2))
+        axes[axis] = _tie(call, channels, np.split(axes[axis], 2), axis - rank)
     return axes
 
 
@@ -135,7 +139,7 @@ def _join_axes(call, channels):
                 # A tensor of one channel is spread over all others: it has to be there.
                 channels.lock(axes[axis], f"{channels.quote(call)} broadcasts it")
         if wide and any(map(has_units, wide)):
-            found[axis] = _tie(call, channels, wide)
+            found[axis] = _tie(call, channels, wide, axis - len(shape))
     return found
 
 
@@ -153,7 +157,10 @@ def _ids_on(axis, several, tensors):
     ]
 
 
-def _tie(call, channels, several):
+def _tie(call, channels, several, axis):
+    """Returns the ids of several tensors on one axis, counted from behind, tied."""
+    # On other axes than the last are positions or heads, which are no channels.
+    what = "channels" if axis == -1 else f"an axis of {len(several[0])} entries"
     for ids in several[1:]:
-        channels.tie(several[0], ids, f"{channels.quote(call)} joins it with channels")
+        channels.tie(several[0], ids, f"{channels.quote(call)} joins it with {what}")
     return next((ids for ids in several if has_units(ids)), several[0])

@@ -47,6 +47,11 @@ def read_config(layer):
     return config
 
 
+def calls_a_function(layer):
+    """Returns whether a layer is Keras's own that calls a function of a user's."""
+    return type(layer) is layers.Lambda
+
+
 def serialize_config(layer):
     """Returns the config of a layer, without the warning that a lambda is unsafe.
 

@@ -4,13 +4,16 @@ import keras
 
 from keras_shapley_prune.layer_types.held_state import HeldState
 from keras_shapley_prune.layer_types.obstacles import KEPT_WHOLE, find_obstacle
+from keras_shapley_prune.layer_types.own_state import describe_own_state
 from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.stock.marked_sizes import free_slice
 from keras_shapley_prune.layer_types.stock.recreation import (
+    calls_a_function,
     free_unknown_length,
     renew_identity,
 )
 from keras_shapley_prune.layer_types.trainable_flags import take_own_flag
+from keras_shapley_prune.layer_types.trial.trial_type import TrialType
 from keras_shapley_prune.layer_types.twins import Twins
 from keras_shapley_prune.trace.expansion.forms import FormMaker
 from keras_shapley_prune.trace.expansion.known_parents import keep_known_arguments
@@ -93,9 +96,14 @@ class Expander:
             return self._twins.of(operation)(*args, **kwargs)
         if nested:
             if operation not in self._models:
-                self._models[operation] = self.expand(functional_view(operation))
-                take_own_flag(operation, self._models[operation])
+                self._models[operation] = self._expand_nested(operation)
             return self._models[operation](*args, **kwargs)
+        if calls_a_function(operation):
+            # What a trial finds channelwise is best as its author wrote it.
+            twin = self._twins.of(operation)
+            returned = twin(*args, **kwargs)
+            if _is_followed(twin, args, kwargs, returned):
+                return returned
         others = {name: value for name, value in kwargs.items() if name != "training"}
         try:
             form = self._form_of(operation, args, others)
@@ -111,6 +119,16 @@ class Expander:
             args, kwargs = keep_known_arguments(form, args, kwargs)
             return self._twins.of(form)(*args, **kwargs)
         return form(tensors, training=kwargs.get("training"))
+
+    def _expand_nested(self, model):
+        """Returns a nested model with a graph within, its twin if nothing changes."""
+        view = functional_view(model)
+        expanded = self.expand(view)
+        before = set(map(self._twins.of, _without_inputs(view)))
+        if before == set(_without_inputs(expanded)):
+            return self._twins.of(model)
+        take_own_flag(model, expanded)
+        return expanded
 
     def _form_of(self, layer, args, kwargs):
         """Returns what takes the place of a layer: one for all its calls.
@@ -153,10 +171,14 @@ class Expander:
 def _is_known(operation):
     """Returns whether there is nothing to find out about a layer or raw operation.
 
-    It is Keras's own, or registered.
+    It is registered, or Keras's own but for a user's function in it. What only a trial
+    has found of a layer is not enough if what it saves stands against cutting it.
     """
+    layer_type = find_layer_type(operation)
+    if isinstance(layer_type, TrialType):
+        return describe_own_state(operation) is None
     own = type(operation).__module__.startswith("keras.src.")
-    return own or find_layer_type(operation) is not None
+    return layer_type is not None or (own and not calls_a_function(operation))
 
 
 def _is_followed(operation, args, kwargs, returned):
@@ -168,3 +190,9 @@ def _is_followed(operation, args, kwargs, returned):
     )
     with HeldState():
         return find_obstacle(call) is None
+
+
+def _without_inputs(model):
+    """Returns the operations of a model, without its input layers."""
+    inputs = {tensor._keras_history.operation for tensor in model.inputs}
+    return [operation for operation in model.operations if operation not in inputs]
