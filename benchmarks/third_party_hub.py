@@ -4,6 +4,7 @@ Where those tests leave the size of images open, it is 64x64. Each entry builds 
 untrained backbone.
 """
 
+import keras
 import keras_hub
 
 models = keras_hub.models
@@ -265,6 +266,200 @@ def retinanet():
     )
 
 
+def basnet():
+    """Of fewer blocks than in its test, as its decoder is 512 filters wide."""
+    encoder = models.ResNetBackbone(
+        input_conv_filters=[64],
+        input_conv_kernel_sizes=[7],
+        stackwise_num_filters=[64, 64, 64, 64],
+        stackwise_num_blocks=[1, 1, 1, 1],
+        stackwise_num_strides=[1, 2, 2, 2],
+        block_type="basic_block",
+    )
+    return models.BASNetBackbone(
+        image_encoder=encoder, num_classes=1, image_shape=(32, 32, 3)
+    )
+
+
+def tower(kind, **options):
+    """An encoder of CLIP or SigLIP, of images or of texts."""
+    return kind(
+        hidden_dim=64, num_layers=2, num_heads=2, intermediate_dim=128, **options
+    )
+
+
+def image_tower(kind):
+    return tower(kind, patch_size=16, image_shape=IMAGE)
+
+
+def text_tower(kind):
+    return tower(kind, vocabulary_size=64, embedding_dim=64, max_sequence_length=5)
+
+
+def clip():
+    return models.CLIPBackbone(
+        vision_encoder=image_tower(models.CLIPVisionEncoder),
+        text_encoder=text_tower(models.CLIPTextEncoder),
+        projection_dim=64,
+    )
+
+
+def siglip():
+    return models.SigLIPBackbone(
+        vision_encoder=image_tower(models.SigLIPVisionEncoder),
+        text_encoder=text_tower(models.SigLIPTextEncoder),
+    )
+
+
+def d_fine():
+    """Fewer queries than in its test."""
+    encoder = models.HGNetV2Backbone(
+        embedding_size=16,
+        stem_channels=[3, 16, 16],
+        hidden_act="relu",
+        use_learnable_affine_block=True,
+        image_shape=IMAGE,
+        depths=[1, 1, 1, 1],
+        hidden_sizes=[32, 32, 64, 64],
+        stackwise_stage_filters=[
+            [16, 16, 32, 1, 3, 3],
+            [32, 16, 32, 1, 3, 3],
+            [32, 32, 64, 1, 3, 5],
+            [64, 32, 64, 1, 3, 5],
+        ],
+        apply_downsample=[False, True, True, True],
+        use_lightweight_conv_block=[False, False, True, True],
+        out_features=["stage3", "stage4"],
+    )
+    return models.DFineBackbone(
+        backbone=encoder,
+        decoder_in_channels=[32, 32],
+        encoder_hidden_dim=32,
+        num_denoising=0,
+        num_labels=5,
+        hidden_dim=32,
+        learn_initial_query=False,
+        num_queries=10,
+        anchor_image_size=IMAGE[:2],
+        feat_strides=[16, 32],
+        num_feature_levels=2,
+        encoder_in_channels=[64, 64],
+        encode_proj_layers=[1],
+        num_attention_heads=4,
+        encoder_ffn_dim=64,
+        num_encoder_layers=1,
+        hidden_expansion=0.5,
+        depth_multiplier=0.5,
+        eval_idx=-1,
+        num_decoder_layers=2,
+        decoder_attention_heads=4,
+        decoder_ffn_dim=64,
+        decoder_n_points=[6, 6],
+        lqe_hidden_dim=16,
+        num_lqe_layers=2,
+        out_features=["stage3", "stage4"],
+        image_shape=IMAGE,
+        seed=0,
+    )
+
+
+def depth_anything():
+    encoder = models.DINOV2Backbone(
+        patch_size=14,
+        num_layers=4,
+        hidden_dim=16,
+        num_heads=2,
+        intermediate_dim=64,
+        image_shape=(84, 84, 3),
+    )
+    return models.DepthAnythingBackbone(
+        image_encoder=encoder,
+        reassemble_factors=[4, 2, 1, 0.5],
+        neck_hidden_dims=[16, 32, 64, 128],
+        fusion_hidden_dim=32,
+        head_hidden_dim=16,
+        head_in_index=-1,
+        feature_keys=["stage1", "stage2", "stage3", "stage4"],
+    )
+
+
+def feature_pyramid():
+    """All stages of a ResNet, as detectors read them."""
+    backbone = resnet("basic_block")
+    return keras.Model(backbone.input, backbone.pyramid_outputs)
+
+
+def sam_encoder():
+    return models.ViTDetBackbone(
+        image_shape=(128, 128, 3),
+        patch_size=16,
+        hidden_size=16,
+        num_layers=4,
+        global_attention_layer_indices=[2],
+        intermediate_dim=64,
+        num_heads=2,
+        num_output_channels=8,
+        window_size=2,
+    )
+
+
+def sam():
+    return models.SAMBackbone(
+        image_encoder=sam_encoder(),
+        prompt_encoder=keras_hub.layers.SAMPromptEncoder(
+            hidden_size=8,
+            image_embedding_size=(8, 8),
+            input_image_size=(128, 128),
+            mask_in_channels=16,
+        ),
+        mask_decoder=keras_hub.layers.SAMMaskDecoder(
+            num_layers=2,
+            hidden_size=8,
+            intermediate_dim=32,
+            num_heads=2,
+            embedding_dim=8,
+            num_multimask_outputs=3,
+            iou_head_depth=3,
+            iou_head_hidden_dim=8,
+        ),
+    )
+
+
+def parseq():
+    encoder = models.ViTBackbone(
+        image_shape=(32, 128, 3),
+        patch_size=(4, 8),
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=64,
+        mlp_dim=128,
+        use_class_token=False,
+    )
+    return models.PARSeqBackbone(
+        image_encoder=encoder,
+        vocabulary_size=97,
+        max_label_length=25,
+        decoder_hidden_dim=64,
+        num_decoder_layers=1,
+        num_decoder_heads=2,
+        decoder_mlp_dim=128,
+    )
+
+
+def video_prism():
+    return models.VideoPrismBackbone(
+        num_frames=4,
+        patch_size=8,
+        hidden_dim=16,
+        intermediate_dim=32,
+        num_heads=2,
+        num_spatial_layers=2,
+        num_temporal_layers=2,
+        num_auxiliary_layers=0,
+        image_shape=(32, 32, 3),
+    )
+
+
 BACKBONES = {
     "ResNet, basic": lambda: resnet("basic_block"),
     "ResNet, bottleneck": resnet,
@@ -302,4 +497,27 @@ BACKBONES = {
     "Swin": swin,
     "BERT": bert,
     "BERT, longer": lambda: bert(12),
+    "BASNet": basnet,
+    "CLIP": clip,
+    "CLIP, images": lambda: image_tower(models.CLIPVisionEncoder),
+    "SigLIP": siglip,
+    "SigLIP, images": lambda: image_tower(models.SigLIPVisionEncoder),
+    "DFine": d_fine,
+    "DepthAnything": depth_anything,
+    "FeaturePyramid": feature_pyramid,
+    "SAM": sam,
+    "SAM, images": sam_encoder,
+    "PARSeq": parseq,
+    "VideoPrism": video_prism,
+}
+
+# What ends in no features of an image: similarities, boxes, maps, letters.
+WITHOUT_CLASSIFIER = {
+    "BASNet",
+    "CLIP",
+    "SigLIP",
+    "DFine",
+    "DepthAnything",
+    "SAM",
+    "PARSeq",
 }

@@ -163,10 +163,12 @@ def list_k3im(mlperf):
 
 def list_hub(mlperf):
     """KerasHub's backbones, alone and with a classifier on top."""
-    backbones = importlib.import_module("third_party_hub").BACKBONES
-    for name, build in backbones.items():
+    hub = importlib.import_module("third_party_hub")
+    for name, build in hub.BACKBONES.items():
         family = name.split(",")[0]
         yield Constructor("keras-hub", family, name, build)
+        if name in hub.WITHOUT_CLASSIFIER:
+            continue
         yield Constructor(
             "keras-hub", family, f"{name}, classifier", lambda b=build: _classify(b())
         )

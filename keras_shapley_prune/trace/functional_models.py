@@ -6,6 +6,7 @@ import keras
 
 from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.trace.own_calls import computes_its_graph, describe_own_call
+from keras_shapley_prune.trace.unique_names import UniqueNames
 
 
 def functional_view(model, checked=True):
@@ -71,22 +72,24 @@ def with_layers(operation):
 def new_inputs(structure, shapes=None):
     """Returns fresh `keras.Input`s shaped, typed and named like others.
 
-    Optional ones (`keras.Input(optional=True)`) are optional again.
+    Optional ones (`keras.Input(optional=True)`) are optional again. The second of two
+    of one name gets a number, as Keras takes no two alike: the same tensor may be read
+    twice (`attention(x, x)`).
 
     Args:
         structure: The (nested) symbolic inputs.
         shapes: List of the shapes of the inputs, with the batch, or `None` for the
             same shapes.
     """
-    flat = keras.tree.flatten(structure)
+    flat, names = keras.tree.flatten(structure), UniqueNames()
     fresh = [
-        _new_input(x, shape)
+        _new_input(x, shape, names)
         for x, shape in zip(flat, shapes or [x.shape for x in flat], strict=True)
     ]
     return keras.tree.pack_sequence_as(structure, fresh)
 
 
-def _new_input(symbolic, shape):
+def _new_input(symbolic, shape, names):
     """Returns a symbolic input like another, of a shape, with the batch."""
     # The tensor does not say all of it, but the `InputLayer` that made it does. That
     # has a name of its own where `keras.Input` was given none.
@@ -95,6 +98,6 @@ def _new_input(symbolic, shape):
     is_input = isinstance(layer, keras.layers.InputLayer)
     return keras.Input(
         tensor=keras.KerasTensor(shape, dtype=symbolic.dtype, name=symbolic.name),
-        name=layer.name if is_input else symbolic.name,
+        name=names.take(layer.name if is_input else symbolic.name),
         optional=is_input and layer.optional,
     )

@@ -79,3 +79,10 @@ def test_inputs_without_a_name_keep_that_of_their_layer():
     fresh = functional_models.new_inputs(parts)
     assert [x.name for x in fresh] == [x.name for x in parts]
     keras.Model(fresh, keras.ops.add(*fresh))
+
+
+def test_a_tensor_that_is_read_twice_gets_two_names():
+    """Keras takes no two inputs of one name."""
+    hidden = layers.Dense(3)(keras.Input((2,)))
+    fresh = functional_models.new_inputs([hidden, hidden])
+    keras.Model(fresh, keras.ops.add(*fresh))

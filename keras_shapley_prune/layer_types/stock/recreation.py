@@ -32,6 +32,7 @@ def read_config(layer):
         config = serialize_config(layer)
     except Exception:  # such as of a `functools.partial`
         config = _read_without_functions(layer)
+    config = {name: _without_weight(value) for name, value in config.items()}
     # A layer keeps the function itself as an attribute of the entry's name. A method
     # of that name is none: what it returns is in the config.
     for name in config:
@@ -50,6 +51,17 @@ def read_config(layer):
 def calls_a_function(layer):
     """Returns whether a layer is Keras's own that calls a function of a user's."""
     return type(layer) is layers.Lambda
+
+
+def _without_weight(value):
+    """Returns an entry of a config, the number of a weight that has taken its place.
+
+    A copy would count the weight among its own, beside the one that it makes.
+    """
+    if not isinstance(value, keras.Variable):
+        return value
+    array = keras.ops.convert_to_numpy(value)
+    return array.item() if array.size == 1 else array
 
 
 def serialize_config(layer):

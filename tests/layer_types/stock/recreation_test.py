@@ -59,3 +59,34 @@ def test_shapes_of_a_lambda_are_kept():
     layer = layers.Lambda(lambda x: x, output_shape=(5, 3), arguments={})
     copied = recreate_layer(layer, read_config(layer))
     assert copied.compute_output_shape((None, 5, 3)) == (None, 5, 3)
+
+
+class _Scaled(layers.Layer):
+    """It keeps a weight where it took a number, as D-FINE's decoder does."""
+
+    def __init__(self, scale, **kwargs):
+        super().__init__(**kwargs)
+        self.scale = scale
+
+    def build(self, input_shape):
+        start = keras.initializers.Constant(self.scale)
+        self.scale = self.add_weight(shape=(1,), initializer=start)
+
+    def call(self, inputs):
+        return inputs * self.scale
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}
+
+
+def test_a_config_that_holds_a_weight():
+    layer = _Scaled(0.5)
+    x = np.ones((2, 3), "float32")
+    layer(x)
+    layer.scale.assign([2.0])
+    copy = recreate_layer(layer, read_config(layer))
+    copy(x)
+    assert len(copy.weights) == 1
+    assert copy.scale is not layer.scale
+    copy.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(copy(x), layer(x))

@@ -11,6 +11,7 @@ from keras import layers, ops
 
 import keras_shapley_prune
 from keras_shapley_prune import to_functional
+from keras_shapley_prune.cut.masking import mask_channels
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.trace.expansion.equivalence import find_difference
 from keras_shapley_prune.trace.tracer import trace_channels
@@ -141,6 +142,34 @@ def test_a_model_without_any_stays_what_it_is():
 
 
 @pytest.mark.slow
+class Gate(layers.Layer):
+    """It reads two tensors, which may be the same."""
+
+    def __init__(self):
+        super().__init__(name="gate")
+        self.value, self.gate = layers.Dense(4), layers.Dense(4)
+
+    def call(self, values, gates):
+        return self.value(values) * ops.sigmoid(self.gate(gates))
+
+
+def test_a_layer_that_reads_one_tensor_twice():
+    inputs = keras.Input((2,))
+    hidden = layers.Dense(6, name="hidden")(inputs)
+    outputs = layers.Dense(3, name="out")(Gate()(hidden, hidden))
+    functional = to_functional(keras.Model(inputs, outputs))
+    channel_map = trace_channels(functional)
+    assert sum(group.num_units for group in channel_map.groups) == 10
+    assert set(channel_map.locks.values()) == {"model output"}
+    keep = np.ones(channel_map.num_units, bool)
+    for group in channel_map.groups:
+        keep[group.units[0]] = False
+    pruned = remove_channels(functional, keep, channel_map)
+    masked = mask_channels(functional, keep, channel_map)
+    x = np.random.default_rng(0).normal(size=(5, 2))
+    np.testing.assert_allclose(masked(x), pruned(x), rtol=1e-5, atol=1e-6)
+
+
 def test_within_nested_models():
     inputs = keras.Input((8, 8, 8))
     inner = keras.Model(inputs, Block(6, name="block")(inputs), name="inner")
