@@ -223,7 +223,7 @@ def test_all_but_the_outputs_are_removable(build):
         pytest.param(
             involution,
             24 / 42,
-            "joins it with channels that cannot be removed",
+            "joins it with an axis of 9 entries that cannot be removed",
             marks=pytest.mark.skipif(
                 not builders.strides_patches(),
                 reason="this Keras cannot trace patches with strides",

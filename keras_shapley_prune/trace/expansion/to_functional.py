@@ -35,6 +35,9 @@ def to_functional(model, inputs=None):
     result changes neither. Weights that only the code of a layer reads, such as a class
     token, are returned by layers of their own, which hold the same variables.
 
+    A `Lambda` that mixes channels, by a trial, is replaced by the operations that its
+    function calls; any other `Lambda` is kept.
+
     A layer is not replaced, and one warning says why, if its `call`
 
     - cannot be run on symbolic tensors: it uses `tf` or NumPy instead of `keras.ops`,
