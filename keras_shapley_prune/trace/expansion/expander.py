@@ -10,6 +10,7 @@ from keras_shapley_prune.layer_types.stock.recreation import (
     free_unknown_length,
     renew_identity,
 )
+from keras_shapley_prune.layer_types.stock.tensorflow_calls import calls_tensorflow
 from keras_shapley_prune.layer_types.trainable_flags import take_own_flag
 from keras_shapley_prune.layer_types.twins import Twins
 from keras_shapley_prune.trace.expansion.forms import FormMaker
@@ -142,10 +143,12 @@ class Expander:
 
     def _make(self, layer, args, kwargs):
         form, lost = self._maker.make(layer, args, kwargs)
-        if lost is not None:
+        if lost is not None or calls_tensorflow(form):
+            # As it is nothing of it is lost, and parts of it may be less well known.
             returned = self._twins.of(layer)(*args, **kwargs)
             if _is_followed(layer, args, kwargs, returned):
-                raise LeftWholeError(lost)  # as it is nothing of it is lost
+                raise LeftWholeError(lost or "calls functions of TensorFlow")
+        if lost is not None:
             self.simplified[layer] = lost
         return form
 
@@ -153,9 +156,10 @@ class Expander:
 def _is_known(operation):
     """Returns whether there is nothing to find out about a layer or raw operation.
 
-    It is Keras's own, or registered.
+    It is Keras's own, or registered, or no layer, and so calls none.
     """
     own = type(operation).__module__.startswith("keras.src.")
+    own = own or not isinstance(operation, keras.Layer)
     return own or find_layer_type(operation) is not None
 
 
