@@ -12,6 +12,7 @@ from keras_shapley_prune.layer_types.stock.recreation import (
     free_unknown_length,
     renew_identity,
 )
+from keras_shapley_prune.layer_types.stock.tensorflow_calls import calls_tensorflow
 from keras_shapley_prune.layer_types.trainable_flags import take_own_flag
 from keras_shapley_prune.layer_types.trial.trial_type import TrialType
 from keras_shapley_prune.layer_types.twins import Twins
@@ -160,10 +161,12 @@ class Expander:
 
     def _make(self, layer, args, kwargs):
         form, lost = self._maker.make(layer, args, kwargs)
-        if lost is not None:
+        if lost is not None or calls_tensorflow(form):
+            # As it is nothing of it is lost, and parts of it may be less well known.
             returned = self._twins.of(layer)(*args, **kwargs)
             if _is_followed(layer, args, kwargs, returned):
-                raise LeftWholeError(lost)  # as it is nothing of it is lost
+                raise LeftWholeError(lost or "calls functions of TensorFlow")
+        if lost is not None:
             self.simplified[layer] = lost
         return form
 
@@ -171,13 +174,15 @@ class Expander:
 def _is_known(operation):
     """Returns whether there is nothing to find out about a layer or raw operation.
 
-    It is registered, or Keras's own but for a user's function in it. What only a trial
-    has found of a layer is not enough if what it saves stands against cutting it.
+    It is registered, Keras's own but for a user's function in it, or no layer, and so
+    calls none. What only a trial has found of a layer is not enough if what it saves
+    stands against cutting it.
     """
     layer_type = find_layer_type(operation)
     if isinstance(layer_type, TrialType):
         return describe_own_state(operation) is None
     own = type(operation).__module__.startswith("keras.src.")
+    own = own or not isinstance(operation, keras.Layer)
     return layer_type is not None or (own and not calls_a_function(operation))
 
 

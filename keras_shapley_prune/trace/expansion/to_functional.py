@@ -40,14 +40,15 @@ def to_functional(model, inputs=None):
 
     A layer is not replaced, and one warning says why, if its `call`
 
-    - cannot be run on symbolic tensors: it uses `tf` or NumPy instead of `keras.ops`,
-      or asks for values,
+    - cannot be run on symbolic tensors: it uses NumPy, or asks for values,
     - assigns to weights of the layer, or makes layers with weights,
     - reads weights of layers within it that it does not call,
 
-    unless channels pass it as it is, by a trial. Of a layer that does other things in
-    training than in inference (but for dropout), the result has what it does in
-    inference, and a warning says so.
+    unless channels pass it as it is, by a trial. Functions of `tf` that it calls become
+    operations of the graph, which channels pass where a trial shows that they are kept
+    apart; to load a file with them, import `keras_shapley_prune` first. Of a layer that
+    does other things in training than in inference (but for dropout), the result has
+    what it does in inference, and a warning says so.
 
     Args:
         model: A built `keras.Model`: subclassed, or functional or Sequential with

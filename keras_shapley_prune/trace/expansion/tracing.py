@@ -11,6 +11,7 @@ from keras_shapley_prune.layer_types.stock.recreation import (
     read_config,
     tell_apart,
 )
+from keras_shapley_prune.layer_types.stock.tensorflow_calls import symbolic_tensorflow
 from keras_shapley_prune.trace.expansion.known_parents import (
     find_equal_parent,
     keep_known_arguments,
@@ -79,7 +80,11 @@ def run_call(layer, args, kwargs, held, fix=None):
 
     watched = WatchedCalls(layer, fresh[0], run_inside)
     try:
-        with symbolic_weights(layer, fresh[0], held), watched.watch():
+        with (
+            symbolic_weights(layer, fresh[0], held),
+            watched.watch(),
+            symbolic_tensorflow(),
+        ):
             outputs = layer.call(*args, **kwargs)
         outputs = keras.tree.map_structure(
             lambda output: _behind_a_layer(watched.hold(output), fresh), outputs

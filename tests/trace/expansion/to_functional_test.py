@@ -275,9 +275,12 @@ class Unread(layers.Layer):
         return self.used(inputs)
 
 
-class MixesInTensorFlow(layers.Layer):
+class MixesInNumPy(layers.Layer):
     def call(self, inputs):
-        return inputs - tf.reduce_mean(inputs, axis=-1, keepdims=True)
+        return inputs - np.mean(np.asarray(inputs), axis=-1, keepdims=True)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
 
 
 class MakesAnother(layers.Layer):
@@ -331,7 +334,7 @@ class OtherOnSymbols(layers.Layer):
     "layer_class, reason",
     [
         (Regularized, "has an activity regularizer"),
-        (MixesInTensorFlow, "cannot be run on symbolic tensors: A KerasTensor"),
+        (MixesInNumPy, "cannot be run on symbolic tensors: A KerasTensor"),
         (Normalizes, r"changes weights when it is called: \['mean'\]"),
         (ReadsKernel, r"reads weights that no layer returns: \['odd/inner/kernel'\]"),
         (DrawsAlways, "draws random numbers in inference"),
