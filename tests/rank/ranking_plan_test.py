@@ -256,3 +256,16 @@ def test_it_takes_about_as_long_as_planned(game, estimator):
     start = time.perf_counter()
     ranker.rank(model, data, verbose=0)
     assert 1 / 6 < planned / (time.perf_counter() - start) < 6
+
+
+def test_attention_over_a_length_that_is_open():
+    """Its scores have as many columns as there are positions: nobody knows yet."""
+    inputs = keras.Input((None, 4))
+    q, k, v = (layers.Dense(6, name=name)(inputs) for name in "qkv")
+    scores = keras.ops.matmul(q, keras.ops.transpose(k, (0, 2, 1)))
+    x = keras.ops.matmul(keras.ops.softmax(scores), v)
+    model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
+    x = np.random.default_rng(0).normal(size=(8, 5, 4)).astype("float32")
+    ranking = ShapleyRanker().rank(model, x, verbose=0)
+    assert all(np.isfinite(scores.values).all() for scores in ranking.values())
+    assert len(ranking) == len(trace_channels(model).groups)

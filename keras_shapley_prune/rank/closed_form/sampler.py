@@ -159,7 +159,8 @@ class ReconstructionSampler(Sampler):
             # side, the columns of the others are dropped before.
             whole = max(len(ids), group.num_units)
             walked = [columns * size / whole for size in sizes]
-            outputs = min(columns, call.outputs[0].shape[-1])
+            # How many keys an attention has may be open until it runs.
+            outputs = min(columns, call.outputs[0].shape[-1] or columns)
             steps = [num_walks * w**2 * (w / 3 + outputs) for w in walked]
             steps += [3 * columns**3, (columns * group.num_units / whole) ** 3]
             flops += sum(steps)
@@ -210,5 +211,5 @@ def _count_rows(call, position):
     # Of a layer with very many columns the taps are not told apart.
     if form is None or (columns > MAX_COLUMNS and position != INSIDE):
         tensor = call.inputs[max(position, 0)]
-        columns = tensor.shape[-1]
+        columns = tensor.shape[-1] or 1
     return math.prod(n or 1 for n in tensor.shape[1:-1]), columns
