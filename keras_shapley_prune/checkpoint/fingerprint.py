@@ -68,11 +68,7 @@ def _describe_software():
 
 
 def _describe_model(model):
-    config = model.get_config()
-    config.pop("name", None)  # Keras counts models; nothing depends on it
-    text = json.dumps(
-        config, sort_keys=True, default=lambda value: type(value).__name__
-    )
+    text = _describe_layers(model)
     weights = hashlib.sha256()
     for variable in model.weights:
         array = np.ascontiguousarray(keras.ops.convert_to_numpy(variable.value))
@@ -87,6 +83,7 @@ def _describe_model(model):
 
 
 def _describe_layers(model):
+    """Returns a text of the layers: their configs, or names and classes if need be."""
     try:
         config = model.get_config()
         config.pop("name", None)  # Keras counts models; nothing depends on it

@@ -151,7 +151,7 @@ def find_applied_function(layer):
     Args:
         layer: A layer or raw operation.
     """
-    plain = type(layer) is layers.Lambda and layer._output_shape is None
+    plain = calls_a_function(layer) and layer._output_shape is None
     return layer.function if plain and not layer.arguments else None
 
 
