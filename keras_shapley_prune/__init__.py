@@ -16,6 +16,7 @@ and imports only from those below it:
 - `train/`: distillation
 - `layer_types/`: what is known of each layer
 - `checkpoint/`: what a long run has done, kept for one that goes on
+- `devices/`: the devices and processes of a `tf.distribute.Strategy`
 - `inputs/`: what users hand in: data, losses, metrics, arguments, files
 """
 

@@ -27,6 +27,7 @@ FLOORS = [
     "train",
     "layer_types",
     "checkpoint",
+    "devices",
     "inputs",
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))

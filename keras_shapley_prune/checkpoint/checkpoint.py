@@ -10,17 +10,18 @@ import time
 
 from keras_shapley_prune.checkpoint.entries import read_entry, write_entry
 from keras_shapley_prune.checkpoint.fingerprint import describe_run, find_differences
-from keras_shapley_prune.checkpoint.whole_files import (
-    is_unfinished,
-    remove_unfinished,
-    write_whole,
+from keras_shapley_prune.checkpoint.folders import FILE, open_folder
+from keras_shapley_prune.checkpoint.whole_files import is_unfinished
+from keras_shapley_prune.devices.workers import (
+    WorkerLostError,
+    Workers,
+    current_workers,
+    explain_lost_worker,
 )
-from keras_shapley_prune.inputs.json_files import format_of
 
 SECONDS = 30.0  # from one time that running sums are written to the next one
 _LONG = 3.0  # seconds to write them: if it takes longer, they are written less often
 _SHOWN = 6  # differences that an error names
-_FILE = "checkpoint.json"  # what the run depends on; the entries are beside it
 _NAME = re.compile(r"[a-z]+(-[a-z]+)*")
 
 
@@ -31,9 +32,12 @@ class Checkpoint:
     was there before. The names of the files are made of words in this package and of
     numbers: none comes from a model or from a file.
 
+    Of several workers all read, and the first one writes; when, it says for all.
+
     Args:
         folder: A `pathlib.Path`, or `None`: then nothing is written, and nothing found.
         run: String, what the entries of one run have in common.
+        workers: The `Workers` that write together, `None` for this process alone.
 
     Example:
 
@@ -45,9 +49,9 @@ class Checkpoint:
     ```
     """
 
-    def __init__(self, folder=None, run="", prefix="", clock=None):
+    def __init__(self, folder=None, run="", prefix="", clock=None, workers=None):
         self._folder, self._run, self._prefix = folder, run, prefix
-        self._clock = clock or _Clock()
+        self._clock, self._workers = clock or _Clock(), workers or Workers()
 
     @property
     def is_kept(self):
@@ -62,7 +66,14 @@ class Checkpoint:
             number: Integer, if there are several of them.
         """
         prefix = f"{self._prefix}{_name(part, number)}-"
-        return Checkpoint(self._folder, self._run, prefix, self._clock)
+        return Checkpoint(self._folder, self._run, prefix, self._clock, self._workers)
+
+    def alone(self):
+        """Returns the same `Checkpoint`, which this worker writes by itself.
+
+        For entries that no other worker writes, in a part that they do by themselves.
+        """
+        return Checkpoint(self._folder, self._run, self._prefix, self._clock)
 
     def entry(self, kind, number=None):
         """Returns an `Entry`.
@@ -72,23 +83,29 @@ class Checkpoint:
             number: Integer, if there are several of them.
         """
         if self._folder is None:
-            return Entry(None, "", self._clock)
+            return Entry(None, "", self._clock, self._workers)
         name = f"{self._prefix}{_name(kind, number)}.npz"
-        return Entry(self._folder / name, self._run, self._clock)
+        return Entry(self._folder / name, self._run, self._clock, self._workers)
 
     @contextlib.contextmanager
     def explain_interruption(self):
-        """A context in which `KeyboardInterrupt` says how to go on."""
+        """A context in which an interruption, or a lost worker, says how to go on."""
+        lost = (
+            "What has been done is lost. With the argument `checkpoint`, the path "
+            "of a folder, it is kept, and the same call goes on from there"
+        )
+        advice = self.advice or lost
         try:
-            yield
+            with explain_lost_worker():
+                yield
         except KeyboardInterrupt as error:
             if error.args:  # it has been said, of a part of the run
                 raise
-            lost = (
-                "What has been done is lost. With the argument `checkpoint`, the path "
-                "of a folder, it is kept, and the same call goes on from there"
-            )
-            raise KeyboardInterrupt(self.advice or lost) from error
+            raise KeyboardInterrupt(advice) from error
+        except WorkerLostError as error:
+            if advice in str(error):
+                raise
+            raise WorkerLostError(f"{error}. {advice}") from error
 
     @property
     def advice(self):
@@ -106,10 +123,17 @@ class Entry:
         path: A `pathlib.Path`, or `None` for one that is never written.
         run: See `Checkpoint`.
         clock: A `_Clock`, the same for all entries of a run.
+        workers: The `Workers` that write it together.
     """
 
-    def __init__(self, path, run, clock):
+    def __init__(self, path, run, clock, workers):
         self._path, self._run, self._clock = path, run, clock
+        self._workers = workers
+
+    @property
+    def is_kept(self):
+        """Boolean, whether anything is written."""
+        return self._path is not None
 
     def read(self):
         """Returns what was written, a dict, or `None` if nothing was.
@@ -121,17 +145,22 @@ class Entry:
 
     def write(self, content):
         """Writes a dict: name -> array, or value that JSON can hold."""
-        if self._path is not None:
+        if self._path is not None and self._workers.is_chief:
             with self._clock.writing():
                 write_entry(self._path, content, self._run)
 
     def write_if_due(self, make_content):
         """Writes what a callable returns if it is time to.
 
+        Workers that write together all come here after the same step.
+
         Args:
             make_content: Callable that returns a dict, see `write`.
         """
-        if self._path is not None and self._clock.is_due():
+        if self._path is None:
+            return
+        (is_due,) = self._workers.agree(self._clock.is_due())
+        if is_due:
             self.write(make_content())
 
 
@@ -142,31 +171,31 @@ def open_checkpoint(checkpoint, model, batches, **settings):
         checkpoint: String or path-like, a folder, which need not exist; `None` for a
             `Checkpoint` that keeps nothing; or a `Checkpoint`, which is returned.
         model: See `describe_run`; so are the other arguments.
-        batches: Iterable. It is not read if nothing is kept.
+        batches: Iterable. It is not read if nothing is kept, but by several workers,
+            which compare what they read.
         **settings: What else the result depends on.
 
     Returns:
         A `Checkpoint`.
 
     Raises:
-        ValueError: If the folder holds something else, or the run that it is of depends
-            on something else.
+        ValueError: If the folder holds something else, the run that it is of depends
+            on something else, or workers differ in what they are given.
     """
     if isinstance(checkpoint, Checkpoint):
         return checkpoint
     check_checkpoint(checkpoint)
+    workers = current_workers()
+    if checkpoint is None and workers.count == 1:
+        return Checkpoint()
+    description = describe_run(model, batches, **settings)
+    workers.check_same(
+        {n: json.dumps(v, sort_keys=True) for n, v in description.items()}
+    )
     if checkpoint is None:
         return Checkpoint()
     folder = pathlib.Path(checkpoint)
-    description = describe_run(model, batches, **settings)
-    remove_unfinished(folder)
-    stored = _read_description(folder)
-    if stored is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        content = {"format": format_of("Checkpoint"), "run": description}
-        text = json.dumps(content, indent=1)
-        write_whole(folder / _FILE, lambda file: file.write(text.encode()))
-        stored = json.loads(text)["run"]
+    stored = open_folder(folder, description, workers)
     differences = find_differences(stored, description)
     if differences:
         more = len(differences) - _SHOWN
@@ -177,7 +206,8 @@ def open_checkpoint(checkpoint, model, batches, **settings):
             f"checkpoint={str(folder)!r}, of a run that differs in: {'; '.join(shown)}"
         )
     text = json.dumps(description, sort_keys=True)
-    return Checkpoint(folder, hashlib.sha256(text.encode()).hexdigest())
+    run = hashlib.sha256(text.encode()).hexdigest()
+    return Checkpoint(folder, run, workers=workers)
 
 
 def check_checkpoint(checkpoint):
@@ -201,29 +231,12 @@ def check_checkpoint(checkpoint):
         )
     others = [] if not folder.exists() else list(folder.iterdir())
     others = [path.name for path in others if not is_unfinished(path)]
-    if others and _FILE not in others:
+    if others and FILE not in others:
         raise ValueError(
             "Argument `checkpoint` should be a new or empty folder, or a checkpoint. "
             f"Received: checkpoint={str(folder)!r}, which holds {sorted(others)[0]!r} "
-            f"and no {_FILE!r}"
+            f"and no {FILE!r}"
         )
-
-
-def _read_description(folder):
-    """Returns what the run of a folder depends on, or `None` if it is new."""
-    path = folder / _FILE
-    try:
-        content = json.loads(path.read_bytes())
-        if content["format"] != format_of("Checkpoint"):
-            raise KeyError(content["format"])
-        return dict(content["run"])
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"Expected {str(path)!r} to be a file that a checkpoint has. Received: a "
-            "file that is damaged or of another kind"
-        ) from error
 
 
 def _name(words, number):

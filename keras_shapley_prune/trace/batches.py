@@ -10,7 +10,7 @@ LARGEST_BYTES = 2**26  # of the largest tensor: larger ones leave the processor'
 SEEN_BYTES = 2**28  # of all that is seen of a batch on its way
 
 
-def rebatch(batches, graph, seen_bytes=0):
+def rebatch(batches, graph, seen_bytes=0, num_workers=1):
     """Returns the same examples, in order, in batches that are fast to run.
 
     The size of the batches in which the data comes says nothing of what the network
@@ -20,6 +20,8 @@ def rebatch(batches, graph, seen_bytes=0):
         batches: List of lists of input tensors, one list a batch.
         graph: The recorded `Graph`.
         seen_bytes: Integer, what a `WatchedPass` returns of one example.
+        num_workers: Integer, how many share the batches: as many batches, or a multiple
+            of them, if there are examples enough.
 
     Returns:
         List of lists of arrays, of tensors if they are strings. `batches` itself if the
@@ -32,9 +34,10 @@ def rebatch(batches, graph, seen_bytes=0):
         alike = list(alike)
         size = suited_size(graph, alike[0])
         size = max(min(size, SEEN_BYTES // max(seen_bytes, 1)), 1)
-        if min(len(batch[0]) for batch in alike) < size:
+        if num_workers > 1 or min(len(batch[0]) for batch in alike) < size:
             alike = [[tf.concat(parts, axis=0) for parts in zip(*alike, strict=True)]]
-        rebatched += [part for batch in alike for part in _split(batch, size)]
+        for batch in alike:
+            rebatched += _split(batch, size, num_workers)
     return rebatched
 
 
@@ -67,13 +70,19 @@ def count_bytes(graph, inputs):
     return sum(_sizes(graph, inputs))
 
 
-def _split(batch, size):
+def _split(batch, size, num_workers):
     """Returns parts of a batch, all of about one size, without a copy of numbers."""
-    count = math.ceil(len(batch[0]) / size)
-    size = math.ceil(len(batch[0]) / count)
+    length = len(batch[0])
+    rounds = math.ceil(length / (size * num_workers))
     whole = [np.asarray(t) if t.dtype != tf.string else t for t in batch]
-    starts = range(0, len(batch[0]), size)
-    return [[tensor[start : start + size] for tensor in whole] for start in starts]
+    if num_workers == 1:
+        size = math.ceil(length / rounds)
+        ends = [*range(0, length, size), length]
+    else:  # as even as can be: all wait for the slowest
+        count = min(rounds * num_workers, length)
+        ends = [length * place // count for place in range(count + 1)]
+    pairs = itertools.pairwise(ends)
+    return [[tensor[start:stop] for tensor in whole] for start, stop in pairs]
 
 
 def _shapes_of(batch):
