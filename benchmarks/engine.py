@@ -126,9 +126,10 @@ def time_steps(name, model):
                 continue
             game = OutputGame(suffix, value, estimator, BATCH, walk)
             start = time.process_time()
-            game.estimate(ranks, cut, labels, ())
+            data = cut, labels, (), ()
+            game.estimate(ranks, data)
             traces[kind] = time.process_time() - start
-            timed[kind] = lambda g=game, c=cut, r=ranks: g.estimate(r, c, labels, ())
+            timed[kind] = lambda g=game, d=data, r=ranks: g.estimate(r, d)
         seconds = {kind: [] for kind in timed}
         for _ in range(ROUNDS):
             for kind, run in timed.items():

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 
 from keras_shapley_prune.checkpoint.checkpoint import open_checkpoint
 from keras_shapley_prune.cut.surgery import copy_whole
+from keras_shapley_prune.devices.parts import Parts
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.inputs.finite import check_finite_inputs
 from keras_shapley_prune.plan.budget import check_ratio
 from keras_shapley_prune.rank.ranking import Ranking, unread_scores
 from keras_shapley_prune.repair.repairer import Repairer
+from keras_shapley_prune.trace.batches import has_fixed_batch
 from keras_shapley_prune.trace.finite_weights import check_weights
 from keras_shapley_prune.trace.forward_pass import ForwardPass
 from keras_shapley_prune.trace.tracer import map_of
@@ -33,6 +35,7 @@ class Calibration:
         groups: Those of them that anything reads, in the order in which it does.
         num_removed: Dict: group name -> how many of its units will be removed.
         batches: List of `(inputs, labels, weights)`.
+        parts: `Parts` of the batches, of which each worker looks at its own.
     """
 
     def __init__(
@@ -60,6 +63,8 @@ class Calibration:
         self.batches = list(
             CalibrationData(dataset, structure, batch_size, needs_labels)
         )
+        divisible = not has_fixed_batch(self.channel_map.graph)
+        self.parts = Parts(self.batch_sizes, divisible)
         inputs = (inputs for inputs, _, _ in self.batches)
         check_finite_inputs(self.channel_map.graph.inputs, inputs)
         check_weights(self.channel_map)
@@ -77,9 +82,10 @@ class Calibration:
             checkpoint: The `Checkpoint` of the ranking, or `None`.
 
         Returns:
-            A `Repairer`, which has a `channel_map` of its own, or a `ForwardPass`.
+            A `Repairer`, which has a `channel_map` of its own, or a `ForwardPass`. Its
+            batches are the `parts`.
         """
-        inputs = [inputs for inputs, _, _ in self.batches]
+        inputs = self.parts.cut([inputs for inputs, _, _ in self.batches])
         if not repaired:
             return ForwardPass(self.channel_map.graph, inputs)
         whole = copy_whole(self.model, self.channel_map)
@@ -105,7 +111,7 @@ class Calibration:
         )
 
     def outputs(self, batch):
-        """Returns the flat outputs of the whole model on a batch.
+        """Returns the flat outputs of the whole model on this worker's part of a batch.
 
         Args:
             batch: Integer.
@@ -113,9 +119,9 @@ class Calibration:
         graph = self.channel_map.graph
         # Every group and draw compares with them: they are computed once, and kept.
         if self._whole is None:
-            self._whole = ForwardPass(graph, [inputs for inputs, _, _ in self.batches])
+            self._whole = self.open_network(repaired=False)
             self._whole.advance(len(graph.calls))
-        values = self._whole.values(batch)
+        values = self._whole.values(self.parts.own(batch))
         return [values[tensor] for tensor in graph.outputs]
 
     def first_site(self, group):

@@ -1,8 +1,10 @@
 """The loop that all rankers share: groups from input to output, stages in each."""
 
 from keras_shapley_prune.checkpoint.checkpoint import Checkpoint
+from keras_shapley_prune.devices.workers import current_workers
 from keras_shapley_prune.rank.ranking import GroupScores
 from keras_shapley_prune.rank.ranking_plan import RankingPlan
+from keras_shapley_prune.rank.shared_groups import assign_groups, exchange_scores
 from keras_shapley_prune.rank.staging import play_stages
 from keras_shapley_prune.rank.stopping import Budget, StopWhen
 from keras_shapley_prune.repair.threads import one_blas_thread
@@ -44,7 +46,15 @@ class _GroupLoop:
         self._seconds = [cost.seconds - cost.later_seconds for cost in costs]
         self._evaluations = [cost.evaluations for cost in costs]
         self._whole = max(sum(self._seconds) + self._later, 1e-9)
-        self._budget = Budget(stop or StopWhen())
+        self._workers = current_workers()
+        # A budget is shared by groups that follow each other.
+        if sampler.plays_groups_alone and stop is None and self._workers.count > 1:
+            self._owners = assign_groups(self._seconds, self._workers)
+            self._checkpoint_of_groups = self._checkpoint.alone()
+            self._budget = Budget(StopWhen())
+        else:
+            self._owners, self._checkpoint_of_groups = None, self._checkpoint
+            self._budget = Budget(stop or StopWhen(), self._workers)
 
     def run(self):
         """Returns a dict: group name -> `GroupScores`."""
@@ -53,6 +63,8 @@ class _GroupLoop:
         network = sampler.open_network(calibration, self._checkpoint)
         scores = {}
         for index, group in enumerate(calibration.groups):
+            if not self._takes(index):
+                continue
             self._progress.show(f"ranking {group.name}")
             # What stands before the first reader is run once, for all coalitions.
             network.advance(calibration.first_site(group))
@@ -61,6 +73,8 @@ class _GroupLoop:
             if sampler.sequential:
                 count = calibration.num_removed[group.name]
                 network.remove(group.units[found.order[:count]])
+        if self._owners is not None:
+            scores = exchange_scores(scores, calibration.groups, self._workers)
         if self._later:
             self._progress.show("measuring the outputs")
 
@@ -70,9 +84,13 @@ class _GroupLoop:
         entry = self._checkpoint.entry("costs")
         return sampler.finish(calibration, network, scores, on_share, entry)
 
+    def _takes(self, index):
+        """Returns whether this worker ranks a group; else another one does."""
+        return self._owners is None or self._owners[index] == self._workers.index
+
     def _rank(self, index, group, network):
         """Returns the scores of a group, those that are stored if there are."""
-        entry = self._checkpoint.entry("group", index)
+        entry = self._checkpoint_of_groups.entry("group", index)
         content = entry.read()
         if content is not None and "spent" in content:  # it has been played to its end
             self._budget.restore(content)

@@ -23,9 +23,11 @@ class Sampler:
 
     Attributes:
         needs_labels: Boolean, whether labels of the examples are read.
+        plays_groups_alone: Boolean, whether a worker can play the game of a group
+            without the others, once the network is open.
     """
 
-    needs_labels = False
+    needs_labels = plays_groups_alone = False
 
     def __init__(self, method, staging, sequential=False, seed=0):
         self.method, self.staging = method, staging
@@ -87,7 +89,13 @@ class SampleSource:
 
     Args:
         table: The `SampleTable` that takes the samples.
+
+    Attributes:
+        is_shared: Boolean, whether each worker estimates for its own examples: samples
+            of others are 0, and those of all workers are added up.
     """
+
+    is_shared = False
 
     def __init__(self, table):
         self.table = table

@@ -8,6 +8,7 @@ import numpy as np
 from keras_shapley_prune.checkpoint.checkpoint import Checkpoint
 from keras_shapley_prune.rank.ranking import GroupScores
 from keras_shapley_prune.rank.reductions import reduce_table
+from keras_shapley_prune.rank.shared_samples import SharedSamples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +82,7 @@ def play_stages(source, staging, start_leg, num_removed, on_round=None, entry=No
         if play.num_rounds:
             leg.restore(saved["leg"])
         _play_stage(play, leg, on_round, entry)
+        play.samples.settle()
         play.value(reduce_table(play.table, staging.reduce))
         # After the last stage nothing is removed: its values are the result.
         if stage < len(legs) - 1:
@@ -95,11 +97,13 @@ def _play_stage(play, leg, on_round, entry):
         if play.is_over:
             break
         rows, samples, counted, cost = draw()
-        play.table.add(rows, samples, counted)
+        play.samples.add(rows, samples, counted)
         play.num_evaluations += cost
         play.num_rounds += 1
         if on_round is not None:
             on_round(cost)
+        if leg.looks:
+            play.samples.settle()
         play.is_over = bool(leg.is_over(cost, play.table, play.active))
         entry.write_if_due(lambda: {**play.content, "leg": leg.state})
 
@@ -109,6 +113,7 @@ class _Play:
 
     Attributes:
         source: The `SampleSource`.
+        samples: The `SharedSamples` on their way to its table.
         active: Boolean array, shape `(num_units,)`, the units in play.
         stage: Integer, the stage that is played.
         num_rounds: Integer, its rounds so far.
@@ -118,6 +123,7 @@ class _Play:
 
     def __init__(self, source):
         self.source, num_units = source, source.num_units
+        self.samples = SharedSamples(source.table, source.is_shared)
         self.active = np.ones(num_units, bool)
         self._values = np.full(num_units, np.nan)
         self._errors = np.full(num_units, np.inf)
@@ -167,6 +173,7 @@ class _Play:
     @property
     def content(self):
         """Dict, what `restore` takes, see `Entry.write`."""
+        self.samples.settle()
         return {
             "sum": self.table.sum,
             "count": self.table.count,

@@ -6,6 +6,7 @@ import time
 import numpy as np
 import scipy.special
 
+from keras_shapley_prune.devices.workers import Workers
 from keras_shapley_prune.inputs.arguments import (
     check_at_least,
     check_integer,
@@ -63,19 +64,24 @@ class Budget:
 
     Args:
         stop: A `StopWhen`.
+        workers: The `Workers` that stop together, of whom the first has the clock.
 
     Attributes:
         spent: Integer, coalitions evaluated so far.
     """
 
-    def __init__(self, stop):
+    def __init__(self, stop, workers=None):
         self.stop, self.spent = stop, 0
+        self._workers = workers or Workers()
         self._start = time.perf_counter()
 
     @property
     def seconds(self):
         """Float, the seconds since the ranking began, without those between runs."""
-        return time.perf_counter() - self._start
+        seconds = time.perf_counter() - self._start
+        if self.stop.seconds is None:  # then nothing depends on it
+            return seconds
+        return self._workers.agree(seconds)[0]
 
     @property
     def state(self):
@@ -124,6 +130,11 @@ class Leg:
         """Goes on with a leg that another process had begun, a dict."""
         self._budget.restore(state["budget"])
         self._evaluations, self._deadline = state["evaluations"], state["deadline"]
+
+    @property
+    def looks(self):
+        """Boolean, whether `is_over` looks at the table."""
+        return self._budget.stop.misassigned is not None
 
     def is_over(self, cost, table, active):
         """Counts a round, and returns whether there should be no other.

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from keras_shapley_prune.devices.workers import current_workers
 from keras_shapley_prune.inputs.finite import check_finite_inputs
 from keras_shapley_prune.repair.augmented_copies import (
     augment_batches,
@@ -59,6 +60,7 @@ class InputMoments:
         check_finite_inputs(channel_map.graph.inputs, batches)
         self.channel_map = channel_map
         self.keep = np.ones(channel_map.num_units, bool)
+        self._workers = current_workers()
         self._readers, firsts = {}, {}
         ends = [end for group in groups for end in channel_map.ends_of(group)]
         for index, position in sorted(set(ends)):
@@ -69,21 +71,25 @@ class InputMoments:
         self.holds_out = hold_out and self._num_examples >= FEWEST
         readers = firsts.values()
         seen_bytes = sum(r.count_bytes(self._num_examples) for r in readers)
-        batches = rebatch(batches, channel_map.graph, seen_bytes)
+        count = self._workers.count
+        batches = rebatch(batches, channel_map.graph, seen_bytes, count)
         self._most_copies = max(num_copies, most_copies(self._num_examples))
         sizes = {key: len(reader.channel_of) for key, reader in firsts.items()}
         self._grams = {key: Gram(n, 0, is_single=True) for key, n in sizes.items()}
         watches = [(r.call.index, self._look_at(r)) for r in firsts.values()]
         if targets is not None:
             watches += targets.watch(channel_map, groups, batches)
-        compiled = is_worth_compiling(batches)
+        compiled = is_worth_compiling(batches[::count])
         network = WatchedPass(channel_map.graph, watches, compiled)
-        self._sums = RunningSums(self._grams.values(), entry)
+        self._sums = RunningSums(self._grams.values(), entry, self._workers)
         first = 0
-        for inputs in batches:
+        for number, inputs in enumerate(batches):
             known = self._sums.skip()
             # Targets are not kept: they are a part of what the network computes.
-            if targets is not None or not known:
+            if not self._workers.takes(number):
+                if targets is not None:
+                    targets.skip()
+            elif targets is not None or not known:
                 seen = network.run(inputs)
                 if not known:
                     self._add(firsts, seen, first)
@@ -125,14 +131,16 @@ class InputMoments:
         few = {key: self._count_copies(reader) for key, reader in firsts.items()}
         few = {key: count for key, count in few.items() if count}
         watches = [(firsts[k].call.index, self._look_at(firsts[k])) for k in few]
-        compiled = is_worth_compiling(batches)
+        compiled = is_worth_compiling(batches[:: self._workers.count])
         network = WatchedPass(self.channel_map.graph, watches, compiled)
         for copy in range(max(few.values(), default=0)):
             read = [key for key, count in few.items() if copy < count]
             first = 0
             made = augment_batches(batches, copy)  # empty if there are no images
-            for inputs, make in zip(batches, made, strict=False):
-                if not self._sums.skip():
+            pairs = zip(batches, made, strict=False)
+            for number, (inputs, make) in enumerate(pairs):
+                known = self._sums.skip()
+                if self._workers.takes(number) and not known:
                     seen = dict(zip(few, network.run(make()), strict=True))
                     self._add(read, [seen[key] for key in read], first)
                 first += len(inputs[0])

@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.devices.replicas import on_replicas
+from keras_shapley_prune.trace.batches import has_fixed_batch
 from keras_shapley_prune.trace.graph import run_calls
 from keras_shapley_prune.trace.segments import batch_spec
 
@@ -25,6 +27,8 @@ class WatchedPass:
     def __init__(self, graph, watches, compiled=True):
         self._graph, self._watches = graph, watches
         self._is_compiled, self._functions = compiled, {}
+        divisible = not has_fixed_batch(graph)
+        self._run = on_replicas(self._run_batch) if divisible else self._run_batch
 
     def run(self, inputs):
         """Returns what each of the watches returned.
@@ -45,7 +49,7 @@ class WatchedPass:
             self._functions[signature] = compiled.get_concrete_function(*specs)
         return self._functions[signature](*inputs)
 
-    def _run(self, *inputs):
+    def _run_batch(self, *inputs):
         values, seen = self._graph.feed(inputs), [None] * len(self._watches)
         places = [position for position, _ in self._watches]
         done = 0

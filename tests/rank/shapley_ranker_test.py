@@ -276,7 +276,7 @@ def test_one_trace_serves_full_and_short_batches(monkeypatch, weighted):
     _rank(models.classifier(), arrays, batch_size=8, num_draws=2)
     assert [game.suffix.group.name for game in played] == ["conv", "hidden"]
     for game in played:
-        assert game.step.experimental_get_tracing_count() == 1
+        assert game._steps["_estimate"].experimental_get_tracing_count() == 1
 
 
 # --- seeds, counts, choices --------------------------------------------------------

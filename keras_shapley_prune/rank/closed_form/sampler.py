@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from keras_shapley_prune.cut.surgery import copy_whole
+from keras_shapley_prune.devices.workers import current_workers
 from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.layer_types.unit_ids import INSIDE
 from keras_shapley_prune.rank.closed_form.source import (
@@ -50,11 +51,17 @@ class ReconstructionSampler(Sampler):
         super().__init__(method, staging, sequential, seed)
         self._game, self._estimator = game, estimator
 
+    @property
+    def plays_groups_alone(self):
+        """Boolean: groups that are played on the original have nothing in common."""
+        return not self.sequential
+
     def open_network(self, calibration, checkpoint=None):
         channel_map = calibration.channel_map
         batches = [inputs for inputs, _, _ in calibration.batches]
         if self.sequential:
-            batches = rebatch(batches, channel_map.graph)
+            count = current_workers().count
+            batches = rebatch(batches, channel_map.graph, num_workers=count)
             whole = copy_whole(calibration.model, channel_map)
             network = Repairer(whole, batches, checkpoint=checkpoint)
             network.cut_at(calibration.sites())

@@ -30,13 +30,13 @@ class BiasEstimator(Permutation):
         return super().num_evaluations(num_active) + 3 * _LOOKS
 
     def estimate(self, values_of, ranks):
-        batch, num_units = tf.shape(ranks)[0], ranks.shape[1]
+        num_units = ranks.shape[1]
         # One look in each quarter of a walk. Where in the quarter it is differs from
         # example to example, so that the batch looks at coalitions of all sizes.
-        spread = (tf.range(batch, dtype=tf.float32) + 0.5) / tf.cast(batch, tf.float32)
         gains = []
         for look in range(_LOOKS):
-            gone = tf.cast((look + spread) / _LOOKS * (num_units + 1), tf.int32)
+            spread = look + values_of.places
+            gone = tf.cast(spread / _LOOKS * (num_units + 1), tf.int32)
             coalitions = tf.cast(ranks >= gone[:, tf.newaxis], tf.float32)
             gains.append(GradientEstimator().estimate(values_of, coalitions))
         return super().estimate(values_of, ranks) - tf.add_n(gains) / _LOOKS

@@ -71,6 +71,8 @@ class OutputEstimator(Estimator):
         dtype: The dtype of a draw.
         walks: Boolean, whether more walks than asked for would do no harm where they
             are free.
+        matches: Boolean, whether draws go to the examples of a batch by what each has
+            to share out, see `CoalitionValues.match`.
         num_traced: Integer, how many times the network is in its compiled step; once
             more for a backward pass.
         correction: Another `OutputEstimator`, of what these estimates have to be
@@ -78,7 +80,7 @@ class OutputEstimator(Estimator):
     """
 
     dtype = tf.float32
-    walks = False
+    walks = matches = False
     correction = None
     num_traced = 1
 

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from keras_shapley_prune.rank.estimators.estimator import OutputEstimator, counted_noun
 from keras_shapley_prune.rank.estimators.walks import (
-    OUT,
     counted_ranks,
     draw_ranks,
     place_ranks,
@@ -59,6 +58,11 @@ class Permutation(OutputEstimator):
         """Integer, once for the walk, and once for its ends."""
         return 2 if self.window == 1 else 1
 
+    @property
+    def matches(self):
+        """Boolean: in a window, what an example has to share out is not known."""
+        return self.window == 1
+
     def describe(self):
         return f"{counted_noun(self.num_draws, 'permutation')} an example"
 
@@ -78,18 +82,11 @@ class Permutation(OutputEstimator):
     def estimate(self, values_of, ranks):
         if self.window < 1:
             return walk_marginals(values_of.walk(ranks), ranks)
-        active = tf.cast(ranks != OUT, tf.float32)
-        ends = values_of.ends(active)
         # The permutations of a block go to examples that have about as much to share
         # out: between those the errors of a block cancel. What they have to share out
         # does not depend on the permutations, so nothing is biased.
-        ranks = tf.gather(ranks, _places(ends[0] - ends[1]))
+        ends, ranks = values_of.match(ranks)
         return walk_marginals(values_of.walk(ranks, ends), ranks)
-
-
-def _places(gaps):
-    """Returns the place of each example among all, by what it has to share out."""
-    return tf.argsort(tf.argsort(gaps, stable=True), stable=True)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -112,7 +109,7 @@ class SharedPermutation(Permutation):
         ValueError: If an argument is not of that form.
     """
 
-    walks = False  # more of them would not be the paper's estimator
+    walks = matches = False  # more of them would not be the paper's estimator
     takes_reduction = False  # a row of its table is a permutation, not an example
 
     def describe(self):

@@ -15,8 +15,15 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.checkpoint.checkpoint import Checkpoint
+from keras_shapley_prune.devices.parts import Parts
+from keras_shapley_prune.devices.workers import current_workers
 from keras_shapley_prune.layer_types.masked_calls import run_masked
-from keras_shapley_prune.trace.batches import SEEN_BYTES, count_bytes, rebatch
+from keras_shapley_prune.trace.batches import (
+    SEEN_BYTES,
+    count_bytes,
+    has_fixed_batch,
+    rebatch,
+)
 from keras_shapley_prune.trace.segments import batch_spec, is_worth_compiling
 
 NUM_VECTORS = 8  # for each example: the more, the less plans differ by the seed
@@ -39,7 +46,7 @@ class OutputPass:
         for change in (change for found in changes.values() for change in found):
             index, _ = change.key
             self._readers.setdefault(index, {})[change.key] = change.reader
-        self._functions = {}
+        self._functions, self._workers = {}, current_workers()
 
     def run(self, batches, on_share=None, entry=None):
         """Returns the mean squared change of the outputs, at each depth.
@@ -55,47 +62,67 @@ class OutputPass:
         """
         entry = entry or Checkpoint().entry("costs")
         batches = rebatch(batches, self._graph, _held_bytes(self._graph, batches[0]))
-        count = sum(len(inputs[0]) for inputs in batches)
+        sizes = [len(inputs[0]) for inputs in batches]
+        parts = Parts(sizes, not has_fixed_batch(self._graph), self._workers)
         compiled = is_worth_compiling(batches)
-        num_stored, totals = self._read(entry)
-        for number, inputs in enumerate(batches, 1):
+        num_stored, totals = self._read(entry, len(batches))
+        for number, inputs in enumerate(batches):
             # Drawn for batches that are known, too: the next seed is that after it.
             seed = self._generator.integers(2**31)
-            if number > num_stored:
-                found = self._differentiate(seed, inputs, compiled)
-                for name, changes in self._changes.items():
-                    totals[name] = totals[name] + _sum_squares(changes, *found)
-                entry.write_if_due(partial(_to_content, number, totals))
+            rows = parts.rows(number)
+            if number >= num_stored:
+                if rows.start < rows.stop:
+                    self._add(totals, seed, inputs, rows, compiled)
+                if (
+                    self._workers.count > 1
+                ):  # what is not stored yet is of this worker alone
+                    continue
+                entry.write_if_due(partial(_to_content, number + 1, totals))
             if on_share is not None:
-                on_share(len(inputs[0]) / count)
+                on_share(sizes[number] / sum(sizes))
         if num_stored < len(batches):
+            sums = self._workers.sum(*totals.values())
+            totals = dict(zip(totals, sums, strict=True))
             entry.write(_to_content(len(batches), totals))
-        return {name: total / count for name, total in totals.items()}
+        return {name: total / sum(sizes) for name, total in totals.items()}
 
-    def _read(self, entry):
+    def _add(self, totals, seed, inputs, rows, compiled):
+        """Adds what some rows of a batch make to the sums."""
+        key = np.array([seed, 0, rows.start, len(inputs[0])], "int32")
+        part = [tensor[rows] for tensor in inputs]
+        found = self._differentiate(key, part, compiled)
+        for name, changes in self._changes.items():
+            totals[name] = totals[name] + _sum_squares(changes, *found)
+
+    def _read(self, entry, num_batches):
         """Returns how many batches are in the sums that are stored, and the sums."""
         content = entry.read()
-        if content is None:
-            return 0, dict.fromkeys(self._changes, 0.0)
+        if content is None or (
+            # Of several workers each would count what one alone has begun.
+            self._workers.count > 1 and content["num_batches"] < num_batches
+        ):
+            depths = {
+                name: len(found[0].changes) for name, found in self._changes.items()
+            }
+            return 0, {name: np.zeros(count) for name, count in depths.items()}
         stored = [content[f"total.{place}"] for place in range(len(self._changes))]
         return content["num_batches"], dict(zip(self._changes, stored, strict=True))
 
-    def _differentiate(self, seed, inputs, compiled):
+    def _differentiate(self, key, inputs, compiled):
         """Returns what the readers read, and the derivatives of each vector by them."""
-        inputs = list(map(tf.convert_to_tensor, inputs))
-        seed = tf.constant([seed, 0], tf.int32)
+        inputs, key = list(map(tf.convert_to_tensor, inputs)), tf.constant(key)
         if not compiled:
-            return self._run(seed, *inputs)
+            return self._run(key, *inputs)
         # A graph knows all lengths but that of the batch: some layers ask for them.
         signature = tuple((x.dtype, tuple(x.shape[1:])) for x in inputs)
         if signature not in self._functions:
             specs = map(batch_spec, self._graph.inputs, inputs)
             run = tf.function(self._run, autograph=False)
-            found = run.get_concrete_function(tf.TensorSpec([2], tf.int32), *specs)
+            found = run.get_concrete_function(tf.TensorSpec([4], tf.int32), *specs)
             self._functions[signature] = found
-        return self._functions[signature](seed, *inputs)
+        return self._functions[signature](key, *inputs)
 
-    def _run(self, seed, *inputs):
+    def _run(self, key, *inputs):
         read, changed = {}, {}
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             values = self._graph.feed(inputs)
@@ -103,7 +130,8 @@ class OutputPass:
                 returned = self._run_call(tape, call, call.read(values), read, changed)
                 values.update(zip(call.outputs, returned, strict=True))
             outputs = self._scale(values)
-            totals = [_weigh(outputs, seed, vector) for vector in range(NUM_VECTORS)]
+            seed, part = key[:2], key[2:] if self._workers.count > 1 else None
+            totals = [_weigh(outputs, seed, v, part) for v in range(NUM_VECTORS)]
         found = [
             tape.gradient(t, changed, unconnected_gradients="zero") for t in totals
         ]
@@ -154,14 +182,27 @@ def _held_bytes(graph, inputs):
     return (2 + NUM_VECTORS) * count_bytes(graph, inputs)
 
 
-def _weigh(outputs, seed, vector):
-    """Returns the sum of all outputs, each entry with a random sign."""
+def _weigh(outputs, seed, vector, part=None):
+    """Returns the sum of all outputs, each entry with a random sign.
+
+    Args:
+        outputs: List of tensors.
+        seed: Integer tensor, shape `(2,)`.
+        vector: Integer.
+        part: Integer tensor of the first example and the number of all in the batch of
+            which these are a part, or `None` for all of it: signs are drawn for all.
+    """
     total = tf.zeros([])
     for place, tensor in enumerate(outputs):
         key = seed
         for number in (vector, place):
             key = tf.random.experimental.stateless_fold_in(key, number)
-        drawn = tf.random.stateless_uniform(tf.shape(tensor), key, 0, 2, tf.int32)
+        shape = tf.shape(tensor)
+        if part is not None:
+            shape = tf.concat([part[1:], shape[1:]], axis=0)
+        drawn = tf.random.stateless_uniform(shape, key, 0, 2, tf.int32)
+        if part is not None:
+            drawn = drawn[part[0] : part[0] + tf.shape(tensor)[0]]
         total += tf.reduce_sum((2.0 * tf.cast(drawn, tf.float32) - 1.0) * tensor)
     return total
 

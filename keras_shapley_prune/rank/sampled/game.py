@@ -3,9 +3,12 @@
 import itertools
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.devices.replicas import on_replicas
 from keras_shapley_prune.rank.estimators.walks import (
+    OUT,
     count_steps,
     evaluate_folded,
     left_after,
@@ -30,7 +33,7 @@ class OutputGame:
     def __init__(self, suffix, value, estimator, fold_size, incremental=None):
         self.suffix, self._incremental = suffix, incremental
         self._value, self._estimator, self._fold_size = value, estimator, fold_size
-        self.step = None
+        self._steps = {}
 
     @property
     def free_walks(self):
@@ -45,52 +48,90 @@ class OutputGame:
         """Boolean, whether the value needs the outputs of the whole network."""
         return self._value.needs_reference
 
-    def estimate(self, draw, cut, labels, weights, reference=()):
+    def estimate(self, draw, data, places=None, matched=()):
         """Returns one estimate an example, shape `(batch, num_units)`.
 
         Args:
             draw: Array, shape `(batch, num_units)`, of the estimator.
-            cut: List of tensors, the values of `suffix.cut`.
-            labels: The labels of the batch, or `()`.
-            weights: The sample weights of the batch, or `()`.
-            reference: List of the whole network's outputs, or `()`.
+            data: Tuple of a list of tensors, the values of `suffix.cut`; the labels of
+                the batch, or `()`; the sample weights, or `()`; and a list of the whole
+                network's outputs, or `()`.
+            places: See `CoalitionValues`. `None` for a whole batch.
+            matched: See `CoalitionValues`.
         """
+        places = places_in(len(draw)) if places is None else places
+        dtype = self._estimator.dtype
+        return self._run(self._estimate, dtype, draw, data, places, matched)
+
+    def ends(self, active, data):
+        """Returns the values with all units in play and with none, `(batch, 2)`.
+
+        Args:
+            active: Boolean array, shape `(num_units,)`, the units in play.
+            data: See `estimate`.
+        """
+        size = len(keras.tree.flatten(data)[0])
+        draw = np.tile(active.astype("float32"), (size, 1))
+        return self._run(self._find_ends, tf.float32, draw, data)
+
+    def _run(self, function, dtype, draw, data, *others):
+        """Returns what a function returns that is compiled with its first batch."""
         # Shapes and types are known with the first batch. The batch axis is open, so
         # all batches share one compiled step.
-        if self.step is None:
-            self.step = self._compile(cut, labels, weights, reference)
-        return self.step(draw, cut, labels, weights, reference).numpy()
+        name = function.__name__
+        if name not in self._steps:
+            cut, *rest = data
+            rest, others_of = keras.tree.map_structure(_any_batch, (rest, others))
+            draw_of = tf.TensorSpec([None, self.suffix.num_units], dtype)
+            data_of = (self.suffix.cut_specs(cut), *rest)
+            self._steps[name] = _compile(function, [draw_of, data_of, *others_of])
+        return self._steps[name](draw, data, *others).numpy()
 
-    def _compile(self, cut, labels, weights, reference):
-        def step(draw, *data):
-            return self._estimate(draw, data)
+    def _estimate(self, draw, data, places, matched):
+        values_of = self._open_values(draw, data, places, matched)
+        return self._estimator.estimate(values_of, draw)
 
-        def any_batch(tensor):
-            # Labels may be images, of one size in each batch.
-            inner = [None] * (len(tensor.shape) - 2)
-            shape = [None, *inner, *tensor.shape[1:][-1:]]
-            return tf.TensorSpec(shape, tensor.dtype)
+    def _find_ends(self, active, data):
+        return tf.stack(self._open_values(active, data).ends(active), axis=1)
 
-        signature = [
-            tf.TensorSpec([None, self.suffix.num_units], self._estimator.dtype),
-            self.suffix.cut_specs(cut),
-            keras.tree.map_structure(any_batch, labels),
-            keras.tree.map_structure(any_batch, weights),
-            keras.tree.map_structure(any_batch, reference),
-        ]
-        # TensorFlow warns of retracing by the code object: each game needs its own.
-        step.__code__ = step.__code__.replace(co_name=f"step_{next(_numbers)}")
-        return tf.function(step, input_signature=signature, autograph=False)
-
-    def _estimate(self, draw, data):
+    def _open_values(self, draw, data, places=None, matched=()):
         batch = tf.shape(draw)[0]
         # As many coalitions at once as make `fold_size` examples: a small batch alone
         # would not fill the processor.
         fold = tf.maximum(self._fold_size // batch, 1)
-        values_of = CoalitionValues(
-            self.suffix, self._value, data, batch, fold, self._incremental
+        walk = self._incremental
+        return CoalitionValues(
+            self.suffix, self._value, data, batch, fold, walk, places, matched
         )
-        return self._estimator.estimate(values_of, draw)
+
+
+def places_in(size):
+    """Returns where each of `size` examples stands in its batch, from 0 to 1.
+
+    Args:
+        size: Integer.
+
+    Returns:
+        Float32 array, shape `(size,)`.
+    """
+    return (np.arange(size, dtype="float32") + 0.5) / np.float32(size)
+
+
+def _compile(function, signature):
+    def step(*tensors):
+        return on_replicas(function)(*tensors)
+
+    # TensorFlow warns of retracing by the code object: each game needs its own.
+    step.__code__ = step.__code__.replace(co_name=f"step_{next(_numbers)}")
+    return tf.function(step, input_signature=signature, autograph=False)
+
+
+def _any_batch(tensor):
+    """Returns a `tf.TensorSpec` for batches of any size."""
+    # Labels may be images, of one size in each batch.
+    inner = [None] * (len(tensor.shape) - 2)
+    shape = [None, *inner, *tensor.shape[1:][-1:]]
+    return tf.TensorSpec(shape, tensor.dtype)
 
 
 class CoalitionValues:
@@ -103,11 +144,25 @@ class CoalitionValues:
         batch: Integer tensor, the number of examples.
         fold: Integer tensor, how many coalitions are evaluated at once.
         incremental: See `OutputGame`.
+        places: Float tensor, shape `(batch,)`, in (0, 1): where in its batch an example
+            stands, also if only a part of the batch is here.
+        matched: Tuple of what `match` returns, if that is known.
     """
 
-    def __init__(self, suffix, value, data, batch, fold, incremental=None):
+    def __init__(
+        self,
+        suffix,
+        value,
+        data,
+        batch,
+        fold,
+        incremental=None,
+        places=None,
+        matched=(),
+    ):
         self._suffix, self._value, self._incremental = suffix, value, incremental
         self._data, self._batch, self.fold = data, batch, fold
+        self.places, self._matched = places, matched
 
     def __call__(self, coalitions, copies=1):
         """Returns the values of coalitions, shape `(copies * batch,)`.
@@ -130,6 +185,24 @@ class CoalitionValues:
         # At once: to trace a network takes longer than to run it on a batch.
         both = tf.concat([active, tf.zeros_like(active)], axis=0)
         return tf.split(self(both, copies=2), 2)
+
+    def match(self, ranks):
+        """Gives the walks to the examples in the order of what these share out.
+
+        Args:
+            ranks: Int32 tensor, shape `(batch, num_units)`, see `draw_ranks`.
+
+        Returns:
+            Tuple of what `ends` returns, and of the ranks of each example.
+        """
+        if self._matched:  # among all of a batch that is divided
+            ends, ranks = self._matched
+            return tuple(tf.unstack(ends, axis=1)), ranks
+        ends = self.ends(tf.cast(ranks != OUT, tf.float32))
+        gaps = ends[0] - ends[1]
+        # The place of each example among all.
+        order = tf.argsort(tf.argsort(gaps, stable=True), stable=True)
+        return ends, tf.gather(ranks, order)
 
     def walk(self, ranks, ends=None):
         """Returns the value after each number of removals.

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.devices.workers import current_workers
 from keras_shapley_prune.layer_types.bias_folding import can_take_bias
 from keras_shapley_prune.layer_types.linear_forms import LinearForm
 from keras_shapley_prune.layer_types.registry import find_linear_form
@@ -59,7 +60,7 @@ def mean_shifts(network, channel_map, group):
     Returns:
         Dict: call -> `Shift`.
     """
-    shifts = {}
+    shifts, workers = {}, current_workers()
     for (index, position), ids in channel_map.sites_of(group).items():
         call = channel_map.graph.calls[index]
         form = find_linear_form(call.operation)
@@ -68,13 +69,14 @@ def mean_shifts(network, channel_map, group):
         # The pruned network could not do it either.
         if not can_take_bias(channel_map.graph, call):
             continue
-        total, count = 0.0, 0
-        for batch in range(network.num_batches):
+        total, count = np.zeros(len(form.channel_of)), 0
+        for batch in filter(workers.takes, range(network.num_batches)):
             inputs = call.read(network.look_ahead(batch, index))
             rows = form.rows(form.read(call, inputs, network.find_masks(call)))
             # Batches are added up in float64: together they may have millions of rows.
             total = total + tf.reduce_sum(rows, axis=[0, 1]).numpy().astype("float64")
             count += int(rows.shape[0] * rows.shape[1])
+        total, count = workers.sum(total, count)
         check_finite(total, call)
         # E[x_c] W_c of each column c, shape `(num_columns, num_outputs)`. A unit has
         # several columns: one for each of its channels, at each tap of a kernel.

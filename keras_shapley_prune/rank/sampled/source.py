@@ -7,14 +7,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.devices.replicas import count_replicas
+from keras_shapley_prune.devices.workers import current_workers
 from keras_shapley_prune.inputs.finite import find_not_finite
 from keras_shapley_prune.rank.estimators.corrected import CorrectedTable
-from keras_shapley_prune.rank.sampled.game import repeat_batch
+from keras_shapley_prune.rank.sampled.game import places_in, repeat_batch
 from keras_shapley_prune.rank.sources import SampleSource
 
 
 class OutputSource(SampleSource):
     """Samples of a group's game on batches of data.
+
+    Of each batch a worker draws for all examples, and estimates for its own: what an
+    example draws does not depend on who looks at it.
 
     Args:
         game: The `OutputGame`.
@@ -28,21 +33,25 @@ class OutputSource(SampleSource):
     def __init__(self, game, network, calibration, estimator, key, step=1):
         self._game, self._network, self._calibration = game, network, calibration
         self._estimator, self._key = estimator, key
+        self._workers = current_workers()
+        self.is_shared = self._workers.count > 1
         self._rows_of = rows_of_batches(calibration.batch_sizes, step)
         num_examples = sum(len(rows) for rows in self._rows_of)
         super().__init__(estimator.new_table(num_examples, game.suffix.num_units))
 
     def rounds(self, active, stage):
+        ends = self._measure_ends(active) if self._matches_ahead else None
         for draw in range(self._estimator.num_draws):
             first = 0
             for batch, chosen in enumerate(self._rows_of):
                 # Where only every `step`-th example takes part, a small batch may have
                 # none.
                 if len(chosen):
-                    yield partial(self._draw, active, stage, draw, batch, first)
+                    known = None if ends is None else ends[first : first + len(chosen)]
+                    yield partial(self._draw, active, stage, draw, batch, first, known)
                 first += len(chosen)
 
-    def _draw(self, active, stage, draw, batch, first):
+    def _draw(self, active, stage, draw, batch, first, ends):
         """Returns the samples of one batch, of which `first` examples come before."""
         game, estimator, chosen = self._game, self._estimator, self._rows_of[batch]
         copies, size = game.free_walks, len(chosen)
@@ -50,9 +59,7 @@ class OutputSource(SampleSource):
         # before it.
         key = [*self._key, stage, draw, batch]
         drawn = estimator.draw(key, copies * size, active)
-        data = repeat_batch(self._data(batch, chosen), copies)
-        samples = game.estimate(drawn, *data)
-        counted = estimator.counted(drawn)
+        samples, counted = self._estimate(drawn, batch, ends), estimator.counted(drawn)
         # Samples that do not count may hold anything.
         self._check_finite(np.where(counted, samples, 0), batch, chosen)
         # All walks of an example are added up in its one row.
@@ -62,17 +69,61 @@ class OutputSource(SampleSource):
         cost = size * estimator.num_evaluations(int(active.sum()))
         return rows, samples, counted, cost
 
-    def _data(self, batch, chosen):
-        """Returns what enters the suffix, labels, weights and reference of a batch."""
-        _, labels, weights = self._calibration.batches[batch]
-        values = self._network.values(batch)
+    def _estimate(self, drawn, batch, ends):
+        """Returns the estimates of a draw; 0 for examples of other workers."""
+        size, copies = len(self._rows_of[batch]), self._game.free_walks
+        own, samples = self._find_own(batch), np.zeros(drawn.shape, "float32")
+        if not len(own):
+            return samples
+        data = repeat_batch(self._data(batch, own), copies)
+        matched = () if ends is None else _match(drawn, np.tile(ends, (copies, 1)))
+        at = (size * np.arange(copies)[:, np.newaxis] + own).ravel()
+        matched = tuple(array[at] for array in matched)
+        places = places_in(len(drawn))[at]
+        samples[at] = self._game.estimate(drawn[at], data, places, matched)
+        return samples
+
+    @property
+    def _matches_ahead(self):
+        """Boolean: what all examples of a batch have to share out is to be known."""
+        return self._estimator.matches and (self.is_shared or count_replicas() > 1)
+
+    def _measure_ends(self, active):
+        """Returns the values of all units in play and of none, of every example."""
+        found = []
+        for batch, chosen in enumerate(self._rows_of):
+            own, ends = self._find_own(batch), np.zeros((len(chosen), 2))
+            if len(own):
+                ends[own] = self._game.ends(active, self._data(batch, own))
+            found.append(ends)
+        (ends,) = self._workers.sum(np.concatenate(found))
+        return ends.astype("float32")
+
+    def _find_own(self, batch):
+        """Returns which of the rows that take part are this worker's."""
+        chosen, rows = self._rows_of[batch], self._calibration.parts.rows(batch)
+        return np.flatnonzero((chosen >= rows.start) & (chosen < rows.stop))
+
+    def _data(self, batch, own):
+        """Returns what enters the suffix, labels, weights and reference of a batch.
+
+        Args:
+            batch: Integer.
+            own: What `_find_own` returned, not empty.
+        """
+        parts, (_, *others) = self._calibration.parts, self._calibration.batches[batch]
+        rows, size = parts.rows(batch), self._calibration.batch_sizes[batch]
+        if rows != slice(0, size):
+            others = keras.tree.map_structure(lambda tensor: tensor[rows], others)
+        values = self._network.values(parts.own(batch))
         cut = self._game.suffix.cut_values(values, self._network.find_masks)
         needed = self._game.needs_reference
         reference = self._calibration.outputs(batch) if needed else ()
-        data = cut, labels, weights, reference
+        data = cut, *others, reference
         # To gather all rows would only copy them.
-        if len(chosen) == self._calibration.batch_sizes[batch]:
+        if len(own) == rows.stop - rows.start:
             return data
+        chosen = self._rows_of[batch][own] - rows.start
         return keras.tree.map_structure(lambda tensor: tf.gather(tensor, chosen), data)
 
     def _check_finite(self, samples, batch, chosen):
@@ -102,6 +153,7 @@ class CorrectedSource(SampleSource):
 
     def __init__(self, estimates, biases):
         self._estimates, self._biases = estimates, biases
+        self.is_shared = estimates.is_shared
         num_rows = [len(source.table.sum) for source in (estimates, biases)]
         super().__init__(CorrectedTable(*num_rows, estimates.num_units))
 
@@ -137,3 +189,15 @@ def rows_of_batches(batch_sizes, step):
         np.flatnonzero(np.arange(end - size, end) % step == 0)
         for size, end in zip(batch_sizes, ends, strict=True)
     ]
+
+
+def _match(drawn, ends):
+    """Returns what `CoalitionValues.match` does, for a batch that is divided.
+
+    Args:
+        drawn: Int32 array, shape `(batch, num_units)`.
+        ends: Float32 array, shape `(batch, 2)`.
+    """
+    gaps = ends[:, 0] - ends[:, 1]
+    order = np.argsort(np.argsort(gaps, kind="stable"), kind="stable")
+    return ends, drawn[order]

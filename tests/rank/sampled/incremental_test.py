@@ -200,8 +200,9 @@ def test_equal_values_where_other_units_have_been_removed():
 def test_equal_values_in_a_compiled_game():
     ((suffix, walk, cut),) = _open(models.build(_strided), "conv")
     ranks = draw_ranks(np.random.default_rng(0), NUM_EXAMPLES, np.ones(6, bool))
+    data = cut, (), (), ()
     found = [
-        OutputGame(suffix, _value, Permutation(), 7, used).estimate(ranks, cut, (), ())
+        OutputGame(suffix, _value, Permutation(), 7, used).estimate(ranks, data)
         for used in (walk, None)
     ]
     np.testing.assert_allclose(*found, rtol=1e-3, atol=1e-4 * np.abs(found[1]).max())
