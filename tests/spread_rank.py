@@ -23,11 +23,7 @@ CASES = {
     "corrected": (ShapleyRanker("kl", "corrected_gradient", batch_size=6), 21, False),
     "stages": (ShapleyRanker("kl", "gradient", stages=3, batch_size=8), 21, False),
     "rms": (ShapleyRanker(RMS, batch_size=8), 21, False),
-    "sure": (
-        ShapleyRanker("loss", estimators.Permutation(9), stop=SOME_SURE),
-        40,
-        False,
-    ),
+    "sure": (SURE, 40, False),
     "spent": (ShapleyRanker("loss", stop=StopWhen(evaluations=300)), 40, False),
     "timed": (ShapleyRanker("loss", stop=StopWhen(seconds=1e6)), 21, False),
     "exact": (ShapleyRanker("loss", "exact"), 9, False),
