@@ -13,6 +13,7 @@ import pathlib
 import socket
 import subprocess
 import sys
+import time
 
 HERE = pathlib.Path(__file__).parent
 # "none" and these: the kind, how many devices or processes.
@@ -57,6 +58,34 @@ def start_all(script, folder, strategy, *arguments):
         start(script, folder, strategy, *arguments, task=k, addresses=addresses)
         for k in range(count)
     ]
+
+
+def kill_one(processes, which, is_time, timeout=120):
+    """Kills one of several workers, and returns what the others print as they end.
+
+    Args:
+        processes: List of `subprocess.Popen`.
+        which: Integer, the worker that is killed.
+        is_time: Callable that returns whether it is time to.
+        timeout: Float, seconds within which it is time, and the others end.
+
+    Raises:
+        AssertionError: If one of them goes on, or ends as if nothing had happened.
+    """
+    end = time.monotonic() + timeout
+    while not is_time():
+        assert time.monotonic() < end, "it was never time"
+        assert all(process.poll() is None for process in processes), "one has ended"
+        time.sleep(0.01)
+    processes[which].kill()
+    outputs = []
+    for process in processes:
+        try:
+            outputs.append(process.communicate(timeout=timeout)[0])
+        finally:
+            process.kill()
+        assert process.returncode
+    return [text for place, text in enumerate(outputs) if place != which]
 
 
 def finish(processes, timeout=300):

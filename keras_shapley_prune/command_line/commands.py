@@ -6,6 +6,7 @@ import sys
 import keras
 
 from keras_shapley_prune.checkpoint.runs import open_run
+from keras_shapley_prune.command_line.cluster import Cluster
 from keras_shapley_prune.command_line.data_sources import DataSource
 from keras_shapley_prune.command_line.input_files import (
     InputError,
@@ -47,19 +48,21 @@ def rank(options):
     if options.ratio is not None:
         where = {"layers": options.layers, "ignore": options.ignore}
         budget = PruningBudget(options.ratio, **where)
+    cluster = Cluster()
     model = load_to_prune(options)
     channel_map, examples = trace_channels(model), load_examples(options, model)
     ranker = make_ranker(options, budget)
     graph, settings = channel_map.graph, {"budget": budget, "ranker": ranker}
-    run = open_run(options.checkpoint, model, graph, examples, **settings)
-    with run.explain_interruption():
-        ranking = make_ranking(
-            model, examples, budget, ranker, options, channel_map, run
-        )
-    print(ranking)
-    with StagedFiles() as files:
-        ranking.save(files.stage(options.output))
-        print_written(files.commit())
+    with cluster.scope():
+        run = open_run(options.checkpoint, model, graph, examples, **settings)
+        with run.explain_interruption():
+            ranked = budget, ranker, options, channel_map, run
+            ranking = make_ranking(model, examples, *ranked)
+    with cluster.writing() as is_chief, StagedFiles() as files:
+        if is_chief:
+            print(ranking)
+            ranking.save(files.stage(options.output))
+            print_written(files.commit())
 
 
 def report(options):

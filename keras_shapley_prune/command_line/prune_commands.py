@@ -5,6 +5,7 @@ import importlib.util
 import warnings
 
 from keras_shapley_prune.checkpoint.runs import open_run
+from keras_shapley_prune.command_line.cluster import Cluster, check_alone
 from keras_shapley_prune.command_line.commands import (
     REPORT_SUFFIXES,
     budget_to_rank,
@@ -53,6 +54,7 @@ def prune(options):
     # What is wrong with the options is said before anything is loaded.
     _check(options, targets)
     require_data(options, needed=not options.dry_run)
+    cluster = Cluster()
     model, ranking = load_to_prune(options), load_ranking(options.ranking)
     channel_map = trace_channels(model)
     if ranking is not None:
@@ -65,39 +67,44 @@ def prune(options):
     # One ranking serves all ratios.
     to_rank = budgets[0] if len(budgets) == 1 else budget_to_rank(options)
     ranker, repair = make_ranker(options, to_rank), _repair(options)
-    run = open_run(
-        options.checkpoint,
-        model,
-        graph,
-        examples,
-        repair,
-        ranker=ranker if ranking is None else dict(ranking),
-        budgets=budgets,
-    )
-    if ranking is None:
-        ranked = to_rank, ranker, options, channel_map, run
-        with run.explain_interruption():
-            ranking = make_ranking(model, examples, *ranked)
+    with cluster.scope():
+        run = open_run(
+            options.checkpoint,
+            model,
+            graph,
+            examples,
+            repair,
+            ranker=ranker if ranking is None else dict(ranking),
+            budgets=budgets,
+        )
+        if ranking is None:
+            ranked = to_rank, ranker, options, channel_map, run
+            with run.explain_interruption():
+                ranking = make_ranking(model, examples, *ranked)
     _warn_of_unranked(ranking, budgets[0].select_groups(channel_map))
     plans = [make_plan(channel_map, ranking, budget) for budget in budgets]
-    print("\n\n".join(map(str, plans)))
-    if options.dry_run:
-        return
-    with StagedFiles() as files:
+    with cluster.writing() as is_chief, StagedFiles() as files:
+        if is_chief:
+            print("\n\n".join(map(str, plans)))
+        if options.dry_run:
+            return
         # If one of the models fails, none is written.
         for number, (plan, paths) in enumerate(zip(plans, targets, strict=True)):
             with progress():
-                pruned = apply_plan(
-                    model,
-                    plan,
-                    examples,
-                    repair,
-                    verbose=how_verbose(options),
-                    checkpoint=run.within("plan", number),
-                )
-                _write(files, paths, pruned, options.int8, examples)
-                _report(files, paths, model, pruned, ranking, examples, validation)
-        print_written(files.commit())
+                with cluster.scope():
+                    pruned = apply_plan(
+                        model,
+                        plan,
+                        examples,
+                        repair,
+                        verbose=how_verbose(options),
+                        checkpoint=run.within("plan", number),
+                    )
+                if is_chief:
+                    _write(files, paths, pruned, options.int8, examples)
+                    _report(files, paths, model, pruned, ranking, examples, validation)
+        if is_chief:
+            print_written(files.commit())
 
 
 def prune_until(options):
@@ -109,6 +116,7 @@ def prune_until(options):
     targets = _fill_in(options, None)
     budget = PruningBudget(**_budget(options))  # its ratio is what is looked for
     _check(options, [targets])
+    check_alone("prune-until")
     require_data(options, needed=True)
     model, ranking = load_to_prune(options), load_ranking(options.ranking)
     examples = load_examples(options, model)
