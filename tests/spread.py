@@ -52,8 +52,10 @@ def start(script, folder, strategy, *arguments, task=0, addresses=()):
 def start_all(script, folder, strategy, *arguments):
     """Starts all processes of a strategy, see `start`. Returns a list of them."""
     kind, _, number = strategy.partition("-")
-    count = int(number) if kind == "workers" else 1
-    addresses = _free_addresses(count) if kind == "workers" else ()
+    # A command opens the strategy of several processes by itself.
+    is_shared = kind in ("workers", "command")
+    count = int(number) if is_shared else 1
+    addresses = _free_addresses(count) if is_shared else ()
     return [
         start(script, folder, strategy, *arguments, task=k, addresses=addresses)
         for k in range(count)

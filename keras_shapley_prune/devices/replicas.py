@@ -13,15 +13,15 @@ def on_replicas(function):
 
     Args:
         function: Callable of (nested) tensors that returns (nested) tensors, all with
-            the batch first; examples are independent of each other. It is called while
-            a `tf.function` is traced.
+            the batch first; examples are independent of each other.
 
     Returns:
         Callable of the same arguments.
     """
 
     def run(*tensors):
-        if not tf.distribute.has_strategy():
+        # What is not compiled would run on one device after the other.
+        if not tf.distribute.has_strategy() or tf.executing_eagerly():
             return function(*tensors)
         strategy, count = tf.distribute.get_strategy(), count_replicas()
         if count == 1:

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.devices.replicas import on_replicas
+from keras_shapley_prune.devices.replicas import count_replicas, on_replicas
 from keras_shapley_prune.trace.batches import has_fixed_batch
 from keras_shapley_prune.trace.graph import run_calls
 from keras_shapley_prune.trace.segments import batch_spec
@@ -26,7 +26,8 @@ class WatchedPass:
 
     def __init__(self, graph, watches, compiled=True):
         self._graph, self._watches = graph, watches
-        self._is_compiled, self._functions = compiled, {}
+        self._is_compiled = compiled or count_replicas() > 1
+        self._functions = {}
         divisible = not has_fixed_batch(graph)
         self._run = on_replicas(self._run_batch) if divisible else self._run_batch
 
