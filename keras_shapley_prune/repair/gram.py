@@ -1,10 +1,12 @@
 """Second moments of a layer's input and target: sums, and nothing but sums."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 
 CONSTANT = 1e-9  # share of the square that counts as rounding
+_SUMS = ("sum_x", "sum_y", "xx", "xy", "yy")
 
 
 @dataclasses.dataclass
@@ -92,7 +94,7 @@ class Gram:
             return other + self if other.count else empty
         if other.count:
             other = other._shifted(self.shift_x, self.shift_y)
-        names = ("count", "sum_x", "sum_y", "xx", "xy", "yy")
+        names = ("count", *_SUMS)
         sums = {name: getattr(self, name) + getattr(other, name) for name in names}
         return dataclasses.replace(self, **sums)
 
@@ -153,6 +155,49 @@ class Gram:
             + np.outer(x, self.sum_y + self.count * y),
             yy=self.yy + 2 * y * self.sum_y + self.count * y**2,
         )
+
+
+def totals(grams, workers):
+    """Returns the sums over the rows of all workers, the same on each of them.
+
+    Args:
+        grams: Iterable of `Gram`s of this worker's rows; all workers have as many, of
+            the same shapes.
+        workers: The `Workers`.
+
+    Returns:
+        List of `Gram`s: those themselves if there is one worker.
+    """
+    grams = list(grams)
+    if workers.count == 1:
+        return grams
+    # Sums add up about one shift: that of the first worker that has rows.
+    counts = workers.gather([gram.count for gram in grams])
+    givers = np.argmax(counts > 0, axis=0)
+    own = [
+        gram.count > 0 and k == workers.index
+        for gram, k in zip(grams, givers, strict=True)
+    ]
+    shifts = [_shifts_of(gram, is_own) for gram, is_own in zip(grams, own, strict=True)]
+    shifts = iter(workers.sum(*itertools.chain.from_iterable(shifts)))
+    totalled = []
+    every = zip(grams, counts.sum(axis=0), shifts, shifts, strict=True)
+    for gram, count, *shift in every:
+        # What is not finite stays so in the sums, where it is found.
+        with np.errstate(invalid="ignore"):
+            about = gram._shifted(*shift) if gram.count else gram
+        sums = workers.sum(*(getattr(about, name) for name in _SUMS))
+        found = dict(zip(_SUMS, sums, strict=True), count=int(count))
+        found |= {"shift_x": shift[0], "shift_y": shift[1]}
+        totalled.append(dataclasses.replace(gram, **found))
+    return totalled
+
+
+def _shifts_of(gram, is_own):
+    """Returns what is subtracted from rows and targets, or zeros in its place."""
+    if is_own:
+        return gram.shift_x, gram.shift_y
+    return np.zeros(gram.num_columns), np.zeros(gram.num_outputs)
 
 
 def check_finite(array, call):

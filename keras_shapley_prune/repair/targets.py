@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.devices.workers import current_workers
 from keras_shapley_prune.layer_types.bias_folding import ends_linear
 from keras_shapley_prune.layer_types.linear_forms import to_rows
 from keras_shapley_prune.layer_types.masked_calls import no_masks
@@ -135,13 +136,21 @@ class RecordedTargets:
         for recorded, rows in zip(self._recorded.values(), seen, strict=True):
             recorded.append(self._store.put(rows))
 
+    def skip(self):
+        """Leaves out the targets of the next batch, which is another worker's."""
+        for recorded in self._recorded.values():
+            recorded.append(None)
+
     @property
     def num_bytes(self):
         """Integer, the bytes of the targets in memory."""
         return self._store.num_bytes
 
     def has(self, calls):
-        """Returns whether the targets of all of these calls are known."""
+        """Returns whether the targets of all of these calls are known.
+
+        Of the batches of other workers, it is they who know them.
+        """
         return all(self._recorded.get(call.index) for call in calls)
 
     def at(self, call, batch, values, positions):
@@ -167,7 +176,7 @@ class RecordedTargets:
 
 
 def record_targets(targets, channel_map, groups, batches):
-    """Fills `RecordedTargets` in a pass of their own.
+    """Fills `RecordedTargets` in a pass of their own, of this worker's batches.
 
     Args:
         targets: The `RecordedTargets`.
@@ -178,8 +187,12 @@ def record_targets(targets, channel_map, groups, batches):
     watches = targets.watch(channel_map, groups, batches)
     compiled = is_worth_compiling(batches)
     network = WatchedPass(channel_map.graph, watches, compiled)
-    for inputs in batches:
-        targets.record(network.run(inputs))
+    workers = current_workers()
+    for number, inputs in enumerate(batches):
+        if workers.takes(number):
+            targets.record(network.run(inputs))
+        else:
+            targets.skip()
 
 
 def positions_of(call, values, num_examples, num_columns=None):
