@@ -5,6 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.devices.workers import current_workers
 from keras_shapley_prune.layer_types.depthwise_forms import (
     DepthwiseForm,
     GroupedDepthwiseForm,
@@ -76,7 +77,8 @@ def fit_scales(operation, pairs, can_shift):
 
     Args:
         operation: The layer. Its kernel is changed.
-        pairs: Iterable of `(outputs without bias, targets)`, float32 tensors.
+        pairs: Iterable of `(outputs without bias, targets)`, float32 tensors, of this
+            worker's batches.
         can_shift: Boolean, whether a bias can go with it.
 
     Returns:
@@ -91,6 +93,7 @@ def fit_scales(operation, pairs, can_shift):
         moments = [tf.reduce_sum(m, axis=0).numpy() for m in (x, y, x * x, x * y)]
         sums = sums + np.array(moments)
         count += int(x.shape[0])
+    sums, count = current_workers().sum(sums, count)
     mean_x, mean_y, xx, xy = sums / count
     # Without a bias the line goes through the origin: nothing is centered.
     if not can_shift:

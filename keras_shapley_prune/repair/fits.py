@@ -1,15 +1,17 @@
 """Fits of one layer of a pruned network to what it returns in the original."""
 
+import itertools
 from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.devices.workers import current_workers
 from keras_shapley_prune.layer_types.linear_forms import to_rows
 from keras_shapley_prune.layer_types.masked_calls import mask_inputs
 from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.repair.depthwise import apply_depthwise
-from keras_shapley_prune.repair.gram import Gram, check_finite
+from keras_shapley_prune.repair.gram import Gram, check_finite, totals
 from keras_shapley_prune.repair.layer_data import HeldPairs, LayerData
 from keras_shapley_prune.repair.readers import Reader
 from keras_shapley_prune.repair.rectified_fit import Pieces, RectifiedFit
@@ -52,7 +54,7 @@ def fit_matrix(repairer, form, calls, can_shift):
         rectifier = find_rectifier(graph, calls[0], find_masks)
         # Held once as they are, and once about their mean.
         pairs = HeldPairs(data, repairer.memory_for_rows // 2 if rectifier else 0)
-        grams = _collect(pairs, places)
+        grams = _collect(pairs, places, repairer.workers)
     for number, (columns, outputs) in enumerate(blocks):
         block = np.ix_(columns, outputs)
         if wide:
@@ -77,6 +79,7 @@ def _fit_grams(rest, held_out, prior, can_shift, ridge, pieces=None):
     """Returns the weights and the bias that fit second moments best."""
     if ridge is None:
         ridge = choose_ridge(rest, held_out, prior, can_shift)
+        (ridge,) = current_workers().agree(ridge)
     mean_x, mean_y, xx, xy, _ = (rest + held_out).covariances(can_shift)
     system = RidgeSystem(xx, ridge)
     weights = system.solve(xy, prior)
@@ -102,13 +105,16 @@ def collect_at(repairer, call, position):
     reader = Reader(call, position)
     if not repairer.has_changed(call):
         gram = Gram(len(reader.channel_of), 0)
-        for batch in range(repairer.num_batches):
+        for batch in repairer.own_batches:
             values = repairer.look_ahead(batch, call.index)
             gram.add(reader.take(values, {}, repairer.num_examples))
+        (gram,) = totals([gram], repairer.workers)
         check_finite(gram.xx, call)
         return reader, reader.complete(gram.covariances()[2])
     if reader.form is not None:
-        ((rest, held_out),) = _collect(LayerData(repairer, [call]).pairs())
+        block = tuple(map(np.arange, reader.weights.shape))
+        pairs = LayerData(repairer, [call]).pairs()
+        ((rest, held_out),) = _collect(pairs, [block], repairer.workers)
         gram = rest + held_out
         check_finite(gram.xx, call)
     else:
@@ -120,6 +126,7 @@ def collect_at(repairer, call, position):
             chosen = choose_positions(rows.shape[1], rows.shape[2], count)
             rows, target = rows_at(rows, chosen), rows_at(target, chosen)
             gram.add(rows, tf.matmul(target, weights))
+        (gram,) = totals([gram], repairer.workers)
     return reader, gram.covariances()[2:]
 
 
@@ -152,6 +159,8 @@ def fit_bias(repairer, form, calls):
         wanted = wanted + tf.reduce_sum(target, axis=[0, 1]).numpy()
         seen = seen + tf.reduce_sum(outputs, axis=[0, 1]).numpy()
         count += int(target.shape[0] * target.shape[1])
+    size = calls[0].outputs[0].shape[-1] if form is None else form.matrix.shape[1]
+    wanted, seen, count = _total(repairer.workers, size, wanted, seen, count)
     return (wanted - seen) / count
 
 
@@ -168,29 +177,37 @@ def estimate_statistics(repairer, calls):
         sums = sums + tf.reduce_sum(rows, axis=[0, 1]).numpy()
         squares = squares + tf.reduce_sum(rows**2, axis=[0, 1]).numpy()
         count += int(rows.shape[0] * rows.shape[1])
-    normalization, mean = calls[0].operation, sums / count
+    normalization = calls[0].operation
+    (size,) = normalization.moving_mean.shape
+    sums, squares, count = _total(repairer.workers, size, sums, squares, count)
+    mean = sums / count
     normalization.moving_mean.assign(mean)
     normalization.moving_variance.assign(np.maximum(squares / count - mean**2, 0))
 
 
-def _collect(pairs, blocks=None):
+def _total(workers, size, first, second, count):
+    """Returns the sums of two vectors and of a number over all workers."""
+    # A worker that has no batch has no vector either.
+    vectors = (np.broadcast_to(vector, [size]) for vector in (first, second))
+    return workers.sum(*vectors, count)
+
+
+def _collect(pairs, blocks, workers):
     """Returns second moments of what a layer reads with what it should return.
 
     Args:
         pairs: Iterable of what `LayerData.pairs` yields.
-        blocks: List of `(columns, outputs)`: integer arrays, or `None` for one of all.
+        blocks: List of `(columns, outputs)`, integer arrays.
+        workers: The `Workers`, over all of which sums are taken.
 
     Returns:
         List of tuples of two `Gram`s, one a block: of four fifths of the examples, and
         of the rest.
     """
-    grams = None
+    shapes = [(len(columns), len(outputs)) for columns, outputs in blocks]
+    grams = [(Gram(*shape), Gram(*shape)) for shape in shapes]
     for rows, target, _, held_out in pairs:
-        if grams is None:
-            sizes = int(rows.shape[-1]), int(target.shape[-1])
-            blocks = blocks or [tuple(map(np.arange, sizes))]
-            shapes = [(len(columns), len(outputs)) for columns, outputs in blocks]
-            grams = [(Gram(*shape), Gram(*shape)) for shape in shapes]
+        sizes = int(rows.shape[-1]), int(target.shape[-1])
         for part, chosen in enumerate((~held_out, held_out)):
             if not chosen.any():
                 continue
@@ -200,4 +217,5 @@ def _collect(pairs, blocks=None):
                 whole = len(block[0]) == sizes[0] and len(block[1]) == sizes[1]
                 taken = some if whole else map(partial(tf.gather, axis=-1), some, block)
                 sums[part].add(*taken)
-    return grams
+    totalled = iter(totals(itertools.chain.from_iterable(grams), workers))
+    return list(zip(totalled, totalled, strict=True))

@@ -161,22 +161,28 @@ def totals(grams, workers):
     """Returns the sums over the rows of all workers, the same on each of them.
 
     Args:
-        grams: List of `Gram`s of this worker's rows, of the same shapes on all workers.
+        grams: Iterable of `Gram`s of this worker's rows; all workers have as many, of
+            the same shapes.
         workers: The `Workers`.
 
     Returns:
         List of `Gram`s: those themselves if there is one worker.
     """
+    grams = list(grams)
     if workers.count == 1:
-        return list(grams)
+        return grams
     # Sums add up about one shift: that of the first worker that has rows.
     counts = workers.gather([gram.count for gram in grams])
     givers = np.argmax(counts > 0, axis=0)
-    own = [gram.count > 0 and k == workers.index for gram, k in zip(grams, givers)]
-    shifts = [_shifts_of(gram, is_own) for gram, is_own in zip(grams, own)]
+    own = [
+        gram.count > 0 and k == workers.index
+        for gram, k in zip(grams, givers, strict=True)
+    ]
+    shifts = [_shifts_of(gram, is_own) for gram, is_own in zip(grams, own, strict=True)]
     shifts = iter(workers.sum(*itertools.chain.from_iterable(shifts)))
     totalled = []
-    for gram, count, *shift in zip(grams, counts.sum(axis=0), shifts, shifts):
+    every = zip(grams, counts.sum(axis=0), shifts, shifts, strict=True)
+    for gram, count, *shift in every:
         # What is not finite stays so in the sums, where it is found.
         with np.errstate(invalid="ignore"):
             about = gram._shifted(*shift) if gram.count else gram

@@ -33,6 +33,7 @@ class LayerData:
 
     Attributes:
         call: The first of the calls.
+        num_columns: Integer, of the rows.
     """
 
     def __init__(self, repairer, calls, columns=None, max_rows=None, outputs=None):
@@ -41,7 +42,7 @@ class LayerData:
         self._columns, self._max_rows = columns, max_rows
         self._form = find_linear_form(calls[0].operation)
         num_columns = len(self._form.channel_of)
-        self._num_columns = num_columns if columns is None else len(columns)
+        self.num_columns = num_columns if columns is None else len(columns)
         self._skip = {
             call: SkipCompensation(
                 repairer.channel_map.graph, call, repairer.find_masks
@@ -79,7 +80,7 @@ class LayerData:
 
     def _take(self, inputs, positions):
         rows = take_rows(self._form, inputs, positions)
-        whole = self._num_columns == rows.shape[-1]
+        whole = self.num_columns == rows.shape[-1]
         return rows if whole else tf.gather(rows, self._columns, axis=2)
 
     def _count_copies(self):
@@ -94,17 +95,16 @@ class LayerData:
         return count_copies(num_rows, num_columns, most)
 
     def _batches(self):
-        """Yields what `Repairer.passes` does, what is read, where, and how much."""
-        first, num_examples = 0, self._repairer.num_examples
+        """Yields what to fit at each call and batch, what is read, where, how much."""
+        num_examples = self._repairer.num_examples
         passes = self._repairer.passes(self._calls, self._count_copies())
-        for call, find_target, after in passes:
+        for call, first, find_target, after in passes:
             inputs = self._repairer.read(self._form, call, after)
-            positions = positions_of(call, after, num_examples, self._num_columns)
+            positions = positions_of(call, after, num_examples, self.num_columns)
             count = size = len(inputs)
             if self._max_rows is not None:
                 size = max(self._max_rows // self._form.count_positions(inputs), 1)
             held_out = find_held_out(first, count)
-            first = (first + count) % num_examples  # then the next call
             pieces = [slice(start, start + size) for start in range(0, count, size)]
             pieces = [(piece, held_out[piece]) for piece in pieces]
             yield call, find_target, after, inputs, positions, pieces
@@ -150,7 +150,10 @@ def depthwise_pairs(repairer, calls):
         repairer: The `Repairer`, at the first of the calls.
         calls: List of the calls of the layer.
     """
-    for call, find_target, after in repairer.passes(calls):
+    if not repairer.own_batches:  # a worker without rows has as many columns
+        none = tf.zeros([0, 1, calls[0].outputs[0].shape[-1]])
+        yield none, none
+    for call, _, find_target, after in repairer.passes(calls):
         positions = positions_of(call, after, repairer.num_examples)
         read = after[call.inputs[0]]
         yield (

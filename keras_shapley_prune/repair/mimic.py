@@ -129,7 +129,8 @@ def mimic(
     training = Training(student, imitation, data, rate, pace, entry)
     report = _Report(settings, verbose, progress)
     try:
-        training.run(report.show)
+        with checkpoint.explain_interruption():
+            training.run(report.show)
     except KeyboardInterrupt:
         again = "With the argument `checkpoint` the same call would go on from there"
         warnings.warn(
@@ -137,12 +138,13 @@ def mimic(
             f"network so far is returned. {checkpoint.advice or again}",
             stacklevel=3,
         )
-    if pace.num_done == 0 and not pace.goes_on():
-        warnings.warn(
-            "Expected more time than reading and measuring the data take. Received: "
-            f"minutes={settings.minutes}. Nothing was trained",
-            stacklevel=3,
-        )
+    else:
+        if pace.num_done == 0 and not pace.goes_on():
+            warnings.warn(
+                "Expected more time than reading and measuring the data take. Received:"
+                f" minutes={settings.minutes}. Nothing was trained",
+                stacklevel=3,
+            )
     if training.best is not None:
         trained.set_weights(training.best)
     elif pace.num_done and not training.error < training.start:

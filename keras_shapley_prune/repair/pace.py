@@ -3,6 +3,8 @@
 import math
 import time
 
+from keras_shapley_prune.devices.workers import current_workers
+
 _RISE = 0.1  # the share of the training in which the rate rises
 
 
@@ -11,7 +13,8 @@ class Pace:
 
     Args:
         num_steps: Integer, or `None` for those that `minutes` has room for.
-        minutes: Float, from now on.
+        minutes: Float, from now on. Of several workers, the first one's clock is that
+            of all, who ask for `rate` and `goes_on` after the same steps.
 
     Attributes:
         num_done: Integer, the steps so far.
@@ -24,6 +27,7 @@ class Pace:
         self._step_seconds = self._check_seconds = 0.0
         self.num_done = 0
         self._is_compiled = False
+        self._workers = current_workers()
 
     @property
     def state(self):
@@ -58,10 +62,11 @@ class Pace:
     @property
     def rate(self):
         """Float in [0, 1], for the next step: a short rise, then a cosine to zero."""
+        share, share_of_step = self._agree(self.share, self._share_of_step)
         # The first gradients say little of how far Adam should go, and its first steps
         # all have full length: a network that they have damaged is slow to come back.
-        rise = min((self.share + self._share_of_step) / _RISE, 1.0)
-        return rise * (1 + math.cos(math.pi * self.share)) / 2
+        rise = min((share + share_of_step) / _RISE, 1.0)
+        return rise * (1 + math.cos(math.pi * share)) / 2
 
     @property
     def _share_of_step(self):
@@ -74,7 +79,12 @@ class Pace:
         if self._end is None:
             return self.num_done < self._num_steps
         needed = self._step_seconds + self._check_seconds
-        return time.perf_counter() + needed < self._end
+        (goes_on,) = self._agree(time.perf_counter() + needed < self._end)
+        return bool(goes_on)
+
+    def _agree(self, *numbers):
+        """Returns what depends on the clock as the first worker has it."""
+        return numbers if self._end is None else self._workers.agree(*numbers)
 
     def step(self, take):
         """Takes a step, a callable, and counts it."""

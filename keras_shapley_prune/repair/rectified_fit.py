@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_shapley_prune.devices.workers import current_workers
+
 ROUNDS = 2  # solutions of the system; more bring this error down, not the network's
 
 
@@ -74,9 +76,16 @@ class RectifiedFit:
                 aim -= wanted
                 moved = moved + aim.sum(axis=0, dtype="float64")
                 product = product + (rows.T @ aim).astype("float64")
+        # A worker that has no rows has no vectors either.
+        local = [np.broadcast_to(squares, fit.shape[1:]), count]
+        if correct:
+            local.append(np.broadcast_to(moved, fit.shape[1:]))
+            local.append(np.broadcast_to(product, self._prior.shape))
+        squares, count, *others = current_workers().sum(*local)
         held = self._system.strength * np.sum((fit[:-1] - self._prior) ** 2, axis=0)
         if not correct:
             return squares / count + held, None
+        moved, product = others
         change = self._system.solve(product / count, np.zeros_like(self._prior))
         level = moved / count if self._can_shift else np.zeros_like(moved)
         return squares / count + held, _stack(change, level)

@@ -3,10 +3,12 @@
 import itertools
 
 from keras_shapley_prune.checkpoint.checkpoint import Checkpoint
+from keras_shapley_prune.checkpoint.runs import open_run
 from keras_shapley_prune.cut.model_classes import check_class
 from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.cut.trial_run import try_out
 from keras_shapley_prune.cut.verification import verify_cut
+from keras_shapley_prune.devices.workers import current_workers, explain_lost_worker
 from keras_shapley_prune.inputs.arguments import check_integer, check_run
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.inputs.progress import Progress
@@ -110,8 +112,13 @@ def repair_channels(
         channel_map = try_out(channel_map, sample)
         check_extra_images(repair, channel_map.graph, sample)
         check_calibration(channel_map.graph, sample)
-    targets = RecordedTargets(memory)
-    with Progress(verbose, plan_steps(channel_map, keep, repair, verify)) as progress:
+    # Nothing is kept; but several workers see to it that they do the same.
+    open_run(None, model, channel_map.graph, batches or None, repair, keep=keep)
+    targets, steps = (
+        RecordedTargets(memory),
+        plan_steps(channel_map, keep, repair, verify),
+    )
+    with Progress(verbose, steps) as progress, explain_lost_worker():
         return cut_and_repair(
             model, keep, batches, repair, channel_map, verify, targets, progress
         )
@@ -218,7 +225,8 @@ def repair_layers(
     progress.begin("repair")
     progress.show("repairing")
     graph = cut.channel_map.graph
-    inputs = rebatch([batch for (batch,) in batches], graph)
+    inputs = [batch for (batch,) in batches]
+    inputs = rebatch(inputs, graph, num_workers=current_workers().count)
     with one_blas_thread():
         repairer = Repairer(
             cut,

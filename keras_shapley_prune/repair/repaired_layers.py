@@ -3,7 +3,9 @@
 import keras
 
 from keras_shapley_prune.checkpoint.checkpoint import Checkpoint
+from keras_shapley_prune.devices.workers import Workers
 from keras_shapley_prune.layer_types.bias_folding import find_normalization
+from keras_shapley_prune.repair.shared_weights import share_weights
 
 
 class RepairedLayers:
@@ -12,10 +14,12 @@ class RepairedLayers:
     Args:
         graph: The `Graph` of the network that is repaired.
         checkpoint: A `Checkpoint`, or `None`: then nothing is kept.
+        workers: The `Workers` that repair together, `None` for this process alone.
     """
 
-    def __init__(self, graph, checkpoint=None):
+    def __init__(self, graph, checkpoint=None, workers=None):
         self._graph, self._checkpoint = graph, checkpoint or Checkpoint()
+        self._workers = workers or Workers()
 
     def restore(self, calls):
         """Sets the weights of a layer that has been repaired before.
@@ -26,12 +30,21 @@ class RepairedLayers:
         Returns:
             Boolean, whether it has been.
         """
-        content = self._entry(calls).read()
-        if content is None:
+        if not self._checkpoint.is_kept:
             return False
-        for name, variable in self._find_variables(calls).items():
-            variable.assign(content[name])
-        return True
+        content = self._entry(calls).read()
+        # A disk that is shared may show a file to some workers later than to others.
+        (is_known,) = self._workers.agree(content is not None)
+        if is_known and content is not None:
+            for name, variable in self._find_variables(calls).items():
+                variable.assign(content[name])
+        if is_known:
+            self.share(calls)
+        return bool(is_known)
+
+    def share(self, calls):
+        """Gives all workers the weights of a layer that the first one has."""
+        share_weights(self._find_variables(calls).values(), self._workers)
 
     def keep(self, calls):
         """Takes down the weights of a layer, see `restore`."""

@@ -1,10 +1,12 @@
 """The walk from input to output on which each layer makes up for what is missing."""
 
 import functools
+import itertools
 
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.devices.workers import current_workers
 from keras_shapley_prune.inputs.finite import check_finite_inputs
 from keras_shapley_prune.layer_types.bias_folding import (
     find_normalization,
@@ -65,7 +67,9 @@ class Repairer:
         ridge: Float or `None`.
         memory_for_rows: Integer, the bytes of what a layer reads and should return
             that may be held while it is fitted.
-        num_examples: Integer.
+        num_examples: Integer, of all workers.
+        workers: The `Workers`, each of which runs every so-manieth batch.
+        own_batches: List of integers, the batches that are this worker's.
     """
 
     def __init__(
@@ -90,8 +94,13 @@ class Repairer:
         self.channel_map = cut.smaller_map
         self.keep = np.ones(original.num_units, bool)
         self.ridge, self._method = ridge, method
-        self._repaired = RepairedLayers(cut.graph, checkpoint)
-        self.num_examples = sum(int(inputs[0].shape[0]) for inputs in batches)
+        self.workers = current_workers()
+        numbers = range(len(batches))
+        self.own_batches = [k for k in numbers if self.workers.takes(k)]
+        sizes = [int(inputs[0].shape[0]) for inputs in batches]
+        self.num_examples = sum(sizes)
+        self._firsts = list(itertools.accumulate(sizes, initial=0))
+        self._repaired = RepairedLayers(cut.graph, checkpoint, self.workers)
         self._calls_of = {}
         for call in cut.graph.calls:
             self._calls_of.setdefault(call.operation, []).append(call)
@@ -149,7 +158,7 @@ class Repairer:
 
     @property
     def num_batches(self):
-        """Integer."""
+        """Integer, of all workers."""
         return self._pruned.num_batches
 
     def values(self, batch):
@@ -191,15 +200,16 @@ class Repairer:
         return np.broadcast_to(mask, form.channel_of.max() + 1)[form.channel_of]
 
     def passes(self, calls, num_copies=0):
-        """Yields each call with each batch, and what to fit there.
+        """Yields each call with each batch of this worker, and what to fit there.
 
         Args:
             calls: List of calls of a fitted layer, from `position` on.
             num_copies: Integer, how many `AugmentedCopies` of the data follow it.
 
         Yields:
-            Tuple of the call, a callable `fn(positions)` that returns the target there
-            (see `LayerTarget`), and the values of the smaller network before it.
+            Tuple of the call, the number of the batch's first example in all data, a
+            callable `fn(positions)` that returns the target there (see `LayerTarget`),
+            and the values of the smaller network before it.
         """
         main, known = (self._original, self._pruned), self._is_known(calls)
         for call in calls:
@@ -207,14 +217,15 @@ class Repairer:
             index = call.index + target.is_returned
             pairs = [main, *self._copies.take(num_copies, *main)]
             for original, pruned in pairs:
-                for batch in range(self.num_batches):
+                for batch in self.own_batches:
                     after = pruned.look_ahead(batch, call.index)
                     if known and original is self._original:
                         find = functools.partial(self._targets.at, call, batch, after)
                     else:
                         before = original.look_ahead(batch, index)
                         find = functools.partial(target.at, before)
-                    yield call, self._of_kept(call, find), after
+                    find = self._of_kept(call, find)
+                    yield call, self._firsts[batch], find, after
 
     def _of_kept(self, call, find):
         """Returns a callable that returns the kept outputs of what `find` returns."""
@@ -253,13 +264,17 @@ class Repairer:
         return self.channel_map.kept_positions(self._cut.keep, call.outputs[0])
 
     def both(self, *calls):
-        """Yields each call with each batch, and the values in both networks before it.
+        """Yields each call with each batch of this worker, and the values before it.
 
         Args:
             *calls: Calls of the smaller network from `position` on.
+
+        Yields:
+            Tuple of the call, and the values in the original and in the smaller
+            network.
         """
         for call in calls:
-            for batch in range(self.num_batches):
+            for batch in self.own_batches:
                 before = self._original.look_ahead(batch, call.index)
                 yield call, before, self._pruned.look_ahead(batch, call.index)
 
@@ -292,6 +307,7 @@ class Repairer:
                 self._pruned.advance(index)
                 if not self._repaired.restore(calls):
                     self._repair(calls)
+                    self._repaired.share(calls)
                     self._check_repaired(calls[0])
                     self._repaired.keep(calls)
             if progress is not None:

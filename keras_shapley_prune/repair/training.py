@@ -6,7 +6,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.checkpoint.checkpoint import Checkpoint
+from keras_shapley_prune.devices.workers import current_workers
 from keras_shapley_prune.repair.relative_adam import RelativeAdam
+from keras_shapley_prune.repair.shared_weights import share_weights
+from keras_shapley_prune.repair.spread_gradients import spread_gradients
 
 CHECK_EVERY = 25  # steps from one look at the held-out examples to the next
 _LOSS_SCALE = 1024.0  # in half precision, small gradients would vanish
@@ -18,7 +21,7 @@ class Training:
     Args:
         student: The `keras.Model` that is trained.
         imitation: The `Imitation` of the original, with the examples held out.
-        data: The `TrainingData`.
+        data: The `TrainingData`, the same on all workers.
         learning_rate: Float, see `Mimic`.
         pace: The `Pace`.
         entry: An `Entry` that holds how far the training has come, or `None`.
@@ -36,13 +39,18 @@ class Training:
         self._entry = entry or Checkpoint().entry("training")
         # To beat is the network as it came, before its last layers get the original's
         # weights back: that alone can make it worse.
-        self.start = self.error = self._lowest = imitation.error()
+        self._workers = current_workers()
+        (start,) = self._workers.agree(imitation.error())
+        self.start = self.error = self._lowest = start
         self.best, self._is_over = None, False
         imitation.restore_heads()
         # The optimizer measures the variables as they are before the first step.
         self._optimizer = RelativeAdam(imitation.layers)
         self._take_step = self._compile()
         content = self._entry.read()
+        if self._entry.is_kept:
+            num_done = content and content["pace"]["num_done"]
+            self._workers.check_same({"steps that the checkpoint holds": num_done})
         if content is not None:
             self._restore(content)
 
@@ -63,6 +71,7 @@ class Training:
                 on_check(pace.share, self.error)
             self._entry.write_if_due(self._collect)
         self._is_over = True
+        share_weights(self._student.variables, self._workers)
         if not was_over:
             self._entry.write(self._collect())
         # At the end the rate is zero. A lower one of many looks before was just lucky.
@@ -70,7 +79,7 @@ class Training:
             self.best = self._student.get_weights()
 
     def _check(self):
-        self.error = self._pace.check(self._imitation.error)
+        (self.error,) = self._workers.agree(self._pace.check(self._imitation.error))
         if self.error < self._lowest:
             self._lowest, self.best = self.error, self._student.get_weights()
         self._is_over = not math.isfinite(self.error)
@@ -79,14 +88,19 @@ class Training:
         optimizer, imitation = self._optimizer, self._imitation
         variables = [variable.value for variable in optimizer.variables]
 
-        @tf.function
-        def take_step(inputs, rate):
+        def find_gradients(inputs):
             expected = imitation.expect(inputs)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(variables)
                 loss = _LOSS_SCALE * imitation.loss(inputs, expected)
             gradients = tape.gradient(loss, variables)
-            optimizer.apply([_unscale(gradient) for gradient in gradients], rate)
+            return [_unscale(gradient) for gradient in gradients]
+
+        find = spread_gradients(find_gradients, self._data.is_divisible)
+
+        @tf.function
+        def take_step(inputs, rate):
+            optimizer.apply(find(inputs), rate)
 
         return take_step
 

@@ -49,6 +49,11 @@ class TrainingData:
         self._drawn = np.array([], int)  # of this shuffling, not trained on yet
 
     @property
+    def is_divisible(self):
+        """Boolean, whether the networks take batches of any size."""
+        return self._fixed is None
+
+    @property
     def batches(self):
         """List of tuples of lists of arrays: all that is trained on or held out."""
         return [(self._arrays,), *[(inputs,) for inputs in self.held_out]]

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.devices.workers import current_workers
 from keras_shapley_prune.repair.gram import CONSTANT, check_finite
 from keras_shapley_prune.repair.ridge import RIDGE, RIDGES
 
@@ -52,17 +53,20 @@ class Regression:
         centred: Boolean, whether the fit has a bias.
 
     Attributes:
-        count: Integer, rows of the data.
+        count: Integer, rows of the data, of all workers.
     """
 
     def __init__(self, data, parts, centred=True):
         self._data, self._parts = data, parts
+        self._workers = current_workers()
         self.count, sums, squares = 0, 0.0, 0.0
         for rows, held_out in data.rows():
             rows = self._flatten(rows, held_out).numpy()
             self.count += len(rows)
             sums = sums + rows.sum(axis=0, dtype="float64")
             squares = squares + np.einsum("nc,nc->c", rows, rows, dtype="float64")
+        local = (np.broadcast_to(a, [data.num_columns]) for a in (sums, squares))
+        sums, squares, self.count = self._workers.sum(*local, self.count)
         # Steps that come to no number would end at the weights there were, in silence.
         check_finite(squares, data.call)
         mean, squares = sums / max(self.count, 1), squares / max(self.count, 1)
@@ -102,7 +106,8 @@ class Regression:
             gradient -= step * slope
             gain, old = np.sum(step * new), new
             objective -= gain
-            if not gain > tolerance * max(objective, floor):  # or it is not finite
+            goes_on = gain > tolerance * max(objective, floor)  # false if not finite
+            if not self._workers.agree(goes_on)[0]:
                 break
         weights = prior + change
         return weights, mean - self._mean @ weights
@@ -113,6 +118,7 @@ class Regression:
         for rows, target in self._pairs(outputs):
             error = target - tf.matmul(rows, _single(weights)) - _single(bias)
             sums = sums + tf.reduce_sum(error**2, axis=0).numpy().astype("float64")
+        (sums,) = self._workers.sum(np.broadcast_to(sums, [len(outputs)]))
         return sums / self.count
 
     def _find_gradient(self, weights, outputs):
@@ -130,6 +136,8 @@ class Regression:
             sums = sums + tf.reduce_sum(error, axis=0).numpy().astype("float64")
             squares += float(tf.reduce_sum(error**2))
             moments += tf.matmul(rows, error, transpose_a=True).numpy()
+        sums = np.broadcast_to(sums, [len(outputs)])
+        moments, sums, squares = self._workers.sum(moments, sums, squares)
         mean = sums / self.count if self._centred else np.zeros(weights.shape[1])
         moments[~self._varies] = 0
         return moments / self.count, mean, squares / self.count - np.sum(mean**2)
@@ -141,6 +149,7 @@ class Regression:
             rows = self._flatten(rows, held_out) - _single(self._mean)
             outputs = tf.matmul(rows, factor)
             product += tf.matmul(rows, outputs, transpose_a=True).numpy()
+        (product,) = self._workers.sum(product)
         product[~self._varies] = 0
         return product / self.count
 
@@ -167,7 +176,9 @@ def _choose_ridge(data, prior, centred, tolerance):
     ridges = np.repeat(RIDGES, len(outputs) // len(RIDGES))
     weights, bias = rest.solve(prior[:, outputs], outputs, ridges, tolerance)
     errors = held_out.squared_errors(weights, bias, outputs)
-    return RIDGES[int(np.argmin(errors.reshape(len(RIDGES), -1).sum(axis=1)))]
+    best = np.argmin(errors.reshape(len(RIDGES), -1).sum(axis=1))
+    (best,) = current_workers().agree(best)
+    return RIDGES[int(best)]
 
 
 def _divide(numerator, denominator):

@@ -25,6 +25,7 @@ class Arrays:
 
     def __init__(self, count=50, positions=3, columns=12, outputs=5, noise=0.3, seed=0):
         generator = np.random.default_rng(seed)
+        self.num_columns = columns
         x = generator.normal(size=(count, positions, columns))
         self.x = (x @ generator.normal(size=(columns, columns)) + 3).astype("float32")
         self.weights = generator.normal(size=(columns, outputs))
