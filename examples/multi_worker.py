@@ -130,11 +130,14 @@ def work(folder):
     if is_chief:
         print(f"{strategy.num_replicas_in_sync} workers")
         print(ranking)
+        # What was made in the scope is run by all workers together; what is loaded
+        # outside of it, by one.
+        pruned.save(folder / "pruned.keras")
+        pruned = keras.models.load_model(folder / "pruned.keras")
         for name, one in (("original", model), ("pruned", pruned)):
             flops = keras_shapley_prune.count_flops(one)
             accuracy = one.evaluate(*held_out, verbose=0)[1]
             print(f"{name:10} {flops:>10,} FLOPs {100 * accuracy:5.1f}%")
-        pruned.save(folder / "pruned.keras")
     with strategy.scope():  # others wait: who ends first would look lost
         strategy.reduce("SUM", tf.constant(0.0), axis=None)
 

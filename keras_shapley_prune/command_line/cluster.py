@@ -7,13 +7,19 @@ import os
 import tensorflow as tf
 
 from keras_shapley_prune.command_line.input_files import InputError
+from keras_shapley_prune.cut.surgery import copy_whole
 from keras_shapley_prune.devices.workers import Workers, current_workers
+from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
+from keras_shapley_prune.trace.tracer import trace_channels
 
 
 class Cluster:
     """The workers of the environment variable `TF_CONFIG`; without it, this one alone.
 
     It is opened before anything is computed: TensorFlow connects the workers only then.
+
+    Args:
+        options: What the parser returned. All workers but the first become quiet.
 
     Attributes:
         workers: The `Workers`.
@@ -24,7 +30,7 @@ class Cluster:
     Example:
 
     ```python
-    cluster = Cluster()
+    cluster = Cluster(options)
     with cluster.scope():
         ranking = ranker.rank(model, dataset)
     with cluster.writing() as is_chief:
@@ -33,18 +39,33 @@ class Cluster:
     ```
     """
 
-    def __init__(self):
+    def __init__(self, options):
         self._strategy, self.workers = None, Workers()
         if _count_workers() > 1:
             self._strategy = tf.distribute.MultiWorkerMirroredStrategy()
             with self.scope():
                 self.workers = current_workers()
+        options.quiet = options.quiet or not self.workers.is_chief
 
     def scope(self):
         """Returns a context in which all workers share what is computed."""
         if self._strategy is None:
             return contextlib.nullcontext()
         return self._strategy.scope()
+
+    def release(self, model):
+        """Returns a model that this worker can run by itself.
+
+        What is made in the scope is run by all workers together.
+
+        Args:
+            model: A compiled or plain `keras.Model`, made in the scope.
+        """
+        if self._strategy is None:
+            return model
+        released = copy_whole(model, trace_channels(model)).model
+        compile_with(released, copy_compile_config(model))
+        return released
 
     @contextlib.contextmanager
     def writing(self):

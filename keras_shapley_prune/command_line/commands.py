@@ -48,7 +48,7 @@ def rank(options):
     if options.ratio is not None:
         where = {"layers": options.layers, "ignore": options.ignore}
         budget = PruningBudget(options.ratio, **where)
-    cluster = Cluster()
+    cluster = Cluster(options)
     model = load_to_prune(options)
     channel_map, examples = trace_channels(model), load_examples(options, model)
     ranker = make_ranker(options, budget)

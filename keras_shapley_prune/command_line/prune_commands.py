@@ -54,7 +54,7 @@ def prune(options):
     # What is wrong with the options is said before anything is loaded.
     _check(options, targets)
     require_data(options, needed=not options.dry_run)
-    cluster = Cluster()
+    cluster = Cluster(options)
     model, ranking = load_to_prune(options), load_ranking(options.ranking)
     channel_map = trace_channels(model)
     if ranking is not None:
@@ -101,6 +101,7 @@ def prune(options):
                         checkpoint=run.within("plan", number),
                     )
                 if is_chief:
+                    pruned = cluster.release(pruned)
                     _write(files, paths, pruned, options.int8, examples)
                     _report(files, paths, model, pruned, ranking, examples, validation)
         if is_chief:

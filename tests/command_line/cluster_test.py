@@ -1,10 +1,13 @@
 """Tests of commands that several processes share."""
 
+import argparse
 import json
 
+import keras
 import numpy as np
 import pytest
 import spread
+import tensorflow as tf
 from models import classifier, labelled_images
 
 from keras_shapley_prune.command_line import main
@@ -36,10 +39,12 @@ def test_a_config_that_cannot_be_read(text, folder, monkeypatch, capsys):
 @pytest.mark.parametrize("text", ["", "{}", '{"task": {"type": "worker"}}'])
 def test_one_process_needs_no_strategy(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
-    cluster = Cluster()
+    options = argparse.Namespace(quiet=False)
+    cluster = Cluster(options)
     assert cluster.workers.count == 1
     with cluster.scope(), cluster.writing() as is_chief:
         assert is_chief
+    assert not options.quiet
 
 
 def test_prune_until_runs_alone(folder, monkeypatch, capsys):
@@ -54,8 +59,10 @@ def test_prune_until_runs_alone(folder, monkeypatch, capsys):
 @pytest.mark.parametrize("command", ["rank", "prune"])
 def test_two_processes_write_what_one_does(command, folder):
     suffix = {"rank": "json", "prune": "keras"}[command]
-    options = ["model.keras", "--data", "data.npz", "--checkpoint", "run", "-o"]
-    run = "spread_command", folder, "command-2", command, *options
+    options = ["model.keras", "--data", "data.npz", "--checkpoint", "run"]
+    if command == "prune":
+        options += ["--export", "saved", "--report", "report.json"]
+    run = "spread_command", folder, "command-2", command, *options, "-o"
     outputs = spread.finish(spread.start_all(*run, f"two.{suffix}"))
     # The first one alone says what has been written.
     assert [f"wrote two.{suffix}" in text for text in outputs] == [True, False]
@@ -70,9 +77,10 @@ def test_two_processes_write_what_one_does(command, folder):
             found = two["groups"][name]["values"]
             np.testing.assert_allclose(found, group["values"], rtol=1e-6, atol=1e-8)
         return
-    import keras
-
     x, _ = labelled_images(20)
     models = [keras.models.load_model(folder / f"{n}.keras") for n in ("two", "one")]
     two, one = (model.predict(x, verbose=0) for model in models)
     np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-6)
+    saved = tf.saved_model.load(folder / "saved")
+    np.testing.assert_allclose(saved.serve(x), two, rtol=1e-5, atol=1e-6)
+    assert (folder / "report.json").exists()

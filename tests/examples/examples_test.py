@@ -62,6 +62,19 @@ def test_serve_savedmodel(tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_multi_worker(tmp_path, capfd):
+    load("multi_worker").main(["--epochs=1", f"--folder={tmp_path}"])
+    for text in (capfd.readouterr().out, kept_output("multi_worker")):
+        assert text.startswith("2 workers\nShapley values of the loss")
+        assert "200 examples, 32,600 evaluations" in text
+        counts = re.findall(r"^(?:original|pruned) +([\d,]+) FLOPs", text, re.M)
+        original, pruned = (int(count.replace(",", "")) for count in counts)
+        assert abs(pruned / original - 0.5) < 0.01
+    assert (tmp_path / "pruned.keras").exists()
+    assert (tmp_path / "ranking" / "checkpoint.json").exists()
+
+
+@pytest.mark.slow
 def test_own_layer(monkeypatch, capsys):
     monkeypatch.setattr(registry, "LAYER_TYPES", dict(registry.LAYER_TYPES))
     load("own_layer").main(["--epochs=1"])
