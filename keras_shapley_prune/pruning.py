@@ -9,6 +9,7 @@ from keras_shapley_prune.cut.layer_copies import check_copies
 from keras_shapley_prune.cut.model_classes import check_class
 from keras_shapley_prune.cut.optimizer_slots import carry_optimizer, check_optimizer
 from keras_shapley_prune.cut.trial_run import try_out
+from keras_shapley_prune.devices.workers import check_strategy
 from keras_shapley_prune.inputs.arguments import check_kind, check_run
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.inputs.data import make_repeatable
@@ -160,6 +161,7 @@ def prune(
     repair = resolve_repair(repair)
     check_run(verify, memory, verbose, keep_optimizer)
     check_checkpoint(checkpoint)
+    check_strategy()
     dataset = make_repeatable(dataset)  # it is read to rank, and again to repair
     model = convert_if_needed(model, verbose, keep_optimizer)
     channel_map = trace_channels(model)
@@ -281,6 +283,7 @@ def apply_plan(
     check_run(verify, memory, verbose, keep_optimizer)
     check_kind("plan", plan, PruningPlan, "a `PruningPlan`")
     check_checkpoint(checkpoint)
+    check_strategy()
     model = convert_if_needed(model, verbose, keep_optimizer)
     plan = plan.bind(model)
     check_prunable(model, plan.channel_map, keep_optimizer)

@@ -1,24 +1,17 @@
-"""A ranking by several workers that keeps what it has done: run by `spread.py`."""
+"""A network that is repaired and trained, with a checkpoint: run by `spread.py`."""
 
-import models
-import numpy as np
+import spread_repair
 
-from keras_shapley_prune import ShapleyRanker, estimators
+import keras_shapley_prune as ksp
 from keras_shapley_prune.checkpoint import checkpoint
 
-RANKERS = {
-    "loss": lambda: ShapleyRanker("loss", estimators.Permutation(40), batch_size=8),
-    "default": lambda: ShapleyRanker(estimator=estimators.ClosedFormPermutation(400)),
-}
 
-
-def main(game, folder=""):
-    """Returns a dict: group name -> values."""
-    checkpoint.SECONDS = 0.0  # every round is kept
-    ranking = RANKERS[game]().rank(
-        models.classifier(),
-        models.labelled_images(21),
-        verbose=0,
-        checkpoint=folder or None,
-    )
-    return {name: np.asarray(scores.values) for name, scores in ranking.items()}
+def main(folder, num_steps):
+    """Returns the weights, a dict: number -> array."""
+    checkpoint.SECONDS = 0.0
+    model = spread_repair.convolutions()
+    data = spread_repair.examples(model, 24)
+    repair = ksp.Mimic(num_steps=int(num_steps), batch_size=4)
+    arguments = {"ranker": "l1_norm", "repair": repair, "checkpoint": folder}
+    pruned = ksp.prune(model, data, 0.4, verbose=0, **arguments)
+    return {str(place): array for place, array in enumerate(pruned.get_weights())}

@@ -15,14 +15,13 @@ from keras_shapley_prune.trace.tracer import trace_channels
 
 
 def convolutions(size=None):
-    """Convolutions with a ReLU, one at the end of a residual block; dense layers."""
+    """Convolutions with a ReLU, one at the end of a residual block."""
     inputs = keras.Input(batch_shape=(size, 6, 6, 2))
     x = stem = layers.Conv2D(6, 3, padding="same", activation="relu")(inputs)
     x = layers.Conv2D(6, 3, padding="same", activation="relu")(x)
     x = layers.Conv2D(6, 3, padding="same", use_bias=False)(x)
     x = layers.ReLU()(layers.Add()([layers.BatchNormalization()(x), stem]))
     x = layers.GlobalAveragePooling2D()(x)
-    x = layers.Dense(8, activation="relu")(x)
     return _randomize(keras.Model(inputs, layers.Dense(3)(x)))
 
 
@@ -39,9 +38,9 @@ def depthwise():
     return _randomize(keras.Model(inputs, x))
 
 
-def dense():
+def dense(size=None):
     """Dense layers of ten columns."""
-    inputs = keras.Input((10,))
+    inputs = keras.Input(batch_shape=(size, 10))
     x = layers.Dense(10, activation="relu")(inputs)
     return _randomize(keras.Model(inputs, layers.Dense(3)(x)))
 
@@ -56,9 +55,10 @@ def _randomize(model):
     return model
 
 
-def images(count, seed=0):
-    found = np.random.default_rng(seed).normal(size=(count, 6, 6, 2))
-    return found.astype("float32")
+def examples(model, count):
+    """Returns an array, always the same."""
+    shape = count, *model.input_shape[1:]
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 
 def keep_of(model):
@@ -70,9 +70,9 @@ def keep_of(model):
     return keep
 
 
-def repair(model, data, method="least_squares"):
-    """Returns the weights of a network that is repaired on arrays, or so many images."""
-    inputs = images(data) if isinstance(data, int) else data
+def repair(model, count, method="least_squares"):
+    """Returns the weights of a network that is repaired on so many examples."""
+    inputs = examples(model, count)
     batches = tf.data.Dataset.from_tensor_slices(inputs).batch(5)
     keep = keep_of(model)
     return ksp.repair_channels(model, keep, batches, method, verbose=0).get_weights()
@@ -80,23 +80,25 @@ def repair(model, data, method="least_squares"):
 
 def train(model, count, batch_size, num_steps=4):
     """Returns the weights of a network that is trained for a few steps."""
-    smaller = ksp.remove_channels(model, keep_of(model))
+    keep, data = keep_of(model), examples(model, count)
+    smaller = ksp.remove_channels(model, keep)
     settings = ksp.Mimic(num_steps=num_steps, batch_size=batch_size)
-    return ksp.mimic(
-        smaller, model, images(count), settings, keep_of(model)
-    ).get_weights()
+    return ksp.mimic(smaller, model, data, settings, keep).get_weights()
 
 
 def fit():
-    """Returns whether Keras fits a network that has been pruned."""
+    """Returns whether Keras fits each weight of a network that has been pruned."""
+    if current_workers().count > 1:  # where Keras fits no network
+        return []
     model = dense()
     model.compile("sgd", "mse")
-    data = np.eye(12, 10, dtype="float32")
+    data = examples(model, 12)
     pruned = ksp.prune(model, data, 0.3, ranker="l1_norm", verbose=0)
     before = pruned.get_weights()
     pruned.fit(data, data[:, :3], batch_size=4, verbose=0)
     after = pruned.get_weights()
-    return [np.isfinite(b).all() and (a != b).any() for a, b in zip(before, after)]
+    pairs = zip(before, after, strict=True)
+    return [np.isfinite(new).all() and (new != old).any() for old, new in pairs]
 
 
 def make_outside(builder):
@@ -109,23 +111,23 @@ def make_outside(builder):
 
 
 def refuse():
-    """Returns why repair refuses what differs among workers."""
+    """Returns why repair refuses what differs among workers, "" of a single one."""
     try:
-        repair(convolutions(), 8 + current_workers().index)
+        repair(dense(), 8 + current_workers().index)
     except ValueError as error:
         return str(error)
     return ""
 
 
 def main(*cases):
-    """Returns the weights of each case, a dict: case and number -> array."""
+    """Returns the weights of cases, or of all: a dict, case and number -> array."""
     batches_module.LARGEST_BYTES = 2**11  # a few examples a batch
     found = {}
     for case in cases or CASES:
         keras.utils.set_random_seed(0)
         for place, array in enumerate(CASES[case]()):
             found[f"{case}.{place}"] = array
-    found["refused"] = np.array(refuse() if not cases else "")
+    found["refused"] = np.array(refuse())
     return found
 
 
@@ -133,15 +135,14 @@ def _wide():
     """The wide fit, of layers with more than four columns."""
     whole, fits.MAX_COLUMNS = fits.MAX_COLUMNS, 4
     try:
-        model = dense()
-        data = np.random.default_rng(0).normal(size=(43, 10))
-        return repair(model, data.astype("float32"))
+        return repair(dense(), 43)
     finally:
         fits.MAX_COLUMNS = whole
 
 
 CASES = {
     "convolutions": lambda: repair(convolutions(), 43),
+    "dense": lambda: repair(dense(), 43),
     "depthwise": lambda: repair(depthwise(), 43),
     "mean": lambda: repair(convolutions(), 7, "mean"),
     "batchnorm": lambda: repair(depthwise(), 7, "batchnorm"),
@@ -149,10 +150,10 @@ CASES = {
     "copies": lambda: repair(convolutions(), 7),
     "one example": lambda: repair(convolutions(), 1),
     "fixed": lambda: repair(convolutions(4), 12),
-    "outside": lambda: repair(make_outside(convolutions), 7),
+    "outside": lambda: repair(make_outside(dense), 7),
     "mimic": lambda: train(convolutions(), 20, 5),
-    "mimic of one": lambda: train(convolutions(), 20, 1),
-    "mimic fixed": lambda: train(convolutions(4), 20, 4),
-    "mimic outside": lambda: train(make_outside(convolutions), 20, 5),
+    "mimic of one": lambda: train(dense(), 60, 1),
+    "mimic fixed": lambda: train(dense(4), 60, 4),
+    "mimic outside": lambda: train(make_outside(dense), 60, 5),
     "fit": fit,
 }

@@ -167,6 +167,11 @@ def current_workers():
     return found
 
 
+def check_strategy():
+    """Raises a `ValueError` unless work can be shared in this scope, before any is."""
+    current_workers()
+
+
 @contextlib.contextmanager
 def explain_lost_worker():
     """A context in which an error of TensorFlow says that a worker is lost."""

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.checkpoint.checkpoint import check_checkpoint
+from keras_shapley_prune.devices.workers import check_strategy
 from keras_shapley_prune.inputs.arguments import (
     check_choice,
     check_integer,
@@ -115,6 +116,7 @@ class BaselineRanker(Settings):
         """
         check_verbose(verbose)
         check_checkpoint(checkpoint)
+        check_strategy()
         if self.criterion in WEIGHT_SCORES:
             check_share_to_rank(ratio)
             return self._rank_weights(map_of(model, channel_map), layers)

@@ -1,6 +1,7 @@
 """Shapley values of filters: the ranker that people use."""
 
 from keras_shapley_prune.checkpoint.checkpoint import check_checkpoint
+from keras_shapley_prune.devices.workers import check_strategy
 from keras_shapley_prune.inputs.arguments import (
     check_boolean,
     check_integer,
@@ -158,6 +159,7 @@ class ShapleyRanker(Settings):
         """
         check_verbose(verbose)
         check_checkpoint(checkpoint)
+        check_strategy()
         sampler, calibration = self._open(
             model, dataset, layers, channel_map, ratio, targets
         )

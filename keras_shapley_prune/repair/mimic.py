@@ -9,6 +9,7 @@ from keras_shapley_prune.checkpoint.checkpoint import (
     open_checkpoint,
 )
 from keras_shapley_prune.cut.surgery import copy_whole
+from keras_shapley_prune.devices.workers import check_strategy
 from keras_shapley_prune.inputs.arguments import check_verbose
 from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.inputs.undisturbed import undisturbed
@@ -100,6 +101,7 @@ def mimic(
     check_verbose(verbose)
     check_model(pruned, "pruned")
     check_checkpoint(checkpoint)
+    check_strategy()
     # The time runs from here: it is the user's.
     pace = Pace(settings.most_steps, settings.minutes)
     channel_map = map_of(original, channel_map, "original")

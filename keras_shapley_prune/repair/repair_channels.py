@@ -8,7 +8,11 @@ from keras_shapley_prune.cut.model_classes import check_class
 from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.cut.trial_run import try_out
 from keras_shapley_prune.cut.verification import verify_cut
-from keras_shapley_prune.devices.workers import current_workers, explain_lost_worker
+from keras_shapley_prune.devices.workers import (
+    check_strategy,
+    current_workers,
+    explain_lost_worker,
+)
 from keras_shapley_prune.inputs.arguments import check_integer, check_run
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.inputs.progress import Progress
@@ -102,6 +106,7 @@ def repair_channels(
     repair = resolve_repair(repair)
     check_integer("batch_size", batch_size, 1)
     check_run(verify, memory, verbose)
+    check_strategy()
     channel_map = map_of(model, channel_map)
     keep = resolve_keep(channel_map, keep, remove)
     check_class(model)

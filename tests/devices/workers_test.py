@@ -1,10 +1,12 @@
 """Tests of the processes of a strategy, in processes of their own."""
 
+import models
 import numpy as np
 import pytest
 import spread
 import tensorflow as tf
 
+import keras_shapley_prune as ksp
 from keras_shapley_prune.devices.workers import Workers, current_workers
 
 
@@ -57,3 +59,25 @@ def test_work_is_shared_out():
         [w.takes(k) for w in (Workers(None, 3, i) for i in range(3))] for k in range(7)
     ]
     assert np.array(takers).sum(axis=1).tolist() == [1] * 7
+
+
+@pytest.mark.parametrize(
+    "name", ["prune", "rank", "rank by weights", "repair", "mimic"]
+)
+def test_other_strategies_are_refused_before_any_work(name):
+    model = models.classifier()
+    images, labels = models.labelled_images(8)
+    keep = ksp.trace_channels(model).without([])
+    calls = {
+        "prune": lambda: ksp.prune(model, images, 0.5, verbose=0),
+        "rank": lambda: ksp.ShapleyRanker("loss").rank(model, (images, labels)),
+        "rank by weights": lambda: ksp.BaselineRanker("l1_norm").rank(model),
+        "repair": lambda: ksp.repair_channels(model, keep, images),
+        "mimic": lambda: ksp.mimic(model, model, images),
+    }
+    strategy = tf.distribute.experimental.CentralStorageStrategy(["CPU:0"])
+    with (
+        strategy.scope(),
+        pytest.raises(ValueError, match="Received: the scope of a CentralStorage"),
+    ):
+        calls[name]()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import spread
-import spread_killed
+import spread_killed_rank
 
 from keras_shapley_prune.devices.workers import Workers
 from keras_shapley_prune.rank.ranking import GroupScores
@@ -48,7 +48,7 @@ def test_a_killed_worker_ends_the_others_and_the_same_run_goes_on(
     game, which, tmp_path
 ):
     folder = tmp_path / "run"
-    run = "spread_killed", tmp_path, "workers-2", game, str(folder)
+    run = "spread_killed_rank", tmp_path, "workers-2", game, str(folder)
     processes = spread.start_all(*run)
     entry = folder / "group-00000.npz"
     (text,) = spread.kill_one(processes, which, entry.exists)
@@ -57,6 +57,6 @@ def test_a_killed_worker_ends_the_others_and_the_same_run_goes_on(
     kept = entry.read_bytes()
     spread.finish(spread.start_all(*run))
     assert entry.read_bytes() != kept or game == "default"
-    found, expected = spread.load(tmp_path, "workers-2"), spread_killed.main(game)
+    found, expected = spread.load(tmp_path, "workers-2"), spread_killed_rank.main(game)
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-6, atol=1e-8)
