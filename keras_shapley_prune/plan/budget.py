@@ -91,11 +91,6 @@ class PruningBudget:
         for name in ("round_to", "min_units"):
             check_integer(name, getattr(self, name), 1)
 
-        for name in ("layers", "ignore"):
-            patterns = getattr(self, name)
-            if isinstance(patterns, Iterator):  # read more than once
-                object.__setattr__(self, name, list(patterns))
-
     def select_groups(self, channel_map):
         """Returns the groups that may lose units, a tuple of `ChannelGroup`.
 
