@@ -60,6 +60,9 @@ def mimic(
     returned, and the same seed, so that the same examples are held out. What it returns
     is then never farther from the original's features than what it was given.
 
+    Each device of the `tf.distribute` strategy in whose scope it is called takes a
+    slice of each batch: as large as on one device, and drawn alike.
+
     Args:
         pruned: A `keras.Model`, made from `original` by `remove_channels` or
             `repair_channels`, or returned by `mimic`. It is not changed.

@@ -55,7 +55,9 @@ def repair_channels(
     `prune` without its first half: units are removed as by `remove_channels`; then,
     from the input to the output, each layer that reads what has changed is adjusted in
     closed form on the pruned and already repaired network, and the result is checked as
-    by `verify_removal`. The data needs no labels. Only `"mimic"` trains.
+    by `verify_removal`. The data needs no labels. Only `"mimic"` trains. Workers of the
+    `tf.distribute.MultiWorkerMirroredStrategy` in whose scope it is called share out
+    the examples.
 
     - `"least_squares"`: each layer is refitted to return what the original's layer
       returns: by ridge regression towards its old kernel, with a bias (its own, or
@@ -92,9 +94,9 @@ def repair_channels(
 
     Raises:
         ValueError: If locked units or whole groups are removed, `repair` is none
-            of these, the data does not fit the model, or data, weights or repaired
-            weights are not finite.
-        RuntimeError: If the check fails.
+            of these, the data does not fit the model, data, weights or repaired weights
+            are not finite, or workers are given different models, data or arguments.
+        RuntimeError: If the check fails, or another worker has stopped.
 
     Example:
 

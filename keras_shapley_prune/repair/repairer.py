@@ -68,7 +68,7 @@ class Repairer:
         memory_for_rows: Integer, the bytes of what a layer reads and should return
             that may be held while it is fitted.
         num_examples: Integer, of all workers.
-        workers: The `Workers`, each of which runs every so-manieth batch.
+        workers: The `Workers`, see `Workers.takes` for who runs which batch.
         own_batches: List of integers, the batches that are this worker's.
     """
 

@@ -36,11 +36,11 @@ def spread_gradients(find, is_divisible=True):
 
         def find_on_one():
             context = tf.distribute.get_replica_context()
-            slice_of_it, weight = inputs, 1 / count
+            part, weight = inputs, 1 / count
             if is_divisible and count > 1:
                 number = tf.cast(context.replica_id_in_sync_group, tf.int32)
-                slice_of_it, weight = _slice(inputs, number, count)
-            found = find(slice_of_it)
+                part, weight = _slice(inputs, number, count)
+            found = find(part)
             known[:] = [gradient is not None for gradient in found]
             found = [gradient for gradient in found if gradient is not None]
             if count == 1:

@@ -1,8 +1,12 @@
+import concurrent.futures
+import threading
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_shapley_prune.repair.gram import Gram
+from keras_shapley_prune.devices.workers import Workers
+from keras_shapley_prune.repair.gram import Gram, totals
 from keras_shapley_prune.repair.ridge import RIDGES, solve_towards
 
 
@@ -110,3 +114,44 @@ def test_a_fit_of_few_rows_has_the_smallest_ridge(kind):
     assert weights.shape == (600, 0)
     lowest = np.linalg.eigvalsh(xx)[0] / (np.trace(xx) / 600)
     assert lowest > -1e-2 * RIDGES[0]
+
+
+class Threads(Workers):
+    """Workers that are threads of this process."""
+
+    def __init__(self, index, barrier, given):
+        super().__init__(None, len(given), index)
+        self._barrier, self._given = barrier, given
+
+    def sum(self, *arrays):
+        self._given[self.index] = arrays
+        self._barrier.wait()
+        found = [
+            sum(np.asarray(a, float) for a in some)
+            for some in zip(*self._given, strict=True)
+        ]
+        self._barrier.wait()
+        return found
+
+
+def test_sums_of_several_workers_are_those_of_all_rows():
+    """The first one has no rows, and nobody has any of the second layer."""
+    (rows, targets), barrier, given = rows_and_targets(), threading.Barrier(3), [0] * 3
+    parts = [slice(0, 0), slice(0, 20), slice(20, None)]
+
+    def work(index):
+        part = parts[index]
+        own = Gram(4, 3) if not index else gram_of(rows[part], targets[part])
+        return totals([own, Gram(2, 0)], Threads(index, barrier, given))
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(work, range(3)))
+    whole = sum(
+        (gram_of(rows[part], targets[part]) for part in parts[1:]), start=Gram(4, 3)
+    )
+    for total, nothing in found:
+        assert total.count == 50 and nothing.count == 0
+        for ours, theirs in zip(total.covariances(), whole.covariances(), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+        np.testing.assert_array_equal(total.xx, found[0][0].xx)
+        assert (nothing + nothing).count == 0

@@ -2,6 +2,7 @@
 
 import pytest
 
+from keras_shapley_prune.repair import pace as pace_module
 from keras_shapley_prune.repair.pace import Pace
 
 
@@ -99,6 +100,22 @@ def test_no_step_when_the_time_is_over(clock):
     advance(clock, 7)
     assert not pace.goes_on()
     assert pace.num_done == 0
+
+
+def test_the_first_workers_clock_is_that_of_all(clock, monkeypatch):
+    class Second:
+        """Workers of which this one is not the first."""
+
+        def agree(self, *numbers):
+            return [1.0] * len(numbers) if len(numbers) == 1 else [0.5, 0.0]
+
+    monkeypatch.setattr(pace_module, "current_workers", Second)
+    pace = Pace(minutes=0.1)
+    advance(clock, 7)
+    assert pace.goes_on()
+    assert pace.rate == pytest.approx(0.5)
+    pace = Pace(num_steps=1)  # steps need no clock
+    assert pace.goes_on() and pace.rate == 1
 
 
 @pytest.mark.parametrize("arguments", [{"num_steps": 9}, {"minutes": 0.2}])
