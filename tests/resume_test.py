@@ -22,6 +22,12 @@ class Killed(BaseException):
     """Nothing in the package catches it, like SIGKILL."""
 
 
+@pytest.fixture(autouse=True)
+def as_often(monkeypatch):
+    """Running sums are written as often as before, once a test has ended."""
+    monkeypatch.setattr(checkpoint_module, "SECONDS", checkpoint_module.SECONDS)
+
+
 @pytest.fixture
 def kill_at(monkeypatch):
     """Returns a function that kills a run as it writes entries of a kind.

@@ -15,7 +15,7 @@ def main():
     found = {
         "taken": taken,
         "numbers": numbers,
-        "agreed": np.array(workers.agree(7.5 + workers.index)),
+        "agreed": np.array(workers.agree(7.5 if workers.is_chief else np.nan)),
         "everyone": workers.gather(np.array([workers.index, 1])),
         "replicas": np.array(count_replicas()),
     }

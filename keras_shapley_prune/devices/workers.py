@@ -94,7 +94,9 @@ class Workers:
         """Returns the numbers that the chief has, as floats, on every worker."""
         if self.count == 1:
             return list(numbers)
-        (found,) = self.sum(np.array(numbers, "float64") * self.is_chief)
+        # Not times 0: what is not finite elsewhere would come through.
+        own = numbers if self.is_chief else np.zeros(len(numbers))
+        (found,) = self.sum(np.array(own, "float64"))
         return found.tolist()
 
     def check_same(self, description):

@@ -15,13 +15,9 @@ import spread_killed
 import spread_repair
 
 TOLERANCE = 1e-6
-# What does not only take longer: with several devices of one process, repair runs as on
-# one of them.
-CHEAP = [case for case in spread_repair.CASES if case != "mimic"]
-OF_ONE = ["copies", "batchnorm", "fit", *(case for case in CHEAP if "mimic" in case)]
 RUNS = [
-    pytest.param("workers-2", CHEAP),
-    pytest.param("mirrored-2", OF_ONE),
+    pytest.param("workers-2", ["convolutions", "wide", "one example", "mimic of one"]),
+    pytest.param("mirrored-2", ["mimic of one", "fit"]),
     *(
         pytest.param(strategy, list(spread_repair.CASES), marks=pytest.mark.slow)
         for strategy in spread.STRATEGIES
