@@ -11,6 +11,7 @@ from keras_shapley_prune.cut.channels_last.to_channels_last import (
 from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.cut.trial_run import try_out
+from keras_shapley_prune.devices.workers import current_workers
 from keras_shapley_prune.inputs.arguments import blaming, check_choice, check_verbose
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.inputs.data import make_repeatable
@@ -98,7 +99,8 @@ def prune_until(
         ValueError: If an argument is not of that form, the model cannot be measured by
             `metric`, it is not known which way that gets better, or it is not finite;
             if the data has no labels, or `round_to` and `min_units` let no group lose
-            units.
+            units. If it is called in the scope of a strategy of several processes, under
+            which Keras evaluates no model: see `docs/devices.md`.
 
     Example:
 
@@ -114,6 +116,7 @@ def prune_until(
     repair = resolve_repair(repair)
     resolve_ranker(ranker)  # raises what it would raise after the first evaluation
     check_verbose(verbose)
+    _check_alone()
     check_model(model)
     check_metric(metric, model)
     dataset = make_repeatable(dataset)
@@ -193,6 +196,17 @@ def _print_trial(plan, bound, within):
         f"{1 - after / before:.1%} of the {plan.budget.of} removed: "
         f"{bound.found[-1]:.4g}, {'within' if within else 'beyond'} {bound.worst:.4g}"
     )
+
+
+def _check_alone():
+    """Raises a `ValueError` in the scope of a strategy of several processes."""
+    count = current_workers().count
+    if count > 1:
+        raise ValueError(
+            "`prune_until` evaluates models, which Keras does not do under a strategy "
+            f"of several processes. Received: the scope of one of {count}. Rank in the "
+            "scope, and take `keras-shapley-prune prune-until --ranking` in one process"
+        )
 
 
 def _check_drop(max_drop):

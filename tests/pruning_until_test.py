@@ -8,6 +8,7 @@ from bars import check_whole, labels_of
 
 import keras_shapley_prune
 from keras_shapley_prune import PruningBudget, prune_until
+from keras_shapley_prune.devices.workers import Workers
 from keras_shapley_prune.plan.flops import count_flops
 
 # Each trial is measured once: tracing would take most of the time.
@@ -286,3 +287,11 @@ def test_bad_budgets(trained):
             prune_until(trained, data, budget=budget)
     with pytest.raises(ValueError, match="`repair` should be one of"):
         prune_until(trained, data, metric=pytest.fail, repair="all")
+
+
+def test_several_processes_are_refused_before_any_work(monkeypatch):
+    several = Workers(None, 2, 1)
+    place = "keras_shapley_prune.pruning_until.current_workers"
+    monkeypatch.setattr(place, lambda: several)
+    with pytest.raises(ValueError, match=r"Received: the scope of one of 2\. Rank in"):
+        prune_until(models.classifier(), models.labelled_images(8), 0.1)
