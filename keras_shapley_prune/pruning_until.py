@@ -99,8 +99,8 @@ def prune_until(
         ValueError: If an argument is not of that form, the model cannot be measured by
             `metric`, it is not known which way that gets better, or it is not finite;
             if the data has no labels, or `round_to` and `min_units` let no group lose
-            units. If it is called in the scope of a strategy of several processes, under
-            which Keras evaluates no model: see `docs/devices.md`.
+            units; if it is called in the scope of a strategy of several processes,
+            under which Keras evaluates no model.
 
     Example:
 
