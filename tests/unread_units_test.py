@@ -61,7 +61,7 @@ def test_removing_them_changes_nothing(builder):
     assert models.relative_difference(ours, expected) < 1e-6
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("ranker", RANKERS, ids=str)
 @by_builder
 def test_they_are_worth_nothing(builder, ranker):
@@ -77,6 +77,7 @@ def test_they_are_worth_nothing(builder, ranker):
     str(ranking)
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("ranker", ["l1_norm", None], ids=str)
 @by_builder
 def test_a_global_budget_removes_them_first(builder, ranker):

@@ -238,7 +238,7 @@ def _check(model, tmp_path, tolerance=1e-5, **arguments):
     return pruned
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", BUILDERS)
 def test_prune(builder, tmp_path):
     _check(models.build(builder), tmp_path)
@@ -248,7 +248,7 @@ def test_prune_without_repair(tmp_path):
     _check(models.build(nested_dicts), tmp_path, repair=None)
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", BUILDERS)
 def test_masked_equals_pruned(builder):
     model = models.build(builder)
@@ -298,7 +298,7 @@ def test_policies_of_single_layers(tmp_path):
     assert [x.dtype_policy.name for x in pruned.layers[1:6]] == list(policies)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("builder", "ending", "compiled"),
     [

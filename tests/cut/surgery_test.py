@@ -67,7 +67,7 @@ SIZES |= {"output_shape", "num_query_heads", "num_key_value_heads"}
 SIZES |= {"layer", "backward_layer"}  # of Bidirectional: their configs
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_names_kinds_and_structure_are_carried_over(builder):
     model = models.build(builder)

@@ -165,6 +165,7 @@ def test_prune_checks_what_it_has_repaired(monkeypatch):
     assert len(checked) == 1
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("batch_size", [0, -4, True, None])
 def test_sizes_of_no_example(batch_size):
     model = models.build(models.chain)

@@ -31,7 +31,7 @@ def _mixture(policy, dtype="float32"):
     return keras.Model(inputs, outputs)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("policy", "half", "tolerance"),
     [

@@ -74,20 +74,28 @@ def _pruned(builder):
     return prune(model, inputs, 0.5, ranker="l1_norm", verbose=0), inputs
 
 
+SERVED = (models.chain, models.residual, models.two_ends)
+
+
 @pytest.mark.slow
 def test_saved_models_answer_without_keras(tmp_path):
-    _check_answers(SERVE, tmp_path)
+    _check_answers(SERVE, SERVED, tmp_path)
 
 
-def test_saved_models_answer_without_tensorflow(tmp_path):
+@pytest.mark.parametrize(
+    "builders",
+    [(models.two_ends,), pytest.param(SERVED, marks=pytest.mark.slow)],
+    ids=["one", "all"],
+)
+def test_saved_models_answer_without_tensorflow(builders, tmp_path):
     pytest.importorskip("openvino", reason="needs pip install openvino")
-    _check_answers(SERVE_WITHOUT_TENSORFLOW, tmp_path)
+    _check_answers(SERVE_WITHOUT_TENSORFLOW, builders, tmp_path)
 
 
-def _check_answers(program, tmp_path):
+def _check_answers(program, builders, tmp_path):
     """Asserts that a program answers for pruned models as Keras does."""
     expected = {}
-    for builder in (models.chain, models.residual, models.two_ends):
+    for builder in builders:
         pruned, inputs = _pruned(builder)
         folder = tmp_path / builder.__name__
         pruned.export(str(folder / "serving"), verbose=False)

@@ -55,7 +55,7 @@ def _check_trains(pruned, names):
     assert after["loss"] < before["loss"]
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("loss", "optimizer"),
     [
@@ -72,7 +72,7 @@ def test_losses(loss, optimizer):
     _check_trains(pruned, ["loss"])
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("metric", "name"),
     [

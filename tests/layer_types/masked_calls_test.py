@@ -80,7 +80,7 @@ def test_each_call_under_a_full_mask_is_the_operation(builder):
         values.update(zip(call.outputs, plain, strict=True))
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", SPECIAL)
 @pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
 def test_a_masked_model_with_masked_calls_saves_and_loads(tmp_path, builder, ending):

@@ -45,7 +45,7 @@ def names_of(model):
     return {call.name for call in calls if getattr(call.operation, "weights", ())}
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @by_builder
 def test_masked_equals_pruned(builder):
     """That the converted model returns the same, it has checked itself."""
@@ -60,7 +60,7 @@ def test_masked_equals_pruned(builder):
     models.check_masks(converted)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @by_builder
 def test_the_original_is_as_before_and_shares_nothing(builder):
     model = models.fresh(builder)
@@ -345,7 +345,7 @@ def test_a_name_in_the_original_is_refused_with_the_way():
         remove_channels(models.fresh(residual), remove={"stem": [0, 1]})
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("width", [6, 4, None])
 def test_a_bias_that_keras_adds_along_the_width(width):
     """Where the width is that of the channels: as the model was trained."""
@@ -373,13 +373,14 @@ def test_a_bias_that_keras_adds_along_the_width(width):
 
 
 def test_new_operations_have_names_of_their_own():
-    keras.backend.clear_session()
+    keras.utils.clear_session(free_memory=False)
     model = models.randomize(channels_first_models.two_flattened())
     config = model.get_config()
-    keras.backend.clear_session()  # as after a start: names begin at their first
+    # As after a start: names begin at their first.
+    keras.utils.clear_session(free_memory=False)
     again = keras.Model.from_config(config)
     again.set_weights(model.get_weights())
-    keras.backend.clear_session()
+    keras.utils.clear_session(free_memory=False)
     names = [operation.name for operation in to_channels_last(again).operations]
     assert len(set(names)) == len(names)
 

@@ -45,7 +45,7 @@ def of_layers(*stack, shape=(8, 8, 3), dtype="float32"):
     return models.randomize(keras.Sequential([inputs, *stack]))
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", COPYABLE)
 def test_equal(builder):
     check(models.build(builder))
