@@ -118,7 +118,7 @@ def _check_answers(program, builders, tmp_path):
 STORABLE = [b for b in models.BUILDERS if b is not models.locked]
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", STORABLE)
 def test_saved_equals_loaded(builder, tmp_path):
     model = models.build(builder)
@@ -136,6 +136,7 @@ def test_saved_equals_loaded(builder, tmp_path):
     assert loaded.count_params() == pruned.count_params()
 
 
+@pytest.mark.eager
 def test_a_compiled_model_is_compiled_when_it_is_loaded(tmp_path):
     x, y = models.labelled_images(16)
     pruned = prune(models.classifier(), (x, y), 0.5, ranker="l1_norm", verbose=0)

@@ -208,6 +208,7 @@ def test_a_model_that_is_not_compiled():
     assert copy_compile_config(models.classifier(compiled=False)) is None
 
 
+@pytest.mark.eager
 def test_a_model_loaded_from_disk(tmp_path):
     model = models.classifier()
     model.save(tmp_path / "model.keras")

@@ -224,6 +224,7 @@ def test_what_becomes_the_number_of_tokens_is_no_channel():
     check_network(token_learner(), 0.9, ["may work along axis 1"])
 
 
+@pytest.mark.eager
 @pytest.mark.slow
 def test_prune_with_its_defaults():
     check_prune(mobile_vit())

@@ -222,6 +222,7 @@ def test_a_stream_that_starts_as_the_inputs_is_kept(build, share):
     check_network(build(), share, ["joins it with channels that cannot be removed"])
 
 
+@pytest.mark.eager
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("build", [series_from_scratch, text_from_scratch])
 def test_prune_with_its_defaults(build):

@@ -94,6 +94,7 @@ def test_units_enter_a_nested_model_on_another_axis():
     assert smaller.get_layer("tokens").input_shape == (None, 6, 6)
 
 
+@pytest.mark.eager
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("ratio", [0.3, 0.7])
 @pytest.mark.parametrize(

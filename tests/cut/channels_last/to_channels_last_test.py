@@ -74,6 +74,7 @@ def test_the_original_is_as_before_and_shares_nothing(builder):
     assert [layer.name for layer in model.layers] == names
 
 
+@pytest.mark.eager
 @pytest.mark.sweep(1)
 @pytest.mark.filterwarnings("ignore:Expected calibration data")
 @pytest.mark.parametrize("builder", [residual, u_net, vgg, series])
@@ -113,6 +114,7 @@ def test_prune_takes_the_names_of_the_original():
     assert units["stem"] == (8, 8)
 
 
+@pytest.mark.eager
 def test_prune_until_measures_what_it_can_run(few_trials):
     model = models.fresh(series)
     model.compile("sgd", "mse")
@@ -145,6 +147,7 @@ def test_transpositions_that_undo_one_another_are_dropped():
     assert [name for name, kind in kinds.items() if kind == "Permute"] == ["heat"]
 
 
+@pytest.mark.eager
 def test_outputs_keep_the_names_that_losses_go_by():
     model = models.fresh(mixed)
     model.compile("sgd", {"heat": "mse", "classes": "mse"})
@@ -212,6 +215,7 @@ def test_shuffled_channels():
     assert "channels_first" not in formats
 
 
+@pytest.mark.eager
 def test_flags_states_and_the_optimizer_are_taken_over():
     model = models.fresh(vgg)
     model.get_layer("one").trainable = False

@@ -216,6 +216,7 @@ def test_mixed_precision():
     assert copied.layers[1].dtype_policy.name == "mixed_bfloat16"
 
 
+@pytest.mark.eager
 def test_the_copy_is_fitted():
     x, y = models.labelled_images(64)
     pruned = prune(models.classifier(), x[:32], 0.4, ranker="l1_norm", verbose=0)

@@ -89,6 +89,7 @@ def test_a_stateful_one_is_locked():
     assert reasons["before"] == f"{expected} (`lstm`)"
 
 
+@pytest.mark.eager
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("repair", ["least_squares", "mean"])
 def test_the_pruned_network_is_saved_and_trained(repair, tmp_path):

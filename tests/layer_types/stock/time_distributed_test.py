@@ -153,7 +153,7 @@ def test_what_enters_a_model_at_every_step_is_cut():
         assert width == smaller.get_layer(model.layers[1].name).units < 4
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("name", BUILDERS)
 def test_the_recorded_graph_computes_what_the_model_does(name):
     model = BUILDERS[name]()
@@ -212,6 +212,7 @@ def test_masks_of_steps():
     models.check_masks(models.randomize(model), inputs=rows)
 
 
+@pytest.mark.eager
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize("repair", ["least_squares", "mean", None])
 @pytest.mark.parametrize("name", ["a model", "convolutions of frames"])

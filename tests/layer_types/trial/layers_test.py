@@ -465,7 +465,7 @@ def _state_of(model):
     return weights, attributes, losses, generators
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "make",
     [
