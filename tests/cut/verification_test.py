@@ -246,7 +246,6 @@ def test_slices_of_other_channels_than_those_masked_are_found():
         verify_cut(cut, data)
 
 
-@pytest.mark.sweep(1)
 @pytest.mark.parametrize("outer", [list, tuple, lambda x: {"only": x[0]}])
 def test_a_list_of_one_output(outer):
     inputs = keras.Input((6, 6, 3))

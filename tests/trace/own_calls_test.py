@@ -138,7 +138,6 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.sweep(10)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_function_refuses_it(name):
     with pytest.raises(ValueError, match="whose own `call` returns outputs"):
