@@ -91,7 +91,7 @@ def test_what_has_no_end_is_refused(reader, form, made, monkeypatch):
         READERS[reader](ENDLESS[form](), *made)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.filterwarnings("ignore:Expected training to bring")
 @pytest.mark.parametrize("reader", READERS)
 def test_images_of_keras_are_read_once_round(reader, made):
@@ -126,7 +126,7 @@ SEVERAL = {
 }
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("form", SEVERAL)
 def test_several_inputs(form):
     model = _two_inputs()
@@ -164,7 +164,7 @@ def _written_out():
     )
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.filterwarnings("ignore:The model takes batches of 8 examples")
 @pytest.mark.filterwarnings("ignore:Expected training to bring")
 @pytest.mark.parametrize("build", [_plain, _written_out])

@@ -466,7 +466,10 @@ def check_masks(model, fractions=(0.3, 0.6), tolerance=1e-5, inputs=None):
 
 
 def check_one_mask_an_example(model, channel_map, group, inputs, tolerance=1e-5):
-    """Asserts that a compiled suffix with a mask an example is as many cut models."""
+    """Asserts that a compiled suffix with a mask an example is as many cut models.
+
+    The first example keeps all units, the others not.
+    """
     flat = [tf.convert_to_tensor(x) for x in keras.tree.flatten(inputs)]
     suffix = Suffix(channel_map, group)
     frontier = ForwardPass(channel_map.graph, [flat])
@@ -474,13 +477,18 @@ def check_one_mask_an_example(model, channel_map, group, inputs, tolerance=1e-5)
     shape = len(flat[0]), group.num_units
     rows = np.random.default_rng(1).integers(0, 2, shape)
     rows[:, 0] = 1
+    rows[0] = 1
+    if group.num_units > 1:
+        rows[1:, -1] = 0
     cut = suffix.cut_values(frontier.values(0))
     run = tf.function(suffix.run, autograph=False)
     together = [tensor.numpy() for tensor in run(cut, tf.constant(rows, tf.float32))]
     for example, row in enumerate(rows):
         keep = np.ones(channel_map.num_units, bool)
         keep[group.units] = row.astype(bool)
-        alone = outputs_of(remove_channels(model, keep, channel_map), inputs)
+        whole = row.all()
+        network = model if whole else remove_channels(model, keep, channel_map)
+        alone = outputs_of(network, inputs)
         seen = [output[example] for output in together]
         expected = [output[example] for output in alone]
         assert relative_difference(seen, expected) < tolerance, group.name

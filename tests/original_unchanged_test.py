@@ -140,9 +140,9 @@ def _undisturbed():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.sweep(12)
+@pytest.mark.sweep(8)
 @pytest.mark.parametrize("case", CASES)
-def test_the_model_and_all_streams_are_as_they_were(case):
+def test_the_model_and_all_streams_are_as_they_were(case, few_trials):
     call, prepare = CASES[case]
     expected = _undisturbed()
     model, prepared = _start(prepare)
@@ -174,6 +174,10 @@ def test_nothing_of_a_call_is_held():
         _prune(model, None)
 
     call()
-    before = count()
-    call()
-    assert count() == before
+    gc.collect()
+    gc.freeze()  # what is there by now is neither searched nor counted
+    try:
+        call()
+        assert count() == 0
+    finally:
+        gc.unfreeze()

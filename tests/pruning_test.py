@@ -32,6 +32,7 @@ def trained():
     return model
 
 
+@pytest.mark.eager
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize(("ratio", "conv", "hidden"), [(0.25, 4, 6), (0.9, 1, 1)])
 def test_every_group_loses_its_share(trained, ratio, conv, hidden):
@@ -263,6 +264,7 @@ def test_without_repair_and_check_the_bar_ends_with_the_cut(trained, capsys):
     assert labels_of(out) == ["ranking conv", "ranking hidden", "cutting", ""]
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("verbose", ["auto", 0, 2])
 def test_a_ranker_that_knows_of_no_progress_is_one_step(trained, capsys, verbose):
     asked = []

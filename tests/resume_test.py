@@ -124,6 +124,7 @@ def scores_of(ranking):
     return [value for found in ranking.values() for value in found.to_arrays().values()]
 
 
+@pytest.mark.eager
 @pytest.mark.parametrize(
     "ranker",
     [
@@ -178,6 +179,7 @@ class OwnRanker:
         return ksp.BaselineRanker("l1_norm").rank(*arguments, **options)
 
 
+@pytest.mark.eager
 def test_the_ranking_of_a_user_s_ranker_is_kept_as_a_whole(tmp_path, kill_at):
     calls = OwnRanker.calls
     arguments = {"ranker": OwnRanker(), "repair": "mean"}
@@ -189,6 +191,7 @@ def test_the_ranking_of_a_user_s_ranker_is_kept_as_a_whole(tmp_path, kill_at):
 # --- what is refused ---------------------------------------------------------------
 
 
+@pytest.mark.eager
 def test_another_run_is_refused_before_anything_is_ranked(tmp_path):
     prune_it(str(tmp_path), ranker="l1_norm", repair=None)
     for change, named in (
@@ -200,6 +203,7 @@ def test_another_run_is_refused_before_anything_is_ranked(tmp_path):
             prune_it(str(tmp_path), **({"ranker": "l1_norm", "repair": None} | change))
 
 
+@pytest.mark.eager
 def test_a_damaged_entry_is_an_error_that_names_it(tmp_path):
     prune_it(str(tmp_path), ranker="l1_norm", repair="mean")
     path = next(tmp_path.glob("repair-layer-*.npz"))
@@ -217,6 +221,7 @@ def interrupt(*arguments, **options):
     raise KeyboardInterrupt
 
 
+@pytest.mark.eager
 @pytest.mark.parametrize("kept", [True, False])
 def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch, kept):
     folder = str(tmp_path) if kept else None
@@ -283,6 +288,7 @@ def test_ten_killed_processes_of_each_phase_end_bit_equal(tmp_path, phase):
     assert [same for *_, same in found] == [True] * 10
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_bit_equal(tmp_path):
     processes = killed_runs.Processes()
     arguments = {"num_steps": 9, "ranker": "l1_norm"}

@@ -61,7 +61,8 @@ def test_removing_them_changes_nothing(builder):
     assert models.relative_difference(ours, expected) < 1e-6
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.eager
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("ranker", RANKERS, ids=str)
 @by_builder
 def test_they_are_worth_nothing(builder, ranker):
@@ -77,6 +78,8 @@ def test_they_are_worth_nothing(builder, ranker):
     str(ranking)
 
 
+@pytest.mark.eager
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("ranker", ["l1_norm", None], ids=str)
 @by_builder
 def test_a_global_budget_removes_them_first(builder, ranker):
@@ -92,6 +95,7 @@ def test_a_global_budget_removes_them_first(builder, ranker):
     assert lost >= min(wanted, unread - len(UNREAD[builder]))
 
 
+@pytest.mark.eager
 @pytest.mark.sweep(3)
 @pytest.mark.parametrize("repair", ["least_squares", "mean", "batchnorm", "mimic"])
 @by_builder
@@ -106,6 +110,7 @@ def test_repairs_pass_them_over(builder, repair):
         assert "to   nothing" in str(channel_report(model))
 
 
+@pytest.mark.eager
 def test_frontiers_and_curves(tmp_path):
     model = models.fresh(unread_models.sliced)
     images = models.images(model, 16)

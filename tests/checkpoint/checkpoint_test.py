@@ -14,7 +14,7 @@ from keras_shapley_prune.checkpoint.checkpoint import Checkpoint, open_checkpoin
 
 
 def model_of(width=3, name="dense"):
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(0)
     return keras.Sequential([keras.Input((4,)), keras.layers.Dense(width, name=name)])
 
@@ -133,6 +133,7 @@ def test_an_edited_description_is_refused(tmp_path):
         open_at(tmp_path, seed=1)
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("given", [3, 1.5, ["run"], "", b"", object()])
 def test_only_paths_are_taken(given):
     with pytest.raises(ValueError, match="`checkpoint` should be the path of a folder"):

@@ -222,6 +222,7 @@ def test_prune_until(folder, few_trials, capsys):
     )
 
 
+@pytest.mark.eager
 @pytest.mark.filterwarnings("default")
 def test_warnings_are_one_line(folder, few_trials, capsys):
     arguments = ["prune-until", "model.keras", "--data", "data.npz", *FAST]
@@ -243,6 +244,7 @@ def test_a_budget_that_is_missed_is_told(folder, capsys):
     assert "asked: 50.0% of the units" in printed.out
 
 
+@pytest.mark.eager
 def test_the_mode_of_a_metric(folder, capsys):
     arguments = ["prune-until", "model.keras", "--data", "data.npz", *FAST]
     arguments += ["--metric", "accuracy", "--max-drop", "0.05", "-o"]
@@ -364,6 +366,7 @@ def test_what_it_was_compiled_with_need_not_be_known(own, case, suffix, capsys):
         assert load("out.keras").compiled
 
 
+@pytest.mark.eager
 @pytest.mark.filterwarnings("default")
 def test_metrics_need_what_it_was_compiled_with(own, few_trials, capsys):
     module, functions = own
@@ -536,6 +539,7 @@ def test_entry_points(folder, monkeypatch, capsys):
     assert failed.err.splitlines()[-1].startswith("keras-shapley-prune: error: ")
 
 
+@pytest.mark.eager
 def test_a_model_of_channels_first_is_converted(folder, capsys):
     model = channels_first_models.residual()
     model.save("first.keras")

@@ -119,6 +119,7 @@ def _rank(*args, **kwargs):
     raise AssertionError
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize(
     "make",
     [

@@ -175,6 +175,7 @@ def test_frozen_layers_have_no_slots():
     assert largest_difference(model, plan, pruned, x, y) < 1e-9
 
 
+@pytest.mark.eager
 def test_after_loading(tmp_path):
     model, x, y = trained(keras.optimizers.Adam(0.01))
     model.save(tmp_path / "model.keras")
@@ -183,6 +184,7 @@ def test_after_loading(tmp_path):
     assert largest_difference(loaded, plan, cut(loaded, plan), x, y) < 1e-9
 
 
+@pytest.mark.eager
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("repair", ["least_squares", None])
 def test_prune_keeps_it_too(repair):

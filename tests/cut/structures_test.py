@@ -238,17 +238,19 @@ def _check(model, tmp_path, tolerance=1e-5, **arguments):
     return pruned
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.eager
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", BUILDERS)
 def test_prune(builder, tmp_path):
     _check(models.build(builder), tmp_path)
 
 
+@pytest.mark.eager
 def test_prune_without_repair(tmp_path):
     _check(models.build(nested_dicts), tmp_path, repair=None)
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", BUILDERS)
 def test_masked_equals_pruned(builder):
     model = models.build(builder)
@@ -261,12 +263,14 @@ def test_masked_equals_pruned(builder):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.eager
 def test_the_default_ranker_takes_any_structure():
     model = models.build(nested_dicts)
     pruned = keras_shapley_prune.prune(model, [(_inputs_of(model),)], verbose=0)
     keras.tree.assert_same_structure(pruned.output, model.output)
 
 
+@pytest.mark.eager
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "policy", ["mixed_float16", "mixed_bfloat16", "float64", "bfloat16"]
@@ -286,6 +290,7 @@ def test_global_policies(builder, policy, tmp_path):
     assert [w.dtype for w in pruned.weights] == [w.dtype for w in model.weights]
 
 
+@pytest.mark.eager
 def test_policies_of_single_layers(tmp_path):
     inputs = keras.Input((8, 8, 3), name="image")
     x = inputs
@@ -298,7 +303,8 @@ def test_policies_of_single_layers(tmp_path):
     assert [x.dtype_policy.name for x in pruned.layers[1:6]] == list(policies)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.eager
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("builder", "ending", "compiled"),
     [
@@ -324,6 +330,7 @@ def test_loaded_models(builder, ending, compiled, tmp_path):
         pruned.fit(inputs, targets, epochs=1, verbose=0)
 
 
+@pytest.mark.eager
 def test_constraints_act_on_what_stays(tmp_path):
     model = models.fresh(constrained)
     model.compile("sgd", "mse")

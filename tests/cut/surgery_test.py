@@ -35,7 +35,7 @@ def _check_exact(model):
     return pruned
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_the_argument_is_not_changed(builder):
     model = models.build(builder)
@@ -47,7 +47,7 @@ def test_the_argument_is_not_changed(builder):
     assert models.snapshot(model, inputs) == before
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_removing_nothing_gives_an_equal_copy(builder):
     model = models.build(builder)
@@ -67,7 +67,7 @@ SIZES |= {"output_shape", "num_query_heads", "num_key_value_heads"}
 SIZES |= {"layer", "backward_layer"}  # of Bidirectional: their configs
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_names_kinds_and_structure_are_carried_over(builder):
     model = models.build(builder)
@@ -214,7 +214,7 @@ def _squares(weights):
     return 0.01 * keras.ops.sum(weights**2)
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "layer",
     [
@@ -359,7 +359,7 @@ def test_a_preprocessing_normalization_keeps_its_statistics():
     assert models.relative_difference(copied, models.outputs_of(model, images)) < 1e-6
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_the_graph_of_a_cut_computes_what_its_model_does(builder):
     model = models.build(builder)
@@ -371,7 +371,7 @@ def test_the_graph_of_a_cut_computes_what_its_model_does(builder):
     assert models.relative_difference([x.numpy() for x in found], expected) < 1e-5
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_weights_that_are_put_back_are_in_their_old_places(builder):
     model = models.build(builder)

@@ -125,7 +125,8 @@ def test_layers_that_draw_in_training_only(middle):
         keras_shapley_prune.prune(model, _images(), 0.5, **FAST)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.eager
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("repair", ["least_squares", "batchnorm", None])
 def test_states_and_counters_are_as_they_were(repair):
     steps = np.random.default_rng(0).normal(size=(16, 6, 3)).astype("float32")
@@ -142,6 +143,7 @@ def test_states_and_counters_are_as_they_were(repair):
         keras.tree.map_structure(np.testing.assert_array_equal, before, after)
 
 
+@pytest.mark.eager
 @pytest.mark.filterwarnings(DRAWS)
 def test_the_other_ways_to_prune_know_too():
     model = noisy_models.autoencoder(noisy_models.Sampling("tensorflow"))
@@ -154,6 +156,7 @@ def test_the_other_ways_to_prune_know_too():
     keras.tree.map_structure(np.testing.assert_array_equal, before, after)
 
 
+@pytest.mark.eager
 @pytest.mark.filterwarnings(DRAWS)
 def test_measuring_moves_nothing_on(few_trials):
     model = noisy_models.classifier(noisy_models.Noise())
@@ -170,6 +173,7 @@ def test_measuring_moves_nothing_on(few_trials):
     keras.tree.map_structure(np.testing.assert_array_equal, before, after)
 
 
+@pytest.mark.eager
 @pytest.mark.parametrize("of", ["flops", "params"])
 def test_flops_are_counted_for_the_calibration_data(of, capsys):
     keras.utils.set_random_seed(0)
@@ -190,6 +194,7 @@ def test_flops_are_counted_for_the_calibration_data(of, capsys):
         assert abs(pruned.count_params() / model.count_params() - 0.5) < 0.04
 
 
+@pytest.mark.eager
 def test_flops_of_sequences_of_any_length():
     inputs = keras.Input((None, 8))
     x = layers.Conv1D(16, 3, activation="relu")(inputs)

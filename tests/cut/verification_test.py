@@ -37,6 +37,7 @@ def wrongly_registered(monkeypatch):
     return keras.Sequential([keras.Input((6, 6, 2)), *steps])
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("repair", ["least_squares", "mean", None])
 def test_a_wrong_network_is_never_returned(wrongly_registered, repair):
     x = np.random.default_rng(0).normal(size=(16, 6, 6, 2)).astype("float32")
@@ -46,7 +47,7 @@ def test_a_wrong_network_is_never_returned(wrongly_registered, repair):
     assert pruned.layers[0].filters == 4
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "builder",
     [
@@ -102,6 +103,7 @@ def test_what_is_not_finite_in_both_is_right():
     verify_removal(model, pruned, *rest)
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_half_precision_rounds_more(policy):
     keras.utils.set_random_seed(0)
@@ -151,6 +153,7 @@ def test_in_the_public_form():
         keras_shapley_prune.verify_removal(model, pruned, keep[1:], x)
 
 
+@pytest.mark.eager
 def test_prune_checks_what_it_has_repaired(monkeypatch):
     checked = []
     monkeypatch.setattr(
@@ -165,6 +168,7 @@ def test_prune_checks_what_it_has_repaired(monkeypatch):
     assert len(checked) == 1
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("batch_size", [0, -4, True, None])
 def test_sizes_of_no_example(batch_size):
     model = models.build(models.chain)
@@ -182,6 +186,7 @@ def test_an_empty_batch_shows_nothing():
         verify_removal(model, smaller, keep, [images[:0], images])
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("names", [("r", "s"), ("p",), None])
 def test_outputs_in_other_places_are_noticed(names):
     def build(names):
@@ -201,7 +206,7 @@ def test_outputs_in_other_places_are_noticed(names):
         verify_removal(model, other, keep, models.images(model))
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", [models.residual, models.nested, models.attentive])
 def test_a_cut_is_right_whatever_its_weights_are_now(builder):
     model = models.build(builder)

@@ -31,7 +31,7 @@ def _mixture(policy, dtype="float32"):
     return keras.Model(inputs, outputs)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("policy", "half", "tolerance"),
     [
@@ -58,6 +58,7 @@ def test_inputs_are_float32_too_and_have_their_names():
     assert [(x.name, x.dtype) for x in copied.inputs] == [("steps", "float32")]
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", [models.two_ends, models.nested])
 def test_what_is_float32_has_no_halves(builder):
     model = models.build(builder)

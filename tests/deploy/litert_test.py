@@ -113,6 +113,7 @@ def test_int8_of_two_inputs_and_two_outputs(tmp_path):
     assert models.relative_difference(found, models.outputs_of(model, inputs)) < 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", [models.chain, models.residual, models.depthwise])
 def test_int8_is_near_to_keras(builder, tmp_path):
@@ -227,6 +228,7 @@ def test_a_missing_size_is_named(tmp_path):
         export_litert(open_size(None), tmp_path / "a.tflite", input_shape=(10, 6, 4))
 
 
+@pytest.mark.slow
 def test_int8_takes_the_size_of_its_data(tmp_path):
     needs_quantizer()
     model = open_size(None)

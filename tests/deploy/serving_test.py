@@ -74,20 +74,28 @@ def _pruned(builder):
     return prune(model, inputs, 0.5, ranker="l1_norm", verbose=0), inputs
 
 
+SERVED = (models.chain, models.residual, models.two_ends)
+
+
 @pytest.mark.slow
 def test_saved_models_answer_without_keras(tmp_path):
-    _check_answers(SERVE, tmp_path)
+    _check_answers(SERVE, SERVED, tmp_path)
 
 
-def test_saved_models_answer_without_tensorflow(tmp_path):
+@pytest.mark.parametrize(
+    "builders",
+    [(models.two_ends,), pytest.param(SERVED, marks=pytest.mark.slow)],
+    ids=["one", "all"],
+)
+def test_saved_models_answer_without_tensorflow(builders, tmp_path):
     pytest.importorskip("openvino", reason="needs pip install openvino")
-    _check_answers(SERVE_WITHOUT_TENSORFLOW, tmp_path)
+    _check_answers(SERVE_WITHOUT_TENSORFLOW, builders, tmp_path)
 
 
-def _check_answers(program, tmp_path):
+def _check_answers(program, builders, tmp_path):
     """Asserts that a program answers for pruned models as Keras does."""
     expected = {}
-    for builder in (models.chain, models.residual, models.two_ends):
+    for builder in builders:
         pruned, inputs = _pruned(builder)
         folder = tmp_path / builder.__name__
         pruned.export(str(folder / "serving"), verbose=False)
@@ -110,7 +118,7 @@ def _check_answers(program, tmp_path):
 STORABLE = [b for b in models.BUILDERS if b is not models.locked]
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", STORABLE)
 def test_saved_equals_loaded(builder, tmp_path):
     model = models.build(builder)
@@ -128,6 +136,7 @@ def test_saved_equals_loaded(builder, tmp_path):
     assert loaded.count_params() == pruned.count_params()
 
 
+@pytest.mark.eager
 def test_a_compiled_model_is_compiled_when_it_is_loaded(tmp_path):
     x, y = models.labelled_images(16)
     pruned = prune(models.classifier(), (x, y), 0.5, ranker="l1_norm", verbose=0)

@@ -55,7 +55,7 @@ def _check_trains(pruned, names):
     assert after["loss"] < before["loss"]
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("loss", "optimizer"),
     [
@@ -72,7 +72,7 @@ def test_losses(loss, optimizer):
     _check_trains(pruned, ["loss"])
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("metric", "name"),
     [
@@ -208,6 +208,7 @@ def test_a_model_that_is_not_compiled():
     assert copy_compile_config(models.classifier(compiled=False)) is None
 
 
+@pytest.mark.eager
 def test_a_model_loaded_from_disk(tmp_path):
     model = models.classifier()
     model.save(tmp_path / "model.keras")

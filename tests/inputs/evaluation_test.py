@@ -15,6 +15,7 @@ from keras_shapley_prune.inputs.evaluation import (
 )
 
 
+@pytest.mark.eager
 def test_by_name_and_by_function():
     model, (x, y) = models.classifier(), models.labelled_images(16)
     loss, accuracy = model.evaluate(x, y, verbose=0)
@@ -27,6 +28,7 @@ def test_by_name_and_by_function():
     assert resolve_metric(lambda model: len(model.layers), model, None)(model) == 4.0
 
 
+@pytest.mark.eager
 def test_sample_weights_count():
     model, (x, y) = models.classifier(), models.labelled_images(16)
     weights = np.linspace(0, 3, 16, dtype="float32")
@@ -108,7 +110,7 @@ def test_batches_of_different_sizes():
     assert evaluate(model, batches)["loss"] == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "data",
     [
@@ -134,6 +136,7 @@ def test_several_inputs(data):
     assert evaluate(model, data(*arrays))["loss"] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.eager
 @pytest.mark.filterwarnings("ignore:The model takes batches of 4 examples")
 @pytest.mark.parametrize("form", [tuple, lambda data: _in_batches(*data, [7, 3])])
 def test_a_fixed_batch_size(form):

@@ -94,7 +94,7 @@ BUILDERS = [
 ]
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("build", BUILDERS)
 def test_it_returns_what_it_did(build, tmp_path):
     old, path = build(), tmp_path / "old.h5"

@@ -48,7 +48,7 @@ COMPILED = {
 }
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 @pytest.mark.parametrize("case", COMPILED)
 def test_what_it_was_compiled_with_need_not_be_known(case, suffix, tmp_path):
@@ -67,6 +67,7 @@ def test_what_it_was_compiled_with_need_not_be_known(case, suffix, tmp_path):
     assert not pruned.compiled
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_custom_objects_are_handed_on(suffix, tmp_path):
     model = _network()

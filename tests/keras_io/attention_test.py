@@ -209,7 +209,7 @@ WHOLE = [
 ]
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("build", WHOLE)
 def test_all_but_the_outputs_are_removable(build):
     check_network(build())
@@ -224,6 +224,7 @@ def test_what_becomes_the_number_of_tokens_is_no_channel():
     check_network(token_learner(), 0.9, ["may work along axis 1"])
 
 
+@pytest.mark.eager
 @pytest.mark.slow
 def test_prune_with_its_defaults():
     check_prune(mobile_vit())

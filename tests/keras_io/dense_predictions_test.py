@@ -213,7 +213,7 @@ WHOLE = [
 ]
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("build", WHOLE)
 def test_all_but_the_outputs_are_removable(build):
     check_network(build())
@@ -228,6 +228,7 @@ def test_a_softmax_over_channels_and_a_map_of_one_channel_are_kept():
     check_network(mir_net(), 12 / 21, reasons)
 
 
+@pytest.mark.eager
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "build", [autoencoder, key_points, pytest.param(u_net, marks=pytest.mark.slow)]

@@ -208,12 +208,13 @@ WHOLE = [
 ]
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("build", WHOLE)
 def test_all_but_the_outputs_are_removable(build):
     check_network(build())
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("build", "share", "reason"),
     [
@@ -235,6 +236,7 @@ def test_what_a_transform_reads_and_the_taps_of_a_kernel_are_kept(build, share, 
     check_network(build(), share, [reason])
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(("build", "share"), [(mlp_mixer, 100 / 132), (g_mlp, 36 / 68)])
 def test_channels_come_back_from_a_mixing_of_positions(build, share):
     # What the mixing computes takes the place of positions, which are kept.

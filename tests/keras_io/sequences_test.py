@@ -208,12 +208,13 @@ WHOLE = [
 ]
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("build", WHOLE)
 def test_all_but_the_outputs_are_removable(build):
     check_network(build())
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("build", "share"), [(video_transformer, 18 / 42), (series_transformer, 28 / 32)]
 )
@@ -221,6 +222,8 @@ def test_a_stream_that_starts_as_the_inputs_is_kept(build, share):
     check_network(build(), share, ["joins it with channels that cannot be removed"])
 
 
+@pytest.mark.eager
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("build", [series_from_scratch, text_from_scratch])
 def test_prune_with_its_defaults(build):
     check_prune(build())

@@ -109,7 +109,7 @@ def build(kind, arguments, shape=(6, 7, 3), **more):
         pytest.skip("this processor's TensorFlow cannot run the layer")
 
 
-@pytest.mark.sweep(16)
+@pytest.mark.sweep(8)
 @EACH
 def test_rows_times_matrix_is_the_layer(kind, arguments, shape):
     layer, outputs, x = build(kind, arguments, shape)
@@ -120,7 +120,7 @@ def test_rows_times_matrix_is_the_layer(kind, arguments, shape):
     np.testing.assert_allclose(form.apply(x), outputs, atol=1e-5)
 
 
-@pytest.mark.sweep(16)
+@pytest.mark.sweep(8)
 @EACH
 def test_channel_of_names_the_input_channel(kind, arguments, shape):
     layer, _, x = build(kind, arguments, shape)
@@ -132,7 +132,7 @@ def test_channel_of_names_the_input_channel(kind, arguments, shape):
         assert read[form.channel_of == channel].all()
 
 
-@pytest.mark.sweep(16)
+@pytest.mark.sweep(8)
 @EACH
 def test_assign_is_the_inverse_of_matrix(kind, arguments, shape):
     layer, _, x = build(kind, arguments, shape)

@@ -60,7 +60,7 @@ def test_masks_at_a_call_are_those_of_what_is_not_whole():
     assert list(masks_at(channel_map, keep, calls["simple"])) == [0]
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", SPECIAL)
 def test_each_call_under_a_full_mask_is_the_operation(builder):
     model = models.build(builder)
@@ -80,7 +80,7 @@ def test_each_call_under_a_full_mask_is_the_operation(builder):
         values.update(zip(call.outputs, plain, strict=True))
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", SPECIAL)
 @pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
 def test_a_masked_model_with_masked_calls_saves_and_loads(tmp_path, builder, ending):

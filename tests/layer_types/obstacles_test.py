@@ -47,7 +47,7 @@ def _network(function):
     return models.randomize(keras.Model(inputs, layers.Dense(2, name="last")(x)))
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_of_any_kind_are_pruned(name):
     model = _network(FUNCTIONS[name])

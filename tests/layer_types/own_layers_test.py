@@ -291,7 +291,7 @@ def _attend_to_itself(layer):
     return lambda x: layer(x, x)
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     ("parent", "build"),
     [

@@ -76,7 +76,7 @@ def _model(layer, data):
     return keras.Model(inputs, layers.Dense(2, name="last")(x))
 
 
-@pytest.mark.sweep(5)
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("name", PREPROCESSING)
 def test_state_is_taken_over(name, tmp_path):
     layer, data = PREPROCESSING[name]()
@@ -123,6 +123,7 @@ def test_copies_in_float32_have_the_vocabulary():
     np.testing.assert_allclose(copy_in_float32(model)(inputs), model(inputs), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_strings_are_read_from_any_form_of_data(tmp_path):
     layer, _ = _text(output_sequence_length=4)
     model = _model(layer, WORDS)

@@ -7,6 +7,8 @@ from keras import layers
 
 import keras_shapley_prune as package
 
+# A step or two of training each.
+pytestmark = pytest.mark.eager
 X = np.random.default_rng(0).random((6, 5, 4)).astype("float32")
 Y = np.zeros((6, 2), "float32")
 

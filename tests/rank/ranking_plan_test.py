@@ -32,7 +32,7 @@ def _both(model, data, *game_and_estimator, ratio=0.5, layers=None, **arguments)
     )
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("game", "estimator", "arguments"),
     [
@@ -64,7 +64,7 @@ def test_as_many_evaluations_as_planned(game, estimator, arguments):
         assert cost.num_units == len(ranking[cost.name].values)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("ratio", [0.0, 0.25, 0.9])
 def test_the_ratio_decides_how_many_stages_are_played(ratio):
     model, data = models.classifier(), models.labelled_images(6)

@@ -84,7 +84,7 @@ def test_values_of_figure_1():
     np.testing.assert_allclose(values, [0.833, 0.833, 5.0, 0.0], atol=0.15)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("make", games.GAMES)
 @pytest.mark.parametrize("num_draws", [1, 2, 3])
 def test_efficiency(make, num_draws):
@@ -227,6 +227,7 @@ def test_integer_images_without_a_channel_axis():
         np.testing.assert_array_equal(scores.values, expected[name].values)
 
 
+@pytest.mark.eager
 def test_several_inputs_and_outputs():
     model = models.fresh(models.two_ends)
     model.compile("sgd", ["sparse_categorical_crossentropy", "mae"])
@@ -239,6 +240,7 @@ def test_several_inputs_and_outputs():
         np.testing.assert_allclose(scores.values, ranking[name].values, rtol=1e-4)
 
 
+@pytest.mark.eager
 def test_batches_of_images_of_different_sizes():
     inputs = keras.Input((None, None, 3))
     x = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")(inputs)

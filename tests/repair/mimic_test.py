@@ -177,6 +177,7 @@ def test_the_string_is_short_for_the_settings_by_default(monkeypatch):
     assert by_object is settings
 
 
+@pytest.mark.eager
 def test_mixed_precision():
     with_policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
@@ -196,6 +197,7 @@ def test_the_pruned_model_comes_from_the_original():
         mimic(models.build(models.chain), model, models.images(model))
 
 
+@pytest.mark.eager
 def test_images_of_another_shape_are_refused():
     model, pruned = halve(layers="inner")
     with pytest.raises(ValueError, match="in batches of shape"):
@@ -273,6 +275,7 @@ class Clock:
         monkeypatch.setattr(RelativeAdam, "apply", slow)
 
 
+@pytest.mark.eager
 def test_minutes_in_the_place_of_steps(monkeypatch):
     model, pruned = halve(layers="inner")
     clock = Clock(monkeypatch, seconds_a_step=1.0)
@@ -298,6 +301,7 @@ def test_a_bar_of_minutes(monkeypatch, capsys):
     assert "/60" in capsys.readouterr().out
 
 
+@pytest.mark.eager
 def test_extra_images_are_trained_on_and_not_held_out(monkeypatch):
     model, pruned = halve(layers="inner")
     images, extra = models.images(model, 20), 5 + models.images(model, 40, seed=1)
@@ -365,6 +369,7 @@ def interrupt_at(monkeypatch, step):
     monkeypatch.setattr(RelativeAdam, "apply", interrupted)
 
 
+@pytest.mark.eager
 def test_an_interrupt_returns_the_best_so_far(monkeypatch, frequent_looks):
     model, pruned = halve(layers="inner")
     images = models.images(model, 16)
@@ -384,6 +389,7 @@ def test_an_interrupt_before_the_first_check_returns_what_was_given(monkeypatch)
     assert_same(trained, pruned)
 
 
+@pytest.mark.eager
 def test_prune_goes_on_after_an_interrupt(monkeypatch, frequent_looks):
     model = models.fresh(small)
     model.compile("adam", "mse")

@@ -181,7 +181,7 @@ class _Batches(keras.utils.PyDataset):
         return self.images[8 * index : 8 * index + 8], np.zeros(8)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "wrap",
     [
@@ -270,7 +270,7 @@ FEW = {
 }
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("make", [_flattened, _pooled])
 @pytest.mark.parametrize("kind", FEW)
 def test_data_that_says_little(kind, make):
@@ -430,7 +430,7 @@ def test_data_is_read_as_far_as_it_is_needed():
 FITTED = (layers.Conv2D, layers.Dense, layers.DepthwiseConv2D)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", [models.residual, models.nested])
 @pytest.mark.parametrize(
     ("repair", "kinds"),
@@ -466,6 +466,7 @@ def test_lines_and_silence(capsys):
         repair_channels(model, keep, inputs, verbose="loud")
 
 
+@pytest.mark.eager
 def test_training_is_a_step_of_the_bar(capsys):
     model, keep, inputs = halve(models.chain, num_examples=3)  # too few to train on
     repair_channels(model, keep, inputs, repair="mimic")
@@ -476,6 +477,7 @@ def test_training_is_a_step_of_the_bar(capsys):
     assert "trained, " in capsys.readouterr().out.splitlines()[-1]
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("repair", ["mean", "batchnorm", "least_squares", "mimic"])
 def test_data_that_is_not_finite(repair):
     model, keep, _ = halve(models.normalized)
@@ -503,6 +505,7 @@ def test_statistics_that_overflow():
         repair_channels(model, keep, images, "batchnorm", verbose=0)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("repair", ["mean", "batchnorm", "least_squares"])
 def test_weights_that_are_not_finite(repair):
     model = models.fresh(models.chain)

@@ -173,6 +173,7 @@ def test_how_the_data_is_split_does_not_matter(split):
     assert_same_weights(ours, advance_all(model, keep, images, size=8).model, 1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", [models.residual, models.shared])
 def test_memory_does_not_matter(builder):
@@ -353,7 +354,7 @@ READERS = {
 }
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("reader", READERS)
 def test_twins_leave_without_a_trace(reader):
     filters = 8 if reader == "grouped" else 6

@@ -27,6 +27,7 @@ def test_blas_has_one_thread_inside_and_what_it_had_afterwards():
         assert count_threads() == {2}
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("ranker", [None, "l1_norm"])
 def test_prune_works_with_one_blas_thread(monkeypatch, ranker):
     seen, add = [], gram.Gram.add

@@ -35,6 +35,7 @@ def test_a_curve_is_what_cut_models_achieve(setting):
             np.testing.assert_allclose(value, np.mean(loss), rtol=1e-4)
 
 
+@pytest.mark.eager
 def test_metric_by_name_and_by_function(setting):
     model, ranking, (x, y) = setting
     (curve,) = measure_ablation(model, ranking, (x, y), "accuracy", "conv", 3)

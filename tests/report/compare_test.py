@@ -46,7 +46,7 @@ def _count(network, name):
     return sizes[0] or sizes[1] or layer.kernel.shape[-1]
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_every_producer_is_listed_with_its_size_and_lock(builder):
     model, pruned = _pair(builder)
@@ -111,7 +111,7 @@ def test_nothing_changes():
     assert [models.snapshot(m, inputs) for m in (model, pruned)] == before
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 @pytest.mark.parametrize("fraction", [0.5, 0.99])
 def test_units_of_every_group(builder, fraction):
@@ -138,6 +138,7 @@ def ranked():
     return model, apply_plan(model, plan, data[0]), ranking, data
 
 
+@pytest.mark.eager
 def test_with_data_everything_is_measured(ranked, tmp_path):
     model, pruned, ranking, (x, y) = ranked
     comparison = compare(model, pruned, (x, y), ranking, verbose=0)
@@ -162,6 +163,7 @@ def test_with_data_everything_is_measured(ranked, tmp_path):
     assert f"{comparison.parameters[1]:,}" in page
 
 
+@pytest.mark.eager
 def test_what_is_asked_for_is_measured(ranked):
     model, pruned, _, (x, y) = ranked
     found = compare(model, pruned, measure="activations", verbose=0)
@@ -182,6 +184,7 @@ def test_silence(ranked, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.eager
 def test_nothing_changes_by_measuring(ranked):
     model, pruned, ranking, (x, y) = ranked
     before = [models.snapshot(network, x) for network in (model, pruned)]

@@ -20,7 +20,7 @@ def _sizes(model):
     return {g.name: g.num_units for g in trace_channels(model).groups}
 
 
-@pytest.mark.sweep(5)
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("name", axis_models.BUILDERS)
 def test_masked_is_pruned_is_counted(name):
     model = models.randomize(axis_models.BUILDERS[name]())
@@ -38,12 +38,14 @@ def test_masked_is_pruned_is_counted(name):
         assert count_flops(smaller) < count_flops(model)
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("swap", axis_models.SWAPS)
 def test_the_channels_of_a_mixer_come_back(swap):
     expected = {"stem": 12, "tokens0": 7, "hidden0": 24, "tokens1": 7, "hidden1": 24}
     assert _sizes(axis_models.mixer(swap)) == expected
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("split", axis_models.SPLITS)
 def test_whole_heads_are_units_however_they_are_split(split):
     model = axis_models.vision_transformer(split)
@@ -92,6 +94,7 @@ def test_units_enter_a_nested_model_on_another_axis():
     assert smaller.get_layer("tokens").input_shape == (None, 6, 6)
 
 
+@pytest.mark.eager
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("ratio", [0.3, 0.7])
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def inputs_of(model, count=4):
     return list(map(tf.constant, keras.tree.flatten(models.inputs_of(model, count))))
 
 
-@pytest.mark.sweep(5)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_what_is_seen_is_what_a_stop_there_shows(builder, compiled):

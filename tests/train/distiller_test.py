@@ -52,6 +52,7 @@ def test_labels_are_not_needed(pair):
         np.testing.assert_array_equal(now, then)
 
 
+@pytest.mark.eager
 def test_the_metrics_of_the_student_are_reported(pair):
     student, teacher = pair
     data = models.labelled_images(64)
@@ -66,6 +67,7 @@ def test_the_metrics_of_the_student_are_reported(pair):
     assert found["loss"] == pytest.approx(mixed, rel=1e-4)
 
 
+@pytest.mark.eager
 def test_alpha_one_is_plain_training(pair):
     student, teacher = pair
     data = models.labelled_images(64)
@@ -79,6 +81,7 @@ def test_alpha_one_is_plain_training(pair):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
+@pytest.mark.eager
 def test_regularization_is_added_in_full(pair):
     student, teacher = pair
     x, _ = models.labelled_images(8)
@@ -90,6 +93,7 @@ def test_regularization_is_added_in_full(pair):
     assert found["loss"] - plain["loss"] == pytest.approx(penalty, rel=1e-4)
 
 
+@pytest.mark.eager
 def test_the_student_stays_a_plain_model_and_goes_on(pair, tmp_path):
     student, teacher = pair
     x, y = models.labelled_images(64)

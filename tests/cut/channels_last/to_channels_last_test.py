@@ -45,7 +45,7 @@ def names_of(model):
     return {call.name for call in calls if getattr(call.operation, "weights", ())}
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @by_builder
 def test_masked_equals_pruned(builder):
     """That the converted model returns the same, it has checked itself."""
@@ -60,7 +60,7 @@ def test_masked_equals_pruned(builder):
     models.check_masks(converted)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @by_builder
 def test_the_original_is_as_before_and_shares_nothing(builder):
     model = models.fresh(builder)
@@ -74,6 +74,7 @@ def test_the_original_is_as_before_and_shares_nothing(builder):
     assert [layer.name for layer in model.layers] == names
 
 
+@pytest.mark.eager
 @pytest.mark.sweep(1)
 @pytest.mark.filterwarnings("ignore:Expected calibration data")
 @pytest.mark.parametrize("builder", [residual, u_net, vgg, series])
@@ -113,6 +114,7 @@ def test_prune_takes_the_names_of_the_original():
     assert units["stem"] == (8, 8)
 
 
+@pytest.mark.eager
 def test_prune_until_measures_what_it_can_run(few_trials):
     model = models.fresh(series)
     model.compile("sgd", "mse")
@@ -145,6 +147,7 @@ def test_transpositions_that_undo_one_another_are_dropped():
     assert [name for name, kind in kinds.items() if kind == "Permute"] == ["heat"]
 
 
+@pytest.mark.eager
 def test_outputs_keep_the_names_that_losses_go_by():
     model = models.fresh(mixed)
     model.compile("sgd", {"heat": "mse", "classes": "mse"})
@@ -212,6 +215,7 @@ def test_shuffled_channels():
     assert "channels_first" not in formats
 
 
+@pytest.mark.eager
 def test_flags_states_and_the_optimizer_are_taken_over():
     model = models.fresh(vgg)
     model.get_layer("one").trainable = False
@@ -345,7 +349,7 @@ def test_a_name_in_the_original_is_refused_with_the_way():
         remove_channels(models.fresh(residual), remove={"stem": [0, 1]})
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("width", [6, 4, None])
 def test_a_bias_that_keras_adds_along_the_width(width):
     """Where the width is that of the channels: as the model was trained."""
@@ -373,13 +377,14 @@ def test_a_bias_that_keras_adds_along_the_width(width):
 
 
 def test_new_operations_have_names_of_their_own():
-    keras.backend.clear_session()
+    keras.utils.clear_session(free_memory=False)
     model = models.randomize(channels_first_models.two_flattened())
     config = model.get_config()
-    keras.backend.clear_session()  # as after a start: names begin at their first
+    # As after a start: names begin at their first.
+    keras.utils.clear_session(free_memory=False)
     again = keras.Model.from_config(config)
     again.set_weights(model.get_weights())
-    keras.backend.clear_session()
+    keras.utils.clear_session(free_memory=False)
     names = [operation.name for operation in to_channels_last(again).operations]
     assert len(set(names)) == len(names)
 

@@ -45,7 +45,7 @@ def of_layers(*stack, shape=(8, 8, 3), dtype="float32"):
     return models.randomize(keras.Sequential([inputs, *stack]))
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("builder", COPYABLE)
 def test_equal(builder):
     check(models.build(builder))
@@ -216,6 +216,7 @@ def test_mixed_precision():
     assert copied.layers[1].dtype_policy.name == "mixed_bfloat16"
 
 
+@pytest.mark.eager
 def test_the_copy_is_fitted():
     x, y = models.labelled_images(64)
     pruned = prune(models.classifier(), x[:32], 0.4, ranker="l1_norm", verbose=0)

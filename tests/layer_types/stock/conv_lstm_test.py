@@ -52,6 +52,7 @@ def test_masked_equals_pruned_and_costs_are_those_of_the_cut_model(make):
         assert CostModel(channel_map, of).count(keep) == count(smaller)
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("kind", "shape"),
     [(layers.ConvLSTM1D, (3, 6, 2)), (layers.ConvLSTM3D, (3, 4, 3, 4, 2))],
@@ -88,6 +89,8 @@ def test_a_stateful_one_is_locked():
     assert reasons["before"] == f"{expected} (`lstm`)"
 
 
+@pytest.mark.eager
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("repair", ["least_squares", "mean"])
 def test_the_pruned_network_is_saved_and_trained(repair, tmp_path):
     model = _model(_lstm(name="lstm"))

@@ -129,7 +129,7 @@ def test_other_precisions(policy, make):
         keras.config.set_dtype_policy(before)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "ranker",
     [None, ShapleyRanker("loss"), BaselineRanker("l1_norm"), BaselineRanker("apoz")],

@@ -103,6 +103,7 @@ def _heads(functional):
     return next(group.name for group in groups if group.num_units == HEADS)
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_heads_are_removed_from_weights(name):
     functional = _functional(name)
@@ -114,6 +115,7 @@ def test_heads_are_removed_from_weights(name):
     assert left * HEADS == size * (HEADS - 2)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("estimator", ["permutation", "gradient", "exact"])
 def test_weights_are_not_repeated_with_the_examples(estimator):
     functional = _functional("a bias")  # it enters where heads are masked
@@ -124,6 +126,7 @@ def test_weights_are_not_repeated_with_the_examples(estimator):
     assert pruned.count_params() < functional.count_params()
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("name", ["a temperature", "a memory"])
 def test_where_the_length_is_open(name):
     rows = np.random.default_rng(0).normal(size=(3, 7, 3)).astype("float32")

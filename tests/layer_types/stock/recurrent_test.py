@@ -48,13 +48,13 @@ STEPS = [
 ]
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("make", STEPS)
 def test_masked_equals_pruned(make):
     models.check_masks(_model(*make()))
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("make", STEPS)
 def test_costs_are_those_of_the_cut_model(make):
     model = _model(*make())

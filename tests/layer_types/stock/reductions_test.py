@@ -46,6 +46,7 @@ def summed(x):
     return x + ops.expand_dims(ops.sum(x, axis=-1), -1) + ops.amin(x, 3, True)
 
 
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize(
     "function",
     [

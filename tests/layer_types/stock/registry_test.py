@@ -41,7 +41,7 @@ def test_every_entry_has_a_use():
     assert not set(builders.OPERATIONS) - set(registry.OPERATION_TYPES)
 
 
-@pytest.mark.sweep(16)
+@pytest.mark.sweep(9)
 @pytest.mark.parametrize("key", NETWORKS)
 def test_masked_is_pruned_is_counted(key):
     """A branch that fails is named: it is looked for in a network of its own."""
@@ -112,7 +112,7 @@ def _name_of(use):
     return use.name
 
 
-@pytest.mark.sweep(13)
+@pytest.mark.sweep(5)
 @pytest.mark.parametrize("use", LOCKED, ids=str)
 def test_what_cannot_be_cut_is_locked(use):
     channel_map = trace_channels(registry_networks.build([use])[0])

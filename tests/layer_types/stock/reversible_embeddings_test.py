@@ -22,6 +22,7 @@ def language_model(tie_weights=True, reverse=True):
     return models.randomize(keras.Model(inputs, outputs))
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("tie_weights", [True, False])
 @pytest.mark.parametrize("reverse", [True, False])
 def test_masked_equals_pruned(tie_weights, reverse):

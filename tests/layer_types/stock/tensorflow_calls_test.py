@@ -44,6 +44,7 @@ def build(resize):
     return keras.Model(inputs, layers.Dense(3, name="classes")(x))
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "resize", [resize_aligned, lambda x: tf.image.resize(x, (8, 8))]
 )

@@ -143,14 +143,14 @@ MIXING = {
 }
 
 
-@pytest.mark.sweep(5)
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_elementwise_functions_are_found(name):
     for shape in SHAPES:
         assert try_function(ELEMENTWISE[name], shape, "float32") is None
 
 
-@pytest.mark.sweep(9)
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("name", elementwise_activations.ELEMENTWISE_NAMES)
 def test_a_trial_agrees_with_what_is_known(name):
     for module in (keras.activations, ops, tf.nn, tf.math):
@@ -163,6 +163,7 @@ def test_a_trial_agrees_with_what_is_known(name):
                 assert try_function(function, shape, "float32") is None
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 def test_other_types_are_tried_as_they_are(dtype):
     for function in (mish, tf.math.sin, keras.activations.gelu):
@@ -171,7 +172,7 @@ def test_other_types_are_tried_as_they_are(dtype):
         assert try_function(MIXING[name][0], (None, 8, 8, 16), dtype) is not None
 
 
-@pytest.mark.sweep(9)
+@pytest.mark.sweep(5)
 @pytest.mark.parametrize("name", MIXING)
 def test_what_mixes_or_cannot_be_cut_is_refused_with_what_was_found(name):
     function, words = MIXING[name]

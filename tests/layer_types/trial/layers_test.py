@@ -389,7 +389,7 @@ def _model(layer, shape=(8, 8, 3)):
     return keras.Model(inputs, layers.Dense(2, name="last")(x))
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("name", KEEPING)
 def test_what_keeps_channels_apart_is_pruned(name):
     model = _model(KEEPING[name]())
@@ -401,7 +401,7 @@ def test_what_keeps_channels_apart_is_pruned(name):
     assert found in {(name.split()[0],), (type(model.layers[2]).__name__,), ("Square",)}
 
 
-@pytest.mark.sweep(6)
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("shape", [(3,), (6, 3), (4, 4, 4, 3), (None, None, 3)])
 @pytest.mark.parametrize(
     "name", ["LayerScale", "LearnableAffine", "DropPath", "Lambda"]
@@ -412,7 +412,7 @@ def test_any_rank_will_do(name, shape):
     }
 
 
-@pytest.mark.sweep(7)
+@pytest.mark.sweep(4)
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_does_not_is_locked_with_what_was_found(name):
     make, words = REFUSED[name]
@@ -465,7 +465,7 @@ def _state_of(model):
     return weights, attributes, losses, generators
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "make",
     [
@@ -493,7 +493,7 @@ def test_a_trial_changes_nothing(make):
 @pytest.mark.slow
 def test_names_and_seeds_are_those_without_a_trial():
     def build(traced):
-        keras.utils.clear_session()
+        keras.utils.clear_session(free_memory=False)
         keras.utils.set_random_seed(3)
         model = _model(OfLayers())
         if traced:

@@ -108,7 +108,7 @@ def test_one_stage_drops_both_of_two_redundant_units():
     assert set(scores.order[:2]) == {0, 1}
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "estimator",
     [

@@ -50,6 +50,7 @@ def test_a_softmax_layer_gives_probabilities():
     np.testing.assert_allclose(value((), [q], None, [p]), [-expected], atol=1e-5)
 
 
+@pytest.mark.eager
 def test_images_alone_can_be_ranked():
     model = models.build(models.residual)
     images = models.images(model, 20)

@@ -44,6 +44,7 @@ def _check_same(model, functional):
     np.testing.assert_allclose(functional(x), model(x), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     ("function", "options"),
     [

@@ -68,7 +68,7 @@ class ZerosAndCounts(layers.Layer):
         return x + 0 * ops.reshape(numbers, (-1, 1, 1, 1))
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("layer_class", [Windows, WindowsOfImages, ZerosAndCounts])
 def test_the_number_of_examples(layer_class, tmp_path):
     keras.utils.set_random_seed(0)
@@ -139,7 +139,7 @@ class Causal(layers.Layer):
         return inputs + self.attention(inputs, inputs, attention_mask=mask)
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("layer_class", [Positions, Subscribed, Causal])
 def test_lengths_that_the_model_leaves_open(layer_class, tmp_path):
     keras.utils.set_random_seed(0)

@@ -150,7 +150,7 @@ def test_it_returns_the_same_and_shares_the_weights(pair):
     assert ids[0] == ids[1]
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("ratio", [0.25, 0.5, 0.8])
 def test_masked_equals_pruned(pair, ratio, tmp_path):
     _, functional = pair

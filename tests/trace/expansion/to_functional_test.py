@@ -113,6 +113,7 @@ def test_a_subclassed_model_is_pruned_within_its_layers(tmp_path):
     check_same(smaller, loaded)
 
 
+@pytest.mark.eager
 def test_prune_takes_the_result():
     model = subclassed()
     model.compile("sgd", "mse", metrics=["mae"])
@@ -179,6 +180,7 @@ def test_within_nested_models():
     check_pruning(functional, {"before", "inner/block/first"})
 
 
+@pytest.mark.eager
 @pytest.mark.parametrize("training", [True, False])
 def test_training_reaches_the_layers_as_before(training):
     model = surrounded(Block(6, name="block"))
@@ -329,7 +331,7 @@ class OtherOnSymbols(layers.Layer):
         return ops.relu(inputs) if symbolic else ops.tanh(inputs)
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "layer_class, reason",
     [
