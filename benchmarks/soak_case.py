@@ -22,9 +22,11 @@ from soak_measures import (
     count_bytes,
     fit_one_step,
     has_channels_first,
+    has_groups,
     is_finite,
     recorded_warnings,
     running,
+    runs_compiled,
     same,
     take_state,
 )
@@ -52,8 +54,9 @@ def run_case(seed, number):
     began = time.process_time()
     row = dict.fromkeys(NOTES, "")
     row |= {"number": number, "outcome": "ok", "kind": "", "detail": ""}
+    case = _Case(seed, number, row)
     try:
-        _Case(seed, number, row).run()
+        case.run()
     except RefusedError as error:
         row |= {"outcome": "refused", "detail": str(error)}
     except WrongError as error:
@@ -61,6 +64,9 @@ def run_case(seed, number):
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         row |= {"outcome": "wrong", "kind": "crash", "detail": text}
+        if case.subject and not runs_compiled(case.subject):
+            text = "Keras cannot run the original in a compiled function"
+            row |= {"outcome": "refused", "kind": "", "detail": text}
     row["detail"] = " ".join(row["detail"].split())[:500]
     row["seconds"] = round(time.process_time() - began, 2)
     return row
@@ -77,14 +83,14 @@ class _Case:
 
     def __init__(self, seed, number, row):
         self.choices = soak_networks.Choices(np.random.default_rng([seed, number]))
-        self.row = row
+        self.row, self.subject = row, None
 
     def run(self):
         subject = soak_networks.draw_subject(self.choices)
         self.subject = subject
         self.row |= {"policy": subject.policy, "network": subject.model.name}
         # What runs once takes longer to trace than to run; some is traced all the same.
-        eager = self.choices.integer(1, 50) > 1
+        eager = self.choices.integer(1, 50) > 1 and not has_groups(subject.model)
         with running(eager):
             if self.choices.integer(1, 3) == 1:  # its optimizer has slots to be carried
                 fit_one_step(subject.model, subject)

@@ -22,14 +22,27 @@ def fit_one_step(model, subject):
     """Trains a model on one batch."""
     if tf.config.functions_run_eagerly():
         # `fit` builds a pipeline of data for it, which takes longer than the step.
-        with contextlib.suppress(tf.errors.InvalidArgumentError):
-            model.train_on_batch(subject.x, subject.y)
-            return
-        # On a CPU, convolutions in groups are trained by compiled functions only.
-    with running(False):
-        model.make_train_function(force=True)
+        model.train_on_batch(subject.x, subject.y)
+    else:
         batch_size = len(keras.tree.flatten(subject.x)[0])
         model.fit(subject.x, subject.y, batch_size=batch_size, verbose=0)
+
+
+def has_groups(model):
+    """Whether convolutions are in groups: CPUs run these in compiled functions only."""
+    layers = [x for x in model._flatten_layers() if hasattr(x, "kernel_size")]
+    return any(getattr(layer, "groups", 1) > 1 for layer in layers)
+
+
+def runs_compiled(subject):
+    """Whether `predict` can run the original: some operations run eagerly only."""
+    with running(False):
+        try:
+            subject.model.make_predict_function(force=True)
+            subject.model.predict(subject.x, verbose=0)
+        except Exception:  # of any kind
+            return False
+    return True
 
 
 def has_channels_first(model):

@@ -180,10 +180,14 @@ def measure_all(output):
         child.join()
         rows.append(row)
         print("| " + " | ".join(row[name] for name in FIELDS[:-1]) + " |", flush=True)
-    output.mkdir(parents=True, exist_ok=True)
-    path = output / "soak_memory.csv"
+        write_rows(output / "soak_memory.csv", rows)
+    return any(row["verdict"] != "flat" for row in rows)
+
+
+def write_rows(path, rows):
+    """Writes the table so far."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    return any(row["verdict"] != "flat" for row in rows)
