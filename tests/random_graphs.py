@@ -1,5 +1,7 @@
 """Random networks out of the registry: uses of its entries, joined at random."""
 
+import math
+
 import keras
 import models
 import numpy as np
@@ -14,7 +16,7 @@ _REGISTERED = {layer_class.__name__ for layer_class in registry.LAYER_TYPES}
 _WIDTH = 8  # channels that the uses of the registry are made for
 _KINDS = (
     *("use", "use", "use", "add", "concatenate", "shared", "nested", "locked"),
-    *("mixed positions", "attention"),
+    *("mixed positions", "attention", "deep"),
 )
 
 
@@ -36,18 +38,62 @@ USES = _uses_of([builders.LAYERS, builders.OPERATIONS])
 LOCKED = _uses_of([builders.LOCKED])
 
 
+class Drawn:
+    """What `build` chooses by, where hypothesis chooses.
+
+    Whoever chooses otherwise has another object with these methods.
+
+    Args:
+        draw: What a composite strategy is given.
+    """
+
+    def __init__(self, draw):
+        self._draw = draw
+
+    def pick(self, values):
+        """Returns one of a sequence."""
+        return self._draw(st.sampled_from(values))
+
+    def several(self, values):
+        """Returns a list of some of a sequence, perhaps none, some of them twice."""
+        return self._draw(st.lists(st.sampled_from(values)))
+
+    def integer(self, low, high):
+        """Returns an integer, both ends included."""
+        return self._draw(st.integers(low, high))
+
+    def boolean(self):
+        """Returns whether."""
+        return self._draw(st.booleans())
+
+
 @st.composite
 def networks(draw):
     """Strategy of functional models with branches, joins, nesting, shared layers."""
+    model = build(Drawn(draw))
+    try:
+        models.outputs_of(model, models.images(model))
+    except Exception:  # Keras itself cannot run it
+        reject()
+    return model
+
+
+def build(choices, most=7):
+    """Returns a functional model, which Keras cannot run in rare cases.
+
+    Args:
+        choices: An object with the methods of `Drawn`.
+        most: Integer, the largest number of steps.
+    """
     keras.utils.clear_session(free_memory=False)
-    rank = draw(st.sampled_from(sorted(builders.SHAPES)))
+    rank = choices.pick(sorted(builders.SHAPES))
     inputs = keras.Input(builders.SHAPES[rank])
     pool, read = [_mix(inputs), _mix(inputs)], []
-    for _ in range(draw(st.integers(2, 7))):
-        a = draw(st.sampled_from(pool))
-        b = draw(st.sampled_from([x for x in pool if x.shape == a.shape]))
-        kind = draw(st.sampled_from(_KINDS))
-        step = _draw_step(draw, rank, kind)
+    for _ in range(choices.integer(2, most)):
+        a = choices.pick(pool)
+        b = choices.pick([x for x in pool if x.shape == a.shape])
+        kind = choices.pick(_KINDS)
+        step = _choose_step(choices, rank, kind)
         try:
             results = step(a, b)
         except ValueError:  # a window larger than what is left of the positions
@@ -59,15 +105,10 @@ def networks(draw):
             if not usable or 0 in result.shape:
                 continue
             result = ops.cast(result, "float32")
-            passes = result.shape[-1] == _WIDTH and draw(st.booleans())
+            passes = result.shape[-1] == _WIDTH and choices.boolean()
             pool.append(ops.sigmoid(result) if passes else _mix(result))
     outputs = [layers.Dense(3)(tensor) for tensor in [*pool, *read]]
-    model = models.randomize(keras.Model(inputs, outputs), draw(st.integers(0, 9)))
-    try:
-        models.outputs_of(model, models.images(model))
-    except Exception:  # Keras itself cannot run it
-        reject()
-    return model
+    return models.randomize(keras.Model(inputs, outputs), choices.integer(0, 9))
 
 
 def _mix(tensor):
@@ -75,31 +116,31 @@ def _mix(tensor):
     return layers.Dense(_WIDTH, activation="sigmoid")(tensor)
 
 
-def _draw_step(draw, rank, kind):
+def _choose_step(choices, rank, kind):
     """Returns a function of two tensors of one shape."""
     if kind == "add":
         return lambda a, b: layers.Add()([a, b])
     if kind == "concatenate":
         return lambda a, b: layers.Concatenate()([a, b])
     if kind == "shared":
-        shared = layers.Dense(draw(st.sampled_from([5, _WIDTH])), activation="relu")
+        shared = layers.Dense(choices.pick([5, _WIDTH]), activation="relu")
         return lambda a, b: [shared(a), shared(b)]
     if kind == "mixed positions":
-        return _mix_positions(draw)
+        return _mix_positions(choices)
     if kind == "attention":
-        return _attend(draw)
+        return _attend(choices)
     table = LOCKED if kind == "locked" and LOCKED[rank] else USES
-    _, use = draw(st.sampled_from(table[rank]))
-    return _nest(use, draw(st.booleans())) if kind == "nested" else use
+    _, use = choices.pick(table[rank])
+    if kind == "deep":
+        use = _nest(use, choices.boolean())
+    return _nest(use, choices.boolean()) if kind in ("nested", "deep") else use
 
 
-def _mix_positions(draw):
+def _mix_positions(choices):
     """Returns a step that computes on another axis than that of the channels."""
-    axis = draw(st.integers(1, 3))
-    inside = draw(
-        st.lists(st.sampled_from(["dense", "norm", "softmax", "join", "slice"]))
-    )
-    merges = draw(st.booleans())
+    axis = choices.integer(1, 3)
+    inside = choices.several(["dense", "norm", "softmax", "join", "slice"])
+    merges = choices.boolean()
 
     def step(a, b):
         axis_of = min(axis, len(a.shape) - 2)
@@ -122,16 +163,16 @@ def _mix_positions(draw):
     return step
 
 
-def _attend(draw):
+def _attend(choices):
     """Returns a step of attention that is written with products of tensors."""
-    heads, fused = draw(st.sampled_from([1, 2, 4])), draw(st.booleans())
-    written = draw(st.sampled_from(["matmul", "einsum", "transposed"]))
-    biased = draw(st.booleans())
+    heads, fused = choices.pick([1, 2, 4]), choices.boolean()
+    written = choices.pick(["matmul", "einsum", "transposed"])
+    biased = choices.boolean()
 
     def step(a, b):
         if len(a.shape) < 3:
             raise ValueError("There are no positions to attend to")
-        a, b = (ops.reshape(t, (-1, np.prod(t.shape[1:-1]), _WIDTH)) for t in (a, b))
+        a, b = (ops.reshape(t, (-1, math.prod(t.shape[1:-1]), _WIDTH)) for t in (a, b))
         length, size = a.shape[1], _WIDTH // heads
         if fused:
             mixed = layers.Dense(3 * _WIDTH)(a)
