@@ -4,6 +4,7 @@ import functools
 import inspect
 
 import keras
+import tensorflow as tf
 
 from keras_shapley_prune.layer_types.held_state import HeldState
 from keras_shapley_prune.layer_types.registry import find_layer_type
@@ -117,7 +118,13 @@ def run_masked(call, inputs, masks):
             outputs = layer_type.masked(call.operation, masks, *args, **kwargs)
         else:  # also what is not registered, which has no masks
             outputs = call.operation(*args, **kwargs)
-    return keras.tree.flatten(outputs)
+    outputs = keras.tree.flatten(outputs)
+    for output, symbolic in zip(outputs, call.outputs, strict=True):
+        # While it compiles, TensorFlow does not know how many axes are left where one
+        # whose length is open could be squeezed; Keras does.
+        if isinstance(output, tf.Tensor) and output.shape.rank is None:
+            output.set_shape(symbolic.shape)
+    return outputs
 
 
 def for_inference(operation, kwargs):

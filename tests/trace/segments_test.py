@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_shapley_prune.layer_types.masked_calls import Mask
+from keras_shapley_prune.rank.machine_speed import time_tracing
 from keras_shapley_prune.trace.forward_pass import ForwardPass
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.segments import Segments
@@ -48,6 +49,19 @@ def test_masks_of_time_steps_cross_the_cuts():
         values = segments.run(values, index, index + 1)
     found = values[graph.outputs[0]]
     np.testing.assert_allclose(found, model(words), rtol=1e-6)
+
+
+def test_axes_that_tensorflow_loses_count_of_are_known():
+    inputs = keras.Input((1, 6))
+    # Without an axis: the batch could be one that goes.
+    x = layers.Dense(5)(keras.ops.squeeze(inputs))
+    model = keras.Model(inputs, layers.Dense(3)(x))
+    graph = record_graph(model)
+    segments, values = Segments(graph), inputs_of(model, graph)
+    expected = model(values[graph.inputs[0]])
+    found = segments.run(values, 0, len(graph.calls))[graph.outputs[0]]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert time_tracing(graph, list(values.values())) > 0
 
 
 def test_nothing_is_compiled_twice():
