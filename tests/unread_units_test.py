@@ -61,8 +61,7 @@ def test_removing_them_changes_nothing(builder):
     assert models.relative_difference(ours, expected) < 1e-6
 
 
-@pytest.mark.eager
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("ranker", RANKERS, ids=str)
 @by_builder
 def test_they_are_worth_nothing(builder, ranker):

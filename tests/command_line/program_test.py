@@ -222,7 +222,6 @@ def test_prune_until(folder, few_trials, capsys):
     )
 
 
-@pytest.mark.eager
 @pytest.mark.filterwarnings("default")
 def test_warnings_are_one_line(folder, few_trials, capsys):
     arguments = ["prune-until", "model.keras", "--data", "data.npz", *FAST]

@@ -96,6 +96,7 @@ FAULTY = {
 }
 
 
+@pytest.mark.sweep(3)
 @pytest.mark.parametrize("make", FAULTY.values(), ids=FAULTY)
 def test_a_layer_whose_copy_differs_is_named_before_the_ranking(make, monkeypatch):
     layer = make()
@@ -119,7 +120,7 @@ def _rank(*args, **kwargs):
     raise AssertionError
 
 
-@pytest.mark.sweep(4)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "make",
     [

@@ -158,6 +158,7 @@ def test_repair_makes_up_for_what_the_default_ranker_removes(builder):
     assert errors[1] < 0.3 * expected.var()
 
 
+@pytest.mark.eager
 def test_whole_groups_leave_together():
     model = models.build(many_groups)
     pruned = prune(model, _inputs(model, 16), 0.5, verbose=0)
@@ -166,6 +167,7 @@ def test_whole_groups_leave_together():
     assert pruned.get_layer("first_in").filters == 8
 
 
+@pytest.mark.eager
 def test_each_group_loses_as_many_channels():
     model = models.build(few_groups)
     pruned = prune(model, _inputs(model, 16), 0.5, verbose=0)

@@ -31,6 +31,7 @@ def _cut(model):
     return remove_channels(model, keep, channel_map), keep, images
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_layer_that_draws_between_others(source):
     model = noisy_models.autoencoder(noisy_models.Sampling(source))
@@ -45,6 +46,7 @@ def test_a_layer_that_draws_between_others(source):
         verify_removal(model, pruned, keep, images)
 
 
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("source", SOURCES)
 def test_noise_on_channels_that_are_removed(source, noise_keeps_channels):
     model = noisy_models.classifier(noisy_models.Noise(source))

@@ -133,7 +133,7 @@ def _make(cls, **options):
 DATA = models.labelled_images(16)[0], np.zeros((16, 3), "float32")
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("cls", [OwnStep, OwnLoss, OwnTest, OwnSequential])
 def test_the_result_is_of_the_same_class(cls):
     model = _make(cls, name="mine")

@@ -105,7 +105,7 @@ def test_every_name_is_the_path_of_one_layer(builder):
     assert len(set(group_names)) == len(group_names)
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("builder", "repair"),
     [

@@ -210,6 +210,7 @@ def _transformer():
     return model, (models.images(model, 16), labels)
 
 
+@pytest.mark.eager
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     "ranker",
@@ -229,6 +230,7 @@ def test_a_transformer_is_pruned_end_to_end(ranker):
     assert pruned.count_params() < 0.5 * model.count_params()
 
 
+@pytest.mark.eager
 def test_a_head_that_does_nothing_is_worth_nothing():
     model, data = _transformer()
     kernel = model.get_layer("attention0").output_dense.kernel
@@ -243,6 +245,7 @@ def test_a_head_that_does_nothing_is_worth_nothing():
     assert values[2] < 1e-6 < np.delete(values, 2).min()
 
 
+@pytest.mark.eager
 def test_repair_refits_the_output_projection():
     model, (x, _) = _transformer()
     before = models.outputs_of(model, x)

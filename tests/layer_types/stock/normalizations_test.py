@@ -94,6 +94,7 @@ def test_a_norm_over_positions_keeps_channels_apart():
     models.check_masks(models.randomize(model))
 
 
+@pytest.mark.sweep(8)
 @pytest.mark.parametrize("make", STEPS)
 def test_no_channel_at_all_gives_finite_values(make):
     graph = trace_channels(_model(make())).graph

@@ -103,7 +103,7 @@ def _heads(functional):
     return next(group.name for group in groups if group.num_units == HEADS)
 
 
-@pytest.mark.sweep(3)
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_heads_are_removed_from_weights(name):
     functional = _functional(name)
@@ -148,6 +148,7 @@ class Positions(layers.Layer):
         return self.dense(inputs + self.table)
 
 
+@pytest.mark.sweep(2)
 @pytest.mark.parametrize("shape", [(1, 2, 3, 8), (2, 1, 8), (3, 8)])
 def test_positions_that_remain_lock_no_channels(shape):
     inputs = keras.Input((2, 3, 3))

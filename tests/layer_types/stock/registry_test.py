@@ -112,7 +112,7 @@ def _name_of(use):
     return use.name
 
 
-@pytest.mark.sweep(5)
+@pytest.mark.sweep(13)
 @pytest.mark.parametrize("use", LOCKED, ids=str)
 def test_what_cannot_be_cut_is_locked(use):
     channel_map = trace_channels(registry_networks.build([use])[0])

@@ -136,7 +136,7 @@ def test_masked_equals_pruned_and_costs_are_those_of_the_cut_model(name):
 def test_what_enters_a_model_at_every_step_is_cut():
     tokens = keras.Input(ROWS[1:])
     x = layers.Permute((2, 1))(tokens)
-    x = layers.Permute((2, 1))(layers.Dense(8)(layers.Dense(5, "relu")(x)))
+    x = layers.Permute((2, 1))(layers.Dense(ROWS[1])(layers.Dense(5, "relu")(x)))
     mixer = keras.Model(tokens, layers.LayerNormalization()(x + tokens), name="mixer")
     twice = at(mixer, "each")
     swap = layers.Permute((3, 2, 1))
