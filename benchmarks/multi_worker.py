@@ -1,7 +1,7 @@
 """How much faster rankings are with two workers, and what 256 would make of them.
 
-    python benchmarks/multi_worker.py [--games loss default] [--rounds 3]
-        [--images 256] [--output benchmarks/results]
+    python benchmarks/multi_worker.py [--games loss default] [--rounds 2]
+        [--images 1024 2048] [--output benchmarks/results]
 
 Each worker is a process that may use one core: the first core, or the first two. The
 work is the same, and both take turns, so that what else the machine does disturbs them
@@ -29,8 +29,9 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SIZES = (1, 2**14, 2**20)  # numbers of an all-reduce that is timed
 PROJECTED = (1, 2, 4, 16, 64, 256)
-SHAPE, ALPHA = (96, 96, 3), 0.35
-# A few layers of each depth: the loss game of all of them would take an hour.
+# MobileNetV2: the size of the images, and the width. The loss game of all layers of the
+# large one would take hours; the default takes seconds where it is small.
+NETWORKS = {"loss": ((96, 96, 3), 0.35), "default": ((160, 160, 3), 1.0)}
 LAYERS = ("block_1_expand", "block_4_expand", "block_9_expand", "block_13_expand")
 
 
@@ -44,10 +45,12 @@ def work(game, num_images):
     from keras_shapley_prune.devices import workers as module
 
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    model = keras.applications.MobileNetV2(SHAPE, ALPHA, weights=None, classes=10)
+    keras.utils.set_random_seed(0)
+    shape, alpha = NETWORKS[game]
+    model = keras.applications.MobileNetV2(shape, alpha, weights=None, classes=10)
     model.compile(loss="sparse_categorical_crossentropy")
     generator = np.random.default_rng(0)
-    images = generator.uniform(-1, 1, (num_images, *SHAPE)).astype("float32")
+    images = generator.uniform(-1, 1, (num_images, *shape)).astype("float32")
     labels = generator.integers(0, 10, num_images)
     ranker = keras_shapley_prune.ShapleyRanker(
         "loss" if game == "loss" else "reconstruction", batch_size=32
@@ -56,7 +59,8 @@ def work(game, num_images):
     reduce = module.Workers.sum
 
     def count(self, *arrays):
-        counted.append(sum(np.size(array) for array in arrays))
+        if self.count > 1:
+            counted.append(sum(np.size(array) for array in arrays))
         return reduce(self, *arrays)
 
     with strategy.scope():
@@ -137,6 +141,7 @@ def measure(game, num_images, rounds):
         wall, cpu = (max(found[kind] for found in both) for kind in ("wall", "cpu"))
         row = {
             "game": game,
+            "images": num_images,
             "wall_1": alone["wall"],
             "wall_2": wall,
             "wall_ratio": alone["wall"] / wall,
@@ -182,17 +187,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", choices=["loss", "default"], help=argparse.SUPPRESS)
     parser.add_argument("--games", nargs="+", default=["loss", "default"])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--images", type=int, nargs="+", default=[1024, 2048])
     parser.add_argument("--output", type=pathlib.Path)
     args = parser.parse_args()
     if args.work:
         os.sched_setaffinity(0, {int(os.environ["CORE"])})
-        work(args.work, args.images)
+        work(args.work, *args.images)
         return
     rows = []
-    for game in args.games:
-        found = measure(game, args.images, args.rounds)
+    for game, num_images in zip(args.games, args.images, strict=False):
+        found = measure(game, num_images, args.rounds)
         rows += found
         # The round in the middle: what else the machine did may have disturbed others.
         project(sorted(found, key=lambda row: row["cpu_ratio"])[len(found) // 2])

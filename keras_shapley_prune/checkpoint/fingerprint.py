@@ -57,8 +57,18 @@ def hash_batches(batches):
         count += int(inputs[0].shape[0])
         for found, structure in zip(hashes, (inputs, others), strict=True):
             for tensor in keras.tree.flatten(structure):
-                found.update(tf.io.serialize_tensor(tensor).numpy())
+                _add_tensor(found, tf.convert_to_tensor(tensor))
     return *map(_finish, hashes), count
+
+
+def _add_tensor(found, tensor):
+    """Adds a tensor to a hash, numbers without a copy of them."""
+    if tensor.dtype == tf.string:
+        found.update(tf.io.serialize_tensor(tensor).numpy())
+        return
+    array = np.ascontiguousarray(tensor.numpy())
+    found.update(f"{tensor.dtype.name} {tuple(tensor.shape)} ".encode())
+    found.update(array.reshape(-1).view("u1").data if array.size else b"")
 
 
 def _describe_software():
