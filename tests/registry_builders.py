@@ -399,6 +399,7 @@ OPERATIONS |= {
         lambda a, b: ops.einsum("abc,adc->abd", a, b),
         lambda a, b: flat(ops.einsum("bhid,bhjd->bhij", of_heads(a), of_heads(b))),
         lambda a, b: flat(ops.einsum("...id,...jd->...ij", of_heads(a), of_heads(b))),
+        unary(lambda x: ops.einsum("abc->ac", x)),
     ),
     "DotProductAttention": given(
         1,
@@ -507,7 +508,6 @@ LOCKED = {
     ),
     "ArraySplit": given(1, unary(lambda x: ops.array_split(x, 3, axis=-1))),
     "Dot": given(0, lambda a, b: ops.dot(a, ops.transpose(b))),
-    "Einsum": given(1, unary(lambda x: ops.einsum("abc->ac", x))),
     "Inner": given(0, lambda a, b: ops.inner(a, b)),
     "Kron": given(0, lambda a, b: ops.kron(a, np.ones((1, 2), "float32"))),
     "Matmul": given(1, unary(lambda x: x @ np.ones((8, 3), "float32"))),

@@ -64,7 +64,9 @@ class Imitation:
     def restore_heads(self):
         """Gives the layers after the features the original's weights."""
         for operation, twin in self._heads:
-            twin.set_weights(operation.get_weights())
+            shapes = [[v.shape for v in layer.weights] for layer in (operation, twin)]
+            if shapes[0] == shapes[1]:  # one that leads nowhere may have lost units
+                twin.set_weights(operation.get_weights())
 
     def measure_variances(self, batches):
         """Makes the loss relative to the variance of each target in the original.

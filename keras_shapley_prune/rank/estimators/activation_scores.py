@@ -54,7 +54,7 @@ class TaylorEstimator(_OneLook):
             # The derivative by a unit's mask is the sum, over positions and readers, of
             # its activation times the gradient there.
             total = tf.reduce_sum(values_of(active))
-        gains = tape.gradient(total, active)
+        gains = tape.gradient(total, active, unconnected_gradients="zero")
         return {"signed": tf.identity, "absolute": tf.abs, "squared": tf.square}[
             self.form
         ](gains)
@@ -138,7 +138,8 @@ class ActivationEstimator(_OneLook):
             total = tf.reduce_sum(values_of.whole(watch))
         tensors = [activations for _, activations in seen]
         if self.statistic == "sensitivity":
-            tensors = [tf.abs(g) for g in tape.gradient(total, tensors)]
+            found = tape.gradient(total, tensors, unconnected_gradients="zero")
+            tensors = [tf.abs(gradient) for gradient in found]
         elif self.statistic == "apoz":
             # What APoZ counts are the zeros that a ReLU returns. What is no number is
             # none of them, and is refused as a score.

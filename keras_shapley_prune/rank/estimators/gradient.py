@@ -41,7 +41,8 @@ class GradientEstimator(OutputEstimator):
             tape.watch(coalitions)
             # The examples do not touch each other: one gradient serves them all.
             total = tf.reduce_sum(values_of(coalitions))
-        gains = tape.gradient(total, coalitions) * active
+        # Of units that do not reach the outputs there is none.
+        gains = tape.gradient(total, coalitions, unconnected_gradients="zero") * active
         if self.window < 1:
             return gains
         # What is known exactly is the sum over the units: the error in it is shared.
