@@ -1,7 +1,5 @@
 """The game of one group: its units play for the value of the network."""
 
-import itertools
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -13,8 +11,6 @@ from keras_shapley_prune.rank.estimators.walks import (
     evaluate_folded,
     left_after,
 )
-
-_numbers = itertools.count()
 
 
 class OutputGame:
@@ -121,9 +117,14 @@ def _compile(function, signature):
     def step(*tensors):
         return on_replicas(function)(*tensors)
 
-    # TensorFlow warns of retracing by the code object: each game needs its own.
-    step.__code__ = step.__code__.replace(co_name=f"step_{next(_numbers)}")
-    return tf.function(step, input_signature=signature, autograph=False)
+    compiled = tf.function(step, input_signature=signature, autograph=False)
+    if tf.config.functions_run_eagerly():
+        return compiled
+    # As a `tf.function` it would warn of retracing, which TensorFlow counts by the code
+    # object, and all games share one. They have to: of each place in the code where an
+    # operation is made TensorFlow keeps a record as long as the process runs, so that
+    # code of its own for each game would leave 2 MiB behind in a ranking.
+    return compiled.get_concrete_function()
 
 
 def _any_batch(tensor):
