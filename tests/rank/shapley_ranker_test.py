@@ -270,6 +270,11 @@ def test_one_trace_serves_full_and_short_batches(monkeypatch, weighted):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
             played.append(self)
+            self.num_traced = 0
+
+        def _estimate(self, *tensors):
+            self.num_traced += 1
+            return super()._estimate(*tensors)
 
     monkeypatch.setattr(sampler, "OutputGame", Recorded)
     arrays = models.labelled_images(21)
@@ -278,7 +283,7 @@ def test_one_trace_serves_full_and_short_batches(monkeypatch, weighted):
     _rank(models.classifier(), arrays, batch_size=8, num_draws=2)
     assert [game.suffix.group.name for game in played] == ["conv", "hidden"]
     for game in played:
-        assert game._steps["_estimate"].experimental_get_tracing_count() == 1
+        assert game.num_traced == 1
 
 
 # --- seeds, counts, choices --------------------------------------------------------
