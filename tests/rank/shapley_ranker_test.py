@@ -269,12 +269,12 @@ def test_one_trace_serves_full_and_short_batches(monkeypatch, weighted):
     class Recorded(sampler.OutputGame):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
+            self.num_traces = 0
             played.append(self)
-            self.num_traced = 0
 
-        def _estimate(self, *tensors):
-            self.num_traced += 1
-            return super()._estimate(*tensors)
+        def _estimate(self, *args):
+            self.num_traces += 1  # what is compiled is not run again
+            return super()._estimate(*args)
 
     monkeypatch.setattr(sampler, "OutputGame", Recorded)
     arrays = models.labelled_images(21)
@@ -283,7 +283,7 @@ def test_one_trace_serves_full_and_short_batches(monkeypatch, weighted):
     _rank(models.classifier(), arrays, batch_size=8, num_draws=2)
     assert [game.suffix.group.name for game in played] == ["conv", "hidden"]
     for game in played:
-        assert game.num_traced == 1
+        assert game.num_traces == 1
 
 
 # --- seeds, counts, choices --------------------------------------------------------

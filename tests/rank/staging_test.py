@@ -41,6 +41,8 @@ class Known(SampleSource):
 class Never:
     """A leg that is never over."""
 
+    looks = False
+
     def is_over(self, cost, table, active):
         return False
 
@@ -206,6 +208,8 @@ def test_a_leg_that_is_over_ends_the_stage_alone():
     class Short:
         def __init__(self):
             self.rounds = 0
+
+        looks = False
 
         def is_over(self, cost, table, active):
             self.rounds += 1

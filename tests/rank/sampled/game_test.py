@@ -38,7 +38,7 @@ def rankings():
 
 
 def test_all_steps_are_traced_from_the_same_code(rankings):
-    # TensorFlow keeps each stack of code objects it has traced from.
+    # TensorFlow does not free all stacks of code objects it has traced from.
     codes, _, _ = rankings
     # The first ranking may pass through code that is run once in a process.
     assert codes[2] == codes[1] > 0
