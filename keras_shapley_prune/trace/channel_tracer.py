@@ -170,7 +170,10 @@ class _LookAhead(ChannelTracer):
         return self._ids.get(tensor, no_units(tensor))
 
     def produce(self, call, letter="o", size=None, part=None):
-        return fixed(call.outputs[0].shape[-1] if size is None else size)
+        ids = fixed(call.outputs[0].shape[-1] if size is None else size)
+        if letter != "o":  # layer types look for their letters
+            self.name(call, letter, ids)
+        return ids
 
     def tie(self, ids, others, reason):
         pass

@@ -260,3 +260,16 @@ def test_repair_refits_the_output_projection():
         kernels.append(pruned.get_layer("attention0").output_dense.kernel.numpy())
     assert errors[1] < 0.6 * errors[0]
     assert np.abs(kernels[1] - kernels[0]).max() > 0.01
+
+
+def test_an_attention_behind_a_split_of_channels():
+    """Whether the split is of heads is looked for ahead: there is another attention."""
+    inputs = keras.Input((7, 6))
+    x = layers.Dense(8, name="first")(inputs)
+    x = keras.ops.reshape(x, (-1, 7, 2, 4)) * 2.0
+    x = keras.ops.reshape(x, (-1, 7, 8))
+    x = layers.MultiHeadAttention(2, 4, name="attention")(x, x)
+    model = models.randomize(keras.Model(inputs, layers.Dense(3)(x)))
+    sizes = {group.name: group.num_units for group in trace_channels(model).groups}
+    assert sizes == {"first": 4, "attention/heads": 2, "attention": 8}
+    models.check_masks(model)
