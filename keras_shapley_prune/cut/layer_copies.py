@@ -43,7 +43,10 @@ def copy_operation(operation, kept_at):
         try:
             config = operation.get_config()
             _resize(operation, config, kept_at)
-            return type(operation).from_config(config)
+            copied = type(operation).from_config(config)
+            # By its name it is found again; some configs leave it out.
+            copied.name = operation.name
+            return copied
         except (NotImplementedError, TypeError):
             # It has no weights and no size: what it does serves both.
             return make_twin(operation)
