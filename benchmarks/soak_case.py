@@ -19,6 +19,7 @@ import soak_settings
 import tensorflow as tf
 from soak_copies import check_lite, check_saved, check_served
 from soak_measures import (
+    can_fit,
     count_bytes,
     fit_one_step,
     has_channels_first,
@@ -41,6 +42,7 @@ keras.config.disable_traceback_filtering()
 NOTES = """network policy ranker repair settings groups units masked saved served lite
     skipped""".split()
 BUDGET_TOLERANCE = 0.01
+CALL_ERRORS = (ValueError, tf.errors.InvalidArgumentError)  # of sizes that do not fit
 EXPORTS = 10  # one case of so many has a SavedModel, another one a LiteRT file
 
 
@@ -86,14 +88,18 @@ class _Case:
         self.row, self.subject = row, None
 
     def run(self):
-        subject = soak_networks.draw_subject(self.choices)
+        try:
+            subject = soak_networks.draw_subject(self.choices)
+        except CALL_ERRORS as error:
+            # Nothing of the package has run yet: its targets are what it returns.
+            raise RefusedError(f"Keras cannot run the original: {error}") from error
         self.subject = subject
         self.row |= {"policy": subject.policy, "network": subject.model.name}
         # What runs once takes longer to trace than to run; some is traced all the same.
         eager = self.choices.integer(1, 50) > 1 and not has_groups(subject.model)
         with running(eager):
             if self.choices.integer(1, 3) == 1:  # its optimizer has slots to be carried
-                fit_one_step(subject.model, subject)
+                self.fit(subject.model)
             self.model = subject.model
             if has_channels_first(subject.model):
                 with stage("to_channels_last"):
@@ -186,13 +192,25 @@ class _Case:
         if abs(1 - after / before - budget.ratio) > BUDGET_TOLERANCE + 1e-9:
             raise WrongError("miss", f"{1 - after / before:.3f}, not {budget.ratio}")
 
+    def fit(self, model):
+        """Trains the original, or what was made of it, for a step."""
+        try:
+            fit_one_step(model, self.subject)
+        except CALL_ERRORS as error:
+            if model is not self.subject.model and can_fit(self.subject):
+                raise
+            text = "Keras cannot train the original, whose outputs have another size"
+            raise RefusedError(f"{text} in training") from error
+
     def check_shares(self, plan, budget):
-        """Each group loses its share, as nearly as whole units can."""
+        """Each group loses its share, as nearly as the numbers that may be kept can."""
         whole = sum(before for before, _ in plan.units.values())
         groups = {group.name: group for group in plan.channel_map.groups}
         for name, (before, after) in plan.units.items():
             wanted = before * (1 - budget.ratio_of(groups[name]))
-            nearest = abs(after - max(wanted, 1)) <= 0.5 + 1e-9
+            allowed = np.array(budget.sizes(groups[name]))
+            off = np.abs(allowed - max(wanted, 1)).min() if budget.round_to > 1 else 0
+            nearest = abs(after - max(wanted, 1)) <= off + 0.5 + 1e-9
             if not nearest and abs(after - wanted) > BUDGET_TOLERANCE * whole:
                 raise WrongError("miss", f"{name} keeps {after}, not {wanted:.1f}")
 
@@ -231,7 +249,7 @@ class _Case:
     def check_fit(self, pruned):
         """One step of training changes weights; those are put back if it explodes."""
         weights = pruned.get_weights()
-        fit_one_step(pruned, self.subject)
+        self.fit(pruned)
         if not is_finite(models.outputs_of(pruned, self.subject.fresh)):
             pruned.set_weights(weights)
 

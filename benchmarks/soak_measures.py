@@ -28,6 +28,15 @@ def fit_one_step(model, subject):
         model.fit(subject.x, subject.y, batch_size=batch_size, verbose=0)
 
 
+def can_fit(subject):
+    """Whether Keras can train the original: a random crop has another size then."""
+    try:
+        fit_one_step(subject.model, subject)
+    except Exception:  # of any kind
+        return False
+    return True
+
+
 def has_groups(model):
     """Whether convolutions are in groups: CPUs run these in compiled functions only."""
     layers = [x for x in model._flatten_layers() if hasattr(x, "kernel_size")]
