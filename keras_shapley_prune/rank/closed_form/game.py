@@ -14,6 +14,9 @@ import numpy as np
 import scipy.linalg
 
 MAX_BYTES = 2**26  # of the weights of units whose costs are computed at a time
+# A variance that is none. Of a layer that reads or returns constants, costs are then
+# the squares of its weights; the smallest number there is would overflow on the way.
+NOTHING = 1e-100
 COMPACT = 0.7  # share of the columns, below it those that are gone are dropped
 
 
@@ -40,7 +43,7 @@ class ReconstructionGame:
         self._columns = [np.flatnonzero(owners == unit) for unit in range(num_units)]
 
     def _set_up(self, xx, xy, prior, unit_of, ridge, scale):
-        strength = max(ridge * np.trace(xx) / len(xx), np.finfo(float).tiny)
+        strength = max(ridge * np.trace(xx) / len(xx), NOTHING)
         regular = xx + strength * np.eye(len(xx))
         inverse = _invert(regular)
         fitted = inverse @ (xy + strength * prior)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_shapley_prune.layer_types.unit_ids import INSIDE, kept
-from keras_shapley_prune.rank.closed_form.game import ReconstructionGame
+from keras_shapley_prune.rank.closed_form.game import NOTHING, ReconstructionGame
 from keras_shapley_prune.rank.sources import SampleSource
 from keras_shapley_prune.rank.table import SampleTable
 
@@ -77,7 +77,7 @@ def find_games(network, group, ridge):
         unit_of = np.searchsorted(group.units, ids_of)
         unit_of[~np.isin(ids_of, group.units)] = -1
         left = kept(network.keep, ids_of)
-        scale = 1 / np.sqrt(max(yy.sum(), np.finfo(float).tiny))
+        scale = 1 / np.sqrt(max(yy.sum(), NOTHING))
         for columns, outputs in reader.blocks:
             columns = columns[left[columns]]
             if not (unit_of[columns] >= 0).any():

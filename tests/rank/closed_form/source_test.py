@@ -349,3 +349,14 @@ def test_costs_of_leaving_are_those_of_fits_without_all_that_left(stages):
         expected = _cost(read, wanted, prior, gone)
         found = scores.removal_costs[scores.order[:count]].sum()
         assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_values_are_finite_where_what_is_read_does_not_vary():
+    inputs = keras.Input((4,))
+    x = keras.layers.Dense(5, name="units")(keras.ops.zeros_like(inputs) + 1.0)
+    model = keras.Model(inputs, keras.layers.Dense(64)(x))
+    weights = 30 * np.random.default_rng(0).normal(size=(5, 64))
+    model.layers[-1].set_weights([weights, np.zeros(64)])
+    data = np.random.default_rng(1).normal(size=(20, 4)).astype("float32")
+    scores = ShapleyRanker().rank(model, data, ratio=0.5, verbose=0)["units"]
+    assert np.isfinite(scores.values).all()
