@@ -80,9 +80,13 @@ def open_kinds():
     class Code(keras.Model):
         """A model without a graph, of the same layers."""
 
+        def __init__(self):
+            super().__init__()
+            self.steps = list(model.layers)
+
         def call(self, inputs):
             x = inputs
-            for layer in model.layers:
+            for layer in self.steps:
                 x = layer(x)
             return x
 
