@@ -189,6 +189,8 @@ def measure_all(output):
     Args:
         output: `pathlib.Path`, the folder of soak_memory.csv.
     """
+    # Python's own allocator keeps free pieces, too, and cannot give them back.
+    os.environ["PYTHONMALLOC"] = "malloc"  # for the children
     context, path = multiprocessing.get_context("spawn"), output / "soak_memory.csv"
     rows = list(csv.DictReader(path.open(encoding="utf-8"))) if path.exists() else []
     for kind in list_kinds():
