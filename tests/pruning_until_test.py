@@ -231,6 +231,7 @@ def test_settings_that_let_nothing_go_are_no_fall(trained, settings):
         _by_norm(trained, _data(8, seed=1), 0.5, metric=pytest.fail, **settings)
 
 
+@pytest.mark.slow
 def test_other_forms_of_data(trained):
     import tensorflow as tf
 

@@ -164,6 +164,7 @@ def test_memory_that_is_kept_is_told(scripts, monkeypatch, kept, verdict):
     monkeypatch.setattr(memory, "open_kinds", lambda: {"a call": call})
     monkeypatch.setattr(memory, "read_memory", lambda: held[0])
     monkeypatch.setattr(memory, "give_back", lambda: None)
+    monkeypatch.setattr(memory, "read_in_use", lambda: 0.0)
     memory.measure(type("Sender", (), {"send": staticmethod(rows.append)}), "a call")
     assert (rows[0]["growth"], rows[0]["verdict"]) == (f"{kept:.3f}", verdict)
     assert float(rows[0]["limit"]) > 0.05

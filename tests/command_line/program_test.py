@@ -243,6 +243,7 @@ def test_a_budget_that_is_missed_is_told(folder, capsys):
     assert "asked: 50.0% of the units" in printed.out
 
 
+@pytest.mark.slow
 @pytest.mark.eager
 def test_the_mode_of_a_metric(folder, capsys):
     arguments = ["prune-until", "model.keras", "--data", "data.npz", *FAST]
@@ -538,6 +539,7 @@ def test_entry_points(folder, monkeypatch, capsys):
     assert failed.err.splitlines()[-1].startswith("keras-shapley-prune: error: ")
 
 
+@pytest.mark.slow
 @pytest.mark.eager
 def test_a_model_of_channels_first_is_converted(folder, capsys):
     model = channels_first_models.residual()

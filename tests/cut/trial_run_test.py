@@ -156,6 +156,7 @@ def test_the_other_ways_to_prune_know_too():
     keras.tree.map_structure(np.testing.assert_array_equal, before, after)
 
 
+@pytest.mark.slow
 @pytest.mark.eager
 @pytest.mark.filterwarnings(DRAWS)
 def test_measuring_moves_nothing_on(few_trials):

@@ -10,7 +10,13 @@ import keras_shapley_prune as ksp
 from keras_shapley_prune.devices.workers import Workers, current_workers
 
 
-@pytest.mark.parametrize("strategy", spread.STRATEGIES)
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        pytest.param(one, marks=[] if one == "workers-2" else pytest.mark.slow)
+        for one in spread.STRATEGIES
+    ],
+)
 def test_sums_are_those_of_all_workers(strategy, tmp_path):
     kind, _, number = strategy.partition("-")
     count = int(number) if kind == "workers" else 1

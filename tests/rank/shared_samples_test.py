@@ -12,7 +12,7 @@ NIGHTLY = [
 
 @pytest.mark.parametrize(
     ("strategy", "names"),
-    [("workers-2", spread_rank.FIRST), ("mirrored-2", ("loss", "corrected")), *NIGHTLY],
+    [("workers-2", spread_rank.FIRST), *NIGHTLY],
 )
 def test_rankings_are_those_of_one_device(strategy, names, tmp_path):
     processes = spread.start_all("spread_rank", tmp_path, strategy, *names)

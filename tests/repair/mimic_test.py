@@ -237,6 +237,7 @@ def tiny():
     return keras.Model(inputs, layers.Dense(3, name="classes")(x))
 
 
+@pytest.mark.slow
 def test_small_kernels_are_not_destroyed():
     model = models.fresh(tiny)
     images = models.images(model, 64)

@@ -16,7 +16,6 @@ import spread_repair
 
 TOLERANCE = 1e-6
 RUNS = [
-    pytest.param("workers-2", ["convolutions", "wide", "one example", "mimic of one"]),
     pytest.param("mirrored-2", ["mimic of one", "fit"]),
     *(
         pytest.param(strategy, list(spread_repair.CASES), marks=pytest.mark.slow)

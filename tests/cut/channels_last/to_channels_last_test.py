@@ -114,6 +114,7 @@ def test_prune_takes_the_names_of_the_original():
     assert units["stem"] == (8, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.eager
 def test_prune_until_measures_what_it_can_run(few_trials):
     model = models.fresh(series)

@@ -192,6 +192,7 @@ def _documents(end):
     return models.randomize(keras.Model(inputs, layers.Dense(2, name="last")(x)))
 
 
+@pytest.mark.slow
 def test_masks_of_words_within_a_step():
     model = _documents(layers.Bidirectional(layers.LSTM(4), name="read"))
     assert set(trace_channels(model).lock_reasons()) == {"last"}
