@@ -64,6 +64,9 @@ def prune(
     A model with layers of `data_format="channels_first"` is converted first, see
     `to_channels_last`; the result takes and returns what `model` does.
 
+    In the scope of a `tf.distribute` strategy the work is shared out among its devices
+    and processes, each of which makes this same call, and returns the same network.
+
     Args:
         model: A built Sequential or functional `keras.Model`, trained. It is not
             changed. What is pruned is what `model(x)` returns, whatever a
@@ -140,7 +143,8 @@ def prune(
             be infinite, such as a mask of an attention, but not what statistics are
             taken of.
         RuntimeError: If the check fails, also by outputs that are finite in `model`
-            only: a wrong network is never returned.
+            only: a wrong network is never returned. Or if another process of the
+            strategy has ended before its work was done.
 
     Example:
 

@@ -122,6 +122,9 @@ class ShapleyRanker(Settings):
     ):
         """Estimates the values of every group of a model.
 
+        In the scope of a `tf.distribute` strategy its devices and processes share out
+        the examples; the values are those of one device.
+
         Args:
             model: A built Sequential or functional `keras.Model`. It is not changed.
             dataset: What `model.evaluate` takes: a finite, batched
