@@ -109,6 +109,7 @@ def test_repairs_pass_them_over(builder, repair):
         assert "to   nothing" in str(channel_report(model))
 
 
+@pytest.mark.slow
 @pytest.mark.eager
 def test_frontiers_and_curves(tmp_path):
     model = models.fresh(unread_models.sliced)

@@ -31,6 +31,7 @@ def run(scripts, number=CASE):
     return {name: value for name, value in row.items() if name != "seconds"}
 
 
+@pytest.mark.slow
 def test_a_case_depends_on_its_number_alone(scripts):
     row = run(scripts)
     assert (row["outcome"], row["detail"]) == ("ok", "")

@@ -175,6 +175,7 @@ def test_frozen_layers_have_no_slots():
     assert largest_difference(model, plan, pruned, x, y) < 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.eager
 def test_after_loading(tmp_path):
     model, x, y = trained(keras.optimizers.Adam(0.01))

@@ -93,6 +93,7 @@ def test_float_is_equal_to_keras(builder, tmp_path):
     assert models.relative_difference(found, models.outputs_of(model, inputs)) < 1e-5
 
 
+@pytest.mark.slow
 def test_a_pruned_model_of_odd_sizes(tmp_path):
     model = models.build(models.two_ends)
     inputs = models.inputs_of(model, 16)

@@ -94,6 +94,7 @@ def test_state_is_taken_over(name, tmp_path):
     np.testing.assert_array_equal(model(inputs), before)
 
 
+@pytest.mark.slow
 def test_strings_are_compared_and_pruned_until(few_trials):
     model = _model(*PREPROCESSING["words"]())
     model.compile("sgd", "mse")

@@ -116,6 +116,7 @@ def test_neither_network_is_changed():
     assert not {id(layer) for layer in trained.layers} & {id(x) for x in pruned.layers}
 
 
+@pytest.mark.slow
 def test_the_seed_decides_and_no_label():
     model, pruned = halve(layers="inner")
     images = models.images(model, 16)

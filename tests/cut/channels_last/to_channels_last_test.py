@@ -74,6 +74,7 @@ def test_the_original_is_as_before_and_shares_nothing(builder):
     assert [layer.name for layer in model.layers] == names
 
 
+@pytest.mark.slow
 @pytest.mark.eager
 @pytest.mark.sweep(1)
 @pytest.mark.filterwarnings("ignore:Expected calibration data")
@@ -350,6 +351,7 @@ def test_a_name_in_the_original_is_refused_with_the_way():
         remove_channels(models.fresh(residual), remove={"stem": [0, 1]})
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("width", [6, 4, None])
 def test_a_bias_that_keras_adds_along_the_width(width):

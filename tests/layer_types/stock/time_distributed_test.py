@@ -133,6 +133,7 @@ def test_masked_equals_pruned_and_costs_are_those_of_the_cut_model(name):
     assert [(type(layer), layer.name) for layer in smaller.layers[1:]] == kinds
 
 
+@pytest.mark.slow
 def test_what_enters_a_model_at_every_step_is_cut():
     tokens = keras.Input(ROWS[1:])
     x = layers.Permute((2, 1))(tokens)

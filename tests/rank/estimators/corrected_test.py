@@ -94,6 +94,7 @@ def _rank(num_examples=80, ratio=0.5, **arguments):
     return ranker.rank(models.classifier(), data, ratio=ratio, verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("limit", [300, 800])
 def test_both_parts_share_one_budget(limit):

@@ -107,6 +107,7 @@ def test_all_examples_share_a_permutation():
     assert (first[0] != estimator.draw([0, 2, 0, 2, 0], 4, active)[0]).any()
 
 
+@pytest.mark.slow
 def test_gradients_rank_at_a_fraction_of_the_cost(problem):
     model, data, exact = problem
     ranking = _rank(model, data, Gradient(8))

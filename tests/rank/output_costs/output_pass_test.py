@@ -120,6 +120,7 @@ def test_batches_of_any_size(monkeypatch):
     assert count_batches(graph, batches[0], 12) == pytest.approx(12 / 3.5)
 
 
+@pytest.mark.slow
 def test_images_of_any_size():
     inputs = keras.Input((None, None, 3))
     x = layers.Conv2D(4, 3, activation="relu", name="conv")(inputs)
