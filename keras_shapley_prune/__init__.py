@@ -10,6 +10,7 @@ and imports only from those below it:
 - `rank/`: what each unit is worth (`ShapleyRanker`, `BaselineRanker`)
 - `repair/`: the kept units make up for the removed ones
 - `plan/`: which units are removed, under a budget of units, parameters, FLOPs or bytes
+- `latency/`: how long one inference takes, on the runtime that will run it
 - `cut/`: masks, surgery, and the check that both compute the same
 - `deploy/`: LiteRT files, copies in tf_keras
 - `trace/`: which channels go together; `expansion/`: graphs for models that are code
@@ -27,6 +28,8 @@ from keras_shapley_prune.cut.verification import verify_removal
 from keras_shapley_prune.deploy.litert import export_litert
 from keras_shapley_prune.deploy.tf_keras_copy import to_tf_keras
 from keras_shapley_prune.inputs.model_files import load_model
+from keras_shapley_prune.latency.measure_latency import measure_latency
+from keras_shapley_prune.latency.runtime import Runtime
 from keras_shapley_prune.layer_types.elementwise_activations import (
     register_elementwise,
 )
@@ -54,7 +57,6 @@ from keras_shapley_prune.report.channel_report import ChannelReport, channel_rep
 from keras_shapley_prune.report.compare import compare
 from keras_shapley_prune.report.comparison import Comparison, GroupComparison
 from keras_shapley_prune.report.frontier import FrontierPoint, measure_frontier
-from keras_shapley_prune.report.latency import measure_latency
 from keras_shapley_prune.report.plotting import (
     plot_ablation,
     plot_frontier,
@@ -86,6 +88,7 @@ __all__ = [
     "PruningPlan",
     "Ranking",
     "RankingPlan",
+    "Runtime",
     "ShapleyRanker",
     "StopWhen",
     "apply_plan",
