@@ -71,8 +71,10 @@ def add_remaining(addition, args, kwargs, removed, keep_name=False):
         return addition(remaining)
     if not keep_name:
         return remaining[0]
+    # `Identity` cannot be saved with a dtype policy of its own.
     dtype = getattr(addition, "dtype_policy", None)
-    return keras.layers.Identity(name=addition.name, dtype=dtype)(remaining[0])
+    same = keras.layers.Activation("linear", name=addition.name, dtype=dtype)
+    return same(remaining[0])
 
 
 def _remaining(args, kwargs, removed):

@@ -161,8 +161,8 @@ class _Copier:
             copied = keras.models.clone_model(
                 functional_view(model),
                 input_tensors=inputs,
-                clone_function=calls.copy,
-                call_function=calls.call,
+                clone_function=lambda operation: operation,  # copied where called
+                call_function=calls,
             )
         if outermost:  # nested, it is not trained by itself
             copies = {**self._models, **self.operations}
@@ -246,8 +246,6 @@ class _Copier:
 class _Calls:
     """The calls that one model makes, one after the other, as its copy makes them.
 
-    Keras asks for the copy of an operation, and has it called then.
-
     Args:
         copier: The `_Copier`.
         model: The nested model, `None` for the outermost: see `Call.node`.
@@ -257,17 +255,13 @@ class _Calls:
         self._copier, self._gone = copier, copier.gone
         self._model, self._count = model, 0
 
-    def copy(self, operation):
-        """Returns the copy of an operation; itself if this call of it has gone."""
-        gone = (self._model, self._count) in self._gone.returned
-        return operation if gone else self._copier.copy(operation)
-
-    def call(self, copied, *args, **kwargs):
-        """Makes the next call, without what has gone with blocks."""
+    def __call__(self, operation, *args, **kwargs):
+        """Makes the next call with a copy, without what has gone with blocks."""
         node = (self._model, self._count)
         self._count += 1
         if node in self._gone.returned:
             return self._gone.returned[node]  # nothing that is there reads it
+        copied = self._copier.copy(operation)
         if node in self._gone.inputs:
             is_end, removed = node in self._gone.ends, self._gone.inputs[node]
             return add_remaining(copied, args, kwargs, removed, is_end)
