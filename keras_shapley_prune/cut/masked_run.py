@@ -35,6 +35,8 @@ class MaskedRun:
 
     def __init__(self, channel_map, keep, inputs):
         self._graph = channel_map.graph
+        absent = channel_map.absent_calls(keep)
+        self._there = [c for c in self._graph.calls if c.index not in absent]
         self._random = find_random_calls(self._graph, inputs)
         to_pass_on = [*self._random.unseeded]
         for call in self._random.seeded:
@@ -69,7 +71,7 @@ class MaskedRun:
         """
         found = self._random
         graph = record_graph(pruned) if found != type(found)() else None
-        twins = graph and pair_calls(self._graph.calls, graph.calls)
+        twins = graph and pair_calls(self._there, graph.calls)
         if not twins:
             with HeldState():
                 return pruned(inputs, training=False)

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from keras_shapley_prune.cut.gone import Gone, add_remaining
 from keras_shapley_prune.cut.cut_network import Cut, find_kept, resize_call
+from keras_shapley_prune.cut.gone import Gone, add_remaining
 from keras_shapley_prune.cut.layer_copies import copy_operation, copy_weights
 from keras_shapley_prune.cut.model_classes import (
     check_class,
@@ -31,7 +31,7 @@ from keras_shapley_prune.trace.functional_models import (
     runs_its_graph,
 )
 from keras_shapley_prune.trace.named_units import resolve_keep
-from keras_shapley_prune.trace.tracer import map_of
+from keras_shapley_prune.trace.wanted_units import map_for_units
 
 
 @undisturbed
@@ -75,7 +75,7 @@ def remove_channels(model, keep=None, channel_map=None, remove=None):
     smaller = keras_shapley_prune.remove_channels(model, keep, channel_map)
     ```
     """
-    channel_map = map_of(model, channel_map)
+    channel_map = map_for_units(model, channel_map, keep, remove)
     keep = resolve_keep(channel_map, keep, remove)
     check_class(model)
     return cut_out(model, keep, channel_map).model

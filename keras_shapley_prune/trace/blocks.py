@@ -81,6 +81,7 @@ def add_blocks(channel_map, granularity):
         sites=sites,
         blocks=tuple(blocks),
         presence=find_presence(graph, _edges(free)),
+        granularity=granularity,
     )
 
 

@@ -43,6 +43,7 @@ class ChannelMap(UnitPlaces, BlockPlaces):
             unless they have been asked for.
         presence: Dict: index of a call that goes with blocks -> on which it depends,
             see `find_presence`.
+        granularity: String, see `trace_channels`.
     """
 
     graph: object
@@ -57,6 +58,7 @@ class ChannelMap(UnitPlaces, BlockPlaces):
     obstacles: dict
     blocks: tuple = ()
     presence: dict = dataclasses.field(default_factory=dict)
+    granularity: str = "filter"
 
     def __repr__(self):
         return (

@@ -59,6 +59,26 @@ class ChannelGroup:
             return pattern in self.producers
         return bool(fnmatch.filter(self.producers, pattern))
 
+    def find_units(self, patterns):
+        """Returns which units some patterns select, one by one.
+
+        Args:
+            patterns: String, or a collection of strings, see `matches`: names of
+                blocks, or of the group for all of them.
+
+        Returns:
+            Boolean array, shape `(num_units,)`.
+        """
+        patterns = [patterns] if isinstance(patterns, str) else patterns
+        found = np.zeros(self.num_units, bool)
+        for pattern in patterns:
+            if pattern == self.name:
+                return np.ones(self.num_units, bool)
+            exact = pattern in self.producers
+            names = [pattern] if exact else fnmatch.filter(self.producers, pattern)
+            found |= np.isin(self.producers, names)
+        return found
+
 
 def number_units(num_units, ties):
     """Returns a number for each unit, without gaps; the same for tied ones.

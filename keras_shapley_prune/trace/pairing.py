@@ -8,7 +8,8 @@ def pair_calls(calls, others):
     no partner, and calls side by side may be in another order without it.
 
     Args:
-        calls: Sequence of the `Call`s of the original, in running order.
+        calls: Sequence of the `Call`s of the original, in running order; those that
+            have gone may be left out, if they are known.
         others: Sequence of those of the pruned network.
 
     Returns:
