@@ -47,6 +47,13 @@ class Fields:
         """Returns a string."""
         return self._get(name, lambda v: isinstance(v, str), "a string")
 
+    def choice(self, name, choices, default):
+        """Returns one of some strings, or `default` if there is none."""
+        if name not in self._content:
+            return default
+        # A list has no hash, and is in no tuple of strings either.
+        return self._get(name, lambda v: v in list(choices), f"one of {list(choices)}")
+
     def boolean(self, name, default):
         """Returns a boolean, or `default` if there is none."""
         if name not in self._content:

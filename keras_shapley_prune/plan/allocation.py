@@ -60,14 +60,16 @@ def allocate(
 
 
 def _nearest_number(budget, group):
-    """Returns how many units are kept where only whole units count; at least one."""
+    """Returns how many units are kept where only whole units count."""
     # Half a unit is rounded up to one that is removed.
     removed = int(budget.ratio_of(group) * group.num_units + 0.5)
-    return max(group.num_units - removed, 1)
+    return max(group.num_units - removed, group.fewest)
 
 
 def _nearest_size(budget, group):
     wanted = _nearest_number(budget, group)
+    if group.kind != "channels":
+        return max(wanted, int(budget.sizes(group)[-1]))
     sizes = budget.sizes(group) if budget.round_to > 1 else np.array([wanted])
     least = min(max(budget.min_units, 1), group.num_units)
     return max(int(sizes[np.argmin(np.abs(sizes - wanted))]), least)

@@ -108,8 +108,13 @@ class PruningBudget:
             matched = channel_map.select_groups(list(self.ratio), "ratio")
             groups = tuple(group for group in groups if group in matched)
         if self.ignore is not None:
+            # A pattern that names no layer is an error, whatever else it would do.
             ignored = channel_map.select_groups(self.ignore, "ignore")
-            groups = tuple(group for group in groups if group not in ignored)
+            groups = tuple(
+                group
+                for group in groups
+                if group not in ignored or self.may_remove(group).any()
+            )
         if not groups:
             raise ValueError(
                 "Arguments `layers`, `ignore` and `ratio` should together select a "
@@ -131,6 +136,28 @@ class PruningBudget:
                 return ratio
         return 0.0
 
+    def may_remove(self, group):
+        """Returns which units of a group `layers`, `ignore` and `ratio` let go.
+
+        Of layers that are tied all or none are selected, but each block by its name.
+
+        Args:
+            group: A `ChannelGroup`.
+
+        Returns:
+            Boolean array, shape `(num_units,)`.
+        """
+        selected = np.ones(group.num_units, bool)
+        dict_of = list(self.ratio) if isinstance(self.ratio, Mapping) else None
+        for patterns in (self.layers, dict_of):
+            if patterns is not None and group.kind != "channels":
+                selected &= group.find_units(patterns)
+        if self.ignore is not None and group.kind != "channels":
+            selected &= ~group.find_units(self.ignore)
+        elif self.ignore is not None:
+            selected &= not any(map(group.matches, as_list(self.ignore)))
+        return selected
+
     def sizes(self, group):
         """Returns how many units of a group may be kept, from all of them downwards.
 
@@ -138,8 +165,12 @@ class PruningBudget:
             group: A `ChannelGroup`.
 
         Returns:
-            Integer array. Large groups lose a 256th of their units at a time.
+            Integer array. Large groups lose a 256th of their units at a time. Blocks
+            go one by one, and all may, whatever `round_to` and `min_units` are.
         """
+        if group.kind != "channels":
+            least = group.num_units - np.count_nonzero(self.may_remove(group))
+            return np.arange(group.num_units, least - 1, -1)
         size, step = group.num_units, self.round_to
         least = -(-self.min_units // step) * step  # rounded up to a multiple
         if least >= size:
@@ -149,6 +180,15 @@ class PruningBudget:
             fine = np.arange(size, least, -max(1, size // 256))
             return np.append(fine, least)
         return np.append(size, np.arange((size - 1) // step * step, least - 1, -step))
+
+
+def as_list(patterns):
+    """Returns a pattern, or several, as a list.
+
+    Args:
+        patterns: String, or a collection of strings.
+    """
+    return [patterns] if isinstance(patterns, str) else list(patterns)
 
 
 def check_steps(budget, groups):

@@ -13,6 +13,7 @@ from keras_shapley_prune.plan.budget import PruningBudget, to_budget
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
 from keras_shapley_prune.trace.sizes import give_sizes
 from keras_shapley_prune.trace.tracer import map_of
+from keras_shapley_prune.trace.wanted_units import with_blocks_named
 
 DEEPEST = 0.95  # how far a ranking looks where a budget may take any share of a group
 
@@ -55,7 +56,9 @@ def plan_pruning(
     ```
     """
     budget = to_budget("plan_pruning", ratio, budget)
-    channel_map = map_of(model, channel_map)
+    found = map_of(model, channel_map)
+    named = isinstance(ranking, Mapping) and channel_map is None
+    channel_map = with_blocks_named(found, ranking) if named else found
     graph = give_sizes(channel_map.graph, input_shape)
     channel_map = dataclasses.replace(channel_map, graph=graph)
     return make_plan(channel_map, ranking, budget)
@@ -79,6 +82,12 @@ def make_plan(channel_map, ranking, budget, strict=True):
     orders = {group.name: ranking[group.name].order for group in ranked}
     comparable = getattr(ranking, "comparable", True)
     losses = {g.name: _losses(ranking[g.name], comparable) for g in ranked}
+    for group in ranked:
+        # Blocks that are not selected come last, where they are kept.
+        kept = ~budget.may_remove(group)[orders[group.name]]
+        last = np.argsort(kept, kind="stable")
+        orders[group.name] = orders[group.name][last]
+        losses[group.name] = losses[group.name][last]
     kept = allocate(channel_map, budget, orders, losses, strict, comparable)
     return PruningPlan(channel_map, kept, orders, budget)
 

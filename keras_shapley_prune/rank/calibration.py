@@ -173,7 +173,7 @@ def check_share_to_rank(ratio):
 
 
 def _count_removed(group, ratio):
-    """Returns how many units of a group are removed; one is always kept."""
+    """Returns how many units of a group are removed; of channels one is kept."""
     share = ratio.get(group.name, 0.0) if isinstance(ratio, Mapping) else ratio
     # Half a unit is rounded up, as in `allocate`.
-    return min(int(share * group.num_units + 0.5), group.num_units - 1)
+    return min(int(share * group.num_units + 0.5), group.num_units - group.fewest)
