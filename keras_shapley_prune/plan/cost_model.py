@@ -39,23 +39,16 @@ class CostModel:
         ValueError: If `of` is none of these, or a size of the model is not known.
     """
 
+    step = 1  # of which multiples the numbers of units should be
+
     def __init__(self, channel_map, of):
-        if of not in QUANTITIES:
-            raise ValueError(
-                f"Argument `of` should be one of {QUANTITIES}. Received: of={of!r}"
-            )
         num_units = channel_map.num_units
         # Weights that read and write the same channels share an axis. The first one has
         # length 1, whatever is removed: it fills up terms of fewer axes than others.
         self._axes, self._places = [np.array([FIXED])], {(FIXED,): 0}
         self._gone = {}  # axis of length 1 once a block is gone, else 0 -> its unit
         self._terms = []  # (factor, axes of the product)
-        if of == "units":
-            self._add_units(channel_map)
-        elif of == "flops":
-            self._add_flops(channel_map)
-        else:
-            self._add_weights(channel_map, count_bytes=of == "bytes")
+        self._add_terms(channel_map, of)
         # carried[axis, unit]: how many positions of the axis the unit is at, so that
         # the lengths are a matrix product with the units that are kept.
         rows = np.repeat(np.arange(len(self._axes)), [len(ids) for ids in self._axes])
@@ -121,6 +114,19 @@ class CostModel:
     def count(self, keep):
         """Returns the cost if only the units `keep` are kept, an integer."""
         return self.total(self.lengths(keep))
+
+    def _add_terms(self, channel_map, of):
+        """Adds the terms of a quantity; other cost models have others."""
+        if of not in QUANTITIES:
+            raise ValueError(
+                f"Argument `of` should be one of {QUANTITIES}. Received: of={of!r}"
+            )
+        if of == "units":
+            self._add_units(channel_map)
+        elif of == "flops":
+            self._add_flops(channel_map)
+        else:
+            self._add_weights(channel_map, count_bytes=of == "bytes")
 
     def _add(self, factor, axes, presence=ALWAYS):
         """Adds terms: what has axes, and is there or not.
@@ -191,7 +197,7 @@ class CostModel:
                 size = tf.as_dtype(weight.dtype).size if count_bytes else 1
                 letters = find_letters(operation, weight)
                 shape = weight.shape
-                term = _axes_of(channel_map, operation, letters, shape, size)
+                term = axes_of(channel_map, operation, letters, shape, size)
                 self._add(*term, presence)
 
     def _add_flops(self, channel_map):
@@ -209,13 +215,13 @@ class CostModel:
             if not products:  # none, or a model of its own
                 self._add(flops, [], presence)
             for letters, shape, uses in products:
-                term = _axes_of(
+                term = axes_of(
                     channel_map, call.operation, letters, shape, 2 * uses, call
                 )
                 self._add(*term, presence)
 
 
-def _axes_of(channel_map, operation, letters, shape, factor, call=None):
+def axes_of(channel_map, operation, letters, shape, factor, call=None):
     """Returns the factor and the unit ids of the axes of what has a shape."""
     letters_of = channel_map.layer_ids.get(operation)
     # What is locked has all its channels, whatever is removed elsewhere.
