@@ -6,22 +6,19 @@ from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.latency.latency_table import LatencyTable, shapes_of
 from keras_shapley_prune.latency.model_timer import ModelTimer
-from keras_shapley_prune.latency.pieces import Piece, find_pieces
+from keras_shapley_prune.latency.pieces import find_pieces
 from keras_shapley_prune.latency.runtime import (
     Runtime,
     describe_runtime,
     resolve_runtime,
 )
-from keras_shapley_prune.latency.time_models import time_models
-from keras_shapley_prune.latency.timing import time_in_turn
 from keras_shapley_prune.latency.width_mixes import draw_mixes
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.sizes import give_sizes
 from keras_shapley_prune.trace.tracer import map_of
 
 _MOST = 12  # times that are measured of pieces which are alike in the whole network
-_NUM_RUNS, _MAX_SECONDS = 60, 30.0  # of each model, and for all of them
-_LEAST_SECONDS = 3e-4  # of a sample
+_SECONDS = 20.0  # that pieces are timed for, and whole networks
 
 
 @undisturbed
@@ -73,23 +70,24 @@ def measure_table(model, runtime, channel_map, show=None):
         show: Callable that is told what is worked on, and how much of it is done, or
             `None`.
     """
-    cutter, clock = (
-        NetworkCutter(model, channel_map),
-        _Clock(model, runtime, channel_map),
-    )
-    keys = {}
-    for number in range(len(cutter.mixes)):
+    cutter = NetworkCutter(model, channel_map)
+    timer = ModelTimer(model, runtime, channel_map.graph)
+    keys, networks, pieces = {}, [], {"": timer.load(make_empty())}
+    count = len(cutter.mixes)
+    for number in range(count):
         if show is not None:
-            show("timing networks", number / (len(cutter.mixes) + 1))
-        network, pieces = cutter.cut(number)
-        clock.add(number, network)
-        for name, piece in pieces.items():
+            show("timing networks", number / (count + 1))
+        network, parts = cutter.cut(number)
+        networks.append(timer.load(network))
+        for name, piece in parts.items():
             keys[number, name] = piece.key
-            clock.add(piece.key, piece)
+            if piece.key not in pieces:
+                pieces[piece.key] = timer.load(piece.build())
     if show is not None:
-        show("timing pieces", 1 - 1 / (len(cutter.mixes) + 1))
-    clock.add("empty", make_empty())
-    seconds, count = clock.time_all(), len(cutter.mixes)
+        show("timing pieces", count / (count + 1))
+    # In turn: what slows the machine for a while does not hit a few of them.
+    seconds = timer.time_all(list(pieces.values()), _SECONDS)
+    seconds = dict(zip(pieces, seconds, strict=True))
     return LatencyTable(
         describe_runtime(runtime),
         runtime if isinstance(runtime, Runtime) else None,
@@ -100,8 +98,8 @@ def measure_table(model, runtime, channel_map, show=None):
             piece.name: [seconds.get(keys.get((i, piece.name))) for i in range(count)]
             for piece in cutter.pieces
         },
-        [seconds[number] for number in range(count)],
-        seconds["empty"],
+        timer.time_all(networks, _SECONDS),
+        seconds[""],
     )
 
 
@@ -134,9 +132,7 @@ class NetworkCutter:
         """
         mix = self.mixes[number]
         network = remove_channels(self._model, mix.keep(self._map), self._map)
-        if (
-            mix.removed
-        ):  # pieces next to what is gone are others: it is timed as a whole
+        if mix.removed:  # pieces beside what is gone are others
             return network, {}
         graph = record_graph(network)
         graph = give_sizes(graph, self._map.graph.input_shapes or None).sized
@@ -155,39 +151,3 @@ def make_empty():
     """Returns a model that computes next to nothing, to time a call by itself."""
     inputs = keras.Input((1,))
     return keras.Model(inputs, keras.ops.negative(inputs))
-
-
-class _Clock:
-    """Times many models on a runtime, in turn.
-
-    Where others use the machine too, what they take away differs from run to run, but
-    the fastest run lacks little. So it is what counts here.
-    """
-
-    def __init__(self, model, runtime, channel_map):
-        self._runtime, self._runs = runtime, {}
-        self._timer = ModelTimer(model, runtime, channel_map.graph)
-
-    def add(self, key, model):
-        """Makes a model ready to be timed with all others.
-
-        Args:
-            key: What it is found by. One of a key that is there already is not needed.
-            model: A `keras.Model`, or a `Piece`.
-        """
-        if key in self._runs:
-            return
-        model = model.build() if isinstance(model, Piece) else model
-        if isinstance(self._runtime, Runtime):
-            self._runs[key] = self._timer.load(model)
-        else:
-            self._runs[key] = time_models([model], self._runtime)[0].fastest
-
-    def time_all(self):
-        """Returns a dict: key -> seconds."""
-        if not isinstance(self._runtime, Runtime):
-            return self._runs
-        # In turn: what slows the machine for a while does not hit a few of them.
-        runs = list(self._runs.values())
-        timings = time_in_turn(runs, _NUM_RUNS, _MAX_SECONDS, _LEAST_SECONDS)
-        return {key: t.fastest for key, t in zip(self._runs, timings, strict=True)}
