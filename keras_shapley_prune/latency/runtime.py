@@ -111,6 +111,12 @@ class Runtime:
         options = {"threads": self.threads, "int8": self.int8}
         return load_litert(model, self.batch_size, examples, **options)
 
+    @property
+    def title(self):
+        """String, its name as people read it."""
+        title = {"tensorflow": "TensorFlow", "litert": "LiteRT"}[self.name]
+        return f"{title} int8" if self.int8 else title
+
     def describe(self):
         """Returns one line: runtime and version, numbers, batch, threads, processor."""
         if self.name == "tensorflow":
@@ -164,4 +170,4 @@ def describe_runtime(runtime):
     if isinstance(runtime, Runtime):
         return runtime.describe()
     name = getattr(runtime, "__name__", type(runtime).__name__)
-    return f"timed by the function {name!r}"
+    return f"the function {name!r}"

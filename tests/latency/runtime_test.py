@@ -60,7 +60,7 @@ def test_what_names_a_runtime():
         return 0.01
 
     assert resolve_runtime(on_my_phone) is on_my_phone
-    assert describe_runtime(on_my_phone) == "timed by the function 'on_my_phone'"
+    assert describe_runtime(on_my_phone) == "the function 'on_my_phone'"
     assert describe_runtime(own) == own.describe()
 
 
