@@ -123,7 +123,7 @@ def compare_on(runtime, models, graph, examples=None):
             runs = [runtime.load(model, examples) for model in models]
         except ValueError as error:
             return dataclasses.replace(found, unknown=describe(error, _LONGEST))
-        timings = time_in_turn(runs, _NUM_RUNS, _MAX_SECONDS)
+        timings = time_in_turn(runs, _NUM_RUNS, _MAX_SECONDS, clock=runtime.clock)
     sizes = tuple(run.file_size for run in runs)
     return dataclasses.replace(
         found,
