@@ -62,6 +62,7 @@ from keras_shapley_prune.report.plotting import (
     plot_frontier,
     plot_ranking,
 )
+from keras_shapley_prune.report.runtime_comparison import RuntimeComparison
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.expansion.to_functional import to_functional
 from keras_shapley_prune.trace.groups import ChannelGroup
@@ -89,6 +90,7 @@ __all__ = [
     "Ranking",
     "RankingPlan",
     "Runtime",
+    "RuntimeComparison",
     "ShapleyRanker",
     "StopWhen",
     "apply_plan",

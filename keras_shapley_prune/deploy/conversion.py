@@ -47,7 +47,7 @@ def convert(model, graph, batch_size=1):
 def _convert_constants(model, specs):
     """Converts the forward pass with its weights as constants.
 
-    The file has the operations that Keras's own has, in a fifth of the time: Keras
+    The file has the operations that Keras's own has, two to four times as fast: Keras
     writes a SavedModel, in which the converter looks for what is constant.
     """
     structure = input_structure(model)

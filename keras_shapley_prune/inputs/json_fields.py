@@ -148,6 +148,16 @@ class Fields:
             return value if value is None else tuple(value)
         return tuple(self._get(name, _is_pair, "a pair of numbers"))
 
+    def number_pairs(self, name, length):
+        """Returns a list of tuples of two numbers.
+
+        Args:
+            name: String, the key.
+            length: Integer, how many there have to be.
+        """
+        expected = f"a list of {length} pairs of numbers"
+        return list(map(tuple, self._get(name, _all(_is_pair, length), expected)))
+
     def shapes(self, name):
         """Returns a tuple of tuples of integers, or `None` if there are none."""
         if self._content.get(name) is None:

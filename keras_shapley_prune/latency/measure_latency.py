@@ -36,11 +36,12 @@ def measure_latency(models, inputs, num_runs=30, max_seconds=None, runtime=None)
         num_runs: Integer, how many timed runs of each model.
         max_seconds: Float, or `None`: after so many seconds no other run is started,
             once each model has had three.
-        runtime: `None` or `"tensorflow"` for the compiled forward pass, a
-            `tf.function`; `"litert"` for the file that `export_litert` writes; a
-            `Runtime`, which also says how many threads and whether int8; or a function
-            that takes a model and returns seconds, such as one that runs it on a phone.
-            It is called once for each model, and `num_runs` is not read.
+        runtime: `None` for the compiled forward pass, a `tf.function`, and the time
+            that passes; `"tensorflow"` for the same, or `"litert"` for the file that
+            `export_litert` writes, and the time that the processor spends, see
+            `Runtime`; a `Runtime`, which also says how many threads and whether int8;
+            or a function that takes a model and returns seconds, such as one that runs
+            it on a phone. It is called once for each model, and `num_runs` is not read.
 
     Returns:
         List of floats: the median time of each model in seconds.

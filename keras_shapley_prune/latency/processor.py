@@ -23,11 +23,23 @@ def count_tensorflow_threads():
     else they are as many as the cores that the process may use.
     """
     chosen = tf.config.threading.get_intra_op_parallelism_threads()
-    if chosen:
-        return chosen
-    text = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
-    if text.isdecimal() and int(text):
-        return int(text)
+    return chosen or _of_environment("TF_NUM_INTRAOP_THREADS") or _count_cores()
+
+
+def runs_alone():
+    """Returns whether TensorFlow computes in one thread of the processor alone."""
+    chosen = tf.config.threading.get_inter_op_parallelism_threads()
+    operations = chosen or _of_environment("TF_NUM_INTEROP_THREADS") or _count_cores()
+    single = operations == count_tensorflow_threads() == 1
+    return single and not tf.config.list_physical_devices("GPU")
+
+
+def _of_environment(name):
+    text = os.environ.get(name, "")
+    return int(text) if text.isdecimal() else 0
+
+
+def _count_cores():
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

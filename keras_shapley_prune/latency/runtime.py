@@ -1,6 +1,7 @@
 """`Runtime`: on what, and how, the latency of a model is measured."""
 
 import dataclasses
+import time
 
 import keras
 import tensorflow as tf
@@ -22,6 +23,7 @@ from keras_shapley_prune.latency.loading import (
 from keras_shapley_prune.latency.processor import (
     count_tensorflow_threads,
     find_processor,
+    runs_alone,
 )
 
 RUNTIMES = ("tensorflow", "litert")
@@ -33,6 +35,10 @@ class Runtime:
 
     The strings `"tensorflow"` and `"litert"` are short for `Runtime("tensorflow")` and
     `Runtime("litert")`.
+
+    What runs in one thread is timed by the seconds that the processor spends on it,
+    since other programs on the machine would only be counted too. They are what passes
+    on a machine that does nothing else. With several threads, it is what passes.
 
     Args:
         name: `"tensorflow"`, the compiled forward pass, a `tf.function` of
@@ -111,6 +117,23 @@ class Runtime:
         options = {"threads": self.threads, "int8": self.int8}
         return load_litert(model, self.batch_size, examples, **options)
 
+    @property
+    def title(self):
+        """String, its name as people read it."""
+        title = {"tensorflow": "TensorFlow", "litert": "LiteRT"}[self.name]
+        return f"{title} int8" if self.int8 else title
+
+    @property
+    def clock(self):
+        """Function that returns seconds: how its runs are timed.
+
+        Of one thread it is the time that the processor spends on it, which is the time
+        that passes where nothing else runs; of several, the time that passes.
+        """
+        if self.name == "litert":
+            return time.perf_counter if (self.threads or 1) > 1 else time.thread_time
+        return time.process_time if runs_alone() else time.perf_counter
+
     def describe(self):
         """Returns one line: runtime and version, numbers, batch, threads, processor."""
         if self.name == "tensorflow":
@@ -121,7 +144,9 @@ class Runtime:
             parts.append("int8" if self.int8 else "float32")
             threads = self.threads or 1
         parts.append(f"batch of {self.batch_size}")
-        parts.append("1 thread" if threads == 1 else f"{threads} threads")
+        alone = self.clock is not time.perf_counter
+        counted = " (processor time)" if alone else ""
+        parts.append(f"{threads} thread{'s' if threads > 1 else ''}{counted}")
         return ", ".join([*parts, find_processor()])
 
 
@@ -164,4 +189,4 @@ def describe_runtime(runtime):
     if isinstance(runtime, Runtime):
         return runtime.describe()
     name = getattr(runtime, "__name__", type(runtime).__name__)
-    return f"timed by the function {name!r}"
+    return f"the function {name!r}"

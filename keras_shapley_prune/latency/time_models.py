@@ -33,7 +33,7 @@ def time_models(
         return [_ask(runtime, model, name) for model in models]
     with kept_states(*models):
         runs = [runtime.load(model, examples) for model in models]
-        return time_in_turn(runs, num_runs, max_seconds)
+        return time_in_turn(runs, num_runs, max_seconds, clock=runtime.clock)
 
 
 def _ask(function, model, name):

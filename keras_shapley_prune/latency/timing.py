@@ -12,7 +12,7 @@ _FEWEST = 3  # samples that are taken however long they last
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """How long one run of a function takes, in seconds.
+    """How long one run of a function takes, in seconds of the clock that was read.
 
     Attributes:
         median: Float.
@@ -30,7 +30,9 @@ class Timing:
     num_runs: int
 
 
-def time_in_turn(runs, num_runs=30, max_seconds=None, least_seconds=LEAST_SECONDS):
+def time_in_turn(
+    runs, num_runs=30, max_seconds=None, least_seconds=LEAST_SECONDS, clock=None
+):
     """Times functions that take turns, each after two runs that are not counted.
 
     Args:
@@ -41,32 +43,37 @@ def time_in_turn(runs, num_runs=30, max_seconds=None, least_seconds=LEAST_SECOND
         least_seconds: Float. What is shorter than that is run several times for each
             sample: of microseconds, the clock would measure itself, and the caches that
             the function before has left.
+        clock: Function that returns seconds, `None` for those that pass. Of functions
+            of one thread, `time.process_time` counts what the processor spends on
+            them, and not what it spends on other programs meanwhile.
 
     Returns:
         List of `Timing`, one for each function.
     """
-    repeats = [_warm_up(run, least_seconds) for run in runs]
+    clock = clock or time.perf_counter
+    repeats = [_warm_up(run, least_seconds, clock) for run in runs]
     start, samples = time.perf_counter(), []
     while len(samples) < num_runs:
         late = max_seconds is not None and time.perf_counter() - start > max_seconds
         if late and len(samples) >= _FEWEST:
             break
-        samples.append([_time(run, n) for run, n in zip(runs, repeats, strict=True)])
+        turn = zip(runs, repeats, strict=True)
+        samples.append([_time(run, count, clock) for run, count in turn])
     return [_summarize(values) for values in np.array(samples).T]
 
 
-def _warm_up(run, least_seconds):
+def _warm_up(run, least_seconds, clock):
     """Runs a function twice; returns how many runs a sample needs."""
     run()
-    seconds = _time(run, 1)
+    seconds = _time(run, 1, clock)
     return max(1, math.ceil(least_seconds / max(seconds, 1e-7)))
 
 
-def _time(run, repeats):
-    start = time.perf_counter()
+def _time(run, repeats, clock):
+    start = clock()
     for _ in range(repeats):
         run()
-    return (time.perf_counter() - start) / repeats
+    return (clock() - start) / repeats
 
 
 def _summarize(values):

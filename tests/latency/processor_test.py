@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_shapley_prune.latency.processor import (
     count_tensorflow_threads,
     find_processor,
+    runs_alone,
 )
 
 
@@ -30,3 +31,15 @@ def test_threads_of_tensorflow(chosen, environment, expected, monkeypatch):
     if expected == "cores":
         expected = len(os.sched_getaffinity(0))
     assert count_tensorflow_threads() == expected
+
+
+@pytest.mark.parametrize(
+    ("within", "among", "gpus", "expected"),
+    [(1, 1, [], True), (2, 1, [], False), (1, 2, [], False), (1, 1, ["GPU:0"], False)],
+)
+def test_whether_there_is_one_thread(within, among, gpus, expected, monkeypatch):
+    threading = tf.config.threading
+    monkeypatch.setattr(threading, "get_intra_op_parallelism_threads", lambda: within)
+    monkeypatch.setattr(threading, "get_inter_op_parallelism_threads", lambda: among)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    assert runs_alone() == expected

@@ -1,6 +1,7 @@
 """Tests of runtimes: what they are asked for, and what they say of themselves."""
 
 import sys
+import time
 
 import keras
 import models
@@ -38,15 +39,29 @@ def test_wrong_arguments(arguments, message):
 def test_what_it_says_of_itself(monkeypatch):
     monkeypatch.setattr(module, "find_processor", lambda: "a processor")
     monkeypatch.setattr(module, "count_tensorflow_threads", lambda: 3)
+    monkeypatch.setattr(module, "runs_alone", lambda: False)
     monkeypatch.setattr(module, "litert_version", lambda: "2.3.0")
     described = Runtime(batch_size=32).describe()
     version = tf.__version__
     assert described == f"TensorFlow {version}, batch of 32, 3 threads, a processor"
     described = Runtime("litert").describe()
-    lite = "LiteRT 2.3.0 (XNNPACK)"
-    assert described == f"{lite}, float32, batch of 1, 1 thread, a processor"
+    lite, one = "LiteRT 2.3.0 (XNNPACK)", "1 thread (processor time)"
+    assert described == f"{lite}, float32, batch of 1, {one}, a processor"
+    monkeypatch.setattr(module, "count_tensorflow_threads", lambda: 1)
+    monkeypatch.setattr(module, "runs_alone", lambda: True)
+    described = Runtime().describe()
+    assert described == f"TensorFlow {version}, batch of 1, {one}, a processor"
     described = Runtime("litert", 2, 4, True).describe()
     assert described == f"{lite}, int8, batch of 2, 4 threads, a processor"
+
+
+def test_one_thread_is_timed_by_what_the_processor_spends(monkeypatch):
+    assert Runtime("litert").clock is Runtime("litert", threads=1).clock
+    assert Runtime("litert").clock is time.thread_time
+    assert Runtime("litert", threads=2).clock is time.perf_counter
+    for alone, clock in ((True, time.process_time), (False, time.perf_counter)):
+        monkeypatch.setattr(module, "runs_alone", lambda alone=alone: alone)
+        assert Runtime().clock is clock
 
 
 def test_what_names_a_runtime():
@@ -60,7 +75,7 @@ def test_what_names_a_runtime():
         return 0.01
 
     assert resolve_runtime(on_my_phone) is on_my_phone
-    assert describe_runtime(on_my_phone) == "timed by the function 'on_my_phone'"
+    assert describe_runtime(on_my_phone) == "the function 'on_my_phone'"
     assert describe_runtime(own) == own.describe()
 
 

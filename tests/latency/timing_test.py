@@ -67,6 +67,18 @@ def test_within_a_time(clock, num_runs, max_seconds, expected):
     assert len(turns) == expected + 2  # to warm up
 
 
+def test_another_clock_times_the_runs_and_not_the_end(clock):
+    other, turns = [0.0], []
+
+    def run():
+        turns.append(1)
+        other[0] += 2.0
+        clock[0] += 10.0  # what passes, as other programs run too
+
+    found = time_in_turn([run], 9, max_seconds=35.0, clock=lambda: other[0])
+    assert found == [Timing(2.0, 2.0, 2.0, 2.0, 4)]
+
+
 def test_real_work_is_told_apart():
     rows = [np.ones((n, n)) for n in (20, 200)]
     small, large = time_in_turn([lambda m=m: m @ m for m in rows], num_runs=5)

@@ -48,6 +48,7 @@ MEASURING = [
                 "a list with such a name": ["latency", "typo"],
                 "a list of lists": [["latency"]],
             },
+            "runtime": RUNTIMES,
             "data,measure": {"metrics without data": {"...": 1, "measure": "metrics"}},
             "verbose": values.VERBOSE,
         },
