@@ -38,8 +38,8 @@ from keras_shapley_prune.layer_types.registration import register_layer
 from keras_shapley_prune.plan.activation_memory import count_activation_bytes
 from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.plan.flops import count_flops
+from keras_shapley_prune.plan.planner import plan_pruning
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
-from keras_shapley_prune.plan.selection import plan_pruning
 from keras_shapley_prune.pruning import apply_plan, prune
 from keras_shapley_prune.pruning_until import prune_until
 from keras_shapley_prune.rank import estimators, games

@@ -59,6 +59,14 @@ class LatencyTable:
             f"{self.description}>"
         )
 
+    def runtime_here(self):
+        """Returns the `Runtime` if it is one of this machine, else `None`."""
+        try:
+            here = self.runtime is not None and self.runtime.describe()
+        except ImportError:  # of LiteRT
+            return None
+        return self.runtime if here == self.description else None
+
     def check(self, channel_map):
         """Raises a `ValueError` unless it is a table of a model.
 

@@ -63,10 +63,10 @@ def draw_mixes(channel_map, num_mixes=NUM_MIXES, seed=0):
     drawn = [WidthMix(whole, STEPS[0])]
     for number in range(num_mixes):
         shares = generator.uniform(*_RANGES[number % len(_RANGES)], len(groups))
-        drawn.append(WidthMix(_round(groups, shares, STEPS[0]), STEPS[0]))
+        drawn.append(WidthMix(_choose(groups, shares, STEPS[0]), STEPS[0]))
     for step in STEPS[1:]:
         shares = generator.uniform(*_PROBED, len(groups))
-        drawn.append(WidthMix(_round(groups, shares, step, odd=True), step))
+        drawn.append(WidthMix(_choose_odd(groups, shares, step), step))
     free = [b.name for b in channel_map.blocks if b.unit not in channel_map.locks]
     for kept in (whole, drawn[1].kept if num_mixes else whole) if free else ():
         removed = generator.permutation(free)[: (len(free) + 1) // 2].tolist()
@@ -74,24 +74,39 @@ def draw_mixes(channel_map, num_mixes=NUM_MIXES, seed=0):
     return tuple(drawn)
 
 
-def fit_step(step, size):
-    """Returns the step in which a group is made smaller: less for small groups.
+def list_sizes(step, size):
+    """Lists how many units a group may keep where a runtime likes multiples of a step.
 
     Args:
-        step: Integer, a power of two.
+        step: Integer, a power of two. It is less for a group that has not two of it.
         size: Integer, the number of units of the group.
+
+    Returns:
+        Integer array, from all units downwards: multiples of the step, and half of it.
     """
-    while step > 1 and 4 * step > size:
+    while step > 1 and 2 * step > size:
         step //= 2
-    return step
+    multiples = np.arange((size - 1) // step * step, 0, -step)
+    return np.concatenate([[size], multiples, [step // 2] if step > 1 else []]).astype(
+        int
+    )
 
 
-def _round(groups, shares, step, odd=False):
+def _choose(groups, shares, step):
     kept = {}
     for group, share in zip(groups, shares, strict=True):
-        size, own = group.num_units, fit_step(step, group.num_units)
+        sizes = list_sizes(step, group.num_units)
+        kept[group.name] = int(sizes[np.abs(sizes - share * group.num_units).argmin()])
+    return kept
+
+
+def _choose_odd(groups, shares, step):
+    """Chooses odd multiples of a step, as far as groups are large enough."""
+    kept = {}
+    for group, share in zip(groups, shares, strict=True):
+        size, own = group.num_units, step
+        while own > 1 and 2 * own > size:
+            own //= 2
         count = max(1, round(share * size / own))
-        if odd and count % 2 == 0:
-            count -= 1
-        kept[group.name] = min(size, own * count)
+        kept[group.name] = min(size, own * (count - (count % 2 == 0)))
     return kept

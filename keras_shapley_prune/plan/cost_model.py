@@ -40,6 +40,7 @@ class CostModel:
     """
 
     step = 1  # of which multiples the numbers of units should be
+    tolerance = 0.01  # of the whole: how far from a budget it is still met
 
     def __init__(self, channel_map, of):
         num_units = channel_map.num_units
@@ -68,12 +69,14 @@ class CostModel:
         for row, (_, axes) in zip(self._products, self._terms, strict=True):
             row[: len(axes)] = axes
 
-    def lengths(self, keep):
+    def lengths(self, keep=None):
         """Returns how long each axis is if only the units `keep` are kept.
 
         Args:
-            keep: Boolean array, shape `(num_units,)`.
+            keep: Boolean array, shape `(num_units,)`, `None` for all units.
         """
+        if keep is None:
+            keep = np.ones(self._carried.shape[1] - 1, bool)
         return self._carried @ np.append(keep, True).astype(float)
 
     def lengths_of(self, units):
@@ -111,8 +114,8 @@ class CostModel:
         prices[0] = 0.0  # it stands for what has no units
         return prices
 
-    def count(self, keep):
-        """Returns the cost if only the units `keep` are kept, an integer."""
+    def count(self, keep=None):
+        """Returns the cost if only the units `keep` are kept, see `total`."""
         return self.total(self.lengths(keep))
 
     def _add_terms(self, channel_map, of):

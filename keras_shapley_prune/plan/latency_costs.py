@@ -40,6 +40,8 @@ class LatencyCosts(CostModel):
         ValueError: If it is the table of another model, or a size is not known.
     """
 
+    tolerance = 0.03  # units are removed in larger steps than of what is counted
+
     def __init__(self, channel_map, table):
         table.check(channel_map)
         self.table, self._owners = table, []  # (piece, feature) of each term

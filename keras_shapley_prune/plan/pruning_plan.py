@@ -13,7 +13,8 @@ from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.inputs.paths import open_to_write
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.budget import PruningBudget
-from keras_shapley_prune.plan.cost_model import QUANTITIES, CostModel
+from keras_shapley_prune.plan.cost_model import QUANTITIES as COUNTED
+from keras_shapley_prune.plan.cost_model import CostModel
 from keras_shapley_prune.plan.quantities import describe_cost, describe_sizes
 from keras_shapley_prune.trace.blocks import GRANULARITIES
 from keras_shapley_prune.trace.channel_map import ChannelMap
@@ -45,6 +46,7 @@ class PruningPlan:
             exact; `(None, None)` where a spatial size is not known.
         keep: Boolean array, shape `(num_units,)`, what `remove_channels` takes.
         budget: The `PruningBudget`, or `None`.
+        latency: The `PlannedLatency` of a budget of latency, else `None`.
 
     Example:
 
@@ -65,7 +67,7 @@ class PruningPlan:
                 f"Argument `kept` should name groups of the model: {list(groups)}. "
                 f"Received: {unknown}"
             )
-        self.channel_map, self.budget = channel_map, budget
+        self.channel_map, self.budget, self.latency = channel_map, budget, None
         self.units, self._orders = {}, {}
         self.keep = np.ones(channel_map.num_units, bool)
         for name, num_kept in kept.items():
@@ -76,7 +78,25 @@ class PruningPlan:
             self._orders[name] = order
             # The order is kept too, so that `resize` can move the cut.
             self.keep[groups[name].units[order[: size - num_kept]]] = False
-        self.costs = {of: self._count(of) for of in QUANTITIES}
+        self.costs = {of: self._count(of) for of in COUNTED}
+
+    @property
+    def num_kept(self):
+        """Dict: group name -> integer, how many of its units are kept."""
+        return {name: after for name, (_, after) in self.units.items()}
+
+    def with_latency(self, latency, budget=None):
+        """Returns the same plan with a latency.
+
+        Args:
+            latency: A `PlannedLatency`.
+            budget: The `PruningBudget` that it has been made for, if not this plan's.
+        """
+        budget = self.budget if budget is None else budget
+        plan = PruningPlan(self.channel_map, self.num_kept, self._orders, budget)
+        plan.latency = latency
+        plan.costs["latency"] = latency.best_known
+        return plan
 
     def resize(self, kept):
         """Returns a plan that keeps other numbers of units.
@@ -95,10 +115,8 @@ class PruningPlan:
                 f"Argument `kept` should name groups of the plan: {list(self.units)}. "
                 f"Received: {unknown}"
             )
-        sizes = {name: after for name, (_, after) in self.units.items()}
-        return PruningPlan(
-            self.channel_map, sizes | dict(kept), self._orders, self.budget
-        )
+        sizes = self.num_kept | dict(kept)
+        return PruningPlan(self.channel_map, sizes, self._orders, self._counted_budget)
 
     @undisturbed
     def bind(self, model):
@@ -110,12 +128,15 @@ class PruningPlan:
         Raises:
             ValueError: If it does not have these groups, of these sizes.
         """
-        sizes = {name: after for name, (_, after) in self.units.items()}
         check_model(model)
         try:
             shapes = self.channel_map.graph.input_shapes or None
             channel_map = _trace(model, shapes, self.channel_map.granularity)
-            return PruningPlan(channel_map, sizes, self._orders, self.budget)
+            args = channel_map, self.num_kept, self._orders, self._counted_budget
+            plan = PruningPlan(*args)
+            return (
+                plan.with_latency(self.latency, self.budget) if self.latency else plan
+            )
         except ValueError as error:
             raise ValueError(
                 "Argument `model` should be the model of the plan, or have the same "
@@ -138,7 +159,15 @@ class PruningPlan:
         for of, title in titles.items():
             cost = describe_cost(*self.costs[of], sizes if of == "flops" else "")
             lines.append(f"{title:{width}}  {cost}")
+        if self.latency is not None:
+            lines.append(f"{'latency':{width}}  {self.latency}")
         return "\n".join(lines)
+
+    @property
+    def _counted_budget(self):
+        """The budget, `None` if how far it is met is not known any more."""
+        is_timed = self.budget is not None and self.budget.of == "latency"
+        return None if is_timed else self.budget
 
     @property
     def removed_blocks(self):
@@ -189,6 +218,9 @@ class PruningPlan:
         with open_to_write(path) as file:
             file.write(f'{{"format": {json.dumps(format_of("PruningPlan"))},\n')
             file.write(f' "predicted": {json.dumps(self.costs)},\n')
+            if self.latency is not None:
+                latency = json.dumps(self.latency.to_fields())
+                file.write(f' "latency": {latency},\n')
             shapes = self.channel_map.graph.input_shapes
             if self.channel_map.granularity != "filter":
                 granularity = json.dumps(self.channel_map.granularity)
