@@ -28,7 +28,9 @@ from keras_shapley_prune.cut.verification import verify_removal
 from keras_shapley_prune.deploy.litert import export_litert
 from keras_shapley_prune.deploy.tf_keras_copy import to_tf_keras
 from keras_shapley_prune.inputs.model_files import load_model
+from keras_shapley_prune.latency.latency_table import LatencyTable
 from keras_shapley_prune.latency.measure_latency import measure_latency
+from keras_shapley_prune.latency.measure_table import measure_latency_table
 from keras_shapley_prune.latency.runtime import Runtime
 from keras_shapley_prune.layer_types.elementwise_activations import (
     register_elementwise,
@@ -83,6 +85,7 @@ __all__ = [
     "FrontierPoint",
     "GroupComparison",
     "GroupScores",
+    "LatencyTable",
     "LayerType",
     "Mimic",
     "PruningBudget",
@@ -106,6 +109,7 @@ __all__ = [
     "measure_ablation",
     "measure_frontier",
     "measure_latency",
+    "measure_latency_table",
     "mimic",
     "plan_pruning",
     "plot_ablation",

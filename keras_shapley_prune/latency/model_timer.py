@@ -59,7 +59,8 @@ class ModelTimer:
         """
         if not isinstance(self._runtime, Runtime):
             return loaded
-        timings = time_in_turn(loaded, _NUM_RUNS, max_seconds, _LEAST_SECONDS)
+        limits = _NUM_RUNS, max_seconds, _LEAST_SECONDS
+        timings = time_in_turn(loaded, *limits, clock=self._runtime.clock)
         return [timing.fastest for timing in timings]
 
     def time_beside(self, smaller, max_seconds=3.0):

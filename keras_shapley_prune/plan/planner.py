@@ -122,7 +122,7 @@ class Planner:
     def _correct(self, plan, ranking, budget):
         """Returns the plan whose measured latency is nearest to what was asked for."""
         wanted = 1 - budget.ratio  # of the latency
-        asked, best = wanted, None
+        asked, best, points = wanted, None, []
         for attempt in range(_MOST):
             if self._show is not None:
                 self._show("timing the plan", (attempt + 1) / (_MOST + 1))
@@ -133,7 +133,8 @@ class Planner:
                 best = missed, plan
             if missed <= _NEAR or attempt == _MOST - 1:
                 break
-            asked = min(max(asked * wanted * before / after, 0.01), 0.99)
+            points.append((asked, after / before))
+            asked = _aim(points, wanted)
             changed = dataclasses.replace(budget, ratio=1 - asked)
             try:
                 with warnings.catch_warnings():
@@ -198,6 +199,23 @@ class Planner:
             if runtime is not None:
                 self._timer = ModelTimer(self._model, runtime, self._map.graph)
         return self._timer
+
+
+def _aim(points, wanted):
+    """Returns what to ask for so that what is wanted is found.
+
+    Args:
+        points: List of tuples: the share that was asked for, and what was found.
+        wanted: Float, the share that is to be found.
+    """
+    asked, found = points[-1]
+    slope = found / asked
+    if len(points) > 1:
+        before, there = points[-2]
+        slope = (found - there) / (asked - before) if asked != before else slope
+        # Of two that are near each other the clock's noise would be what counts.
+        slope = min(max(slope, found / asked / 4), 4 * found / asked)
+    return min(max(asked + (wanted - found) / slope, 0.01), 0.99)
 
 
 def _check_alone():
