@@ -10,6 +10,7 @@ and imports only from those below it:
 - `rank/`: what each unit is worth (`ShapleyRanker`, `BaselineRanker`)
 - `repair/`: the kept units make up for the removed ones
 - `plan/`: which units are removed, under a budget of units, parameters, FLOPs or bytes
+- `latency/`: how long one inference takes, on the runtime that will run it
 - `cut/`: masks, surgery, and the check that both compute the same
 - `deploy/`: LiteRT files, copies in tf_keras
 - `trace/`: which channels go together; `expansion/`: graphs for models that are code
@@ -27,6 +28,10 @@ from keras_shapley_prune.cut.verification import verify_removal
 from keras_shapley_prune.deploy.litert import export_litert
 from keras_shapley_prune.deploy.tf_keras_copy import to_tf_keras
 from keras_shapley_prune.inputs.model_files import load_model
+from keras_shapley_prune.latency.latency_table import LatencyTable
+from keras_shapley_prune.latency.measure_latency import measure_latency
+from keras_shapley_prune.latency.measure_table import measure_latency_table
+from keras_shapley_prune.latency.runtime import Runtime
 from keras_shapley_prune.layer_types.elementwise_activations import (
     register_elementwise,
 )
@@ -35,8 +40,8 @@ from keras_shapley_prune.layer_types.registration import register_layer
 from keras_shapley_prune.plan.activation_memory import count_activation_bytes
 from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.plan.flops import count_flops
+from keras_shapley_prune.plan.planner import plan_pruning
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
-from keras_shapley_prune.plan.selection import plan_pruning
 from keras_shapley_prune.pruning import apply_plan, prune
 from keras_shapley_prune.pruning_until import prune_until
 from keras_shapley_prune.rank import estimators, games
@@ -54,12 +59,12 @@ from keras_shapley_prune.report.channel_report import ChannelReport, channel_rep
 from keras_shapley_prune.report.compare import compare
 from keras_shapley_prune.report.comparison import Comparison, GroupComparison
 from keras_shapley_prune.report.frontier import FrontierPoint, measure_frontier
-from keras_shapley_prune.report.latency import measure_latency
 from keras_shapley_prune.report.plotting import (
     plot_ablation,
     plot_frontier,
     plot_ranking,
 )
+from keras_shapley_prune.report.runtime_comparison import RuntimeComparison
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.expansion.to_functional import to_functional
 from keras_shapley_prune.trace.groups import ChannelGroup
@@ -80,12 +85,15 @@ __all__ = [
     "FrontierPoint",
     "GroupComparison",
     "GroupScores",
+    "LatencyTable",
     "LayerType",
     "Mimic",
     "PruningBudget",
     "PruningPlan",
     "Ranking",
     "RankingPlan",
+    "Runtime",
+    "RuntimeComparison",
     "ShapleyRanker",
     "StopWhen",
     "apply_plan",
@@ -101,6 +109,7 @@ __all__ = [
     "measure_ablation",
     "measure_frontier",
     "measure_latency",
+    "measure_latency_table",
     "mimic",
     "plan_pruning",
     "plot_ablation",

@@ -25,7 +25,8 @@ from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.budget import PruningBudget, check_steps, to_budget
-from keras_shapley_prune.plan.selection import DEEPEST, make_plan
+from keras_shapley_prune.plan.planner import Planner
+from keras_shapley_prune.plan.selection import DEEPEST
 from keras_shapley_prune.pruning import carry_out, check_prunable
 from keras_shapley_prune.rank.resolve_ranker import rank_for, resolve_ranker
 from keras_shapley_prune.repair.calibration_check import check_calibration, read_sample
@@ -86,8 +87,8 @@ def prune_until(
         ranker: See `prune`.
         verbose: `"auto"` or 1 for a progress bar of the ranking, and a bar and a line
             of each trial; 2 for one line a group and a trial; 0 for silence.
-        **shorthand: `of`, `scope`, `layers`, `ignore`, `round_to` and `min_units`, the
-            fields of `budget`, in its place.
+        **shorthand: `of`, `scope`, `layers`, `ignore`, `round_to`, `min_units` and
+            `target`, the fields of `budget`, in its place.
 
     Returns:
         A model as from `prune`, whose metric is within `max_drop` of the original's on
@@ -149,10 +150,11 @@ def prune_until(
     # Bisection takes the metric to fall with the share. Where it does not quite, the
     # result is still within the drop: only what was measured to be so is returned.
     best, low, high = None, 0.0, 1.0
+    planner = Planner(model, channel_map, budget)
     for _ in range(_TRIALS):
         ratio = (low + high) / 2
         trial_budget = dataclasses.replace(budget, ratio=ratio)
-        plan = make_plan(channel_map, ranking, trial_budget, strict=False)
+        plan = planner.plan(ranking, trial_budget, strict=False)
         if plan.keep.all():  # even a single step would remove more than that
             break
         steps = plan_steps(channel_map, plan.keep, repair, verify=True)

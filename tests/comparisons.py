@@ -2,13 +2,29 @@
 
 import numpy as np
 
-from keras_shapley_prune import Comparison, GroupComparison, GroupScores
+from keras_shapley_prune import (
+    Comparison,
+    GroupComparison,
+    GroupScores,
+    RuntimeComparison,
+)
 
 SCORES = GroupScores(
     values=np.array([0.5, -0.25, np.nan, 2.0]),
     standard_errors=np.array([0.1, 0.2, np.inf, np.inf]),
     num_evaluations=9,
     stages=np.array([0, 0, 1, 1]),
+)
+
+
+RUNTIME = RuntimeComparison(
+    name="LiteRT int8",
+    description="LiteRT 2.3.0 (XNNPACK), int8, batch of 1, 2 threads, a <fast> one",
+    batch_size=1,
+    seconds=(0.0125, 0.00505),
+    quartiles=((0.012, 0.013), (0.005, 0.0055)),
+    file_size=(3000, 900),
+    num_runs=100,
 )
 
 
@@ -33,5 +49,6 @@ def make(**changes):
         "metrics": {"accuracy": (0.9, 0.875), "loss": (0.25, 0.5)},
         "environment": {"machine": "a <fast> one", "cores": 2},
     }
-    measured |= {name: changes.pop(name) for name in measured.keys() & changes.keys()}
+    known = measured.keys() | {"runtime"}
+    measured |= {name: changes.pop(name) for name in known & changes.keys()}
     return Comparison(**(fields | changes), measured=measured)

@@ -23,9 +23,12 @@ MADE_BY_THE_PACKAGE = {  # and not by a user, or shown where they are made
     "GroupComparison",
     "GroupScores",
     "RankingPlan",
+    "RuntimeComparison",
 }
 LONG = ("mimic", "prune_until")  # they train, or search
 NEEDED = {
+    "Runtime": ["ai_edge_litert.interpreter", "litert_quantizer"],
+    "compare": ["ai_edge_litert.interpreter"],
     "export_litert": ["ai_edge_litert.interpreter", "litert_quantizer"],
     "plot_ablation": ["matplotlib"],
     "plot_frontier": ["matplotlib"],

@@ -21,6 +21,7 @@ FLOORS = [
     "rank",
     "repair",
     "plan",
+    "latency",
     "cut",
     "deploy",
     "trace",

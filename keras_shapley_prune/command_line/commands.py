@@ -18,6 +18,7 @@ from keras_shapley_prune.command_line.staged_files import StagedFiles, check_tar
 from keras_shapley_prune.cut.channels_last.to_channels_last import (
     convert_if_needed,
 )
+from keras_shapley_prune.latency.runtime import Runtime, resolve_runtime
 from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.plan.selection import DEEPEST
 from keras_shapley_prune.rank.resolve_ranker import rank_for, resolve_ranker
@@ -69,11 +70,14 @@ def report(options):
     """Compares two models, and writes the comparison."""
     inputs = [options.model, options.pruned, options.ranking]
     check_targets([("--output", options.output, REPORT_SUFFIXES)], inputs)
+    runtime = make_runtime(options)
+    if options.int8 and options.runtime != "litert":
+        raise InputError("Argument `--int8` needs `--runtime litert`. Received: none")
     models = load_model(options.model), load_model(options.pruned)
     data = load_examples(options, models[0])
     with progress():
         ranking = load_ranking(options.ranking)
-        comparison = compare(*models, data, ranking, verbose=0)
+        comparison = compare(*models, data, ranking, verbose=0, runtime=runtime)
     # The result alone goes to standard output.
     print(comparison)
     if options.output is not None:
@@ -125,6 +129,33 @@ def make_ranking(model, examples, budget, ranker, options, channel_map, run=None
 def make_ranker(options, budget):
     """Returns the ranker that `--ranker` names: by default that of `prune`."""
     return resolve_ranker(options.ranker, budget.scope, options.seed)
+
+
+def make_runtime(options):
+    """Returns what `--runtime` names, as `compare` takes it, or `None`.
+
+    Args:
+        options: What the parser returned.
+
+    Raises:
+        ImportError: If its packages are missing.
+        InputError: If there are settings of it, and it is not named.
+    """
+    settings = {"batch_size": options.batch_size, "threads": options.threads}
+    given = {name: value for name, value in settings.items() if value is not None}
+    if options.runtime is None:
+        for name in given:
+            raise InputError(
+                f"Argument `--{name.replace('_', '-')}` needs `--runtime`. "
+                "Received: none"
+            )
+        return None
+    if options.int8 and options.runtime == "litert":
+        given["int8"] = True
+    # A name alone takes the batches that the model does, if they are of a fixed size.
+    runtime = Runtime(options.runtime, **given) if given else options.runtime
+    resolve_runtime(runtime, "runtime")
+    return runtime
 
 
 def require_data(options, needed=False):

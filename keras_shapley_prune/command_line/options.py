@@ -3,6 +3,7 @@
 import argparse
 import fractions
 
+from keras_shapley_prune.latency.runtime import RUNTIMES
 from keras_shapley_prune.plan.budget import SCOPES
 from keras_shapley_prune.plan.cost_model import QUANTITIES
 from keras_shapley_prune.rank.resolve_ranker import RANKER_NAMES
@@ -150,6 +151,33 @@ def add_outputs_options(parser):
         outputs.add_argument(*names, metavar=metavar, help=text)
     outputs.add_argument(
         "--int8", action="store_true", help="quantize the LiteRT file, on --data"
+    )
+
+
+def add_runtime_options(parser):
+    """Adds what the latency in a report is measured on, see `Runtime`.
+
+    Args:
+        parser: The parser of a command. `--int8` is not among these options.
+    """
+    runtime = parser.add_argument_group("what the report times the models on, too")
+    runtime.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        help="litert: the .tflite files, of --int8 if it is given; tensorflow: the "
+        "compiled forward pass",
+    )
+    runtime.add_argument(
+        "--batch-size",
+        type=positive_integer,
+        metavar="N",
+        help="examples an inference (default 1)",
+    )
+    runtime.add_argument(
+        "--threads",
+        type=positive_integer,
+        metavar="N",
+        help="of LiteRT (default 1); TensorFlow keeps those it has",
     )
 
 

@@ -11,6 +11,7 @@ from keras_shapley_prune.command_line.options import (
     add_layers_options,
     add_outputs_options,
     add_ranker_options,
+    add_runtime_options,
     positive_integer,
     positive_number,
 )
@@ -127,6 +128,12 @@ def _add_report(add):
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="a page, .html, or numbers, .json"
     )
+    add_runtime_options(parser)
+    parser.add_argument(
+        "--int8",
+        action="store_true",
+        help="quantize the LiteRT files that --runtime litert times",
+    )
 
 
 def _add_command(add, name, run, text, metavar="MODEL"):
@@ -181,3 +188,4 @@ def _add_pruning(parser, of="units"):
         help="how long --repair mimic may train (default 2000 steps)",
     )
     add_outputs_options(parser)
+    add_runtime_options(parser)

@@ -14,6 +14,7 @@ from keras_shapley_prune.command_line.commands import (
     load_to_prune,
     make_ranker,
     make_ranking,
+    make_runtime,
     print_written,
     progress,
     require_data,
@@ -103,7 +104,8 @@ def prune(options):
                 if is_chief:
                     pruned = cluster.release(pruned)
                     _write(files, paths, pruned, options.int8, examples)
-                    _report(files, paths, model, pruned, ranking, examples, validation)
+                    data, runtime = (examples, validation), make_runtime(options)
+                    _report(files, paths, model, pruned, ranking, data, runtime)
         if is_chief:
             print_written(files.commit())
 
@@ -143,7 +145,8 @@ def prune_until(options):
         with progress():
             _write(files, targets, pruned, options.int8, examples)
             ranking = ranker.ranking
-            _report(files, targets, model, pruned, ranking, examples, validation)
+            data, runtime = (examples, validation), make_runtime(options)
+            _report(files, targets, model, pruned, ranking, data, runtime)
         print_written(files.commit())
 
 
@@ -244,6 +247,9 @@ def _check(options, targets):
         raise ImportError(  # best known before the work
             "`--int8` needs the packages of: pip install 'keras-shapley-prune[litert]'"
         )
+    make_runtime(options)
+    if options.runtime is not None and options.report is None:
+        raise InputError("Argument `--runtime` needs `--report`. Received: none")
     if len({tuple(paths.values()) for paths in targets}) < len(targets):
         raise InputError(
             "Paths should hold {ratio}, as in pruned_{ratio}.keras, and ratios should "
@@ -280,15 +286,25 @@ def _write(files, paths, pruned, int8, examples):
         export_litert(pruned, path, int8, data, input_shape=shapes)
 
 
-def _report(files, paths, model, pruned, ranking, examples, validation):
+def _report(files, paths, model, pruned, ranking, data, runtime):
     """Writes the comparison with the original.
 
     Metrics are of the validation data only: on the calibration data, which the model
     was repaired on, they would be too good.
+
+    Args:
+        files: See `_write`.
+        paths: See `_write`.
+        model: The original `keras.Model`.
+        pruned: The pruned one.
+        ranking: The `Ranking`.
+        data: Tuple of the calibration data, and of the validation data or `None`.
+        runtime: What `make_runtime` returned.
     """
     if paths["report"] is None:
         return
+    examples, validation = data
     measure = None if validation else ["file_size", "activations", "latency"]
     data = validation or examples
-    comparison = compare(model, pruned, data, ranking, measure, verbose=0)
+    comparison = compare(model, pruned, data, ranking, measure, 0, runtime)
     write_comparison(comparison, files.stage(paths["report"]))

@@ -6,6 +6,7 @@ import functools
 import keras
 import numpy as np
 
+from keras_shapley_prune.cut.gone import without_anything, without_inputs
 from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import kept
 
@@ -18,7 +19,8 @@ class Cut:
         channel_map: The `ChannelMap` of the original.
         keep: Boolean array, shape `(num_units,)`, the units that are kept.
         model: The smaller `keras.Model`.
-        operations: Dict: operation of the original -> that of `model`.
+        operations: Dict: operation of the original -> that of `model`. What has gone
+            with a block is not in it.
     """
 
     channel_map: object
@@ -31,18 +33,25 @@ class Cut:
         """`Graph` of the calls of the original, of the operations of `model`.
 
         Its symbolic tensors are those of the original: their last axis may be longer
-        than that of the values which they stand for.
+        than that of the values which they stand for. Calls keep their places: where one
+        has gone with a block, another stands that does nothing.
         """
         calls = []
+        absent = self.channel_map.absent_calls(self.keep)
+        removed = self.channel_map.removed_inputs(self.keep)
         for call in self.channel_map.graph.calls:
+            if call.index in absent:
+                calls.append(without_anything(call))
+                continue
             args, kwargs = resize_call(
                 call.operation, call.args, call.kwargs, self.kept_at(call.operation)
             )
             # A cast at the border of a nested model stands in its graph alone.
             ours = self.operations.get(call.operation, call.operation)
-            calls.append(
-                dataclasses.replace(call, operation=ours, args=args, kwargs=kwargs)
-            )
+            call = dataclasses.replace(call, operation=ours, args=args, kwargs=kwargs)
+            if call.index in removed:
+                call = without_inputs(call, ours, removed[call.index])
+            calls.append(call)
         return dataclasses.replace(self.channel_map.graph, calls=tuple(calls))
 
     @functools.cached_property

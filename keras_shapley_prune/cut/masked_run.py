@@ -10,6 +10,7 @@ from keras_shapley_prune.cut.state_copies import pair_states
 from keras_shapley_prune.layer_types.held_state import HeldState
 from keras_shapley_prune.layer_types.masked_calls import masks_at
 from keras_shapley_prune.layer_types.unit_ids import kept
+from keras_shapley_prune.trace.pairing import pair_calls
 from keras_shapley_prune.trace.recording import record_graph
 
 TOLERANCES = {"float64": 1e-9, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
@@ -34,6 +35,8 @@ class MaskedRun:
 
     def __init__(self, channel_map, keep, inputs):
         self._graph = channel_map.graph
+        absent = channel_map.absent_calls(keep)
+        self._there = [c for c in self._graph.calls if c.index not in absent]
         self._random = find_random_calls(self._graph, inputs)
         to_pass_on = [*self._random.unseeded]
         for call in self._random.seeded:
@@ -68,25 +71,26 @@ class MaskedRun:
         """
         found = self._random
         graph = record_graph(pruned) if found != type(found)() else None
-        if graph is None or len(graph.calls) != len(self._graph.calls):
+        twins = graph and pair_calls(self._there, graph.calls)
+        if not twins:
             with HeldState():
                 return pruned(inputs, training=False)
         values = graph.feed(inputs)
-        with HeldState(self._states_for(graph)):
+        with HeldState(self._states_for(twins)):
             for call in graph.calls:
                 graph.run_between(values, call.index, call.index + 1)
-                self._pass_on(call, values)
+                if call in twins:
+                    self._pass_on(twins[call], call, values)
         return graph.collect(values)
 
-    def _states_for(self, graph):
+    def _states_for(self, twins):
         """Returns pairs of a state in another network, and its value in this one."""
-        twins = zip(self._graph.calls, graph.calls, strict=True)
-        pairs = [pair_states(a.operation, b.operation) for a, b in twins]
+        pairs = [pair_states(a.operation, b.operation) for b, a in twins.items()]
         return [(theirs, ours.value) for found in pairs for ours, theirs in found]
 
-    def _pass_on(self, call, values):
+    def _pass_on(self, twin, call, values):
         """Puts what has been drawn here in the place of what a call returned."""
-        drawn = self._drawn.get(call.index, [None] * len(call.outputs))
+        drawn = self._drawn.get(twin.index, [None] * len(call.outputs))
         for tensor, value in zip(call.outputs, drawn, strict=True):
             # What has another shape is an error that the comparison is to find.
             if value is not None and values[tensor].shape == value.shape:

@@ -10,8 +10,8 @@ from keras_shapley_prune.layer_types.twins import Twins
 from keras_shapley_prune.layer_types.unit_ids import INSIDE, kept
 from keras_shapley_prune.trace.functional_models import new_inputs
 from keras_shapley_prune.trace.named_units import resolve_keep
-from keras_shapley_prune.trace.tracer import map_of
 from keras_shapley_prune.trace.unique_names import UniqueNames, part_namesakes
+from keras_shapley_prune.trace.wanted_units import map_for_units
 
 
 @keras.saving.register_keras_serializable(package="keras_shapley_prune")
@@ -151,7 +151,7 @@ def mask_channels(model, keep=None, channel_map=None, remove=None):
     np.testing.assert_allclose(masked(images), smaller(images), atol=1e-4)
     ```
     """
-    channel_map = map_of(model, channel_map)
+    channel_map = map_for_units(model, channel_map, keep, remove)
     keep = resolve_keep(channel_map, keep, remove)
     graph, names, twins = channel_map.graph, UniqueNames(), Twins()
 

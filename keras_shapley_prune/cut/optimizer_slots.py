@@ -77,13 +77,16 @@ def carry_slots(model, copied, pairs):
         return
     twins = {id(weight): (target, change) for weight, target, change in pairs}
     # Slots are made in the order of the variables, which a fresh `build` would take
-    # from the model: the original's order may be another.
-    variables = [twins[id(v)][0] for v in _variables(model.optimizer)]
-    copied.optimizer.build(variables)
+    # from the model: the original's order may be another. What has gone with a block
+    # has no twin.
+    trained = _variables(model.optimizer)
+    copied.optimizer.build([twins[id(v)][0] for v in trained if id(v) in twins])
     parts = zip(_parts(model.optimizer), _parts(copied.optimizer), strict=True)
     for before, after in parts:
         owners = _find_slots(before)
-        for slot, target in zip(_own(before), _own(after), strict=True):
+        gone = {slot for slot, owner in owners.items() if id(owner) not in twins}
+        slots = [slot for slot in _own(before) if id(slot) not in gone]
+        for slot, target in zip(slots, _own(after), strict=True):
             value = keras.ops.convert_to_numpy(slot)
             if id(slot) in owners:  # else a counter or a rate, which has no channels
                 value = twins[id(owners[id(slot)])][1](value)
@@ -97,9 +100,13 @@ def _layers(graph):
 
 def _pair_weights(channel_map, pruned_graph):
     """Returns a dict: id of a weight -> its layer, itself, the smaller model's."""
-    twins = {}
-    layers = zip(_layers(channel_map.graph), _layers(pruned_graph), strict=True)
-    for layer, copied in layers:
+    twins, graph = {}, channel_map.graph
+    # By name: what has gone with a block is not in the smaller model.
+    copies = {pruned_graph.name_of(layer): layer for layer in _layers(pruned_graph)}
+    pairs = ((layer, copies.get(graph.name_of(layer))) for layer in _layers(graph))
+    for layer, copied in pairs:
+        if copied is None:
+            continue
         for weight, target in zip(layer.weights, copied.weights, strict=True):
             twins[id(weight)] = layer, weight, target
     return twins

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_shapley_prune.cut.cut_network import Cut, find_kept, resize_call
+from keras_shapley_prune.cut.gone import Gone, add_remaining
 from keras_shapley_prune.cut.layer_copies import copy_operation, copy_weights
 from keras_shapley_prune.cut.model_classes import (
     check_class,
@@ -30,7 +31,7 @@ from keras_shapley_prune.trace.functional_models import (
     runs_its_graph,
 )
 from keras_shapley_prune.trace.named_units import resolve_keep
-from keras_shapley_prune.trace.tracer import map_of
+from keras_shapley_prune.trace.wanted_units import map_for_units
 
 
 @undisturbed
@@ -74,7 +75,7 @@ def remove_channels(model, keep=None, channel_map=None, remove=None):
     smaller = keras_shapley_prune.remove_channels(model, keep, channel_map)
     ```
     """
-    channel_map = map_of(model, channel_map)
+    channel_map = map_for_units(model, channel_map, keep, remove)
     keep = resolve_keep(channel_map, keep, remove)
     check_class(model)
     return cut_out(model, keep, channel_map).model
@@ -124,7 +125,9 @@ class _Copier:
         keep: Boolean array, shape `(num_units,)`, the units to keep.
 
     Attributes:
-        operations: Dict: operation of the model -> its copy.
+        operations: Dict: operation of the model -> its copy. What has gone with blocks
+            is not in it.
+        gone: The `Gone`.
     """
 
     def __init__(self, channel_map, keep):
@@ -136,6 +139,7 @@ class _Copier:
         for call in channel_map.graph.calls:
             names = self._called_as.setdefault(innermost(call.operation), {})
             names[call.operation] = None
+        self.gone = Gone(channel_map, keep)
         self._entries = {}  # nested model -> units of what enters it, on each axis
         # In all calls of a nested model the same channels enter it: the first tells.
         for call in channel_map.graph.nested:
@@ -150,14 +154,15 @@ class _Copier:
         inputs = new_inputs(structure, self._input_shapes(model, structure))
         # A Sequential model becomes one again: its view would become functional.
         if isinstance(model, keras.Sequential):
-            layers = [self._copy(layer) for layer in model.layers]
+            layers = [self.copy(layer) for layer in model.layers]
             copied = new_sequential(model, [inputs, *layers], outermost)
         else:
+            calls = _Calls(self, None if outermost else model)
             copied = keras.models.clone_model(
                 functional_view(model),
                 input_tensors=inputs,
-                clone_function=self._copy,
-                call_function=self._call,
+                clone_function=lambda operation: operation,  # copied where called
+                call_function=calls,
             )
         if outermost:  # nested, it is not trained by itself
             copies = {**self._models, **self.operations}
@@ -177,7 +182,7 @@ class _Copier:
                 copy_weights(original, copied, self._kept_at(innermost(original)))
                 copy_states(original, copied)
 
-    def _copy(self, operation):
+    def copy(self, operation):
         """Returns the one copy of an operation, nested model or wrapper."""
         if self._models.get(operation) is not None:
             return self._models[operation]
@@ -186,7 +191,7 @@ class _Copier:
         wrapped = find_wrapped(operation)
         if wrapped is not None and operation not in self._called_as:
             self._models[operation] = None  # as of a model, before what is in it
-            self._models[operation] = wrap_again(operation, self._copy(wrapped))
+            self._models[operation] = wrap_again(operation, self.copy(wrapped))
             return self._models[operation]
         if operation not in self._copies:
             copied = copy_operation(operation, self._kept_at(operation))
@@ -195,8 +200,14 @@ class _Copier:
                 self.operations[called] = at_steps(copied, count_depth(called))
         return self._copies[operation]
 
-    def _call(self, copied, *args, **kwargs):
-        """Calls a copy, with arguments of another size where these matter."""
+    def call(self, copied, args, kwargs):
+        """Calls a copy, with arguments of another size where these matter.
+
+        Args:
+            copied: What `copy` returned.
+            args: Tuple, what the original is called with.
+            kwargs: Dict, the same by name.
+        """
         original = self._originals.get(copied)
         kept_at = self._kept_at(original)
         args, kwargs = resize_call(original, args, kwargs, kept_at)
@@ -230,3 +241,28 @@ class _Copier:
                 if shape[axis] is not None:
                     shape[axis] = count_kept(kept(self._keep, ids))
         return shapes
+
+
+class _Calls:
+    """The calls that one model makes, one after the other, as its copy makes them.
+
+    Args:
+        copier: The `_Copier`.
+        model: The nested model, `None` for the outermost: see `Call.node`.
+    """
+
+    def __init__(self, copier, model):
+        self._copier, self._gone = copier, copier.gone
+        self._model, self._count = model, 0
+
+    def __call__(self, operation, *args, **kwargs):
+        """Makes the next call with a copy, without what has gone with blocks."""
+        node = (self._model, self._count)
+        self._count += 1
+        if node in self._gone.returned:
+            return self._gone.returned[node]  # nothing that is there reads it
+        copied = self._copier.copy(operation)
+        if node in self._gone.inputs:
+            is_end, removed = node in self._gone.ends, self._gone.inputs[node]
+            return add_remaining(copied, args, kwargs, removed, is_end)
+        return self._copier.call(copied, args, kwargs)

@@ -11,7 +11,7 @@ from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.held_state import HeldState
 from keras_shapley_prune.trace.agreement import describe_difference
 from keras_shapley_prune.trace.batches import has_fixed_batch, suited_size
-from keras_shapley_prune.trace.tracer import map_of
+from keras_shapley_prune.trace.wanted_units import map_for_units
 
 
 @undisturbed
@@ -50,7 +50,7 @@ def verify_removal(model, pruned, keep, dataset, channel_map=None, batch_size=32
     ```
     """
     check_integer("batch_size", batch_size, 1)
-    channel_map = map_of(model, channel_map)
+    channel_map = map_for_units(model, channel_map, keep)
     keep = channel_map.check_keep(keep)
     check_pair(channel_map.graph, pruned)
     inputs = _read_first(dataset, channel_map.graph, batch_size)

@@ -1,32 +1,21 @@
 """Writes a model for LiteRT (TensorFlow Lite): phones, boards, microcontrollers."""
 
-import contextlib
-import io
-import os
 import pathlib
-import tempfile
 import warnings
 
-import keras
-import tensorflow as tf
-
+from keras_shapley_prune.deploy.conversion import convert
 from keras_shapley_prune.deploy.float32_copy import copy_in_float32, find_halves
+from keras_shapley_prune.deploy.quantization import (
+    import_quantizer,
+    quantize,
+    read_examples,
+)
 from keras_shapley_prune.inputs.arguments import blaming, check_boolean
-from keras_shapley_prune.inputs.data import CalibrationData
-from keras_shapley_prune.inputs.finite import check_finite_inputs
 from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.inputs.paths import check_target
 from keras_shapley_prune.inputs.undisturbed import undisturbed
-from keras_shapley_prune.trace.functional_models import input_structure
 from keras_shapley_prune.trace.recording import record_graph
-from keras_shapley_prune.trace.sizes import (
-    describe_inputs,
-    give_sizes,
-    read_sizes,
-    sizes_of,
-)
-
-_SIGNATURE = "serving_default"  # what Keras calls the one it exports
+from keras_shapley_prune.trace.sizes import give_sizes, read_sizes
 
 
 @undisturbed
@@ -91,17 +80,15 @@ def export_litert(model, path, int8=False, representative_data=None, input_shape
             shapes = read_sizes(graph, representative_data)
     graph = give_sizes(graph, shapes)
     model = _in_float32(model)
-    if not int8:
-        _write_float(model, path, graph)
-        return path
-    quantizer = _import_quantizer()
-    with blaming("dataset", "representative_data"):
-        examples = list(_read_examples(model, representative_data))
-    with tempfile.TemporaryDirectory() as folder:
-        # The quantizer starts from a float file, which nobody has asked for.
-        float_path = pathlib.Path(folder) / path.name
-        _write_float(model, float_path, graph)
-        path.write_bytes(_quantize(quantizer, float_path.read_bytes(), examples))
+    if int8:  # what may be missing, or wrong, is known before the model is converted
+        quantizer = import_quantizer()
+        with blaming("dataset", "representative_data"):
+            examples = read_examples(model, representative_data)
+    content = convert(model, graph)
+    if int8:
+        content = quantize(quantizer, content, examples)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
     return path
 
 
@@ -133,112 +120,3 @@ def _in_float32(model):
         stacklevel=4,
     )
     return copy_in_float32(model)
-
-
-def _write_float(model, path, graph):
-    """Lets Keras convert the model, for batches of one and built-in operations."""
-    inputs = keras.tree.flatten(input_structure(model))
-    shapes = graph.input_shapes or sizes_of(inputs)
-    signature = keras.tree.pack_sequence_as(
-        input_structure(model),
-        [
-            tf.TensorSpec((1, *shape), tensor.dtype, tensor.name)
-            for tensor, shape in zip(inputs, shapes, strict=True)
-        ],
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        model.export(
-            path,
-            format="litert",
-            verbose=False,
-            input_signature=[signature],
-            target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
-        )
-    except OSError:
-        # The path is at fault, not the model.
-        raise
-    except Exception as error:
-        if any(None in shape for shape in shapes):
-            raise ValueError(
-                "Argument `input_shape` should be the shape of one example, such as "
-                "(224, 224, 3): LiteRT cannot convert this model as long as a size is "
-                f"not known. Received: input_shape=None, a model named {model.name!r} "
-                f"with inputs {describe_inputs(graph)}"
-            ) from error
-        raise ValueError(
-            "Argument `model` should consist of operations that LiteRT has built in. "
-            f"Received: model named {model.name!r}, of which the converter says: "
-            f"{error}"
-        ) from error
-
-
-def _read_examples(model, dataset):
-    """Yields one example at a time, as a dict: input name -> array of batch 1."""
-    names = [tensor.name for tensor in model.inputs]
-    structure = input_structure(model)
-    data = CalibrationData(dataset, structure, needs_labels=False)
-    batches = [values for values, _, _ in data]
-    check_finite_inputs(model.inputs, batches)  # ranges are taken of them
-    for values in batches:
-        # By the names of the inputs, which the signature of the file has too.
-        arrays = [value.numpy() for value in values]
-        # The file takes one example at a time.
-        for i in range(len(arrays[0])):
-            rows = [array[i : i + 1] for array in arrays]
-            yield dict(zip(names, rows, strict=True))
-
-
-def _import_quantizer():
-    """Returns the package `litert_quantizer`, which is heavy: not before it is used."""
-    try:
-        import litert_quantizer.calibrator
-        import litert_quantizer.quantizer
-        import litert_quantizer.recipe
-        import litert_quantizer.recipe_manager
-        import litert_quantizer.utils.qsv_utils
-    except ImportError as error:
-        raise ImportError(
-            "`int8=True` needs the packages litert-quantizer and ai-edge-litert. "
-            'Install them with: pip install "keras-shapley-prune[litert]"'
-        ) from error
-    return litert_quantizer
-
-
-def _quantize(package, float_model, examples):
-    """Returns the bytes of the float model's static int8 version."""
-    recipe = package.recipe.static_wi8_ai8()
-    recipes = package.recipe_manager.RecipeManager()
-    recipes.load_quantization_recipe(recipe)
-    # The quantizer's own `calibrate` averages the extremes of the examples, which
-    # clips most of them. Here the extremes are those of all examples.
-    try:
-        with _silence():
-            calibrator = package.calibrator.Calibrator(
-                float_model,
-                num_threads=os.cpu_count() or 1,
-                qsv_update_func=package.utils.qsv_utils.min_max_update,
-            )
-            quantizer = package.quantizer.Quantizer(float_model)
-            quantizer.load_quantization_recipe(recipe)
-            calibrator.calibrate({_SIGNATURE: examples}, recipes)
-            result = quantizer.quantize(
-                calibrator.get_model_qsvs(),
-                enable_progress_bar=False,
-                enable_progress_report=False,
-            )
-    except (ValueError, RuntimeError, KeyError) as error:
-        raise ValueError(
-            "Argument `model` should consist of operations that can be quantized; "
-            "loops, such as those of recurrent layers without `unroll=True`, cannot. "
-            f"Received: a model of which the quantizer says: {error}"
-        ) from error
-    return bytes(result.quantized_model)
-
-
-@contextlib.contextmanager
-def _silence():
-    """Keeps progress bars and a note for developers off the screen."""
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield

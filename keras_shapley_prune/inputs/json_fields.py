@@ -47,6 +47,13 @@ class Fields:
         """Returns a string."""
         return self._get(name, lambda v: isinstance(v, str), "a string")
 
+    def choice(self, name, choices, default):
+        """Returns one of some strings, or `default` if there is none."""
+        if name not in self._content:
+            return default
+        # A list has no hash, and is in no tuple of strings either.
+        return self._get(name, lambda v: v in list(choices), f"one of {list(choices)}")
+
     def boolean(self, name, default):
         """Returns a boolean, or `default` if there is none."""
         if name not in self._content:
@@ -91,6 +98,26 @@ class Fields:
         found = self._get(name, _all(fits, length), f"a list of {count}numbers{bound}")
         return [missing if value is None else float(value) for value in found]
 
+    def number(self, name, least=0.0):
+        """Returns a float of at least `least`."""
+        fits = lambda v: _is_number(v) and least <= v < math.inf  # noqa: E731
+        return float(self._get(name, fits, f"a number of at least {least:g}"))
+
+    def counts(self, name):
+        """Returns a dict of integers of at least 0."""
+        fits = _values(lambda v: _is_integer(v) and v >= 0)
+        return dict(self._get(name, fits, "a dict of integers of at least 0"))
+
+    def times(self, name, length):
+        """Returns a list of seconds above 0, or `None` where the file has `null`."""
+        expected = f"a list of {length} numbers above 0, or null"
+        return list(self._get(name, _are_times(length), expected))
+
+    def times_by_name(self, name, length):
+        """Returns a dict of what `times` returns."""
+        expected = f"lists of {length} numbers above 0, or null, by name"
+        return dict(self._get(name, _values(_are_times(length)), expected))
+
     def texts(self, name):
         """Returns a dict of strings."""
         expected = "a dict of strings"
@@ -120,6 +147,16 @@ class Fields:
         if unknown and value in (None, [None, None]):
             return value if value is None else tuple(value)
         return tuple(self._get(name, _is_pair, "a pair of numbers"))
+
+    def number_pairs(self, name, length):
+        """Returns a list of tuples of two numbers.
+
+        Args:
+            name: String, the key.
+            length: Integer, how many there have to be.
+        """
+        expected = f"a list of {length} pairs of numbers"
+        return list(map(tuple, self._get(name, _all(_is_pair, length), expected)))
 
     def shapes(self, name):
         """Returns a tuple of tuples of integers, or `None` if there are none."""
@@ -189,6 +226,10 @@ def _all(fits, length=None, least=1):
 def _values(fits):
     """Returns a function that tells whether a value is a dict of what fits."""
     return lambda value: isinstance(value, dict) and all(map(fits, value.values()))
+
+
+def _are_times(length):
+    return _all(lambda v: v is None or (_is_number(v) and 0 < v < math.inf), length)
 
 
 def _is_pair(value):

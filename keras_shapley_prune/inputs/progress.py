@@ -91,6 +91,11 @@ class Progress:
         self._label = label
         self._draw()
 
+    def show_share(self, label, share):
+        """Names what is worked on, and says how much of the step is done by now."""
+        self._at = max(self._at, self._end - (1 - share) * self._part)
+        self.show(label)
+
     def note(self, text):
         """Prints a line about what has been done, with `verbose=2`."""
         if self._verbose == 2:

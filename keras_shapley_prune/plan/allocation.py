@@ -6,13 +6,19 @@ import warnings
 import numpy as np
 
 from keras_shapley_prune.plan.budget import check_steps
-from keras_shapley_prune.plan.cost_model import CostModel
+from keras_shapley_prune.plan.cost_models import open_costs
 
 TOLERANCE = 0.01  # of the quantity: how far from the budget is still met
 
 
 def allocate(
-    channel_map, budget, orders=None, losses=None, strict=True, by_saving=True
+    channel_map,
+    budget,
+    orders=None,
+    losses=None,
+    strict=True,
+    by_saving=True,
+    costs=None,
 ):
     """Finds out how many units of each group are kept.
 
@@ -33,6 +39,8 @@ def allocate(
         by_saving: Boolean, whether losses are divided by what a step saves. Scores that
             only order units, such as weight norms, do not bear that: nearly all would
             go from the layers in which a unit costs most.
+        costs: What `open_costs` returned for the quantity of the budget, `None` for
+            what is counted.
 
     Returns:
         Dict: group name -> integer, how many units are kept.
@@ -52,7 +60,8 @@ def allocate(
         return kept
     if strict and budget.ratio:
         check_steps(budget, groups)
-    walk = _Walk(channel_map, budget, groups, orders, losses, by_saving)
+    costs = open_costs(channel_map, budget.of) if costs is None else costs
+    walk = _Walk(costs, budget, groups, orders, losses, by_saving)
     walk.run()
     if strict:
         walk.check()
@@ -60,14 +69,16 @@ def allocate(
 
 
 def _nearest_number(budget, group):
-    """Returns how many units are kept where only whole units count; at least one."""
+    """Returns how many units are kept where only whole units count."""
     # Half a unit is rounded up to one that is removed.
     removed = int(budget.ratio_of(group) * group.num_units + 0.5)
-    return max(group.num_units - removed, 1)
+    return max(group.num_units - removed, group.fewest)
 
 
 def _nearest_size(budget, group):
     wanted = _nearest_number(budget, group)
+    if group.kind != "channels":
+        return max(wanted, int(budget.sizes(group)[-1]))
     sizes = budget.sizes(group) if budget.round_to > 1 else np.array([wanted])
     least = min(max(budget.min_units, 1), group.num_units)
     return max(int(sizes[np.argmin(np.abs(sizes - wanted))]), least)
@@ -93,7 +104,7 @@ def _check_sizes(budget, groups, kept):
             reason += f"allow no nearer number in {off}"
         warnings.warn(
             f"{reached:.1%} of the units are removed, not {asked:.1%}: {reason}",
-            stacklevel=6,  # the line that called `prune` or `plan_pruning`
+            stacklevel=7,  # the line that called `prune` or `plan_pruning`
         )
 
 
@@ -105,13 +116,12 @@ class _Walk:
     any step is exact, also where two groups meet in one kernel.
     """
 
-    def __init__(self, channel_map, budget, groups, orders, losses, by_saving):
-        self._budget, self._by_saving = budget, by_saving
-        self._costs = CostModel(channel_map, budget.of)
-        self._lengths = self._costs.lengths(np.ones(channel_map.num_units, bool))
+    def __init__(self, costs, budget, groups, orders, losses, by_saving):
+        self._budget, self._by_saving, self._costs = budget, by_saving, costs
+        self._lengths = costs.lengths()
         self._whole = self._costs.total(self._lengths)
         self._target = (1 - budget.ratio) * self._whole
-        self._sizes = [budget.sizes(group) for group in groups]
+        self._sizes = [budget.sizes(group, costs.step) for group in groups]
         self._steps = []  # of each group: how much of each axis every step takes
         self._priorities = []
         for group, sizes in zip(groups, self._sizes, strict=True):
@@ -146,7 +156,7 @@ class _Walk:
         """Raises a `ValueError` if the budget cannot be met, and warns if it is not."""
         total = self._costs.total(self._lengths)
         reached = 1 - total / self._whole
-        if abs(total - self._target) <= TOLERANCE * self._whole:
+        if abs(total - self._target) <= self._costs.tolerance * self._whole:
             return
         if total > self._target and self._next_group() is None:
             raise ValueError(
@@ -159,7 +169,7 @@ class _Walk:
             f"{reached:.1%} of the {self._budget.of} are removed, not "
             f"{self._budget.ratio:.1%}: single steps of the units that can be removed "
             f"(round_to={self._budget.round_to}) are not smaller",
-            stacklevel=6,  # the line that called `prune` or `plan_pruning`
+            stacklevel=7,  # the line that called `prune` or `plan_pruning`
         )
 
     def _next_group(self):
@@ -202,7 +212,7 @@ class _Walk:
         walked = self._taken.copy()  # no group may move further than one step from it
         while True:
             missed = abs(self._costs.total(self._lengths) - self._target)
-            if missed <= 0.1 * TOLERANCE * self._whole:  # near enough
+            if missed <= 0.1 * self._costs.tolerance * self._whole:  # near enough
                 return
             found = []
             for group, steps in enumerate(self._steps):

@@ -12,7 +12,9 @@ from keras_shapley_prune.inputs.arguments import (
     check_patterns,
     show,
 )
-from keras_shapley_prune.plan.cost_model import QUANTITIES
+from keras_shapley_prune.latency.targets import resolve_target
+from keras_shapley_prune.latency.width_mixes import list_sizes
+from keras_shapley_prune.plan.cost_models import QUANTITIES
 from keras_shapley_prune.trace.channel_map import ChannelMap
 
 SCOPES = ("layer", "global")
@@ -31,7 +33,8 @@ class PruningBudget:
             name or shell-style pattern -> the share of the units of these layers. The
             first pattern that matches counts, layers that match none are not pruned.
         of: String, the quantity: `"units"` (those that can be removed), `"params"`,
-            `"flops"`, or `"bytes"` (of the weights), of the whole model.
+            `"flops"`, `"bytes"` (of the weights), or `"latency"` (the seconds of one
+            inference), of the whole model.
         scope: `"layer"`: every layer loses the same share of its units. `"global"`:
             units of any layer are removed, first those that lose least for what
             they save.
@@ -42,8 +45,13 @@ class PruningBudget:
         round_to: Integer. The number of units kept in each group is a multiple of
             it, or all of them.
         min_units: Integer, the minimum number of units kept in each group.
+        target: Of `of="latency"`, on what the model is timed: `"tensorflow"`,
+            `"litert"`, a `Runtime`, a function that takes a `keras.Model` and returns
+            seconds, a `LatencyTable`, or the path of a table's `.json` file. `None` for
+            `"tensorflow"`.
 
     Raises:
+        ImportError: If LiteRT is asked for, and not installed.
         ValueError: If an argument is not of that form.
 
     Example:
@@ -62,6 +70,7 @@ class PruningBudget:
     ignore: str | list | None = None
     round_to: int = 1
     min_units: int = 1
+    target: object = None
 
     def __post_init__(self):
         if isinstance(self.ratio, Mapping):
@@ -90,6 +99,13 @@ class PruningBudget:
             check_patterns(name, getattr(self, name))
         for name in ("round_to", "min_units"):
             check_integer(name, getattr(self, name), 1)
+        if self.of == "latency":
+            resolve_target(self.target)  # raises what it would raise later
+        elif self.target is not None:
+            raise ValueError(
+                "Argument `target` should be None but for of='latency'. Received: "
+                f"target={show(self.target)}, of={self.of!r}"
+            )
 
     def select_groups(self, channel_map):
         """Returns the groups that may lose units, a tuple of `ChannelGroup`.
@@ -108,8 +124,13 @@ class PruningBudget:
             matched = channel_map.select_groups(list(self.ratio), "ratio")
             groups = tuple(group for group in groups if group in matched)
         if self.ignore is not None:
+            # A pattern that names no layer is an error, whatever else it would do.
             ignored = channel_map.select_groups(self.ignore, "ignore")
-            groups = tuple(group for group in groups if group not in ignored)
+            groups = tuple(
+                group
+                for group in groups
+                if group not in ignored or self.may_remove(group).any()
+            )
         if not groups:
             raise ValueError(
                 "Arguments `layers`, `ignore` and `ratio` should together select a "
@@ -131,24 +152,66 @@ class PruningBudget:
                 return ratio
         return 0.0
 
-    def sizes(self, group):
-        """Returns how many units of a group may be kept, from all of them downwards.
+    def may_remove(self, group):
+        """Returns which units of a group `layers`, `ignore` and `ratio` let go.
+
+        Of layers that are tied all or none are selected, but each block by its name.
 
         Args:
             group: A `ChannelGroup`.
 
         Returns:
-            Integer array. Large groups lose a 256th of their units at a time.
+            Boolean array, shape `(num_units,)`.
         """
-        size, step = group.num_units, self.round_to
-        least = -(-self.min_units // step) * step  # rounded up to a multiple
+        selected = np.ones(group.num_units, bool)
+        dict_of = list(self.ratio) if isinstance(self.ratio, Mapping) else None
+        for patterns in (self.layers, dict_of):
+            if patterns is not None and group.kind != "channels":
+                selected &= group.find_units(patterns)
+        if self.ignore is not None and group.kind != "channels":
+            selected &= ~group.find_units(self.ignore)
+        elif self.ignore is not None:
+            selected &= not any(map(group.matches, as_list(self.ignore)))
+        return selected
+
+    def sizes(self, group, step=1):
+        """Returns how many units of a group may be kept, from all of them downwards.
+
+        Args:
+            group: A `ChannelGroup`.
+            step: Integer, of which multiples the numbers should be, see `list_sizes`.
+
+        Returns:
+            Integer array. Large groups lose a 256th of their units at a time. Blocks
+            go one by one, and all may, whatever `round_to` and `min_units` are.
+        """
+        if group.kind != "channels":
+            least = group.num_units - np.count_nonzero(self.may_remove(group))
+            return np.arange(group.num_units, least - 1, -1)
+        size, multiple = group.num_units, self.round_to
+        least = -(-self.min_units // multiple) * multiple  # rounded up to a multiple
         if least >= size:
             return np.array([size])
-        if step == 1:
+        if step > 1:
+            liked = list_sizes(step, size)
+            fits = (liked >= least) & ((liked % multiple == 0) | (liked == size))
+            if fits.sum() > 1:
+                return liked[fits]
+        if multiple == 1:
             # Steps of one unit would make the walk over wide layers slow.
             fine = np.arange(size, least, -max(1, size // 256))
             return np.append(fine, least)
-        return np.append(size, np.arange((size - 1) // step * step, least - 1, -step))
+        start = (size - 1) // multiple * multiple
+        return np.append(size, np.arange(start, least - 1, -multiple))
+
+
+def as_list(patterns):
+    """Returns a pattern, or several, as a list.
+
+    Args:
+        patterns: String, or a collection of strings.
+    """
+    return [patterns] if isinstance(patterns, str) else list(patterns)
 
 
 def check_steps(budget, groups):

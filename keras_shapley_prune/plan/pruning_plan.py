@@ -13,8 +13,10 @@ from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.inputs.paths import open_to_write
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.budget import PruningBudget
-from keras_shapley_prune.plan.cost_model import QUANTITIES, CostModel
+from keras_shapley_prune.plan.cost_model import QUANTITIES as COUNTED
+from keras_shapley_prune.plan.cost_model import CostModel
 from keras_shapley_prune.plan.quantities import describe_cost, describe_sizes
+from keras_shapley_prune.trace.blocks import GRANULARITIES
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.sizes import find_open_inputs, give_sizes
 from keras_shapley_prune.trace.tracer import trace_channels
@@ -44,6 +46,7 @@ class PruningPlan:
             exact; `(None, None)` where a spatial size is not known.
         keep: Boolean array, shape `(num_units,)`, what `remove_channels` takes.
         budget: The `PruningBudget`, or `None`.
+        latency: The `PlannedLatency` of a budget of latency, else `None`.
 
     Example:
 
@@ -64,18 +67,36 @@ class PruningPlan:
                 f"Argument `kept` should name groups of the model: {list(groups)}. "
                 f"Received: {unknown}"
             )
-        self.channel_map, self.budget = channel_map, budget
+        self.channel_map, self.budget, self.latency = channel_map, budget, None
         self.units, self._orders = {}, {}
         self.keep = np.ones(channel_map.num_units, bool)
         for name, num_kept in kept.items():
             size = groups[name].num_units
             order = _read_order(name, size, orders.get(name))
-            _check_count(name, size, num_kept)
+            _check_count(groups[name], num_kept)
             self.units[name] = size, int(num_kept)
             self._orders[name] = order
             # The order is kept too, so that `resize` can move the cut.
             self.keep[groups[name].units[order[: size - num_kept]]] = False
-        self.costs = {of: self._count(of) for of in QUANTITIES}
+        self.costs = {of: self._count(of) for of in COUNTED}
+
+    @property
+    def num_kept(self):
+        """Dict: group name -> integer, how many of its units are kept."""
+        return {name: after for name, (_, after) in self.units.items()}
+
+    def with_latency(self, latency, budget=None):
+        """Returns the same plan with a latency.
+
+        Args:
+            latency: A `PlannedLatency`.
+            budget: The `PruningBudget` that it has been made for, if not this plan's.
+        """
+        budget = self.budget if budget is None else budget
+        plan = PruningPlan(self.channel_map, self.num_kept, self._orders, budget)
+        plan.latency = latency
+        plan.costs["latency"] = latency.best_known
+        return plan
 
     def resize(self, kept):
         """Returns a plan that keeps other numbers of units.
@@ -94,10 +115,8 @@ class PruningPlan:
                 f"Argument `kept` should name groups of the plan: {list(self.units)}. "
                 f"Received: {unknown}"
             )
-        sizes = {name: after for name, (_, after) in self.units.items()}
-        return PruningPlan(
-            self.channel_map, sizes | dict(kept), self._orders, self.budget
-        )
+        sizes = self.num_kept | dict(kept)
+        return PruningPlan(self.channel_map, sizes, self._orders, self._counted_budget)
 
     @undisturbed
     def bind(self, model):
@@ -109,11 +128,15 @@ class PruningPlan:
         Raises:
             ValueError: If it does not have these groups, of these sizes.
         """
-        sizes = {name: after for name, (_, after) in self.units.items()}
         check_model(model)
         try:
-            channel_map = _trace(model, self.channel_map.graph.input_shapes or None)
-            return PruningPlan(channel_map, sizes, self._orders, self.budget)
+            shapes = self.channel_map.graph.input_shapes or None
+            channel_map = _trace(model, shapes, self.channel_map.granularity)
+            args = channel_map, self.num_kept, self._orders, self._counted_budget
+            plan = PruningPlan(*args)
+            return (
+                plan.with_latency(self.latency, self.budget) if self.latency else plan
+            )
         except ValueError as error:
             raise ValueError(
                 "Argument `model` should be the model of the plan, or have the same "
@@ -129,12 +152,31 @@ class PruningPlan:
         lines.append(f"{'group':{width}}  {'units':>15}")
         for name, (before, after) in self.units.items():
             lines.append(f"{name:{width}}  {before:>6} → {after:>6}")
+        if self.removed_blocks:
+            lines.append(f"removed blocks: {', '.join(self.removed_blocks)}")
         titles = {"params": "parameters", "flops": "FLOPs", "bytes": "bytes"}
         sizes = describe_sizes(find_open_inputs(self.channel_map.graph))
         for of, title in titles.items():
             cost = describe_cost(*self.costs[of], sizes if of == "flops" else "")
             lines.append(f"{title:{width}}  {cost}")
+        if self.latency is not None:
+            lines.append(f"{'latency':{width}}  {self.latency}")
         return "\n".join(lines)
+
+    @property
+    def _counted_budget(self):
+        """The budget, `None` if how far it is met is not known any more."""
+        is_timed = self.budget is not None and self.budget.of == "latency"
+        return None if is_timed else self.budget
+
+    @property
+    def removed_blocks(self):
+        """Tuple of the names of the blocks that are removed as a whole."""
+        blocks = self.channel_map.blocks
+        return tuple(block.name for block in blocks if not self.keep[block.unit])
+
+    def _block_groups(self):
+        return [g for g in self.channel_map.groups if g.kind != "channels"]
 
     def _describe_budget(self):
         budget = self.budget
@@ -176,7 +218,15 @@ class PruningPlan:
         with open_to_write(path) as file:
             file.write(f'{{"format": {json.dumps(format_of("PruningPlan"))},\n')
             file.write(f' "predicted": {json.dumps(self.costs)},\n')
+            if self.latency is not None:
+                latency = json.dumps(self.latency.to_fields())
+                file.write(f' "latency": {latency},\n')
             shapes = self.channel_map.graph.input_shapes
+            if self.channel_map.granularity != "filter":
+                granularity = json.dumps(self.channel_map.granularity)
+                file.write(f' "granularity": {granularity},\n')
+                names = {g.name: g.producers for g in self._block_groups()}
+                file.write(f' "block_names": {json.dumps(names)},\n')
             if shapes:  # what the FLOPs are of
                 file.write(f' "input_shapes": {json.dumps(shapes)},\n')
             file.write(' "groups": {\n' + ",\n".join(lines) + "\n }}\n")
@@ -203,12 +253,15 @@ class PruningPlan:
         # "predicted" is not read: the plan may be edited.
         fields = load_json(path, "PruningPlan")
         groups, shapes = fields.dicts("groups"), fields.shapes("input_shapes")
+        granularity = fields.choice("granularity", GRANULARITIES, "filter")
         kept, orders = {}, {}
+        least = 1 if granularity == "filter" else 0  # all blocks may be removed
         for name, group in groups.items():
             orders[name] = group.integers("first_to_leave_first")
-            kept[name] = group.integer("num_kept", 1, len(orders[name]))
+            kept[name] = group.integer("num_kept", least, len(orders[name]))
+        shapes = shapes if input_shape is None else input_shape
         try:
-            channel_map = _trace(model, shapes if input_shape is None else input_shape)
+            channel_map = _trace(model, shapes, granularity)
             return cls(channel_map, kept, orders)
         except ValueError as error:
             if "`model`" in str(error) or input_shape is not None:
@@ -227,9 +280,9 @@ class PruningPlan:
         return costs.count(whole), costs.count(self.keep)
 
 
-def _trace(model, input_shape):
+def _trace(model, input_shape, granularity):
     """Returns the `ChannelMap` of a model, for examples of a shape, if it is given."""
-    channel_map = trace_channels(model)
+    channel_map = trace_channels(model, granularity)
     graph = give_sizes(channel_map.graph, input_shape)
     return dataclasses.replace(channel_map, graph=graph)
 
@@ -243,13 +296,14 @@ def _check_types(channel_map, kept, orders, budget):
         check_kind("budget", budget, PruningBudget, "a `PruningBudget` or None")
 
 
-def _check_count(name, size, num_kept):
+def _check_count(group, num_kept):
     """Raises a `ValueError` unless a group can keep so many units."""
+    name, size, least = group.name, group.num_units, group.fewest
     integer = isinstance(num_kept, (int, np.integer)) and not isinstance(num_kept, bool)
-    if not integer or not 1 <= num_kept <= size:
+    if not integer or not least <= num_kept <= size:
         raise ValueError(
-            f"Argument `kept` should keep between 1 and {size} units of {name!r}. "
-            f"Received: {show(num_kept)}"
+            f"Argument `kept` should keep between {least} and {size} units of "
+            f"{name!r}. Received: {show(num_kept)}"
         )
 
 

@@ -1,67 +1,19 @@
 """Which units are removed: from a ranking and a budget to a plan."""
 
-import dataclasses
 import warnings
 from collections.abc import Mapping
 
 import numpy as np
 
 from keras_shapley_prune.inputs.arguments import check_kind, show
-from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.allocation import allocate
-from keras_shapley_prune.plan.budget import PruningBudget, to_budget
+from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
-from keras_shapley_prune.trace.sizes import give_sizes
-from keras_shapley_prune.trace.tracer import map_of
 
 DEEPEST = 0.95  # how far a ranking looks where a budget may take any share of a group
 
 
-@undisturbed
-def plan_pruning(
-    model, ranking, ratio=0.5, channel_map=None, input_shape=None, **budget
-):
-    """Decides which units of a model are removed.
-
-    Args:
-        model: A built Sequential or functional `keras.Model`.
-        ranking: A `Ranking` of it. One ranking serves many plans. A group that is not
-            in it loses no units.
-        ratio: The share to remove, or a `PruningBudget`, see `prune`.
-        channel_map: The `ChannelMap` of `model`, if it has been traced already.
-        input_shape: The shape of one example, for which FLOPs are counted where the
-            model takes any size, see `count_flops`.
-        **budget: `of`, `scope`, `layers`, `ignore`, `round_to` and `min_units`, a
-            shorthand for the fields of a `PruningBudget`.
-
-    Returns:
-        A `PruningPlan`: print it, save it, change it, and give it to `apply_plan`.
-
-    Raises:
-        TypeError: If `budget` holds another keyword.
-        ValueError: If an argument is not of that form, `ranking` or `channel_map` is
-            of another model, scores are not finite, or the budget cannot be met. A
-            `UserWarning` tells the share that is reached if that is off by more than
-            1 %.
-
-    Example:
-
-    ```python
-    ranker = keras_shapley_prune.ShapleyRanker()
-    ranking = ranker.rank(model, images, ratio=0.8)
-    plan = keras_shapley_prune.plan_pruning(model, ranking, 0.5, of="flops")
-    print(plan)
-    pruned = keras_shapley_prune.apply_plan(model, plan, images)
-    ```
-    """
-    budget = to_budget("plan_pruning", ratio, budget)
-    channel_map = map_of(model, channel_map)
-    graph = give_sizes(channel_map.graph, input_shape)
-    channel_map = dataclasses.replace(channel_map, graph=graph)
-    return make_plan(channel_map, ranking, budget)
-
-
-def make_plan(channel_map, ranking, budget, strict=True):
+def make_plan(channel_map, ranking, budget, strict=True, costs=None):
     """Returns the `PruningPlan` of a ranking and a `PruningBudget`.
 
     Args:
@@ -70,6 +22,7 @@ def make_plan(channel_map, ranking, budget, strict=True):
         budget: A `PruningBudget`.
         strict: Boolean. If not, as much is removed as possible where the budget
             cannot be met.
+        costs: The `LatencyCosts` of the model, for a budget of latency.
 
     Raises:
         ValueError: See `plan_pruning`.
@@ -79,7 +32,13 @@ def make_plan(channel_map, ranking, budget, strict=True):
     orders = {group.name: ranking[group.name].order for group in ranked}
     comparable = getattr(ranking, "comparable", True)
     losses = {g.name: _losses(ranking[g.name], comparable) for g in ranked}
-    kept = allocate(channel_map, budget, orders, losses, strict, comparable)
+    for group in ranked:
+        # Blocks that are not selected come last, where they are kept.
+        kept = ~budget.may_remove(group)[orders[group.name]]
+        last = np.argsort(kept, kind="stable")
+        orders[group.name] = orders[group.name][last]
+        losses[group.name] = losses[group.name][last]
+    kept = allocate(channel_map, budget, orders, losses, strict, comparable, costs)
     return PruningPlan(channel_map, kept, orders, budget)
 
 
@@ -100,7 +59,8 @@ def ratios_to_rank(channel_map, budget):
     if budget == plain and not isinstance(ratio, Mapping):
         return ratio
     groups = budget.select_groups(channel_map)
-    if budget.scope == "global":
+    # What a layer takes is measured later than it is ranked.
+    if budget.scope == "global" or budget.of == "latency":
         return {group.name: DEEPEST for group in groups}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the plan will say by how much it is off

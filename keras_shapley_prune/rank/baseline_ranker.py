@@ -129,7 +129,13 @@ class BaselineRanker(Settings):
             ratio,
             self.batch_size,
             sampler.needs_labels,
+            plays_blocks=sampler.plays_blocks,
         )
+        if calibration.blocks is not None or (
+            any(group.kind != "channels" for group in calibration.groups)
+            and self.criterion in ("apoz", "mean_activation")
+        ):
+            raise _no_blocks(self.criterion)
         sampler.check(calibration)
         kept = calibration.open_checkpoint(checkpoint, self)
         with show_progress(progress, verbose) as shown, kept.explain_interruption():
@@ -162,6 +168,8 @@ class BaselineRanker(Settings):
             check_weights(channel_map)
         groups = {}
         for group in channel_map.select_groups(layers):
+            if group.kind != "channels" and self.criterion != "random":
+                raise _no_blocks(self.criterion)
             if not channel_map.is_read(group):  # whatever its weights are
                 groups[group.name] = unread_scores(group)
                 continue
@@ -175,6 +183,16 @@ class BaselineRanker(Settings):
             groups[group.name] = GroupScores(values, np.zeros(len(values)), 0)
         locks = channel_map.lock_reasons()
         return Ranking(groups, self.criterion, 0, locks, comparable=False)
+
+
+def _no_blocks(criterion):
+    """Returns the error of a criterion that says nothing of whole blocks."""
+    return ValueError(
+        "Argument `criterion` should be one that scores whole blocks, such as 'taylor' "
+        "or 'leave_one_out', or the ranker a `ShapleyRanker`. Received: "
+        f"criterion={criterion!r}, which scores filters, and a model whose units are "
+        "blocks"
+    )
 
 
 def _nothing(labels, outputs):

@@ -29,10 +29,12 @@ class Calibration:
         batch_size: Integer, for data that comes as arrays.
         needs_labels: Boolean.
         targets: `RecordedTargets` to be filled on the way, or `None`.
+        plays_blocks: Boolean, whether the group of blocks is played as others are.
 
     Attributes:
         selected: Tuple of `ChannelGroup`, in the order of the channel map.
         groups: Those of them that anything reads, in the order in which it does.
+        blocks: The `ChannelGroup` of blocks that has a game of its own, or `None`.
         num_removed: Dict: group name -> how many of its units will be removed.
         batches: List of `(inputs, labels, weights)`.
         parts: `Parts` of the batches, of which each worker looks at its own.
@@ -48,13 +50,17 @@ class Calibration:
         batch_size,
         needs_labels,
         targets=None,
+        plays_blocks=True,
     ):
         self.model, self.targets = model, targets
         check_share_to_rank(ratio)
         self.channel_map = map_of(model, channel_map)
         self.selected = self.channel_map.select_groups(layers)
         # In the order in which the network reads them: one pass through it serves all.
-        played = filter(self.channel_map.is_read, self.selected)
+        played = [g for g in self.selected if self.channel_map.is_read(g)]
+        own = [g for g in played if g.kind != "channels" and not plays_blocks]
+        self.blocks = own[0] if own else None
+        played = [group for group in played if group is not self.blocks]
         self.groups = sorted(played, key=self.first_site)
         _check_names(self.channel_map, ratio)
         self.num_removed = {g.name: _count_removed(g, ratio) for g in self.selected}
@@ -173,7 +179,7 @@ def check_share_to_rank(ratio):
 
 
 def _count_removed(group, ratio):
-    """Returns how many units of a group are removed; one is always kept."""
+    """Returns how many units of a group are removed; of channels one is kept."""
     share = ratio.get(group.name, 0.0) if isinstance(ratio, Mapping) else ratio
     # Half a unit is rounded up, as in `allocate`.
-    return min(int(share * group.num_units + 0.5), group.num_units - 1)
+    return min(int(share * group.num_units + 0.5), group.num_units - group.fewest)

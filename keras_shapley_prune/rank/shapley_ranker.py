@@ -1,5 +1,7 @@
 """Shapley values of filters: the ranker that people use."""
 
+import dataclasses
+
 from keras_shapley_prune.checkpoint.checkpoint import check_checkpoint
 from keras_shapley_prune.devices.workers import check_strategy
 from keras_shapley_prune.inputs.arguments import (
@@ -9,6 +11,7 @@ from keras_shapley_prune.inputs.arguments import (
 )
 from keras_shapley_prune.inputs.progress import show_progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
+from keras_shapley_prune.rank.blocks.block_ranking import BlockRanking, add_blocks
 from keras_shapley_prune.rank.calibration import Calibration
 from keras_shapley_prune.rank.games.resolve_game import resolve_game
 from keras_shapley_prune.rank.group_loop import plan_groups, rank_groups
@@ -168,7 +171,10 @@ class ShapleyRanker(Settings):
         )
         kept = calibration.open_checkpoint(checkpoint, self)
         with show_progress(progress, verbose) as shown, kept.explain_interruption():
-            return rank_groups(sampler, calibration, shown, self.stop, kept)
+            ranking = rank_groups(sampler, calibration, shown, self.stop, kept)
+            if calibration.blocks is None:
+                return ranking
+            return add_blocks(sampler, calibration, ranking, shown, kept)
 
     @undisturbed
     def plan(self, model, dataset, layers=None, channel_map=None, ratio=0.5):
@@ -185,7 +191,12 @@ class ShapleyRanker(Settings):
             A `RankingPlan`: evaluations, FLOPs and an estimate of the seconds of each
             group; `print` shows a table. Stopping early is not foreseen.
         """
-        return plan_groups(*self._open(model, dataset, layers, channel_map, ratio))
+        opened = self._open(model, dataset, layers, channel_map, ratio)
+        plan, (sampler, calibration) = plan_groups(*opened), opened
+        if calibration.blocks is None:
+            return plan
+        cost = BlockRanking(calibration, self.seed, sampler.costs_of_outputs)
+        return dataclasses.replace(plan, groups=(*plan.groups, cost.estimate_cost()))
 
     def _open(self, model, dataset, layers, channel_map, ratio, targets=None):
         """Returns the `Sampler` and the `Calibration`."""
@@ -205,6 +216,7 @@ class ShapleyRanker(Settings):
             self.batch_size,
             sampler.needs_labels,
             targets,
+            sampler.plays_blocks,
         )
         sampler.check(calibration)
         return sampler, calibration

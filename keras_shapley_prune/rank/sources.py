@@ -25,9 +25,13 @@ class Sampler:
         needs_labels: Boolean, whether labels of the examples are read.
         plays_groups_alone: Boolean, whether a worker can play the game of a group
             without the others, once the network is open.
+        plays_blocks: Boolean, whether it plays with whole blocks as with filters; else
+            they have a game of their own, see `BlockRanking`.
+        costs_of_outputs: Boolean, whether removal costs are those of the outputs.
     """
 
-    needs_labels = plays_groups_alone = False
+    needs_labels = plays_groups_alone = costs_of_outputs = False
+    plays_blocks = True
 
     def __init__(self, method, staging, sequential=False, seed=0):
         self.method, self.staging = method, staging

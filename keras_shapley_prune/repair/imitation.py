@@ -10,7 +10,7 @@ from keras_shapley_prune.repair.imitation_targets import (
     find_features,
     find_reads,
     last_kernels,
-    pair_tensors,
+    pair_graphs,
 )
 from keras_shapley_prune.trace.graph import find_ancestors, run_calls
 
@@ -25,22 +25,23 @@ class Imitation:
 
     Args:
         graph: The recorded `Graph` of the original.
-        student: That of the student, the same calls in the same order.
+        student: That of the student, the same calls but for those of removed blocks.
         ids: See `find_reads`.
         keep: See `find_reads`.
+        absent: See `pair_graphs`.
 
     Attributes:
         layers: List of lists of the student's variables to train, those of a layer in
             one. Layers may share a variable.
     """
 
-    def __init__(self, graph, student, ids=None, keep=None):
-        twins = pair_tensors(graph, student)
-        features = find_features(graph, student, twins)
+    def __init__(self, graph, student, ids=None, keep=None, absent=frozenset()):
+        calls, twins = pair_graphs(graph, student, absent)
+        features = find_features(graph, calls, twins)
         known = {target.tensor for target in features}
         reads = [
             target
-            for target in find_reads(graph, twins, ids, keep)
+            for target in find_reads(graph, calls, twins, ids, keep)
             if target.tensor not in known
         ]
         self._features = _Comparison(graph, student, features)
@@ -57,7 +58,7 @@ class Imitation:
         # behind them.
         self._heads = [
             (call.operation, twin.operation)
-            for call, twin in zip(graph.calls, student.calls, strict=True)
+            for call, twin in calls.items()
             if getattr(twin.operation, "weights", ()) and twin.operation not in trained
         ]
 

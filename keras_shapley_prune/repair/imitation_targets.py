@@ -8,10 +8,12 @@ import numpy as np
 
 from keras_shapley_prune.layer_types.bias_folding import find_normalization
 from keras_shapley_prune.layer_types.registry import (
+    find_layer_type,
     find_linear_form,
     find_nearest_type,
 )
 from keras_shapley_prune.layer_types.unit_ids import kept
+from keras_shapley_prune.trace.pairing import pair_calls
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,36 +32,57 @@ class Target:
     channels: np.ndarray | None = None
 
 
-def pair_tensors(graph, student):
-    """Returns a dict: tensor of the original -> tensor of the student.
+def pair_graphs(graph, student, absent=frozenset()):
+    """Returns what of the student stands for what of the original.
+
+    Where a block has been removed, what comes out of its addition is what enters it.
 
     Args:
         graph: The recorded `Graph` of the original.
         student: That of the student.
+        absent: Frozenset of the indices of calls that have gone with blocks, as far as
+            they are known.
+
+    Returns:
+        Tuple of a dict: call of the original -> that of the student; and of a dict:
+        tensor of the original -> tensor of the student.
 
     Raises:
         ValueError: If they do not have the same calls.
     """
-    ours, theirs = ([call.name for call in g.calls] for g in (graph, student))
-    if ours != theirs:
+    there = [call for call in graph.calls if call.index not in absent]
+    pairs = pair_calls(there, student.calls)
+    twins = graph.feed(student.inputs)
+    calls = {} if pairs is None else {ours: theirs for theirs, ours in pairs.items()}
+    for call in graph.calls:
+        if call in calls:
+            twins.update(zip(call.outputs, calls[call].outputs, strict=True))
+        elif _is_sum(call) and call.index not in absent:
+            known = [twins[tensor] for tensor in call.inputs if tensor in twins]
+            if len(known) == 1:
+                twins[call.outputs[0]] = known[0]
+    if pairs is None or any(tensor not in twins for tensor in graph.outputs):
+        ours, theirs = ({call.name for call in g.calls} for g in (graph, student))
         raise ValueError(
             "Argument `pruned` should be made from `original` by `remove_channels` or "
             "`repair_channels`. Received: models with other layers, "
-            f"{sorted(set(ours) ^ set(theirs))} in one of them only"
+            f"{sorted(ours ^ theirs)} in one of them only"
         )
-    twins = graph.feed(student.inputs)
-    for call, twin in zip(graph.calls, student.calls, strict=True):
-        twins.update(zip(call.outputs, twin.outputs, strict=True))
-    return twins
+    return calls, twins
 
 
-def find_features(graph, student, twins):
+def _is_sum(call):
+    layer_type = find_layer_type(call.operation)
+    return layer_type is not None and layer_type.sums_inputs
+
+
+def find_features(graph, calls, twins):
     """Returns the `Target`s that say most: what the last layers with a kernel read.
 
     Args:
         graph: The recorded `Graph` of the original.
-        student: That of the student.
-        twins: What `pair_tensors` returned.
+        calls: Dict: call of the original -> that of the student, see `pair_graphs`.
+        twins: Dict: tensor of the original -> that of the student.
     """
     targets = {}
     # They say more than the outputs, a few numbers an example, and so does a tensor
@@ -73,18 +96,21 @@ def find_features(graph, student, twins):
         # returns, and at last the outputs, which nothing removes.
         choices = [read, returned, graph.outputs]
         # The same where it has lost units within, such as heads of attention.
-        if not _has_old_weights(call, student.calls[call.index]):
+        if call not in calls:  # it has gone with a block
+            choices = [graph.outputs]
+        elif not _has_old_weights(call, calls[call]):
             del choices[0]
         targets |= dict.fromkeys(next(c for c in choices if _are_whole(c, twins)))
     return [Target(tensor, twins[tensor]) for tensor in targets]
 
 
-def find_reads(graph, twins, ids=None, keep=None):
+def find_reads(graph, calls, twins, ids=None, keep=None):
     """Returns the `Target`s at all depths: what each linear layer reads.
 
     Args:
         graph: The recorded `Graph` of the original.
-        twins: What `pair_tensors` returned.
+        calls: See `find_features`. What reads the same in both is compared.
+        twins: See `find_features`.
         ids: Dict: tensor of the original -> unit of each channel, see `ChannelMap`.
         keep: Boolean array, shape `(num_units,)`, the units of the student; `None` if
             it is not known. Then what has lost channels is not compared.
@@ -93,7 +119,7 @@ def find_reads(graph, twins, ids=None, keep=None):
         ValueError: If the student has other units than `keep` says.
     """
     read = dict.fromkeys(
-        call.inputs[0] for call in graph.calls if find_linear_form(call.operation)
+        call.inputs[0] for call in calls if find_linear_form(call.operation)
     )
     targets = [
         _match(tensor, twins[tensor], ids, keep)
@@ -153,7 +179,8 @@ def _size(tensor):
 
 
 def _are_whole(tensors, twins):
-    return tensors and all(tensor.shape == twins[tensor].shape for tensor in tensors)
+    pairs = [(tensor, twins.get(tensor)) for tensor in tensors]
+    return tensors and all(b is not None and a.shape == b.shape for a, b in pairs)
 
 
 def _has_old_weights(call, twin):

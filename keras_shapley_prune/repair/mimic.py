@@ -19,7 +19,8 @@ from keras_shapley_prune.repair.pace import Pace
 from keras_shapley_prune.repair.training import Training
 from keras_shapley_prune.repair.training_data import TrainingData
 from keras_shapley_prune.trace.recording import record_graph
-from keras_shapley_prune.trace.tracer import map_of, trace_channels
+from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.wanted_units import map_for_units
 
 MIN_EXAMPLES = 4
 
@@ -107,14 +108,17 @@ def mimic(
     check_strategy()
     # The time runs from here: it is the user's.
     pace = Pace(settings.most_steps, settings.minutes)
-    channel_map = map_of(original, channel_map, "original")
+    channel_map = map_for_units(original, channel_map, keep, name="original")
+    absent = frozenset()
     if keep is not None:
         keep = channel_map.check_keep(keep)
+        absent = channel_map.absent_calls(keep)
     pruned_map = trace_channels(pruned)
     student = copy_whole(pruned, pruned_map).model
     _unfreeze(student)
     student_graph = record_graph(student)
-    imitation = Imitation(channel_map.graph, student_graph, channel_map.ids, keep)
+    ids = channel_map.ids
+    imitation = Imitation(channel_map.graph, student_graph, ids, keep, absent)
     data = TrainingData(dataset, channel_map.graph, settings)
     trained = copy_whole(pruned, pruned_map).model  # it keeps the flags of `pruned`
     if data.num_examples < MIN_EXAMPLES or not imitation.layers:

@@ -34,7 +34,7 @@ from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.repair.threads import one_blas_thread
 from keras_shapley_prune.trace.batches import rebatch
 from keras_shapley_prune.trace.named_units import resolve_keep
-from keras_shapley_prune.trace.tracer import map_of
+from keras_shapley_prune.trace.wanted_units import map_for_units
 
 
 @undisturbed
@@ -109,7 +109,7 @@ def repair_channels(
     check_integer("batch_size", batch_size, 1)
     check_run(verify, memory, verbose)
     check_strategy()
-    channel_map = map_of(model, channel_map)
+    channel_map = map_for_units(model, channel_map, keep, remove)
     keep = resolve_keep(channel_map, keep, remove)
     check_class(model)
     batches = read_batches(dataset, channel_map.graph, repair, verify, batch_size)

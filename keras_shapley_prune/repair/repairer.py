@@ -25,6 +25,7 @@ from keras_shapley_prune.repair.fits import (
     fit_bias,
     fit_matrix,
 )
+from keras_shapley_prune.repair.later_sums import find_later_sums
 from keras_shapley_prune.repair.layer_data import depthwise_pairs
 from keras_shapley_prune.repair.repaired_layers import RepairedLayers
 from keras_shapley_prune.repair.skip_compensation import is_fitted
@@ -107,6 +108,9 @@ class Repairer:
         # A network that draws anew in every run does not return what it is to return.
         drawn = find_dependents(cut.graph, original.graph.unrepeatable)
         self._unrepeatable = set(drawn)
+        # Not if a bias is all that is fitted: a mean says little of what is added.
+        least_squares = method == "least_squares"
+        self._later = find_later_sums(cut) if least_squares else {}
         self._dirty = self._find_dirty()
         # What targets leave is shared by the two networks and the copies of the data,
         # but for those that will not be run.
@@ -144,6 +148,9 @@ class Repairer:
 
     def _is_known(self, calls):
         """Returns whether targets of calls are known, at the positions they have."""
+        # What was recorded is what the layer should return where no block is removed.
+        if any(call.index in self._later for call in calls):
+            return False
         whole = all(self.kept_positions(call) is None for call in calls)
         return whole and self._targets.has(calls)
 
@@ -213,7 +220,7 @@ class Repairer:
         """
         main, known = (self._original, self._pruned), self._is_known(calls)
         for call in calls:
-            target = LayerTarget(self._cut.channel_map.graph, self.twin(call))
+            target = self._target(call)
             index = call.index + target.is_returned
             pairs = [main, *self._copies.take(num_copies, *main)]
             for original, pruned in pairs:
@@ -226,6 +233,11 @@ class Repairer:
                         find = functools.partial(target.at, before)
                     find = self._of_kept(call, find)
                     yield call, self._firsts[batch], find, after
+
+    def _target(self, call):
+        """Returns the `LayerTarget` of a call."""
+        graph = self._cut.channel_map.graph
+        return LayerTarget(graph, self.twin(call), self._later.get(call.index))
 
     def _of_kept(self, call, find):
         """Returns a callable that returns the kept outputs of what `find` returns."""
@@ -316,8 +328,9 @@ class Repairer:
         self._pruned.advance(position)
 
     def _find_dirty(self):
-        """Returns the calls that read something else than the original's do."""
-        return set(self.channel_map.changed_calls(self.keep & self._cut.keep))
+        """Returns the calls that read, or should return, something else."""
+        changed = self.channel_map.changed_calls(self.keep & self._cut.keep)
+        return {*changed, *(self.channel_map.graph.calls[i] for i in self._later)}
 
     def _is_repaired(self, calls):
         """Returns whether a layer reads something else, and can be repaired."""
@@ -350,9 +363,9 @@ class Repairer:
         can_shift = with_bias or normalization is not None
         # Means are the same, whatever is drawn.
         means = self._method == "mean" or not self._unrepeatable.isdisjoint(calls)
-        known = means or self._targets.has(calls)
-        graph = self._cut.channel_map.graph
-        if not known and LayerTarget(graph, self.twin(calls[0])).is_returned:
+        recorded = self._targets.has(calls) and calls[0].index not in self._later
+        known = means or recorded
+        if not known and self._target(calls[0]).is_returned:
             self._original.advance(calls[0].index + 1)  # it is not run twice
         if means:
             bias = fit_bias(self, form, calls) if can_shift else None

@@ -66,10 +66,20 @@ class SkipCompensation:
         values = dict(values)
         run_calls(self._missing, values, self._find_masks)
         total = sum(tf.cast(values[other], tf.float32) for other in self._others)
-        if self._normalization is None:
-            return total
-        scale, usable = find_scale(self._normalization)
-        return tf.where(usable, total / tf.where(usable, scale, 1.0), 0.0)
+        return unscale(total, self._normalization)
+
+
+def unscale(total, normalization):
+    """Returns what becomes a sum once a BatchNormalization has scaled it.
+
+    Args:
+        total: Float32 tensor, shape `(..., channels)`.
+        normalization: The layer, or `None` if there is none in between.
+    """
+    if normalization is None:
+        return total
+    scale, usable = find_scale(normalization)
+    return tf.where(usable, total / tf.where(usable, scale, 1.0), 0.0)
 
 
 def find_scale(normalization):

@@ -14,6 +14,7 @@ from keras_shapley_prune.layer_types.registry import (
     find_linear_form,
 )
 from keras_shapley_prune.repair.depthwise import apply_depthwise_at
+from keras_shapley_prune.repair.later_sums import LaterSum
 from keras_shapley_prune.repair.skip_compensation import SkipCompensation, is_fitted
 from keras_shapley_prune.repair.taken_rows import (
     choose_positions,
@@ -34,6 +35,8 @@ class LayerTarget:
     Args:
         graph: The recorded `Graph` of the original.
         call: Its `Call`, of a layer with a `LinearForm` or a `DepthwiseForm`.
+        wanted: Symbolic tensor, the sum behind removed blocks that the layer should
+            make, see `find_later_sums`. `None` for the sum that it makes.
 
     Attributes:
         call: The `Call`.
@@ -41,10 +44,13 @@ class LayerTarget:
             activation, and something reads it.
     """
 
-    def __init__(self, graph, call):
+    def __init__(self, graph, call, wanted=None):
         self.call, self._form = call, find_linear_form(call.operation)
         self.is_returned = is_returned(graph, call)
         self._skip = SkipCompensation(graph, call) if self._form else None
+        if wanted is not None:
+            start = call.index + self.is_returned
+            self._skip = LaterSum(graph, call, wanted, start)
         if self._form and not self.is_returned:  # while it is compiled it is too late
             self._matrix, self._bias = self._form.matrix, self._form.bias
 

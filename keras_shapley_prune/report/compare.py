@@ -10,6 +10,7 @@ from keras_shapley_prune.inputs.arguments import blaming, check_verbose, show
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.measurable import check_measured
 from keras_shapley_prune.inputs.undisturbed import undisturbed
+from keras_shapley_prune.latency.runtime import resolve_runtime
 from keras_shapley_prune.plan.activation_memory import count_peak_bytes
 from keras_shapley_prune.plan.flops import count_graph_flops
 from keras_shapley_prune.plan.selection import check_ranking
@@ -22,12 +23,25 @@ from keras_shapley_prune.report.measurements import (
     measure_latencies,
     measure_metrics,
 )
+from keras_shapley_prune.report.runtime_comparison import (
+    check_fits,
+    compare_on,
+    fit_batch_size,
+)
 from keras_shapley_prune.trace.sizes import find_open_inputs, give_sizes, read_sizes
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
 @undisturbed
-def compare(original, pruned, data=None, ranking=None, measure=None, verbose="auto"):
+def compare(
+    original,
+    pruned,
+    data=None,
+    ranking=None,
+    measure=None,
+    verbose="auto",
+    runtime=None,
+):
     """Prints and returns what pruning changed.
 
     Args:
@@ -46,12 +60,18 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
             `"latency"` (median of up to 30 runs, for batches of 1 and of 32, the two
             models taking turns) and `"metrics"`.
         verbose: `"auto"`, 1 or 2 to print the comparison, 0 for silence.
+        runtime: What will run the models, to time them on it too, whatever `measure`
+            says, in turn and with the spread: `"litert"`, the `.tflite` files that
+            `export_litert` writes, whose sizes are then in the report; `"tensorflow"`;
+            a `Runtime`, which also says the batch, the threads and whether int8; or a
+            function that takes a model and returns seconds. `None` for none.
 
     Returns:
         A `Comparison`: units of each layer, parameters, FLOPs, the reason for each
         layer that could not be pruned, and what was measured.
 
     Raises:
+        ImportError: If LiteRT is asked for, and not installed.
         ValueError: If `pruned` does not have the layers of `original`, `ranking` is of
             another model, or an argument is not of that form.
 
@@ -60,10 +80,12 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
     ```python
     comparison = keras_shapley_prune.compare(model, pruned, (x, y), ranking)
     comparison.to_html("report.html")
+    keras_shapley_prune.compare(model, pruned, runtime="litert")
     ```
     """
     check_verbose(verbose)
     measure = _check_measure(measure, data)
+    resolved = None if runtime is None else resolve_runtime(runtime, "runtime")
     # What `prune` returns of such a model has been cut from the converted one.
     original = convert_if_needed(original, name="original")
     pruned = convert_if_needed(pruned, name="pruned")
@@ -78,6 +100,10 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
             labelled = has_labels(data, graph)
         if labelled and "metrics" in measure:
             check_measured(data, graph, original, "data")
+    if isinstance(runtime, str):
+        resolved = fit_batch_size(resolved, graph)
+    elif resolved is not None:
+        check_fits(resolved, graph)
     shapes = read_sizes(graph, data)
     graphs = [give_sizes(one.graph, shapes) for one in maps]
     # What is not measured has no entry, and no line in the report.
@@ -94,6 +120,8 @@ def compare(original, pruned, data=None, ranking=None, measure=None, verbose="au
         if "latency" in measure:
             measured["latency"] = _in_pairs(measure_latencies(models, graph, data))
             measured["environment"] = describe_environment()
+        if resolved is not None:
+            measured["runtime"] = compare_on(resolved, models, graph, data)
     comparison = Comparison(
         units=units,
         parameters=(original.count_params(), pruned.count_params()),

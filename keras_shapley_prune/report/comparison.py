@@ -8,6 +8,7 @@ from keras_shapley_prune.inputs.paths import open_to_write
 from keras_shapley_prune.plan.quantities import Quantity, describe_sizes
 from keras_shapley_prune.rank.ranking import GroupScores, read_scores
 from keras_shapley_prune.report.html_report import render_html
+from keras_shapley_prune.report.runtime_comparison import read_runtime
 from keras_shapley_prune.trace.lock_text import group_reasons, name_some
 
 
@@ -53,7 +54,8 @@ class Comparison:
         name: String, the name of the original model.
         method: String, how the units were ranked, or `None`.
         measured: Dict of what was measured. Its entries can be read as attributes:
-            `file_size`, `activations`, `latency`, `metrics` and `environment`.
+            `file_size`, `activations`, `latency`, `metrics`, `environment` and
+            `runtime`.
         input_shapes: Dict: name of an input of no fixed size -> shape of the examples
             that FLOPs and activations are of, with `None` where it is not known.
 
@@ -108,6 +110,11 @@ class Comparison:
         return self.measured.get("environment", {})
 
     @property
+    def runtime(self):
+        """`RuntimeComparison`, the latency where the models will run, or `None`."""
+        return self.measured.get("runtime")
+
+    @property
     def quantities(self):
         """List of `Quantity`: all numbers of the whole model, measured ones last."""
         sizes = describe_sizes(self.input_shapes)
@@ -124,6 +131,8 @@ class Comparison:
             )
         for size, seconds in self.latency.items():
             found.append(Quantity(f"batch of {size}", *seconds, "seconds"))
+        if self.runtime is not None:
+            found += self.runtime.quantities
         for name, values in self.metrics.items():
             found.append(Quantity(name, *values, "metric"))
         return found
@@ -141,6 +150,8 @@ class Comparison:
             lines.append(f"{names:{width}}  {'':>15}  {reason}")
         for quantity in self.quantities:
             lines.append(f"{quantity.title:{width}}  {quantity}")
+        if self.runtime is not None:
+            lines.append(f"{'timed by':{width}}  {self.runtime.description}")
         return "\n".join(lines)
 
     def to_html(self, path):
@@ -171,6 +182,8 @@ class Comparison:
         content |= {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del content["measured"]  # the file is flat
         content |= {name: getattr(self, name) for name in _MEASURED}
+        if self.runtime is not None:
+            content["runtime"] = self.runtime.to_dict()
         content["groups"] = [_group_to_dict(group) for group in self.groups]
         text = json.dumps(content, indent=1)
         with open_to_write(path) as file:
@@ -218,6 +231,9 @@ def _read_measured(fields):
         found["metrics"] = fields.pairs("metrics")
     if fields.get("environment"):
         found["environment"] = fields.mapping("environment")
+    # Files of earlier versions have no such entry.
+    if fields.get("runtime") is not None:
+        found["runtime"] = read_runtime(fields.dict_or_none("runtime"))
     return found
 
 

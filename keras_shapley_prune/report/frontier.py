@@ -15,7 +15,7 @@ from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.budget import check_ratio, to_budget
 from keras_shapley_prune.plan.flops import count_flops
-from keras_shapley_prune.plan.selection import make_plan
+from keras_shapley_prune.plan.planner import Planner
 from keras_shapley_prune.pruning import carry_out
 from keras_shapley_prune.repair.calibration_check import read_sample
 from keras_shapley_prune.repair.resolve_repair import resolve_repair
@@ -109,7 +109,8 @@ def measure_frontier(
     channel_map = try_out(channel_map, read_sample(dataset, channel_map.graph))
     shapes = channel_map.graph.input_shapes or None
     # A budget out of reach is known before any network is pruned.
-    plans = [make_plan(channel_map, ranking, one) for one in budgets]
+    planner = Planner(model, channel_map, budgets[0])
+    plans = [planner.plan(ranking, one) for one in budgets]
 
     def to_point(ratio, network):
         size = network.count_params()

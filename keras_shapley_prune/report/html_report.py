@@ -72,9 +72,12 @@ def _render_card(quantity):
         label = f"{title}: {before} before, {after} after"
         bar = draw_bar(quantity.before, quantity.after, largest, label)
     change = f'<span class="change {_judge(quantity)}">{quantity.change}</span>'
+    spread = getattr(quantity, "spread", "")
+    spread = f'<dd class="soft">{html.escape(spread)}</dd>' if spread else ""
     return (
         f'<dl class="card"><dt>{title}</dt><dd class="value">{after}</dd>'
-        f'<dd>{bar}<span class="was-text">from {before}</span> {change}</dd></dl>'
+        f'<dd>{bar}<span class="was-text">from {before}</span> {change}</dd>'
+        f"{spread}</dl>"
     )
 
 
@@ -195,10 +198,23 @@ def _render_notes(comparison):
             f"TensorFlow {html.escape(str(found.get('tensorflow')))}, "
             f"Keras {html.escape(str(found.get('keras')))}."
         )
+    if comparison.runtime is not None and not comparison.runtime.unknown:
+        notes.append(_describe_runtime(comparison.runtime))
     if comparison.metrics:
         notes.append("Metrics: those that the original is compiled with.")
     items = "".join(f"<li>{note}</li>" for note in notes)
     return (
         "<section><h2>How it was counted</h2>"
         f'<ul class="notes soft">{items}</ul></section>\n'
+    )
+
+
+def _describe_runtime(found):
+    """Returns the note about where the models will run."""
+    name, description = html.escape(found.name), html.escape(found.description)
+    if found.num_runs < 2:
+        return f"{name}: timed by {description}."
+    return (
+        f"{name}: the median of {found.num_runs} paired runs, the two models taking "
+        f"turns, on {description}."
     )

@@ -11,7 +11,8 @@ import tensorflow as tf
 from keras_shapley_prune.inputs.compiling import copy_compile_config
 from keras_shapley_prune.inputs.data import CalibrationData, find_fixed_size
 from keras_shapley_prune.inputs.evaluation import evaluate
-from keras_shapley_prune.report.latency import measure_latency
+from keras_shapley_prune.latency.measure_latency import measure_latency
+from keras_shapley_prune.latency.processor import find_processor
 from keras_shapley_prune.trace.functional_models import functional_view
 
 MEASURES = ("file_size", "activations", "latency", "metrics")
@@ -112,7 +113,7 @@ def describe_environment():
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "python": platform.python_version(),
-        "machine": _find_processor(),
+        "machine": find_processor(),
         "cores": os.cpu_count(),
     }
 
@@ -132,12 +133,3 @@ def _some_inputs(graph, data):
         return None
     dtypes = [tensor.dtype for tensor in graph.inputs]
     return [np.zeros((1, *s), d) for s, d in zip(shapes, dtypes, strict=True)]
-
-
-def _find_processor():
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.partition(":")[2] for line in file if "model name" in line]
-        return names[0].strip()
-    except (OSError, IndexError):
-        return platform.processor() or platform.machine()

@@ -8,13 +8,14 @@ import numpy as np
 
 from keras_shapley_prune.inputs.arguments import check_patterns
 from keras_shapley_prune.layer_types.obstacles import describe_trials
+from keras_shapley_prune.trace.block_places import BlockPlaces
 from keras_shapley_prune.trace.lock_text import describe_locks
 from keras_shapley_prune.trace.named_units import name_units
 from keras_shapley_prune.trace.unit_places import UnitPlaces
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ChannelMap(UnitPlaces):
+class ChannelMap(UnitPlaces, BlockPlaces):
     """Where every unit of a model is produced, carried and read.
 
     Attributes:
@@ -37,6 +38,12 @@ class ChannelMap(UnitPlaces):
             under which it has them, in running order -> what they are, such as
             `"heads"`, `None` if they are what the layer returns.
         obstacles: Dict: operation that cannot be pruned -> why.
+        blocks: Tuple of `Block`, from the input to the output: branches that can be
+            removed as a whole, each a unit of the group `"blocks"`, or locked. Empty
+            unless they have been asked for.
+        presence: Dict: index of a call that goes with blocks -> on which it depends,
+            see `find_presence`.
+        granularity: String, see `trace_channels`.
     """
 
     graph: object
@@ -49,6 +56,9 @@ class ChannelMap(UnitPlaces):
     passing: frozenset
     produced: dict
     obstacles: dict
+    blocks: tuple = ()
+    presence: dict = dataclasses.field(default_factory=dict)
+    granularity: str = "filter"
 
     def __repr__(self):
         return (
@@ -146,6 +156,9 @@ class ChannelMap(UnitPlaces):
             locked = [self.locks[unit] for unit in ids if unit in self.locks]
             if locked:  # the first unit's reason stands for all
                 reasons[self.graph.name_of(operation)] = locked[0]
+        for block in self.blocks:
+            if block.unit in self.locks:
+                reasons[block.name] = self.locks[block.unit]
         return reasons
 
     def describe_locks(self):
@@ -198,8 +211,10 @@ class ChannelMap(UnitPlaces):
                     f"keep[{unit}]=False, which is locked: {reason}"
                 )
         for group in self.groups:
-            # A layer cannot be built for no channels at all.
-            if not keep[group.units].any():
+            # A layer cannot be built for no channels at all; blocks may all be
+            # removed, and nothing is built of what is in one.
+            some = not group.fewest or keep[group.units].any()
+            if not some and self.is_there(group, keep):
                 raise ValueError(
                     "Argument `keep` should keep a unit of every group. Received: "
                     f"all {group.num_units} units of {group.name!r} removed"

@@ -23,6 +23,9 @@ class Call:
         outputs: Tuple of the symbolic tensors it returned.
         name: String, the operation's name; in a nested model with the names of the
             models around it, as in `"backbone/conv1"`.
+        node: Tuple that says which call of which model it is: the nested model, `None`
+            for the outermost, and the place among the calls of that, nested models
+            counted as one. All calls of a nested model have the same nodes.
     """
 
     index: int
@@ -32,6 +35,7 @@ class Call:
     inputs: tuple
     outputs: tuple
     name: str
+    node: tuple = ()
 
     def read(self, values):
         """Returns the list of what the call reads.
@@ -78,6 +82,9 @@ class Graph:
             else in every run, where the network has been run to find them.
         input_shapes: Tuple of the shapes of the inputs' examples, without batch, as far
             as they have been given: what FLOPs are counted for.
+        returned: Dict: node, see `Call`, also that of the call of a nested model or of
+            a wrapper -> list of tuples of the tensors that it returned, one for each
+            time.
     """
 
     inputs: tuple
@@ -88,6 +95,7 @@ class Graph:
     nested: tuple = ()
     unrepeatable: frozenset = frozenset()
     input_shapes: tuple = ()
+    returned: dict = dataclasses.field(default_factory=dict)
 
     def feed(self, inputs):
         """Returns what `run_calls` starts from, a dict: symbolic input -> value.

@@ -14,14 +14,18 @@ from keras_shapley_prune.trace.unique_names import UniqueNames
 class ChannelGroup:
     """Units that are carried by the same layers and can be removed one by one.
 
+    The whole blocks of a model, see `Block`, form one group, `"blocks"`.
+
     Attributes:
         name: String, the first producer's name (with a suffix if that is taken). A
             layer of a nested model is named with it, as in `"backbone/conv1"`.
         units: Integer array, shape `(num_units,)`.
-        producers: Tuple of the names of the layers that compute the units.
-        consumers: Tuple of the names of the layers that read them.
+        producers: Tuple of the names of the layers that compute the units. Of blocks,
+            the name of each.
+        consumers: Tuple of the names of the layers that read them; empty of blocks.
         layer_names: Frozenset of strings, the names of all layers of the model that
             compute units.
+        kind: `"channels"` or `"blocks"`.
     """
 
     name: str
@@ -29,6 +33,12 @@ class ChannelGroup:
     producers: tuple
     consumers: tuple
     layer_names: frozenset = dataclasses.field(default=frozenset(), repr=False)
+    kind: str = "channels"
+
+    @property
+    def fewest(self):
+        """Integer, how many units have to be kept: no layer has no channels."""
+        return 1 if self.kind == "channels" else 0
 
     @property
     def num_units(self):
@@ -43,9 +53,31 @@ class ChannelGroup:
                 is that layer alone, though it may hold characters that mean something
                 in a pattern: `"c[1]"` is not `"c1"` where there is a layer `"c[1]"`.
         """
+        if self.kind != "channels" and pattern == self.name:
+            return True
         if pattern in self.producers or pattern in self.layer_names:
             return pattern in self.producers
         return bool(fnmatch.filter(self.producers, pattern))
+
+    def find_units(self, patterns):
+        """Returns which units some patterns select, one by one.
+
+        Args:
+            patterns: String, or a collection of strings, see `matches`: names of
+                blocks, or of the group for all of them.
+
+        Returns:
+            Boolean array, shape `(num_units,)`.
+        """
+        patterns = [patterns] if isinstance(patterns, str) else patterns
+        found = np.zeros(self.num_units, bool)
+        for pattern in patterns:
+            if pattern == self.name:
+                return np.ones(self.num_units, bool)
+            exact = pattern in self.producers
+            names = [pattern] if exact else fnmatch.filter(self.producers, pattern)
+            found |= np.isin(self.producers, names)
+        return found
 
 
 def number_units(num_units, ties):

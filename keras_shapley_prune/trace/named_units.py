@@ -117,12 +117,14 @@ def _group_of(channel_map, unit):
 
 
 def _layers_by_name(channel_map):
-    """Returns a dict: name of what produces units -> unit of each channel."""
+    """Returns a dict: name of what produces units, or is one -> those units."""
     found = {}
     for (operation, letter), part in channel_map.produced.items():
         name = channel_map.graph.name_of(operation)
         ids = channel_map.layer_ids[operation][letter]
         found[name if part is None else f"{name}/{part}"] = ids
+    for block in channel_map.blocks:
+        found.setdefault(block.name, np.array([block.unit]))
     return found
 
 

@@ -53,6 +53,7 @@ def record_graph(model, unwrap=True, inline=True, checked=True):
         input_structure=recorded.input,
         output_structure=recorded.output,
         nested=tuple(recorder.nested),
+        returned=recorder.returned,
     )
 
 
@@ -62,7 +63,8 @@ class _Recorder:
     def __init__(self, unwrap=True, inline=True):
         # A wrapped layer is put in its place as a nested model's layers are.
         self._unwraps, self._inlines = unwrap and inline, inline
-        self.calls, self.nested = [], []
+        self.calls, self.nested, self.returned = [], [], {}
+        self._num_recorded = 0
         self._stand_ins, self._graphs = {}, {}
 
     def stand_in(self, operation):
@@ -73,18 +75,25 @@ class _Recorder:
 
     def record(self, stand_in, *args, **kwargs):
         """Records a call of an operation or of a nested model; returns its outputs."""
-        operation = stand_in.operation
+        node = (None, self._num_recorded)
+        self._num_recorded += 1
+        returned = self._record(stand_in.operation, args, kwargs, node)
+        self.returned[node] = [tuple(keras.tree.flatten(returned))]
+        return returned
+
+    def _record(self, operation, args, kwargs, node):
         # The call will be run again as it is recorded here, see `run_calls`.
         if "training" in kwargs and not takes_training(operation):
             kwargs = {name: v for name, v in kwargs.items() if name != "training"}
         if self._inlines and can_be_inlined(operation, args, kwargs):
             graph = self._graph_of(operation)
-            return self._inline(graph, args[0], kwargs.get("training"), operation)
+            training = kwargs.get("training")
+            return self._inline(graph, args[0], training, operation)
         step = self._record_step(operation, args, kwargs) if self._unwraps else None
         if step is not None:
             given = [args[0], kwargs.get("mask")][: len(step.inputs)]
             return self._inline(step, given, kwargs.get("training"), operation)
-        return self._append(operation, operation.name, args, kwargs)
+        return self._append(operation, operation.name, args, kwargs, node)
 
     def _graph_of(self, model):
         """Returns the `Graph` of a nested model, recorded once, by itself."""
@@ -114,7 +123,7 @@ class _Recorder:
         single = len(graph.inputs) <= 2 - is_model and len(graph.outputs) == 1
         return graph if alone and single and graph.calls else None
 
-    def _append(self, operation, name, args, kwargs):
+    def _append(self, operation, name, args, kwargs, node=()):
         """Records one call of an operation; returns its symbolic outputs."""
         returned = self.stand_in(operation)(*args, **kwargs)
         # Constants are kept in `args` and `kwargs`; a call reads tensors.
@@ -128,6 +137,7 @@ class _Recorder:
                 inputs=tuple(inputs),
                 outputs=tuple(keras.tree.flatten(returned)),
                 name=name,
+                node=node,
             )
         )
         return returned
@@ -162,8 +172,12 @@ class _Recorder:
                 operation = at_steps(operation)
                 args, kwargs = keras.tree.map_structure(as_constant, (args, kwargs))
                 name = name if isinstance(model, keras.Model) else owner.name
-            returned = self._append(operation, name, args, kwargs)
+            own = _node_in(call.node, model)
+            returned = self._append(operation, name, args, kwargs, own)
             values.update(zip(call.outputs, keras.tree.flatten(returned), strict=True))
+        for node, several in graph.returned.items():
+            translated = [tuple(values[x] for x in tensors) for tensors in several]
+            self.returned.setdefault(_node_in(node, model), []).extend(translated)
         outermost = [NestedCall(model, graph.inputs, graph.outputs)]
         if not isinstance(model, keras.Model):
             outermost = []
@@ -212,6 +226,12 @@ def can_be_inlined(operation, args, kwargs):
     return runs_its_graph(operation) and len(args) == 1 and not given
 
 
+def _node_in(node, model):
+    """Returns the node of a call that was recorded as one of the outermost model."""
+    # A cast at the border of a model is none of its calls.
+    return (model, *node[1:]) if node and node[0] is None else node
+
+
 def _record_single(layer, inputs, mask):
     """Returns the `Graph` of one call of a layer, `None` for an input being left out.
 
@@ -232,6 +252,7 @@ def _record_single(layer, inputs, mask):
         input_structure=fresh,
         output_structure=returned,
         nested=tuple(recorder.nested),
+        returned=recorder.returned,
     )
 
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from keras_shapley_prune.inputs.arguments import check_kind
+from keras_shapley_prune.inputs.arguments import check_choice, check_kind
 from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.registry import find_layer_type
 from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE
+from keras_shapley_prune.trace.blocks import GRANULARITIES, add_blocks
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.channel_tracer import ChannelTracer
 from keras_shapley_prune.trace.groups import fix_followers, group_units, number_units
@@ -14,17 +15,22 @@ from keras_shapley_prune.trace.recording import record_graph
 
 
 @undisturbed
-def trace_channels(model):
+def trace_channels(model, granularity="filter"):
     """Finds out which channels of a model can be removed, and together with which.
 
     Args:
         model: A built Sequential or functional `keras.Model`. It is not changed.
+        granularity: String, what a unit is. `"filter"`: a filter, neuron or head.
+            `"block"`: a whole block of layers whose result is added to a stream that
+            goes on without it, such as a residual block. `"both"`: either. All blocks
+            form one group, `"blocks"`, of units that have the name of the addition.
 
     Returns:
         A `ChannelMap`.
 
     Raises:
-        ValueError: If `model` is not built or has no graph of layers.
+        ValueError: If `model` is not built or has no graph of layers, or `granularity`
+            is none of these.
 
     Example:
 
@@ -35,20 +41,22 @@ def trace_channels(model):
     print(channel_map.lock_reasons())
     ```
     """
+    check_choice("granularity", granularity, GRANULARITIES)
     graph = record_graph(model)
     tracer = _MapMaker(graph)
     for call in graph.calls:
         tracer.trace(call)
-    return tracer.finish()
+    return add_blocks(tracer.finish(), granularity)
 
 
-def map_of(model, channel_map=None, name="model"):
+def map_of(model, channel_map=None, name="model", granularity="filter"):
     """Returns the `ChannelMap` of a model: the one that is given, if it is its own.
 
     Args:
         model: See `trace_channels`.
         channel_map: What a caller has given, or `None` to trace the model.
         name: String, the argument that `model` is given for.
+        granularity: See `trace_channels`, for a model that is traced here.
 
     Raises:
         ValueError: If the model has no graph of layers, or the map is that of another
@@ -56,7 +64,7 @@ def map_of(model, channel_map=None, name="model"):
     """
     check_model(model, name)
     if channel_map is None:
-        return trace_channels(model)
+        return trace_channels(model, granularity)
     expected = f"`trace_channels({name})` of this very model, or None"
     check_kind("channel_map", channel_map, ChannelMap, expected)
     # Two models of one architecture have maps that look alike, of other layers.

@@ -85,8 +85,10 @@ class UnitPlaces:
 
         Returns:
             List of the keys of `produced`: operations of the original model, and the
-            letters under which they have the units.
+            letters under which they have the units. Empty for blocks.
         """
+        if group.kind != "channels":
+            return []
         # A layer may have units of several kinds, such as heads and outputs.
         keys = [key for name in group.producers for key in self._produced_by_name[name]]
         unit = group.units[0]  # all have the same producers

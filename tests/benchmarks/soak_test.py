@@ -61,7 +61,7 @@ def _refused(*args, **kwargs):
 
 
 def _too_much(model, ranking, budget):
-    plan = ksp.plan.selection.plan_pruning(model, ranking, budget)
+    plan = ksp.plan.planner.plan_pruning(model, ranking, budget)
     return plan.resize(dict.fromkeys(plan.units, 1))
 
 

@@ -271,6 +271,23 @@ def test_report(folder, capsys):
     assert pathlib.Path("report.html").read_text(encoding="utf-8").startswith("<!")
 
 
+@pytest.mark.eager
+def test_report_of_what_will_run(folder, capsys):
+    pytest.importorskip("ai_edge_litert")
+    arguments = ["prune", "model.keras", "--data", "data.npz", *FAST]
+    report = ["--report", "report.json", "--runtime", "litert", "--batch-size", "3"]
+    assert main([*arguments, "-o", "pruned.keras", *report]) == 0
+    found = Comparison.load("report.json").runtime
+    assert found.name == "LiteRT" and found.batch_size == 3
+    assert "float32, batch of 3, 1 thread" in found.description
+    assert found.file_size[1] < found.file_size[0]
+    capsys.readouterr()
+    assert main(["report", "model.keras", "pruned.keras", "--runtime", "litert"]) == 0
+    printed = capsys.readouterr().out
+    assert "LiteRT, batch of 1" in printed and "\ntimed by " in printed
+    assert "tensorflow" not in printed.lower()
+
+
 @pytest.mark.slow
 def test_old_files_and_own_layers(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from keras_shapley_prune.plan.budget import PruningBudget
-from keras_shapley_prune.plan.selection import make_plan, plan_pruning, ratios_to_rank
+from keras_shapley_prune.plan.planner import plan_pruning
+from keras_shapley_prune.plan.selection import make_plan, ratios_to_rank
 from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
 from keras_shapley_prune.rank.ranking import GroupScores, Ranking
 from keras_shapley_prune.trace.tracer import trace_channels

@@ -8,6 +8,7 @@ from keras import layers
 
 from keras_shapley_prune import BaselineRanker, apply_plan, plan_pruning
 from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.latency.runtime import Runtime
 from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.report.compare import compare
 from keras_shapley_prune.report.comparison import Comparison
@@ -176,6 +177,41 @@ def test_what_is_asked_for_is_measured(ranked):
     assert found.metrics["accuracy"][0] == pytest.approx(accuracy)
     found = compare(model, pruned, x, measure=["latency", "metrics"], verbose=0)
     assert found.latency and not found.metrics  # there are no labels
+
+
+def test_a_runtime_is_measured_whatever_else_is(ranked, tmp_path):
+    pytest.importorskip("ai_edge_litert.interpreter", reason="needs [litert]")
+    model, pruned, _, (x, _) = ranked
+    for data, measure in ((None, None), (x, []), (x, ["activations"])):
+        found = compare(model, pruned, data, measure=measure, runtime="litert")
+        assert found.runtime.name == "LiteRT" and found.runtime.batch_size == 1
+        assert found.runtime.file_size[1] < found.runtime.file_size[0]
+        assert all(0 < seconds < 5 for seconds in found.runtime.seconds)
+        assert not found.latency
+    found.to_json(tmp_path / "report.json")
+    assert Comparison.load(tmp_path / "report.json") == found
+    found.to_html(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "latency, LiteRT, batch 1" in page and "(XNNPACK), float32" in page
+
+
+def test_a_runtime_of_models_of_a_fixed_batch():
+    inputs = keras.Input(batch_shape=(3, 6))
+    x = layers.Dense(4, "relu")(inputs)
+    model = keras.Model(inputs, layers.Dense(2)(x))
+    found = compare(model, model, runtime="tensorflow", verbose=0)
+    assert found.runtime.batch_size == 3
+    with pytest.raises(ValueError, match=r"`batch_size` should be 3, .*batch_size=1"):
+        compare(model, model, runtime=Runtime(), verbose=0)
+
+
+def test_nothing_changes_by_a_runtime():
+    model, pruned = _pair(models.residual)
+    inputs = models.inputs_of(model)
+    before = [models.snapshot(network, inputs) for network in (model, pruned)]
+    for runtime in ("tensorflow", lambda network: float(network.count_params())):
+        compare(model, pruned, runtime=runtime, verbose=0)
+    assert [models.snapshot(network, inputs) for network in (model, pruned)] == before
 
 
 def test_silence(ranked, capsys):

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from comparisons import SCORES, make
+from comparisons import RUNTIME, SCORES, make
 
 from keras_shapley_prune import Comparison
 
@@ -27,8 +27,60 @@ def test_text_holds_all_that_was_measured():
     ]
 
 
-def test_saved_is_loaded(tmp_path):
-    comparison = make()
+def test_text_of_a_runtime():
+    lines = str(make(runtime=RUNTIME)).splitlines()
+    assert [line for line in lines if line.startswith(("LiteRT", "timed"))] == [
+        "LiteRT int8 file         3 kB → 900 B (-70.0%)",
+        "LiteRT int8, batch of 1  12.5 ms → 5.05 ms (-59.6%), "
+        "half of the runs: 12.0 to 13.0 → 5.00 to 5.50 ms",
+        f"timed by                 {RUNTIME.description}",
+    ]
+    unknown = dataclasses.replace(
+        RUNTIME,
+        seconds=(None, None),
+        quartiles=None,
+        file_size=None,
+        unknown="it has no such layer",
+    )
+    text = str(make(runtime=unknown))
+    assert "\nLiteRT int8, batch of 1  unknown: it has no such layer\n" in text
+    assert "file  " not in text.partition("file size")[2]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", 3),
+        ("description", None),
+        ("batch_size", 0),
+        ("seconds", [1]),
+        ("quartiles", [[1, 2]]),
+        ("quartiles", [[1, 2], [1]]),
+        ("file_size", ["a", "b"]),
+        ("num_runs", -1),
+        ("unknown", None),
+    ],
+)
+def test_a_damaged_runtime_is_refused(tmp_path, field, value):
+    path = tmp_path / "report.json"
+    make(runtime=RUNTIME).to_json(path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["runtime"][field] = value
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ValueError, match=f"'runtime/{field}'"):
+        Comparison.load(path)
+
+
+def test_a_report_of_an_earlier_version_is_loaded(tmp_path):
+    path = tmp_path / "report.json"
+    make().to_json(path)
+    assert "runtime" not in json.loads(path.read_text(encoding="utf-8"))
+    assert Comparison.load(path).runtime is None
+
+
+@pytest.mark.parametrize("changes", [{}, {"runtime": RUNTIME}])
+def test_saved_is_loaded(tmp_path, changes):
+    comparison = make(**changes)
     comparison.to_json(tmp_path / "report.json")
     loaded = Comparison.load(tmp_path / "report.json")
     for field in dataclasses.fields(Comparison):

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 from browser import open_browser
-from comparisons import SCORES, make
+from comparisons import RUNTIME, SCORES, make
 
 from keras_shapley_prune import Comparison, GroupComparison, GroupScores
 from keras_shapley_prune.report.html_report import render_html
@@ -27,6 +27,7 @@ def large():
         locks={LONG: "a reason_of_one_long_word_" + "y" * 90},
         groups=tuple(groups),
         parameters=(123_456_789_012, 12_345_678_901),
+        runtime=dataclasses.replace(RUNTIME, name=LONG, description="z" * 200),
         name=LONG,
     )
 
@@ -65,6 +66,20 @@ def test_gains_and_losses_are_told_apart():
     assert '<span class="change bad">+0.2500</span>' in page  # loss
     same = render_html(make(metrics={"accuracy": (0.5, 0.5)}))
     assert '<span class="change soft">+0.0000</span>' in same
+
+
+def test_a_runtime_with_its_spread():
+    page = render_html(make(runtime=RUNTIME))
+    assert "latency, LiteRT int8, batch 1" in page
+    assert "half of the runs: 12.0 to 13.0 → 5.00 to 5.50 ms" in page
+    assert "LiteRT int8: the median of 100 paired runs" in page
+    assert "2 threads, a &lt;fast&gt; one." in page
+    one = dataclasses.replace(RUNTIME, num_runs=1, quartiles=None, name="<phone>")
+    page = render_html(make(runtime=one))
+    assert "half of the runs" not in page and "&lt;phone&gt;: timed by " in page
+    reason = dataclasses.replace(one, seconds=(None, None), unknown="<no> such layer")
+    page = render_html(make(runtime=reason))
+    assert "unknown: &lt;no&gt; such layer" in page and "timed by" not in page
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from keras import layers, ops
 
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.layer_types.unit_ids import FIXED, kept
-from keras_shapley_prune.plan.selection import plan_pruning
+from keras_shapley_prune.plan.planner import plan_pruning
 from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 from keras_shapley_prune.trace.tracer import map_of, trace_channels

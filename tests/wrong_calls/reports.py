@@ -19,6 +19,15 @@ from wrong_calls.world import images
 
 import keras_shapley_prune as ksp
 
+RUNTIMES = {
+    **TEXT,
+    **NUMBERS,
+    **ODD,
+    "a list": ["litert"],
+    "a class of runtimes": ksp.Runtime,
+    "a model": MODEL,
+    "a function that returns no time": lambda model: "fast",
+}
 AXES = {"ax": {**TEXT, "a number": 3, "an object": object()}}
 
 MEASURING = [
@@ -39,6 +48,7 @@ MEASURING = [
                 "a list with such a name": ["latency", "typo"],
                 "a list of lists": [["latency"]],
             },
+            "runtime": RUNTIMES,
             "data,measure": {"metrics without data": {"...": 1, "measure": "metrics"}},
             "verbose": values.VERBOSE,
         },
@@ -132,6 +142,23 @@ MEASURING = [
             },
             "num_runs": without(values.INTEGERS, "a negative number"),
             "max_seconds": {**TEXT, **ODD, "a list": [1.0]},
+            "runtime": RUNTIMES,
+        },
+    ),
+    Call(
+        "measure_latency on a runtime",
+        ksp.measure_latency,
+        {"models": Made(lambda w: [w.model]), "inputs": None, "runtime": "tensorflow"},
+        {
+            "models": {
+                "subclassed": Made(lambda w: [w.subclassed]),
+                "a function": [print],
+            },
+            "inputs": {
+                **TEXT,
+                "an object": object(),
+                "images of another rank": images(2, 7),
+            },
         },
     ),
     Call(

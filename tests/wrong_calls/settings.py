@@ -93,6 +93,18 @@ SETTINGS = [
         },
     ),
     Call(
+        "Runtime",
+        ksp.Runtime,
+        {},
+        {
+            "name": {**CHOICES, **NONE},
+            "batch_size": NEVER_NONE,
+            "threads": {**POSITIVE_INTEGERS, "TensorFlow's": 2},
+            "threads,name": {"none": {"...": 1, "name": "litert", "threads": 0}},
+            "int8": {**BOOLEANS, "of TensorFlow": True},
+        },
+    ),
+    Call(
         "ShapleyRanker",
         ksp.ShapleyRanker,
         {},

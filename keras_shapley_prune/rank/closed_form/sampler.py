@@ -47,9 +47,16 @@ class ReconstructionSampler(Sampler):
         seed: See `Sampler`.
     """
 
+    plays_blocks = False  # no layer can make up for one by reading others
+
     def __init__(self, game, estimator, method, staging, sequential=False, seed=0):
         super().__init__(method, staging, sequential, seed)
         self._game, self._estimator = game, estimator
+
+    @property
+    def costs_of_outputs(self):
+        """Boolean, whether removal costs are those of the outputs."""
+        return self._game.costs == "outputs"
 
     @property
     def plays_groups_alone(self):

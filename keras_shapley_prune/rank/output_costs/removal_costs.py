@@ -56,7 +56,7 @@ def measure_removal_costs(
     changes, counts = _find_all_changes(moments, scores, memory)
     if not changes:  # no group has two units
         return scores
-    held_out = _take_held_out(graph, batches, moments.holds_out)
+    held_out = take_held_out(graph, batches, moments.holds_out)
     scale = OutputScale(graph, held_out[0])
     costs = open_pass(graph, changes, scale, seed).run(held_out, on_share, entry)
     known = np.concatenate(list(costs.values()))
@@ -85,12 +85,19 @@ def _find_all_changes(moments, scores, memory):
     return changes, counts
 
 
-def _take_held_out(graph, batches, holds_out):
-    """Returns the examples on which costs are measured, as lists of tensors."""
+def take_held_out(graph, batches, holds_out, others=False):
+    """Returns the examples on which costs are measured, as lists of tensors.
+
+    Args:
+        graph: The recorded `Graph`.
+        batches: List of lists of input tensors, one list a batch.
+        holds_out: Boolean; if not, all examples are taken.
+        others: Boolean, whether those that are fitted are taken instead.
+    """
     found, first = [], 0
     for inputs in batches:
         count = int(inputs[0].shape[0])
-        chosen = np.flatnonzero(find_held_out(first, count))
+        chosen = np.flatnonzero(find_held_out(first, count) != others)
         first += count
         if not holds_out:  # so few that all are fitted
             chosen = np.arange(count)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_shapley_prune.plan.selection import plan_pruning
+from keras_shapley_prune.plan.planner import plan_pruning
 from keras_shapley_prune.pruning import prune
 from keras_shapley_prune.rank.games import Reconstruction
 from keras_shapley_prune.rank.output_costs.removal_costs import (

@@ -1,0 +1,1 @@
+"""Latency: how long one inference takes, on the runtime that will run it."""

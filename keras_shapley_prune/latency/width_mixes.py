@@ -1,0 +1,112 @@
+"""At which widths, and without which blocks, a network is timed."""
+
+import dataclasses
+
+import numpy as np
+
+STEPS = (16, 8, 4, 1)  # of which multiples a runtime may like the numbers of filters
+NUM_MIXES = 6  # networks of multiples of 16 that are timed
+# Which shares of the groups are kept: of deep cuts, of shallow ones, and of both.
+_RANGES = ((0.05, 0.6), (0.3, 1.0), (0.1, 1.0))
+_PROBED = (0.2, 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class WidthMix:
+    """What of a network is there when it is timed.
+
+    Attributes:
+        kept: Dict: name of a group -> how many of its units are kept.
+        step: Integer, of which multiples these numbers are, as far as groups are large.
+        removed: Tuple of the names of blocks that are not there.
+    """
+
+    kept: dict
+    step: int
+    removed: tuple = ()
+
+    def keep(self, channel_map):
+        """Returns the `keep` of it, a boolean array, shape `(num_units,)`.
+
+        Args:
+            channel_map: The `ChannelMap` of the model.
+        """
+        keep = np.ones(channel_map.num_units, bool)
+        for group in channel_map.groups:
+            # Which units they are makes no difference to a clock.
+            keep[group.units[self.kept.get(group.name, group.num_units) :]] = False
+        for block in channel_map.blocks:
+            if block.name in self.removed:
+                keep[block.unit] = False
+        return keep
+
+
+def draw_mixes(channel_map, num_mixes=NUM_MIXES, seed=0):
+    """Draws what is timed.
+
+    Numbers of units are multiples of 16, as far as groups are large enough. But in
+    three networks they are odd multiples of 8, of 4, and odd: what these take more than
+    the others tells the step of the runtime. If the model has blocks, the last networks
+    are without some.
+
+    Args:
+        channel_map: The `ChannelMap` of the model.
+        num_mixes: Integer, how many of the first kind.
+        seed: Integer.
+
+    Returns:
+        Tuple of `WidthMix`. The first is the whole network.
+    """
+    generator = np.random.default_rng(seed)
+    groups = [group for group in channel_map.groups if group.kind == "channels"]
+    whole = {group.name: group.num_units for group in groups}
+    drawn = [WidthMix(whole, STEPS[0])]
+    for number in range(num_mixes):
+        shares = generator.uniform(*_RANGES[number % len(_RANGES)], len(groups))
+        drawn.append(WidthMix(_choose(groups, shares, STEPS[0]), STEPS[0]))
+    for step in STEPS[1:]:
+        shares = generator.uniform(*_PROBED, len(groups))
+        drawn.append(WidthMix(_choose_odd(groups, shares, step), step))
+    free = [b.name for b in channel_map.blocks if b.unit not in channel_map.locks]
+    for kept in (whole, drawn[1].kept if num_mixes else whole) if free else ():
+        removed = generator.permutation(free)[: (len(free) + 1) // 2].tolist()
+        drawn.append(WidthMix(kept, STEPS[0], tuple(sorted(removed))))
+    return tuple(drawn)
+
+
+def list_sizes(step, size):
+    """Lists how many units a group may keep where a runtime likes multiples of a step.
+
+    Args:
+        step: Integer, a power of two. It is less for a group that has not two of it.
+        size: Integer, the number of units of the group.
+
+    Returns:
+        Integer array, from all units downwards: multiples of the step, and half of it.
+    """
+    while step > 1 and 2 * step > size:
+        step //= 2
+    multiples = np.arange((size - 1) // step * step, 0, -step)
+    return np.concatenate([[size], multiples, [step // 2] if step > 1 else []]).astype(
+        int
+    )
+
+
+def _choose(groups, shares, step):
+    kept = {}
+    for group, share in zip(groups, shares, strict=True):
+        sizes = list_sizes(step, group.num_units)
+        kept[group.name] = int(sizes[np.abs(sizes - share * group.num_units).argmin()])
+    return kept
+
+
+def _choose_odd(groups, shares, step):
+    """Chooses odd multiples of a step, as far as groups are large enough."""
+    kept = {}
+    for group, share in zip(groups, shares, strict=True):
+        size, own = group.num_units, step
+        while own > 1 and 2 * own > size:
+            own //= 2
+        count = max(1, round(share * size / own))
+        kept[group.name] = min(size, own * (count - (count % 2 == 0)))
+    return kept

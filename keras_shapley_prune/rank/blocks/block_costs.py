@@ -1,0 +1,89 @@
+"""What blocks cost as they are removed in order: networks that are really repaired."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_shapley_prune.cut.surgery import cut_out
+from keras_shapley_prune.rank.output_costs.output_scale import OutputScale
+from keras_shapley_prune.rank.output_costs.removal_costs import (
+    take_held_out,
+    with_costs,
+)
+from keras_shapley_prune.repair.repair_channels import repair_layers
+from keras_shapley_prune.trace.graph import find_ancestors
+
+MOST_EXAMPLES = 100
+
+
+def count_block_depths(num_blocks, num_removed):
+    """Returns how many blocks are removed in the networks that are repaired.
+
+    Args:
+        num_blocks: Integer.
+        num_removed: Integer, how many a budget may remove.
+    """
+    deepest = max(min(num_removed, num_blocks), 1)
+    return sorted({min(depth, deepest) for depth in (1, 2, 4, 8, 16, 32, deepest)})
+
+
+def measure_block_costs(calibration, group, scores, batches, on_share, entry):
+    """Returns scores with removal costs: the squared change of the outputs.
+
+    The first blocks of the order are cut out, the rest is repaired by least squares,
+    and the outputs are compared with the original's, on a fifth of the examples, which
+    are not fitted. In between the costs are interpolated.
+
+    Args:
+        calibration: The `Calibration`.
+        group: The `ChannelGroup` of blocks.
+        scores: Its `GroupScores`.
+        batches: List of lists of input tensors, one list a batch.
+        on_share: Callable `fn(share)`, called with what share has been done since the
+            last call.
+        entry: An `Entry` that holds the costs so far.
+
+    Returns:
+        A `GroupScores`.
+    """
+    channel_map = calibration.channel_map
+    graph, num_removed = channel_map.graph, calibration.num_removed[group.name]
+    counts = count_block_depths(group.num_units, num_removed)
+    held_out = take_held_out(graph, batches, True)
+    fitted = take_held_out(graph, batches, True, others=True)
+    if not held_out or not fitted:  # so few that all are fitted
+        held_out = fitted = take_held_out(graph, batches, False)
+    scale = OutputScale(graph, held_out[0])
+    costs = list((entry.read() or {}).get("costs", ()))
+    expected = [_run(graph, scale, inputs) for inputs in held_out]
+    for count in counts[len(costs) :]:
+        keep = np.ones(channel_map.num_units, bool)
+        keep[group.units[scores.order[:count]]] = False
+        cut = cut_out(calibration.model, keep, channel_map)
+        repair_layers(cut, [(inputs,) for inputs in fitted])
+        found = [_run(cut.graph, scale, inputs) for inputs in held_out]
+        costs.append(_compare(expected, found))
+        entry.write({"costs": np.array(costs)})
+        on_share(1 / len(counts))
+    if not np.isfinite(costs).all():
+        return scores
+    return with_costs(scores, counts, np.array(costs))
+
+
+def _run(graph, scale, inputs):
+    """Returns the outputs of a network, on their scale."""
+    values = graph.feed([tf.convert_to_tensor(tensor) for tensor in inputs])
+    for call in find_ancestors(graph, graph.outputs):
+        graph.run_between(values, call.index, call.index + 1)
+    return scale(values)
+
+
+def _compare(expected, found):
+    """Returns the squared change of the outputs, the mean over the examples."""
+    total, count = 0.0, 0
+    for before, after in zip(expected, found, strict=True):
+        total += sum(
+            float(tf.reduce_sum((a - b) ** 2))
+            for a, b in zip(before, after, strict=True)
+        )
+        count += int(before[0].shape[0])
+    return total / count

@@ -1,0 +1,52 @@
+"""Tests of the conversion: the quick way writes what Keras's own does."""
+
+import keras
+import models
+import pytest
+import tensorflow as tf
+
+from keras_shapley_prune.deploy import conversion
+from keras_shapley_prune.trace.functional_models import input_structure
+from keras_shapley_prune.trace.recording import record_graph
+
+interpreter = pytest.importorskip("ai_edge_litert.interpreter", reason="needs [litert]")
+
+
+def look(content):
+    """Returns the operations of a file, in any order, and its inputs and outputs."""
+    plain = interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    opened = interpreter.Interpreter(
+        model_content=content, experimental_op_resolver_type=plain
+    )
+    opened.allocate_tensors()
+    runner = opened.get_signature_runner()
+    ends = [
+        {name: (d["shape"].tolist(), d["dtype"]) for name, d in details.items()}
+        for details in (runner.get_input_details(), runner.get_output_details())
+    ]
+    return sorted(one["op_name"] for one in opened._get_ops_details()), ends
+
+
+@pytest.mark.sweep(2)
+@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("builder", [models.branches, *models.BUILDERS])
+def test_constants_are_converted_as_keras_does(builder, batch_size):
+    model = models.build(builder)
+    specs = [
+        tf.TensorSpec((batch_size, *x.shape[1:]), x.dtype, x.name)
+        for x in keras.tree.flatten(input_structure(model))
+    ]
+    found = conversion._convert_constants(model, specs)
+    expected = conversion._convert_by_keras(model, specs)
+    assert look(found) == look(expected)
+    assert abs(len(found) - len(expected)) < 400
+
+
+def test_keras_does_what_cannot_be_made_constant(monkeypatch):
+    def refuse(*arguments, **options):
+        raise ValueError("it has a state")
+
+    constants = conversion.convert_to_constants
+    monkeypatch.setattr(constants, "convert_variables_to_constants_v2", refuse)
+    model = models.build(models.chain)
+    assert look(conversion.convert(model, record_graph(model)))[0]
