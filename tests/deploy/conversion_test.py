@@ -11,6 +11,9 @@ from keras_shapley_prune.trace.recording import record_graph
 
 interpreter = pytest.importorskip("ai_edge_litert.interpreter", reason="needs [litert]")
 
+# First one with swish, whose gradient is its own: what is exported has none.
+BUILDERS = sorted(models.BUILDERS, key=lambda builder: builder is not models.branches)
+
 
 def look(content):
     """Returns the operations of a file, in any order, and its inputs and outputs."""
@@ -27,9 +30,9 @@ def look(content):
     return sorted(one["op_name"] for one in opened._get_ops_details()), ends
 
 
-@pytest.mark.sweep(2)
+@pytest.mark.sweep(1)
 @pytest.mark.parametrize("batch_size", [1, 3])
-@pytest.mark.parametrize("builder", [models.branches, *models.BUILDERS])
+@pytest.mark.parametrize("builder", BUILDERS)
 def test_constants_are_converted_as_keras_does(builder, batch_size):
     model = models.build(builder)
     specs = [
