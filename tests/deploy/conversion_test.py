@@ -4,6 +4,8 @@ import keras
 import models
 import pytest
 import tensorflow as tf
+from keras import layers
+from tensorflow.python.framework import meta_graph
 
 from keras_shapley_prune.deploy import conversion
 from keras_shapley_prune.trace.functional_models import input_structure
@@ -43,6 +45,16 @@ def test_constants_are_converted_as_keras_does(builder, batch_size):
     expected = conversion._convert_by_keras(model, specs)
     assert look(found) == look(expected)
     assert abs(len(found) - len(expected)) < 400
+
+
+def test_tables_of_other_models_are_not_warned_of(monkeypatch):
+    layers.StringLookup(vocabulary=["a"])
+    said = []
+    logger = meta_graph.logging
+    monkeypatch.setattr(logger, "warning", lambda *parts: said.append(parts))
+    model = keras.Sequential([keras.Input((3,), name="row"), layers.Dense(2)])
+    conversion.convert(model, record_graph(model))
+    assert not said
 
 
 def test_keras_does_what_cannot_be_made_constant(monkeypatch):
