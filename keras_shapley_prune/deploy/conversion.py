@@ -57,6 +57,9 @@ def _convert_constants(model, specs):
         return model(inputs, training=False)
 
     function = tf.function(call, autograph=False).get_concrete_function(*specs)
+    for name in function.graph.collections:
+        # They hold tables of the whole process, of which TensorFlow would warn.
+        function.graph.clear_collection(name)
     # Loops stay loops: what they would be lowered to has no LiteRT operation.
     function = convert_to_constants.convert_variables_to_constants_v2(
         function, lower_control_flow=False
