@@ -57,6 +57,17 @@ def test_tables_of_other_models_are_not_warned_of(monkeypatch):
     assert not said
 
 
+def test_keras_does_what_is_large(monkeypatch):
+    model, ways = models.build(models.chain), []
+    for name in ("_convert_constants", "_convert_by_keras"):
+        monkeypatch.setattr(conversion, name, lambda *given, way=name: ways.append(way))
+    graph = record_graph(model)
+    for most in (model.count_params(), model.count_params() - 1):
+        monkeypatch.setattr(conversion, "MOST_CONSTANTS", most)
+        conversion.convert(model, graph)
+    assert ways == ["_convert_constants", "_convert_by_keras"]
+
+
 def test_keras_does_what_cannot_be_made_constant(monkeypatch):
     def refuse(*arguments, **options):
         raise ValueError("it has a state")
