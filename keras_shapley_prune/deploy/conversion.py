@@ -6,7 +6,6 @@ import tempfile
 
 import keras
 import tensorflow as tf
-from tensorflow.python.framework import convert_to_constants
 
 from keras_shapley_prune.trace.functional_models import input_structure
 from keras_shapley_prune.trace.sizes import describe_inputs, sizes_of
@@ -55,6 +54,9 @@ def _convert_constants(model, specs):
     The file has the operations that Keras's own has, two to four times as fast: Keras
     writes a SavedModel, in which the converter looks for what is constant.
     """
+    # No public name of TensorFlow's: where it is not there, Keras's way remains.
+    from tensorflow.python.framework import convert_to_constants
+
     structure = input_structure(model)
 
     def call(*flat):
