@@ -35,8 +35,8 @@ class LayerTarget:
     Args:
         graph: The recorded `Graph` of the original.
         call: Its `Call`, of a layer with a `LinearForm` or a `DepthwiseForm`.
-        wanted: Symbolic tensor, the sum behind removed blocks that the layer should
-            make, see `find_later_sums`. `None` for the sum that it makes.
+        later: The `Later` of the layer, if removed blocks are behind it: see
+            `find_later_sums`.
 
     Attributes:
         call: The `Call`.
@@ -44,13 +44,13 @@ class LayerTarget:
             activation, and something reads it.
     """
 
-    def __init__(self, graph, call, wanted=None):
+    def __init__(self, graph, call, later=None):
         self.call, self._form = call, find_linear_form(call.operation)
         self.is_returned = is_returned(graph, call)
         self._skip = SkipCompensation(graph, call) if self._form else None
-        if wanted is not None:
+        if later is not None:
             start = call.index + self.is_returned
-            self._skip = LaterSum(graph, call, wanted, start)
+            self._skip = LaterSum(graph, call, later, start)
         if self._form and not self.is_returned:  # while it is compiled it is too late
             self._matrix, self._bias = self._form.matrix, self._form.bias
 

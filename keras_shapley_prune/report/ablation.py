@@ -1,6 +1,7 @@
 """Ablation: what a network achieves as the units of one group are masked."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.selection import check_ranking
 from keras_shapley_prune.report.masked_network import MaskedNetwork
 from keras_shapley_prune.trace.tracer import map_of
+from keras_shapley_prune.trace.wanted_units import with_blocks_named
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +71,9 @@ def measure_ablation(
     ```
     """
     check_integer("num_points", num_points, 2)
-    channel_map = map_of(model, channel_map)
+    found = map_of(model, channel_map)
+    named = channel_map is None and isinstance(ranking, Mapping)
+    channel_map = with_blocks_named(found, ranking) if named else found
     check_metric(metric, model)
     check_ranking(ranking, channel_map)
     dataset = make_repeatable(dataset)

@@ -43,6 +43,9 @@ class ChannelReport:
             f"{self.num_locked:,} locked"
         ]
         for group in groups:
+            if group.kind != "channels":
+                lines += self._describe_blocks(group)
+                continue
             lines += [
                 f"{group.name}: {group.num_units:,} units",
                 f"    from {', '.join(group.producers)}",
@@ -59,6 +62,13 @@ class ChannelReport:
             lines.append(f"    {what}: {', '.join(names)}")
         return "\n".join(lines)
 
+    def _describe_blocks(self, group):
+        """Returns lines: the name of each block, and the layers that go with it."""
+        known = {block.unit: block for block in self.channel_map.blocks}
+        blocks = [known[unit] for unit in group.units.tolist()]
+        lines = [f"    {block.name}: {', '.join(block.layers)}" for block in blocks]
+        return [f"{group.name}: {group.num_units:,} blocks", *lines]
+
 
 @undisturbed
 def channel_report(model, channel_map=None):
@@ -66,7 +76,8 @@ def channel_report(model, channel_map=None):
 
     Args:
         model: A built Sequential or functional `keras.Model`.
-        channel_map: The `ChannelMap` of `model`, if it has been traced already.
+        channel_map: The `ChannelMap` of `model`, if it has been traced already. That of
+            `trace_channels(model, granularity="both")` has whole blocks, too.
 
     Returns:
         A `ChannelReport`: print it.

@@ -23,6 +23,11 @@ from keras_shapley_prune.report.measurements import (
     measure_latencies,
     measure_metrics,
 )
+from keras_shapley_prune.report.removed_blocks import (
+    find_kept,
+    names_of_gone,
+    with_lost_blocks,
+)
 from keras_shapley_prune.report.runtime_comparison import (
     check_fits,
     compare_on,
@@ -90,6 +95,7 @@ def compare(
     original = convert_if_needed(original, name="original")
     pruned = convert_if_needed(pruned, name="pruned")
     maps = trace_channels(original), trace_channels(pruned)
+    maps = with_lost_blocks(*maps, ranking), maps[1]
     units = _count_units(*maps)
     check_ranking({} if ranking is None else ranking, maps[0])
     models, graph = (original, pruned), maps[0].graph
@@ -154,6 +160,11 @@ def _count_units(channel_map, pruned_map):
         letters = pruned_map.layer_ids.get(other, {})
         if letter in letters:
             after[name] = len(letters[letter])
+    gone = names_of_gone(channel_map, find_kept(channel_map, pruned_map))
+    for name, (operation, _) in zip(before, channel_map.produced, strict=True):
+        if channel_map.graph.name_of(operation) in gone:  # with its block
+            after[name] = 0
+    after = {name: after[name] for name in before if name in after}
     made_by = {pruned_map.graph.name_of(maker) for maker, _ in pruned_map.produced}
     added = made_by - ours
     if before.keys() != after.keys() or added:
@@ -171,6 +182,8 @@ def _compare_groups(channel_map, pruned_map, units, ranking):
     compared = []
     for group in channel_map.groups:
         after = _count_kept(channel_map, group, units)
+        if group.kind != "channels":
+            after = int(find_kept(channel_map, pruned_map)[group.units].sum())
         if after is None:  # then only a group of the same name can tell
             after = kept[group.name].num_units if group.name in kept else 0
         compared.append(

@@ -67,6 +67,7 @@ PRUNING = [
             "model": PRUNABLE,
             "dataset": values.DATA,
             **BUDGET,
+            "granularity": values.CHOICES,
             "ranker": values.RANKERS,
             "repair": values.REPAIRS,
             "verify": values.BOOLEANS,
@@ -222,7 +223,12 @@ PRUNING = [
             "checkpoint": values.CHECKPOINTS,
         },
     ),
-    Call("trace_channels", ksp.trace_channels, {}, {"model": NO_MODEL}),
+    Call(
+        "trace_channels",
+        ksp.trace_channels,
+        {"model": MODEL},
+        {"model": NO_MODEL, "granularity": values.CHOICES},
+    ),
     Call(
         "to_functional",
         ksp.to_functional,

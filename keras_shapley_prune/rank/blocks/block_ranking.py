@@ -68,7 +68,7 @@ class BlockRanking:
             scores,
             take_examples(batches, channel_map.graph, MOST_EXAMPLES),
             lambda share: on_share((1 - part) * share),
-            checkpoint.entry("block_costs"),
+            checkpoint.entry("blockcosts"),
         )
 
     def describe(self):

@@ -100,8 +100,8 @@ class Walks:
         lost = np.full((len(worth), num_walks, num_blocks), np.nan)
         for walk, order in enumerate(self._orders):
             lost[:, walk, order] = steps[:, walk, :-1] - steps[:, walk, 1:]
-        each = np.nanmean(lost, axis=1)
-        errors = np.hypot(_error(np.nanmean(lost, axis=0)), _error(each))
+        each = np.nanmean(lost, axis=1)  # each pair of walks removes every block
+        errors = np.hypot(_error(lost.mean(axis=0)), _error(each))
         return each.mean(axis=0), errors
 
 
