@@ -92,7 +92,7 @@ def quantize(package, float_model, examples):
                 enable_progress_bar=False,
                 enable_progress_report=False,
             )
-    except (ValueError, RuntimeError, KeyError) as error:
+    except (ValueError, RuntimeError, KeyError, TypeError) as error:
         raise ValueError(
             "Argument `model` should consist of operations that can be quantized; "
             "loops, such as those of recurrent layers without `unroll=True`, cannot. "

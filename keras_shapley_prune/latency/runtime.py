@@ -88,6 +88,14 @@ class Runtime:
                 "Argument `int8` should be False for the runtime 'tensorflow', which "
                 f"computes as the model does. Received: int8={self.int8}"
             )
+        # As Python's own, which JSON and the interpreter take, not those of NumPy.
+        threads = None if self.threads is None else int(self.threads)
+        for name, value in (
+            ("batch_size", int(self.batch_size)),
+            ("threads", threads),
+            ("int8", bool(self.int8)),
+        ):
+            object.__setattr__(self, name, value)
 
     def load(self, model, examples=None):
         """Makes a model ready to run.

@@ -3,6 +3,7 @@
 import dataclasses
 
 from keras_shapley_prune.cut.state_copies import kept_states
+from keras_shapley_prune.inputs.arguments import blaming
 from keras_shapley_prune.inputs.data import find_fixed_size
 from keras_shapley_prune.inputs.one_line import describe
 from keras_shapley_prune.latency.example_inputs import check_batch_size
@@ -120,7 +121,8 @@ def compare_on(runtime, models, graph, examples=None):
     found = RuntimeComparison(runtime.title, description, runtime.batch_size)
     with kept_states(*models):
         try:
-            runs = [runtime.load(model, examples) for model in models]
+            with blaming("examples", "data"):
+                runs = [runtime.load(model, examples) for model in models]
         except ValueError as error:
             return dataclasses.replace(found, unknown=describe(error, _LONGEST))
         timings = time_in_turn(runs, _NUM_RUNS, _MAX_SECONDS, clock=runtime.clock)

@@ -123,15 +123,6 @@ def test_half_precision_is_run_as_float32_by_litert(opened):
     assert outputs_of(opened)[0].shape == (1, 4)
 
 
-def test_what_litert_cannot_do():
-    inputs = keras.Input((3,))
-    gamma = layers.Lambda(lambda x: tf.math.igamma(x, x), output_shape=(3,))
-    model = keras.Model(inputs, gamma(inputs))
-    with pytest.raises(ValueError, match=r"(?s)`model` should .* LiteRT has built in"):
-        load_litert(model, 1)
-    load_tensorflow(model, 1)
-
-
 def test_examples_that_are_not_finite_give_no_ranges():
     pytest.importorskip("litert_quantizer", reason="needs [litert]")
     model = keras.Sequential([keras.Input((3,), name="row"), layers.Dense(2)])

@@ -59,13 +59,11 @@ def dense(units):
 
 def test_latency_on_litert():
     pytest.importorskip("ai_edge_litert.interpreter", reason="needs [litert]")
-    for runtime in ("litert", Runtime("litert", batch_size=4)):
-        pair = [dense(8), dense(1000)]
-        for model in pair:
-            with pytest.raises(ValueError, match="Argument `inputs` should give input"):
-                measure_latency([model], np.ones((3, 7)), runtime=runtime)
-        small, large = measure_latency(pair, None, num_runs=5, runtime=runtime)
-        assert small < large
+    pair = [dense(8), dense(700)]
+    with pytest.raises(ValueError, match="Argument `inputs` should give input"):
+        measure_latency(pair, np.ones((3, 7)), runtime="litert")
+    small, large = measure_latency(pair, None, num_runs=5, runtime="litert")
+    assert 0 < small < large
 
 
 def test_the_batch_is_that_of_the_inputs_or_of_the_runtime(monkeypatch):

@@ -1,10 +1,13 @@
 """Tests of runtimes: what they are asked for, and what they say of themselves."""
 
+import dataclasses
+import json
 import sys
 import time
 
 import keras
 import models
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -34,6 +37,13 @@ def needs_litert():
 def test_wrong_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         Runtime(**arguments)
+
+
+def test_numbers_of_numpy_are_taken():
+    four = np.int64(4)
+    runtime = Runtime("litert", four, four, np.bool_(True))
+    assert runtime == Runtime("litert", 4, 4, True)
+    assert json.loads(json.dumps(dataclasses.asdict(runtime)))["threads"] == 4
 
 
 def test_what_it_says_of_itself(monkeypatch):

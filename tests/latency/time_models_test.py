@@ -18,7 +18,7 @@ def dense(units):
 def test_a_large_model_takes_longer(name):
     if name == "litert":
         pytest.importorskip("ai_edge_litert.interpreter", reason="needs [litert]")
-    models = [dense(8), dense(2000)]
+    models = [dense(8), dense(700)]
     small, large = time_models(models, Runtime(name, 16), num_runs=5)
     assert small.num_runs == large.num_runs == 5
     assert 0 < small.median < large.median < 5
