@@ -10,7 +10,7 @@ from keras_shapley_prune.latency.runtime import RUNTIMES, Runtime
 from keras_shapley_prune.latency.width_mixes import WidthMix
 from keras_shapley_prune.trace.sizes import sizes_of
 
-_VERSION = 1  # of the file
+VERSION = 1  # of the file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,7 @@ class LatencyTable:
         runtime = None if self.runtime is None else dataclasses.asdict(self.runtime)
         content = {
             "format": format_of("LatencyTable"),
-            "version": _VERSION,
+            "version": VERSION,
             "description": self.description,
             "runtime": runtime,
             "input_shapes": self.input_shapes,
@@ -129,7 +129,7 @@ class LatencyTable:
                 message names the place.
         """
         fields = load_json(path, "LatencyTable")
-        fields.integer("version", _VERSION, _VERSION)
+        fields.integer("version", VERSION, VERSION)
         mixes = []
         for entry in fields.list_of_dicts("mixes"):
             kept = entry.counts("kept")
