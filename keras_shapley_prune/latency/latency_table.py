@@ -68,10 +68,13 @@ class LatencyTable:
         return self.runtime if here == self.description else None
 
     def check(self, channel_map):
-        """Raises a `ValueError` unless it is a table of a model.
+        """Raises an error unless it is the table of a model.
 
         Args:
             channel_map: The `ChannelMap` of the model.
+
+        Raises:
+            ValueError: If it is not.
         """
         sizes = {g.name: g.num_units for g in channel_map.groups if g.name != "blocks"}
         pieces = [piece.name for piece in find_pieces(channel_map.graph)]
