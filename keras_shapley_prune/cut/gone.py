@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 
+from keras_shapley_prune.layer_types.stock.identity import make_identity
 from keras_shapley_prune.trace.graph import is_symbolic
 
 
@@ -71,10 +72,8 @@ def add_remaining(addition, args, kwargs, removed, keep_name=False):
         return addition(remaining)
     if not keep_name:
         return remaining[0]
-    # `Identity` cannot be saved with a dtype policy of its own.
     dtype = getattr(addition, "dtype_policy", None)
-    same = keras.layers.Activation("linear", name=addition.name, dtype=dtype)
-    return same(remaining[0])
+    return make_identity(addition.name, dtype)(remaining[0])
 
 
 def _remaining(args, kwargs, removed):
@@ -93,7 +92,7 @@ def without_inputs(call, addition, removed):
     remaining = [x for at, x in enumerate(call.inputs) if at not in removed]
     args = (remaining,)
     if len(remaining) == 1:
-        addition, args = keras.layers.Identity(), (remaining[0],)
+        addition, args = make_identity(), (remaining[0],)
     return dataclasses.replace(
         call, operation=addition, args=args, kwargs={}, inputs=tuple(remaining)
     )

@@ -86,7 +86,7 @@ def check_class(model, stacklevel=4):
         )
 
 
-def take_class(model, copied, copies):
+def take_class(model, copied, copies, has_gone=False):
     """Returns a copy of a model as one of the model's own class, if that can be.
 
     Only a class that trains or runs its models its own way is taken over: else, a
@@ -96,6 +96,8 @@ def take_class(model, copied, copies):
         model: The functional `keras.Model`, or a Sequential one.
         copied: Its copy, a functional `keras.Model`, or what `new_sequential` made.
         copies: Dict: layer or nested model of `model` -> its copy.
+        has_gone: Boolean, whether some layers have gone with blocks. A `UserWarning`
+            tells then if an attribute of the model holds one of them.
 
     Returns:
         A model of the inputs and outputs of `copied`: `copied` itself if it has to be.
@@ -109,7 +111,13 @@ def take_class(model, copied, copies):
         if type(made) is type(model):
             _take_attributes(model, made, copies)
         return made
-    except _ClassError:  # of which `check_class` has told
+    except _ClassError as obstacle:
+        if has_gone:  # else `check_class` has told
+            warnings.warn(
+                f"Class {type(model).__name__} of the model, with its own "
+                f"{', '.join(find_overrides(model))}, cannot be taken over: {obstacle}",
+                stacklevel=6,  # the line that called the public function
+            )
         return copied
 
 

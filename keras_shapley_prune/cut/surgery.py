@@ -166,7 +166,7 @@ class _Copier:
             )
         if outermost:  # nested, it is not trained by itself
             copies = {**self._models, **self.operations}
-            copied = take_class(model, copied, copies)
+            copied = take_class(model, copied, copies, bool(self.gone.inputs))
         self._models[model] = copied
         return copied
 

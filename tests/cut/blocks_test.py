@@ -11,6 +11,7 @@ from keras_shapley_prune.cut.masking import mask_channels
 from keras_shapley_prune.cut.optimizer_slots import carry_optimizer
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.cut.verification import verify_removal
+from keras_shapley_prune.deploy.litert import export_litert
 from keras_shapley_prune.plan.cost_model import CostModel
 from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.trace.tracer import trace_channels
@@ -133,6 +134,41 @@ def test_slots_of_the_optimizer_go_with_a_block():
         theirs = keras.ops.convert_to_numpy(slots[ours.path.partition("/")[2]])
         kept = keep[channel_map.ids[channel_map.graph.calls[0].outputs[0]]]
         np.testing.assert_array_equal(ours, theirs[..., kept])
+
+
+def test_litert(tmp_path):
+    interpreter = pytest.importorskip(
+        "ai_edge_litert.interpreter", reason='needs pip install ".[litert]"'
+    )
+    model = models.build(block_models.chain_of_blocks)
+    images = models.inputs_of(model, 1)
+    _, _, pruned = _cut(model, 2)
+    export_litert(pruned, tmp_path / "pruned.tflite")
+    path = str(tmp_path / "pruned.tflite")
+    runner = interpreter.Interpreter(path).get_signature_runner()
+    (name,) = runner.get_input_details()
+    (found,) = runner(**{name: images}).values()
+    (expected,) = models.outputs_of(pruned, images)
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+@keras.saving.register_keras_serializable()
+class Watching(keras.Model):
+    """A model that holds on to one of its layers, and trains its own way."""
+
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+def test_a_class_that_holds_on_to_a_layer():
+    plain = models.build(block_models.chain_of_blocks)
+    model = Watching(plain.inputs, plain.outputs, name="watching")
+    assert type(remove_channels(model, remove={"a_add": [0]})) is Watching
+    model.watched = model.get_layer("a1")
+    assert type(remove_channels(model, remove={"b_add": [0]})) is Watching
+    with pytest.warns(UserWarning, match="attribute 'watched'"):
+        pruned = remove_channels(model, remove={"a_add": [0]})
+    assert not isinstance(pruned, Watching)
 
 
 APPLICATIONS = {
