@@ -32,6 +32,7 @@ from keras_shapley_prune.latency.latency_table import LatencyTable
 from keras_shapley_prune.latency.measure_latency import measure_latency
 from keras_shapley_prune.latency.measure_table import measure_latency_table
 from keras_shapley_prune.latency.runtime import Runtime
+from keras_shapley_prune.latency.write_pieces import write_latency_pieces
 from keras_shapley_prune.layer_types.elementwise_activations import (
     register_elementwise,
 )
@@ -127,4 +128,5 @@ __all__ = [
     "to_tf_keras",
     "trace_channels",
     "verify_removal",
+    "write_latency_pieces",
 ]

@@ -108,6 +108,11 @@ def prune(
         round_to: Integer. The number of units kept in each group is a multiple of
             it, or all of them. Many processors are fastest with multiples of 8.
         min_units: Integer, the minimum number of units kept in each group.
+        target: For `of="latency"`, on what the model is timed: `"tensorflow"`, the
+            compiled forward pass; `"litert"`, the `.tflite` file; a `Runtime`, which
+            says with which batch, how many threads and whether int8; a function that
+            takes a `keras.Model` and returns the seconds of one inference; or a
+            `LatencyTable`, or the path of its `.json` file. `None` for `"tensorflow"`.
         granularity: String, what is removed: `"filter"`, filters and neurons;
             `"block"`, whole residual blocks, of which the skip connection stays; or
             `"both"`, best with `scope="global"`. See `trace_channels`.

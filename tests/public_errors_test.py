@@ -30,7 +30,7 @@ CALLS = [*PRUNING, *MEASURING, *DEPLOYING, *SETTINGS, *METHODS, *STORED]
 NOT_CALLED = {
     *("AblationCurve", "ChannelGroup", "ChannelMap", "ChannelMask", "ChannelReport"),
     *("Comparison", "FrontierPoint", "GroupComparison", "LayerType", "RankingPlan"),
-    "RuntimeComparison",
+    *("LatencyTable", "RuntimeComparison"),
     *("games.Game", "estimators.Exact"),
 }
 

@@ -5,7 +5,7 @@ import fractions
 
 from keras_shapley_prune.latency.runtime import RUNTIMES
 from keras_shapley_prune.plan.budget import SCOPES
-from keras_shapley_prune.plan.cost_model import QUANTITIES
+from keras_shapley_prune.plan.cost_models import QUANTITIES
 from keras_shapley_prune.rank.resolve_ranker import RANKER_NAMES
 
 _DATA = """examples: a folder of class folders, an .npz file with the arrays x and y, or
@@ -132,6 +132,11 @@ def add_budget_options(parser, of):
         budget.add_argument(
             name, type=positive_integer, default=1, metavar="N", help=text
         )
+    budget.add_argument(
+        "--target",
+        metavar="TABLE",
+        help="of --of latency: a .json file of measured times, in place of --runtime",
+    )
 
 
 def add_outputs_options(parser):
@@ -160,7 +165,9 @@ def add_runtime_options(parser):
     Args:
         parser: The parser of a command. `--int8` is not among these options.
     """
-    runtime = parser.add_argument_group("what the report times the models on, too")
+    runtime = parser.add_argument_group(
+        "what --of latency and the report time the models on"
+    )
     runtime.add_argument(
         "--runtime",
         choices=RUNTIMES,

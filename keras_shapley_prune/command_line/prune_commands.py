@@ -27,7 +27,8 @@ from keras_shapley_prune.command_line.input_files import (
 from keras_shapley_prune.command_line.staged_files import StagedFiles, check_targets
 from keras_shapley_prune.deploy.litert import export_litert
 from keras_shapley_prune.plan.budget import PruningBudget
-from keras_shapley_prune.plan.selection import check_ranking, make_plan
+from keras_shapley_prune.plan.planner import Planner
+from keras_shapley_prune.plan.selection import check_ranking
 from keras_shapley_prune.pruning import apply_plan
 from keras_shapley_prune.pruning_until import prune_until as prune_within
 from keras_shapley_prune.repair.mimic_settings import Mimic
@@ -83,7 +84,14 @@ def prune(options):
             with run.explain_interruption():
                 ranking = make_ranking(model, examples, *ranked)
     _warn_of_unranked(ranking, budgets[0].select_groups(channel_map))
-    plans = [make_plan(channel_map, ranking, budget) for budget in budgets]
+    planner = Planner(model, channel_map, budgets[0])
+    with progress(), cluster.scope():
+        plans = [
+            planner.plan(
+                ranking, budget, entry=run.within("plan", number).entry("latency")
+            )
+            for number, budget in enumerate(budgets)
+        ]
     with cluster.writing() as is_chief, StagedFiles() as files:
         if is_chief:
             print("\n\n".join(map(str, plans)))
@@ -181,7 +189,14 @@ class _RankOnce:
 def _budget(options):
     # The options have the names of the fields of `PruningBudget`.
     names = ("of", "scope", "layers", "ignore", "round_to", "min_units")
-    return {name: getattr(options, name) for name in names}
+    target = None
+    if options.of == "latency":
+        target = options.target or make_runtime(options)
+    elif options.target is not None:
+        raise InputError(
+            f"Argument `--target` needs `--of latency`. Received: --of {options.of}"
+        )
+    return {name: getattr(options, name) for name in names} | {"target": target}
 
 
 def _repair(options):
@@ -248,8 +263,11 @@ def _check(options, targets):
             "`--int8` needs the packages of: pip install 'keras-shapley-prune[litert]'"
         )
     make_runtime(options)
-    if options.runtime is not None and options.report is None:
-        raise InputError("Argument `--runtime` needs `--report`. Received: none")
+    is_read = options.report is not None or options.of == "latency"
+    if options.runtime is not None and not is_read:
+        raise InputError(
+            "Argument `--runtime` needs `--report` or `--of latency`. Received: none"
+        )
     if len({tuple(paths.values()) for paths in targets}) < len(targets):
         raise InputError(
             "Paths should hold {ratio}, as in pruned_{ratio}.keras, and ratios should "

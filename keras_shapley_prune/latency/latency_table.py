@@ -10,7 +10,7 @@ from keras_shapley_prune.latency.runtime import RUNTIMES, Runtime
 from keras_shapley_prune.latency.width_mixes import WidthMix
 from keras_shapley_prune.trace.sizes import sizes_of
 
-_VERSION = 1  # of the file
+VERSION = 1  # of the file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,10 +68,13 @@ class LatencyTable:
         return self.runtime if here == self.description else None
 
     def check(self, channel_map):
-        """Raises a `ValueError` unless it is a table of a model.
+        """Raises an error unless it is the table of a model.
 
         Args:
             channel_map: The `ChannelMap` of the model.
+
+        Raises:
+            ValueError: If it is not.
         """
         sizes = {g.name: g.num_units for g in channel_map.groups if g.name != "blocks"}
         pieces = [piece.name for piece in find_pieces(channel_map.graph)]
@@ -99,7 +102,7 @@ class LatencyTable:
         runtime = None if self.runtime is None else dataclasses.asdict(self.runtime)
         content = {
             "format": format_of("LatencyTable"),
-            "version": _VERSION,
+            "version": VERSION,
             "description": self.description,
             "runtime": runtime,
             "input_shapes": self.input_shapes,
@@ -129,7 +132,7 @@ class LatencyTable:
                 message names the place.
         """
         fields = load_json(path, "LatencyTable")
-        fields.integer("version", _VERSION, _VERSION)
+        fields.integer("version", VERSION, VERSION)
         mixes = []
         for entry in fields.list_of_dicts("mixes"):
             kept = entry.counts("kept")

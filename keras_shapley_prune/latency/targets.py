@@ -2,6 +2,7 @@
 
 import os
 
+from keras_shapley_prune.inputs.arguments import blaming
 from keras_shapley_prune.latency.latency_table import LatencyTable
 from keras_shapley_prune.latency.runtime import resolve_runtime
 
@@ -27,5 +28,6 @@ def resolve_target(target):
         return target
     is_text = isinstance(target, str) and target.endswith(".json")
     if is_text or isinstance(target, os.PathLike):
-        return LatencyTable.load(target)
+        with blaming("path", "target"):
+            return LatencyTable.load(target)
     return resolve_runtime(target)

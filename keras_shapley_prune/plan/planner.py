@@ -111,9 +111,13 @@ class Planner:
         if kept is not None:
             return self._restore(kept, ranking, budget)
         costs = self._open_costs()
-        plan = make_plan(self._map, ranking, budget, strict, costs)
+        corrected = strict and budget.ratio and self._open_timer() is not None
+        with warnings.catch_warnings():
+            if corrected:  # what is missed is told once it has been measured
+                warnings.simplefilter("ignore")
+            plan = make_plan(self._map, ranking, budget, strict, costs)
         plan = self._add_latency(plan, None)
-        if strict and budget.ratio and self._open_timer() is not None:
+        if corrected:
             plan = self._correct(plan, ranking, budget)
         if entry is not None:
             entry.write(plan.latency.to_fields() | {"kept": dict(plan.num_kept)})

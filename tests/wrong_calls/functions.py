@@ -31,6 +31,12 @@ BUDGET = {
     "ignore,layers": {"all layers": "*"},
     "round_to": values.POSITIVE_INTEGERS,
     "min_units": values.POSITIVE_INTEGERS,
+    "target": {
+        "a runtime for units": "litert",
+        "a runtime that does not exist": {"...": 1, "of": "latency", "target": "phone"},
+        "a number": {"...": 1, "of": "latency", "target": 3},
+        "a table that does not exist": {"...": 1, "of": "latency", "target": "a.json"},
+    },
 }
 SHORTHAND = without(BUDGET, "ratio")
 MEMORY = values.POSITIVE_INTEGERS

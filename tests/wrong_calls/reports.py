@@ -146,6 +146,24 @@ MEASURING = [
         },
     ),
     Call(
+        "measure_latency_table",
+        ksp.measure_latency_table,
+        {"model": MODEL, "target": lambda model: 1.0},
+        {"model": PRUNABLE, "target": RUNTIMES, "channel_map": values.MAPS},
+    ),
+    Call(
+        "write_latency_pieces",
+        ksp.write_latency_pieces,
+        {"model": MODEL, "folder": "pieces"},
+        {
+            "model": PRUNABLE,
+            "folder": {"a number": 3, "empty": "", **NONE},
+            "int8": values.BOOLEANS,
+            "channel_map": values.MAPS,
+            "input_shape": values.SHAPES,
+        },
+    ),
+    Call(
         "measure_latency on a runtime",
         ksp.measure_latency,
         {"models": Made(lambda w: [w.model]), "inputs": None, "runtime": "tensorflow"},

@@ -66,6 +66,11 @@ SETTINGS = [
             "ignore": NO_NAMES,
             "round_to": POSITIVE_INTEGERS,
             "min_units": POSITIVE_INTEGERS,
+            "target": {
+                "a runtime for units": "litert",
+                "a model": {"...": 1, "of": "latency", "target": keras.Sequential()},
+                "a class": {"...": 1, "of": "latency", "target": ksp.Runtime},
+            },
         },
     ),
     Call(

@@ -189,6 +189,19 @@ STORED = [
         },
     ),
     Call(
+        "LatencyTable.load",
+        ksp.LatencyTable.load,
+        {},
+        {
+            "path": {
+                **values.INPUT_PATHS,
+                "a plan": Made(
+                    lambda w: (w.saved("plan"), w.folder / "saved_plan.json")[1]
+                ),
+            }
+        },
+    ),
+    Call(
         "Ranking.save",
         method("save"),
         {"self": Made(lambda w: w.ranking)},
