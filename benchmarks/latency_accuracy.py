@@ -1,10 +1,11 @@
 """Accuracy at equal measured latency: budgets of FLOPs, of time by width, depth, both.
 
     python benchmarks/latency_accuracy.py --pretrained DIR [--networks resnet20 ...]
-        [--methods ...] [--targets litert] [--ratios 0.5] [--seeds 2]
+        [--methods ...] [--repairs least_squares mimic] [--targets litert]
+        [--ratios 0.5] [--seeds 2]
 
 Each network is made `1 / (1 - ratio)` times as fast on a runtime, with 200 unlabelled
-images and least-squares repair:
+images, and repaired by least squares or by `"mimic"`:
 
     flops   width by a budget of FLOPs, as large as makes the network as fast as that:
             found by cutting and timing
@@ -34,7 +35,8 @@ from keras_shapley_prune.latency.model_timer import ModelTimer
 from keras_shapley_prune.rank.resolve_ranker import resolve_ranker
 
 FIELDS = (
-    "network target ratio seed method measured accuracy agreement blocks flops seconds"
+    "network target ratio seed method repair "
+    "measured accuracy agreement blocks flops seconds"
 )
 RUNTIMES = {
     "litert": ksp.Runtime("litert"),
@@ -55,7 +57,7 @@ def load(args, name):
     return networks.cifar10(args, name)
 
 
-def prune_by_flops(model, images, ratio, timer):
+def prune_by_flops(model, images, ratio, repair, timer):
     """Returns the network that a budget of FLOPs makes as fast as is asked for."""
     channel_map = ksp.trace_channels(model)
     ranker = resolve_ranker(None, "global")
@@ -72,13 +74,13 @@ def prune_by_flops(model, images, ratio, timer):
         if missed < _NEAR:
             break
         low, high = (share, high) if off > 0 else (low, share)
-    return ksp.apply_plan(model, best, images, verbose=0)
+    return ksp.apply_plan(model, best, images, repair, verbose=0)
 
 
-def prune(model, images, ratio, method, runtime, timer):
+def prune(model, images, ratio, method, repair, runtime, timer):
     """Returns the network that a method makes as fast as is asked for."""
     if method == "flops":
-        return prune_by_flops(model, images, ratio, timer)
+        return prune_by_flops(model, images, ratio, repair, timer)
     return ksp.prune(
         model,
         images,
@@ -87,6 +89,7 @@ def prune(model, images, ratio, method, runtime, timer):
         scope="global",
         target=runtime,
         granularity=METHODS[method],
+        repair=repair,
         verbose=0,
     )
 
@@ -96,13 +99,13 @@ def count_blocks(model):
     return len(ksp.trace_channels(model, "block").blocks)
 
 
-def measure(problem, target, ratio, seed, method):
-    """Returns a row, a list of what is in `FIELDS` after the method."""
+def measure(problem, target, ratio, seed, method, repair):
+    """Returns a row, a list of what is in `FIELDS` after the repair."""
     model, runtime = problem.model, RUNTIMES[target]
     images, _ = problem.calibration(NUM_IMAGES, seed)
     timer = ModelTimer(model, runtime, ksp.trace_channels(model).graph)
     start = time.process_time()
-    pruned = prune(model, images, ratio, method, runtime, timer)
+    pruned = prune(model, images, ratio, method, repair, runtime, timer)
     seconds = time.process_time() - start
     before, after = timer.time_beside(pruned)
     x = problem.test[0][:3000]
@@ -125,6 +128,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", nargs="+", default=["resnet20", "mobilenet"])
     parser.add_argument("--methods", nargs="+", default=["flops", *METHODS])
+    parser.add_argument("--repairs", nargs="+", default=["least_squares"])
     parser.add_argument("--targets", nargs="+", default=["litert"])
     parser.add_argument("--ratios", nargs="+", type=float, default=[0.5])
     parser.add_argument("--seeds", type=int, default=2)
@@ -135,19 +139,22 @@ def main():
         problem = load(args, name)
         print(f"{name}: {problem.accuracy(problem.model):.4f}", flush=True)
         for case in (
-            [name, target, str(ratio), str(seed), method]
+            [name, target, str(ratio), str(seed), method, repair]
             for target in args.targets
             for ratio in args.ratios
             for seed in range(args.seeds)
             for method in args.methods
+            for repair in args.repairs
         ):
-            if case in [row[:5] for row in rows]:
+            if case in [row[:6] for row in rows]:
                 continue
-            _, target, ratio, seed, method = case
+            _, target, ratio, seed, method, repair = case
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 try:
-                    found = measure(problem, target, float(ratio), int(seed), method)
+                    found = measure(
+                        problem, target, float(ratio), int(seed), method, repair
+                    )
                 except ValueError as error:  # no blocks, or not so many
                     print(*case, error, flush=True)
                     continue
