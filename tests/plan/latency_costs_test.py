@@ -3,14 +3,13 @@
 import keras
 import numpy as np
 import pytest
+from clocks import SteppedClock, build_residual, linear_clock
 from keras import layers
 
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.latency.measure_table import measure_latency_table
 from keras_shapley_prune.plan.latency_costs import LatencyCosts
 from keras_shapley_prune.trace.tracer import trace_channels
-from tests.latency.clocks import SteppedClock, linear_clock
-from tests.latency.pieces_test import build_residual
 
 
 def draw_keep(channel_map, seed):

@@ -4,12 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from clocks import SteppedClock, build_residual, linear_clock
 
 import keras_shapley_prune as ksp
 from keras_shapley_prune.latency.model_timer import ModelTimer
 from keras_shapley_prune.plan.planner import Planner
-from tests.latency.clocks import SteppedClock, linear_clock
-from tests.latency.pieces_test import build_residual
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +35,17 @@ def shares(plan):
     return [after / before for before, after in pairs if before]
 
 
+@pytest.fixture(scope="module")
+def planner(model):
+    """Makes plans by a function that is no clock."""
+    return Planner(model, ksp.trace_channels(model), budget_of(0.5, linear_clock))
+
+
 @pytest.mark.parametrize("scope", ["layer", "global"])
 @pytest.mark.parametrize("ratio", [0.25, 0.5])
-def test_what_is_asked_is_met(model, ranking, scope, ratio):
-    plan = ksp.plan_pruning(
-        model, ranking, ratio, of="latency", scope=scope, target=linear_clock
-    )
+def test_what_is_asked_is_met(model, ranking, planner, scope, ratio):
+    budget = ksp.PruningBudget(ratio, "latency", scope, target=linear_clock)
+    plan = planner.plan(ranking, budget)
     predicted, measured = shares(plan)
     assert measured == pytest.approx(1 - ratio, rel=0.05)
     assert predicted == pytest.approx(measured, rel=0.05)
