@@ -4,7 +4,7 @@ import dataclasses
 import warnings
 from collections.abc import Mapping
 
-from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.devices.workers import current_workers
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.latency.latency_table import LatencyTable
@@ -163,7 +163,7 @@ class Planner:
     def _measure(self, keep):
         """Returns the seconds of the model and of a smaller one."""
         # Repair changes weights, and not what they take.
-        smaller = remove_channels(self._model, keep, self._map)
+        smaller = cut_out(self._model, keep, self._map).model
         return self._open_timer().time_beside(smaller)
 
     def _add_latency(self, plan, measured, budget=None):

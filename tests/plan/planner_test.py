@@ -17,6 +17,16 @@ def model():
     return build_residual(width=32)
 
 
+class CountingClock:
+    """Is `linear_clock`, and counts."""
+
+    num_calls = 0
+
+    def __call__(self, model):
+        self.num_calls += 1
+        return linear_clock(model)
+
+
 @pytest.fixture(scope="module")
 def ranking(model):
     """Its filters by their norms."""
@@ -154,10 +164,15 @@ def test_target_is_for_latency_only():
         ksp.PruningBudget(0.5, "latency", target="phone")
 
 
-def test_prune(model):
+def test_prune_and_go_on(model, tmp_path):
     x = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype("float32")
-    pruned = ksp.prune(
-        model, x, 0.5, of="latency", target=linear_clock, ranker="l1_norm", verbose=0
-    )
+    clock = CountingClock()
+    options = {"of": "latency", "target": clock, "ranker": "l1_norm", "verbose": 0}
+    pruned = ksp.prune(model, x, 0.5, checkpoint=tmp_path / "run", **options)
     share = linear_clock(pruned) / linear_clock(model)
     assert share == pytest.approx(0.5, rel=0.05)
+    calls = clock.num_calls
+    again = ksp.prune(model, x, 0.5, checkpoint=tmp_path / "run", **options)
+    assert clock.num_calls == calls  # the plan has been kept
+    for one, other in zip(pruned.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
