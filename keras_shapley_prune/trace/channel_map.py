@@ -38,8 +38,6 @@ class ChannelMap(UnitPlaces, BlockPlaces):
             under which it has them, in running order -> what they are, such as
             `"heads"`, `None` if they are what the layer returns.
         obstacles: Dict: operation that cannot be pruned -> why.
-        blocks: Tuple of `Block`, see `MapWithBlocks`. Empty unless they have been asked
-            for.
     """
 
     graph: object
