@@ -1,5 +1,7 @@
 """What blocks cost as they are removed in order: networks that are really repaired."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -13,6 +15,7 @@ from keras_shapley_prune.repair.repair_channels import repair_layers
 from keras_shapley_prune.trace.graph import find_ancestors
 
 MOST_EXAMPLES = 100
+_DEEPEST = 0.75  # of the blocks; those behind cost what the last ones measured do
 
 
 def count_block_depths(num_blocks, num_removed):
@@ -22,8 +25,10 @@ def count_block_depths(num_blocks, num_removed):
         num_blocks: Integer.
         num_removed: Integer, how many a budget may remove.
     """
-    deepest = max(min(num_removed, num_blocks), 1)
-    return sorted({min(depth, deepest) for depth in (1, 2, 4, 8, 16, 32, deepest)})
+    # A network without nearly all of its blocks costs much, and tells little.
+    deepest = max(min(num_removed, math.ceil(_DEEPEST * num_blocks)), 1)
+    counts = [2**power for power in range(num_blocks) if 2**power <= deepest]
+    return counts if deepest < 1.5 * counts[-1] else [*counts, deepest]
 
 
 def measure_block_costs(calibration, group, scores, batches, on_share, entry):
