@@ -61,6 +61,19 @@ def test_blocks():
     assert others.count() == pytest.approx(costs.count(), rel=0.05)
 
 
+def test_blocks_alone():
+    model = build_residual(width=16)
+    both, blocks = (trace_channels(model, kind) for kind in ("both", "block"))
+    keep = np.ones(blocks.num_units, bool)
+    keep[blocks.blocks[1].unit] = False
+    seconds = linear_clock(remove_channels(model, keep, blocks))
+    # The table of one map serves the other, and so does one of its own.
+    for measured in (both, blocks):
+        table = measure_latency_table(model, linear_clock, measured)
+        costs = LatencyCosts(blocks, table)
+        assert costs.count(keep) == pytest.approx(seconds, rel=0.1)
+
+
 @pytest.mark.parametrize("step", [1, 4, 8, 16])
 def test_the_step_is_found(step):
     model = build_residual(width=64)
