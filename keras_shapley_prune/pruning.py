@@ -10,7 +10,7 @@ from keras_shapley_prune.cut.model_classes import check_class
 from keras_shapley_prune.cut.optimizer_slots import carry_optimizer, check_optimizer
 from keras_shapley_prune.cut.trial_run import try_out
 from keras_shapley_prune.devices.workers import check_strategy
-from keras_shapley_prune.inputs.arguments import check_choice, check_kind, check_run
+from keras_shapley_prune.inputs.arguments import check_kind, check_run
 from keras_shapley_prune.inputs.compiling import compile_with, copy_compile_config
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.progress import Progress
@@ -31,7 +31,6 @@ from keras_shapley_prune.repair.resolve_repair import (
     resolve_repair,
 )
 from keras_shapley_prune.repair.targets import RecordedTargets
-from keras_shapley_prune.trace.blocks import GRANULARITIES
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
@@ -45,10 +44,10 @@ def prune(
     scope="layer",
     layers=None,
     ignore=None,
+    granularity="filter",
     round_to=1,
     min_units=1,
     target=None,
-    granularity="filter",
     ranker=None,
     repair="least_squares",
     verify=True,
@@ -84,7 +83,7 @@ def prune(
         ratio: Float in [0, 1), the share to remove. Or a dict: layer name or
             shell-style pattern -> the share of the units of these layers; the first
             pattern that matches counts, layers that match none are not pruned. Or a
-            `PruningBudget`, which holds the next six arguments and `target` too.
+            `PruningBudget`, which holds the next eight arguments too.
         of: String, the share of what: `"units"` (of those that can be removed),
             `"params"`, `"flops"`, `"bytes"` (of the weights), or `"latency"` (the
             seconds of one inference on `target`) of the whole model. The budget is met
@@ -105,6 +104,9 @@ def prune(
             to them) lose units. What is the name of a layer is no pattern: `"c[1]"` is
             not `"c1"` where there is a layer `"c[1]"`.
         ignore: `None`, or names or patterns of layers that lose no units.
+        granularity: String, what is removed: `"filter"`, filters and neurons;
+            `"block"`, whole residual blocks, of which the skip connection stays; or
+            `"both"`, best with `scope="global"`. See `trace_channels`.
         round_to: Integer. The number of units kept in each group is a multiple of
             it, or all of them. Many processors are fastest with multiples of 8.
         min_units: Integer, the minimum number of units kept in each group.
@@ -113,9 +115,6 @@ def prune(
             says with which batch, how many threads and whether int8; a function that
             takes a `keras.Model` and returns the seconds of one inference; or a
             `LatencyTable`, or the path of its `.json` file. `None` for `"tensorflow"`.
-        granularity: String, what is removed: `"filter"`, filters and neurons;
-            `"block"`, whole residual blocks, of which the skip connection stays; or
-            `"both"`, best with `scope="global"`. See `trace_channels`.
         ranker: A `ShapleyRanker`, a `BaselineRanker`, or another object with their
             method `rank`; or the criterion of a `BaselineRanker`, such as `"l1_norm"`.
             `None` for `ShapleyRanker()`, whose game has other settings for
@@ -172,19 +171,19 @@ def prune(
         "scope": scope,
         "layers": layers,
         "ignore": ignore,
+        "granularity": granularity,
         "round_to": round_to,
         "min_units": min_units,
         "target": target,
     }
     budget = to_budget("prune", ratio, shorthand)
     repair = resolve_repair(repair)
-    check_choice("granularity", granularity, GRANULARITIES)
     check_run(verify, memory, verbose, keep_optimizer)
     check_checkpoint(checkpoint)
     check_strategy()
     dataset = make_repeatable(dataset)  # it is read to rank, and again to repair
     model = convert_if_needed(model, verbose, keep_optimizer)
-    channel_map = trace_channels(model, granularity)
+    channel_map = trace_channels(model, budget.granularity)
     check_prunable(model, channel_map, keep_optimizer)
     ranker = open_ranker(model, ranker, budget.scope)
     surely_kept = channel_map.without(budget.select_groups(channel_map))
@@ -194,8 +193,6 @@ def prune(
     check_extra_images(repair, channel_map.graph, sample)
     check_calibration(channel_map.graph, sample)
     settings = {"repair": repair, "budget": budget, "ranker": ranker}
-    if granularity != "filter":
-        settings["granularity"] = granularity
     run = open_run(checkpoint, model, channel_map.graph, dataset, **settings)
     # What ranking and repair both ask of the original is taken down once.
     targets = RecordedTargets(memory)

@@ -87,8 +87,8 @@ def prune_until(
         ranker: See `prune`.
         verbose: `"auto"` or 1 for a progress bar of the ranking, and a bar and a line
             of each trial; 2 for one line a group and a trial; 0 for silence.
-        **shorthand: `of`, `scope`, `layers`, `ignore`, `round_to`, `min_units` and
-            `target`, the fields of `budget`, in its place.
+        **shorthand: `of`, `scope`, `layers`, `ignore`, `granularity`, `round_to`,
+            `min_units` and `target`, the fields of `budget`, in its place.
 
     Returns:
         A model as from `prune`, whose metric is within `max_drop` of the original's on
@@ -132,7 +132,7 @@ def prune_until(
         with kept_states(candidate), blaming("dataset", argument):
             return measure_raw(candidate)
 
-    channel_map = trace_channels(model)
+    channel_map = trace_channels(model, budget.granularity)
     check_steps(budget, budget.select_groups(channel_map))
     if not callable(metric):  # it is best known before ranking
         check_measured(held_out, channel_map.graph, model, argument)

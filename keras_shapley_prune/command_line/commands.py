@@ -47,11 +47,11 @@ def rank(options):
     # make.
     budget = budget_to_rank(options)
     if options.ratio is not None:
-        where = {"layers": options.layers, "ignore": options.ignore}
-        budget = PruningBudget(options.ratio, **where)
+        budget = PruningBudget(options.ratio, **read_selection(options))
     cluster = Cluster(options)
     model = load_to_prune(options)
-    channel_map, examples = trace_channels(model), load_examples(options, model)
+    channel_map = trace_channels(model, options.granularity)
+    examples = load_examples(options, model)
     ranker = make_ranker(options, budget)
     graph, settings = channel_map.graph, {"budget": budget, "ranker": ranker}
     with cluster.scope():
@@ -88,8 +88,13 @@ def report(options):
 
 def budget_to_rank(options):
     """Returns the `PruningBudget` whose ranking serves any ratio and quantity."""
-    where = {"layers": options.layers, "ignore": options.ignore}
-    return PruningBudget(DEEPEST, scope="global", **where)
+    return PruningBudget(DEEPEST, scope="global", **read_selection(options))
+
+
+def read_selection(options):
+    """Returns which units may be removed, as fields of a `PruningBudget`."""
+    names = ("layers", "ignore", "granularity")
+    return {name: getattr(options, name) for name in names}
 
 
 def load_to_prune(options):

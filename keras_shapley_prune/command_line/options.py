@@ -7,6 +7,7 @@ from keras_shapley_prune.latency.runtime import RUNTIMES
 from keras_shapley_prune.plan.budget import SCOPES
 from keras_shapley_prune.plan.cost_models import QUANTITIES
 from keras_shapley_prune.rank.resolve_ranker import RANKER_NAMES
+from keras_shapley_prune.trace.blocks import GRANULARITIES
 
 _DATA = """examples: a folder of class folders, an .npz file with the arrays x and y, or
 tfds:NAME[:SPLIT], a set of TensorFlow Datasets (split train by default). Images are
@@ -102,6 +103,12 @@ def add_layers_options(parser):
         ("--ignore", "these layers lose none"),
     ):
         parser.add_argument(name, nargs="+", metavar="PATTERN", help=text)
+    parser.add_argument(
+        "--granularity",
+        choices=GRANULARITIES,
+        default="filter",
+        help="what a unit is: a filter (default), a whole residual block, or both",
+    )
 
 
 def add_budget_options(parser, of):

@@ -36,6 +36,7 @@ from keras_shapley_prune.report.compare import compare
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.sizes import give_sizes, read_sizes
 from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.wanted_units import with_blocks_named
 
 _TARGETS = {
     "output": (".keras",),
@@ -58,8 +59,9 @@ def prune(options):
     require_data(options, needed=not options.dry_run)
     cluster = Cluster(options)
     model, ranking = load_to_prune(options), load_ranking(options.ranking)
-    channel_map = trace_channels(model)
+    channel_map = trace_channels(model, options.granularity)
     if ranking is not None:
+        channel_map = with_blocks_named(channel_map, ranking)
         check_ranking(ranking, channel_map)
     examples = load_examples(options, model)
     graph = channel_map.graph  # FLOPs are counted for the sizes of the examples
@@ -188,7 +190,7 @@ class _RankOnce:
 
 def _budget(options):
     # The options have the names of the fields of `PruningBudget`.
-    names = ("of", "scope", "layers", "ignore", "round_to", "min_units")
+    names = ("of", "scope", "layers", "ignore", "round_to", "min_units", "granularity")
     target = None
     if options.of == "latency":
         target = options.target or make_runtime(options)

@@ -76,11 +76,15 @@ class LatencyTable:
         Raises:
             ValueError: If it is not.
         """
-        sizes = {g.name: g.num_units for g in channel_map.groups if g.name != "blocks"}
+        sizes = {
+            g.name: g.num_units for g in channel_map.groups if g.kind == "channels"
+        }
+        # A map of whole blocks alone has none of the others.
+        known = {name: n for name, n in self.groups.items() if name in sizes}
         pieces = [piece.name for piece in find_pieces(channel_map.graph)]
         shapes = shapes_of(channel_map.graph)
         for what, ours, given in (
-            ("groups of units", sizes, self.groups),
+            ("groups of units", sizes, known),
             ("pieces", pieces, list(self.pieces)),
             ("inputs", shapes, tuple(map(tuple, self.input_shapes))),
         ):
@@ -89,6 +93,22 @@ class LatencyTable:
                     "Argument `target` should be a `LatencyTable` of this very model. "
                     f"Received: one with other {what}: {self!r}"
                 )
+
+    def is_of(self, mix, channel_map):
+        """Returns whether what was timed is something that a map can describe.
+
+        Args:
+            mix: One of `mixes`.
+            channel_map: The `ChannelMap` of the model.
+
+        Returns:
+            Boolean: a map of filters alone knows no blocks, and one of blocks alone no
+            widths.
+        """
+        groups = {group.name for group in channel_map.groups}
+        blocks = {block.name for block in channel_map.blocks}
+        cut = {name for name, kept in mix.kept.items() if kept < self.groups[name]}
+        return groups >= cut and blocks >= set(mix.removed)
 
     def save(self, path):
         """Writes the table to a JSON file.

@@ -5,7 +5,7 @@ import gc
 
 import keras
 
-from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.latency.latency_table import LatencyTable, shapes_of
 from keras_shapley_prune.latency.model_timer import ModelTimer
@@ -135,7 +135,7 @@ class NetworkCutter:
             Tuple of a `keras.Model`, and a dict: name of a piece -> `Piece`.
         """
         mix = self.mixes[number]
-        network = remove_channels(self._model, mix.keep(self._map), self._map)
+        network = cut_out(self._model, mix.keep(self._map), self._map).model
         if mix.removed:  # pieces beside what is gone are others
             return network, {}
         graph = record_graph(network)
@@ -164,6 +164,9 @@ def _old_objects_frozen():
     The converter of LiteRT collects garbage for each model, which takes longer than to
     convert a piece where many objects are alive.
     """
+    if gc.get_freeze_count():  # somebody else has: only all can be unfrozen
+        yield
+        return
     gc.freeze()
     try:
         yield

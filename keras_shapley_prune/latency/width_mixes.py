@@ -61,14 +61,16 @@ def draw_mixes(channel_map, num_mixes=NUM_MIXES, seed=0):
     groups = [group for group in channel_map.groups if group.kind == "channels"]
     whole = {group.name: group.num_units for group in groups}
     drawn = [WidthMix(whole, STEPS[0])]
-    for number in range(num_mixes):
+    for number in range(num_mixes if groups else 0):
         shares = generator.uniform(*_RANGES[number % len(_RANGES)], len(groups))
         drawn.append(WidthMix(_choose(groups, shares, STEPS[0]), STEPS[0]))
-    for step in STEPS[1:]:
+    for step in STEPS[1:] if groups else ():
         shares = generator.uniform(*_PROBED, len(groups))
         drawn.append(WidthMix(_choose_odd(groups, shares, step), step))
     free = [b.name for b in channel_map.blocks if b.unit not in channel_map.locks]
-    for kept in (whole, drawn[1].kept if num_mixes else whole) if free else ():
+    # Without widths there is nothing else to tell what a call takes from the rest.
+    widths = [whole, drawn[1].kept] if len(drawn) > 1 else [whole] * 4
+    for kept in widths if free else ():
         removed = generator.permutation(free)[: (len(free) + 1) // 2].tolist()
         drawn.append(WidthMix(kept, STEPS[0], tuple(sorted(removed))))
     return tuple(drawn)

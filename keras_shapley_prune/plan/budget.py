@@ -15,6 +15,7 @@ from keras_shapley_prune.inputs.arguments import (
 from keras_shapley_prune.latency.targets import resolve_target
 from keras_shapley_prune.latency.width_mixes import list_sizes
 from keras_shapley_prune.plan.cost_models import QUANTITIES
+from keras_shapley_prune.trace.blocks import GRANULARITIES
 from keras_shapley_prune.trace.channel_map import ChannelMap
 
 SCOPES = ("layer", "global")
@@ -42,6 +43,8 @@ class PruningBudget:
             list of them: only these (and the layers tied to them) lose units. What is
             the name of a layer is no pattern, whatever characters it holds.
         ignore: `None`, or names or patterns of layers that lose no units.
+        granularity: String, what a unit is: `"filter"`, `"block"` or `"both"`, see
+            `trace_channels`.
         round_to: Integer. The number of units kept in each group is a multiple of
             it, or all of them.
         min_units: Integer, the minimum number of units kept in each group.
@@ -68,6 +71,7 @@ class PruningBudget:
     scope: str = "layer"
     layers: str | list | None = None
     ignore: str | list | None = None
+    granularity: str = "filter"
     round_to: int = 1
     min_units: int = 1
     target: object = None
@@ -92,6 +96,7 @@ class PruningBudget:
             check_ratio(self.ratio)
         for name, choices in (("of", QUANTITIES), ("scope", SCOPES)):
             check_choice(name, getattr(self, name), choices)
+        check_choice("granularity", self.granularity, GRANULARITIES)
         for name in ("layers", "ignore"):
             patterns = getattr(self, name)
             if isinstance(patterns, Iterator):  # read more than once

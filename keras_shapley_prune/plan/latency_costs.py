@@ -75,11 +75,9 @@ class LatencyCosts(CostModel):
                 term = _elements(channel_map, tensor, known.shape)
                 self._add_owned(number, _READ, *term, first)
         self._add_owned(_CALL, _ONCE, 1, [], frozenset([frozenset()]))
-        # What has been timed with blocks that this map does not know is left out.
-        known = {block.name for block in channel_map.blocks}
-        self._used = [
-            i for i, m in enumerate(self.table.mixes) if known >= {*m.removed}
-        ]
+        mixes = self.table.mixes
+        fits = [self.table.is_of(mix, channel_map) for mix in mixes]
+        self._used = np.flatnonzero(fits).tolist()
         self._keeps = [self.table.mixes[i].keep(channel_map) for i in self._used]
 
     def _add_call(self, number, channel_map, call):

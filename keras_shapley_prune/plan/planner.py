@@ -4,7 +4,7 @@ import dataclasses
 import warnings
 from collections.abc import Mapping
 
-from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.devices.workers import current_workers
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.latency.latency_table import LatencyTable
@@ -40,8 +40,9 @@ def plan_pruning(
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
         input_shape: The shape of one example, for which FLOPs are counted where the
             model takes any size, see `count_flops`.
-        **budget: `of`, `scope`, `layers`, `ignore`, `round_to`, `min_units` and
-            `target`, a shorthand for the fields of a `PruningBudget`.
+        **budget: `of`, `scope`, `layers`, `ignore`, `granularity`, `round_to`,
+            `min_units` and `target`, a shorthand for the fields of a `PruningBudget`.
+            Where the ranking has blocks, these are units whatever `granularity` is.
 
     Returns:
         A `PruningPlan`: print it, save it, change it, and give it to `apply_plan`. With
@@ -66,7 +67,7 @@ def plan_pruning(
     ```
     """
     budget = to_budget("plan_pruning", ratio, budget)
-    found = map_of(model, channel_map)
+    found = map_of(model, channel_map, granularity=budget.granularity)
     named = isinstance(ranking, Mapping) and channel_map is None
     channel_map = with_blocks_named(found, ranking) if named else found
     graph = give_sizes(channel_map.graph, input_shape)
@@ -163,7 +164,7 @@ class Planner:
     def _measure(self, keep):
         """Returns the seconds of the model and of a smaller one."""
         # Repair changes weights, and not what they take.
-        smaller = remove_channels(self._model, keep, self._map)
+        smaller = cut_out(self._model, keep, self._map).model
         return self._open_timer().time_beside(smaller)
 
     def _add_latency(self, plan, measured, budget=None):

@@ -24,6 +24,7 @@ from keras_shapley_prune.report.measurements import (
     measure_metrics,
 )
 from keras_shapley_prune.report.removed_blocks import (
+    count_blocks,
     find_kept,
     names_of_gone,
     with_lost_blocks,
@@ -96,7 +97,7 @@ def compare(
     pruned = convert_if_needed(pruned, name="pruned")
     maps = trace_channels(original), trace_channels(pruned)
     maps = with_lost_blocks(*maps, ranking), maps[1]
-    units = _count_units(*maps)
+    units, blocks = _count_units(*maps), count_blocks(*maps)
     check_ranking({} if ranking is None else ranking, maps[0])
     models, graph = (original, pruned), maps[0].graph
     if data is not None:
@@ -129,11 +130,11 @@ def compare(
         if resolved is not None:
             measured["runtime"] = compare_on(resolved, models, graph, data)
     comparison = Comparison(
-        units=units,
+        units=units | blocks,
         parameters=(original.count_params(), pruned.count_params()),
         flops=tuple(map(count_graph_flops, graphs)),
         locks=maps[0].lock_reasons(),
-        groups=_compare_groups(*maps, units, ranking or {}),
+        groups=_compare_groups(*maps, units, ranking or {}, blocks),
         name=original.name,
         method=getattr(ranking, "method", None),
         measured=measured,
@@ -176,14 +177,14 @@ def _count_units(channel_map, pruned_map):
     return {name: (before[name], after[name]) for name in before}
 
 
-def _compare_groups(channel_map, pruned_map, units, ranking):
+def _compare_groups(channel_map, pruned_map, units, ranking, blocks):
     """Returns a `GroupComparison` for each group of the original."""
     kept = {group.name: group for group in pruned_map.groups}
     compared = []
     for group in channel_map.groups:
         after = _count_kept(channel_map, group, units)
-        if group.kind != "channels":
-            after = int(find_kept(channel_map, pruned_map)[group.units].sum())
+        if group.name in blocks:
+            _, after = blocks[group.name]
         if after is None:  # then only a group of the same name can tell
             after = kept[group.name].num_units if group.name in kept else 0
         compared.append(

@@ -1,7 +1,7 @@
 """What a model achieves, against what it costs, at several ratios."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from keras_shapley_prune.pruning import carry_out
 from keras_shapley_prune.repair.calibration_check import read_sample
 from keras_shapley_prune.repair.resolve_repair import resolve_repair
 from keras_shapley_prune.trace.tracer import trace_channels
+from keras_shapley_prune.trace.wanted_units import with_blocks_named
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +69,9 @@ def measure_frontier(
         metric: String, an entry of what `model.evaluate(..., return_dict=True)`
             returns, or a callable `fn(model)` that returns a number.
         repair: See `prune`.
-        **budget: `of`, `scope`, `layers`, `ignore`, `round_to` and `min_units`, a
-            shorthand for the fields of `PruningBudget`s.
+        **budget: `of`, `scope`, `layers`, `ignore`, `granularity`, `round_to` and
+            `min_units`, a shorthand for the fields of `PruningBudget`s. Where the
+            ranking has blocks, these are units whatever `granularity` is.
 
     Returns:
         List of `FrontierPoint`, the original model first, then one for each ratio,
@@ -102,6 +104,8 @@ def measure_frontier(
     measure = resolve_metric(metric, model, held_out)
     name = metric if isinstance(metric, str) else "metric"
     channel_map = trace_channels(model)
+    if isinstance(ranking, Mapping):
+        channel_map = with_blocks_named(channel_map, ranking)
     for one in budgets:
         one.select_groups(channel_map)
     if not callable(metric):

@@ -17,13 +17,29 @@ def with_lost_blocks(channel_map, pruned_map, ranking=None):
         ranking: The `Ranking` of the original, or `None`. If it ranks blocks, there are
             units for them.
     """
-    if isinstance(ranking, Mapping):
-        channel_map = with_blocks_named(channel_map, ranking)
     lost = _names(channel_map.graph) - _names(pruned_map.graph)
-    if not lost or channel_map.blocks:
+    named = isinstance(ranking, Mapping) and bool(
+        with_blocks_named(channel_map, ranking).blocks
+    )
+    if not lost and not named:
         return channel_map
     more = add_blocks(channel_map, "both")
-    return channel_map if find_kept(more, pruned_map).all() else more
+    return more if named or not find_kept(more, pruned_map).all() else channel_map
+
+
+def count_blocks(channel_map, pruned_map):
+    """Returns a dict: name of the group of blocks -> their number, before and after.
+
+    Args:
+        channel_map: What `with_lost_blocks` returned.
+        pruned_map: The `ChannelMap` of the pruned model.
+    """
+    kept = find_kept(channel_map, pruned_map)
+    return {
+        group.name: (group.num_units, int(kept[group.units].sum()))
+        for group in channel_map.groups
+        if group.kind != "channels"
+    }
 
 
 def find_kept(channel_map, pruned_map):

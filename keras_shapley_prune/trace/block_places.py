@@ -1,12 +1,17 @@
 """Where the blocks of a model are, and what is left of its calls without some."""
 
 import functools
+import types
 
 from keras_shapley_prune.trace.presence import ALWAYS, is_present, present_if_any
 
 
 class BlockPlaces:
-    """The part of a `ChannelMap` that knows of whole blocks; see its attributes."""
+    """The part of a `ChannelMap` that knows of whole blocks, see `MapWithBlocks`."""
+
+    blocks = ()
+    presence = types.MappingProxyType({})
+    granularity = "filter"
 
     @functools.cached_property
     def block_units(self):

@@ -8,7 +8,9 @@ import numpy as np
 
 from keras_shapley_prune.layer_types.registry import find_layer_type, find_nearest_type
 from keras_shapley_prune.layer_types.stepwise.layer import innermost
+from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.groups import ChannelGroup
+from keras_shapley_prune.trace.map_with_blocks import MapWithBlocks
 from keras_shapley_prune.trace.presence import find_presence
 from keras_shapley_prune.trace.time_masks import find_time_masks
 from keras_shapley_prune.trace.unique_names import UniqueNames
@@ -73,12 +75,14 @@ def add_blocks(channel_map, granularity):
             sites[index, position] = np.full(width, block.unit)
     if free:
         groups.append(_group(free, names_of(channel_map.groups)))
-    return dataclasses.replace(
-        channel_map,
-        num_units=first + len(blocks),
-        groups=tuple(groups),
-        locks=locks,
-        sites=sites,
+    known = {
+        field.name: getattr(channel_map, field.name)
+        for field in dataclasses.fields(ChannelMap)
+    }
+    known |= {"num_units": first + len(blocks), "groups": tuple(groups)}
+    known |= {"locks": locks, "sites": sites}
+    return MapWithBlocks(
+        **known,
         blocks=tuple(blocks),
         presence=find_presence(graph, _edges(free)),
         granularity=granularity,

@@ -38,12 +38,6 @@ class ChannelMap(UnitPlaces, BlockPlaces):
             under which it has them, in running order -> what they are, such as
             `"heads"`, `None` if they are what the layer returns.
         obstacles: Dict: operation that cannot be pruned -> why.
-        blocks: Tuple of `Block`, from the input to the output: branches that can be
-            removed as a whole, each a unit of the group `"blocks"`, or locked. Empty
-            unless they have been asked for.
-        presence: Dict: index of a call that goes with blocks -> on which it depends,
-            see `find_presence`.
-        granularity: String, see `trace_channels`.
     """
 
     graph: object
@@ -56,9 +50,6 @@ class ChannelMap(UnitPlaces, BlockPlaces):
     passing: frozenset
     produced: dict
     obstacles: dict
-    blocks: tuple = ()
-    presence: dict = dataclasses.field(default_factory=dict)
-    granularity: str = "filter"
 
     def __repr__(self):
         return (

@@ -5,13 +5,12 @@ import json
 import keras
 import numpy as np
 import pytest
+from clocks import CALL, SteppedClock, build_residual, linear_clock
 
 from keras_shapley_prune.latency.latency_table import LatencyTable
 from keras_shapley_prune.latency.measure_table import measure_latency_table
 from keras_shapley_prune.latency.runtime import Runtime
 from keras_shapley_prune.trace.tracer import trace_channels
-from tests.latency.clocks import CALL, SteppedClock, linear_clock
-from tests.latency.pieces_test import build_residual
 
 
 @pytest.fixture(scope="module")

@@ -2,23 +2,11 @@
 
 import keras
 import numpy as np
-from keras import layers, ops
+from clocks import build_residual
+from keras import layers
 
 from keras_shapley_prune.latency.pieces import find_pieces
 from keras_shapley_prune.trace.recording import record_graph
-
-
-def build_residual(activation="relu", width=8):
-    """A network with two equal blocks, a pooling and a head."""
-    inputs = keras.Input((8, 8, 3))
-    x = layers.Rescaling(2.0)(inputs)
-    x = stream = layers.Conv2D(width, 3, padding="same")(x)
-    for _ in range(2):
-        x = layers.Conv2D(width, 3, padding="same", use_bias=False)(stream)
-        x = layers.BatchNormalization()(x)
-        stream = layers.Activation(activation)(x + stream)
-    x = layers.GlobalAveragePooling2D()(stream)
-    return keras.Model(inputs, layers.Dense(4)(ops.tanh(x)))
 
 
 def test_a_piece_is_a_kernel_and_what_follows():

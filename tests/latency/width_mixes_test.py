@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from clocks import build_residual
 
 from keras_shapley_prune.latency.width_mixes import STEPS, draw_mixes, list_sizes
 from keras_shapley_prune.trace.tracer import trace_channels
-from tests.latency.pieces_test import build_residual
 
 
 @pytest.mark.parametrize(

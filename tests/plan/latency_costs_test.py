@@ -3,14 +3,13 @@
 import keras
 import numpy as np
 import pytest
+from clocks import SteppedClock, build_residual, linear_clock
 from keras import layers
 
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.latency.measure_table import measure_latency_table
 from keras_shapley_prune.plan.latency_costs import LatencyCosts
 from keras_shapley_prune.trace.tracer import trace_channels
-from tests.latency.clocks import SteppedClock, linear_clock
-from tests.latency.pieces_test import build_residual
 
 
 def draw_keep(channel_map, seed):
@@ -60,6 +59,19 @@ def test_blocks():
     only_filters = trace_channels(model)
     others = LatencyCosts(only_filters, table)
     assert others.count() == pytest.approx(costs.count(), rel=0.05)
+
+
+def test_blocks_alone():
+    model = build_residual(width=16)
+    both, blocks = (trace_channels(model, kind) for kind in ("both", "block"))
+    keep = np.ones(blocks.num_units, bool)
+    keep[blocks.blocks[1].unit] = False
+    seconds = linear_clock(remove_channels(model, keep, blocks))
+    # The table of one map serves the other, and so does one of its own.
+    for measured in (both, blocks):
+        table = measure_latency_table(model, linear_clock, measured)
+        costs = LatencyCosts(blocks, table)
+        assert costs.count(keep) == pytest.approx(seconds, rel=0.1)
 
 
 @pytest.mark.parametrize("step", [1, 4, 8, 16])

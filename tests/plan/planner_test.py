@@ -4,18 +4,27 @@ import json
 
 import numpy as np
 import pytest
+from clocks import SteppedClock, build_residual, linear_clock
 
 import keras_shapley_prune as ksp
 from keras_shapley_prune.latency.model_timer import ModelTimer
 from keras_shapley_prune.plan.planner import Planner
-from tests.latency.clocks import SteppedClock, linear_clock
-from tests.latency.pieces_test import build_residual
 
 
 @pytest.fixture(scope="module")
 def model():
     """A residual network of 32 filters."""
     return build_residual(width=32)
+
+
+class CountingClock:
+    """Is `linear_clock`, and counts."""
+
+    num_calls = 0
+
+    def __call__(self, model):
+        self.num_calls += 1
+        return linear_clock(model)
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +45,17 @@ def shares(plan):
     return [after / before for before, after in pairs if before]
 
 
+@pytest.fixture(scope="module")
+def planner(model):
+    """Makes plans by a function that is no clock."""
+    return Planner(model, ksp.trace_channels(model), budget_of(0.5, linear_clock))
+
+
 @pytest.mark.parametrize("scope", ["layer", "global"])
 @pytest.mark.parametrize("ratio", [0.25, 0.5])
-def test_what_is_asked_is_met(model, ranking, scope, ratio):
-    plan = ksp.plan_pruning(
-        model, ranking, ratio, of="latency", scope=scope, target=linear_clock
-    )
+def test_what_is_asked_is_met(model, ranking, planner, scope, ratio):
+    budget = ksp.PruningBudget(ratio, "latency", scope, target=linear_clock)
+    plan = planner.plan(ranking, budget)
     predicted, measured = shares(plan)
     assert measured == pytest.approx(1 - ratio, rel=0.05)
     assert predicted == pytest.approx(measured, rel=0.05)
@@ -150,10 +164,15 @@ def test_target_is_for_latency_only():
         ksp.PruningBudget(0.5, "latency", target="phone")
 
 
-def test_prune(model):
+def test_prune_and_go_on(model, tmp_path):
     x = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype("float32")
-    pruned = ksp.prune(
-        model, x, 0.5, of="latency", target=linear_clock, ranker="l1_norm", verbose=0
-    )
+    clock = CountingClock()
+    options = {"of": "latency", "target": clock, "ranker": "l1_norm", "verbose": 0}
+    pruned = ksp.prune(model, x, 0.5, checkpoint=tmp_path / "run", **options)
     share = linear_clock(pruned) / linear_clock(model)
     assert share == pytest.approx(0.5, rel=0.05)
+    calls = clock.num_calls
+    again = ksp.prune(model, x, 0.5, checkpoint=tmp_path / "run", **options)
+    assert clock.num_calls == calls  # the plan has been kept
+    for one, other in zip(pruned.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())

@@ -23,7 +23,7 @@ def test_compare():
     assert found.parameters == (model.count_params(), pruned.count_params())
     blocks = {group.name: group.units for group in found.groups}["blocks"]
     assert blocks == (3, 2)
-    assert "b1" in str(found)
+    assert "blocks           3 →      2" in str(found)
 
 
 def test_compare_with_a_ranking_of_blocks():
@@ -32,8 +32,11 @@ def test_compare_with_a_ranking_of_blocks():
     images = models.inputs_of(model, 16)
     ranking = ShapleyRanker().rank(model, images, channel_map=channel_map, verbose=0)
     found = compare(model, remove_channels(model, remove={"blocks": []}), None, ranking)
-    (group,) = found.groups
-    assert group.units == (3, 3) and group.scores is ranking["blocks"]
+    group = found.groups[-1]
+    assert (
+        group.units == found.units["blocks"] == (3, 3)
+        and group.scores is ranking["blocks"]
+    )
     (curve,) = measure_ablation(model, ranking, images, lambda m: 1.0, num_points=3)
     assert curve.group == "blocks"
 

@@ -103,6 +103,7 @@ COMMANDS = {
     f"{PRUNE} --ratio 0.2 0.4": "{ratio}",
     f"{PRUNE} --of watts": "--of",
     f"{PRUNE} --scope typo": "--scope",
+    f"{PRUNE} --granularity typo": "--granularity",
     f"{PRUNE} --round-to 0": "--round-to",
     f"{PRUNE} --min-units 1.5": "--min-units",
     f"{PRUNE} --layers typo": "`--layers`",

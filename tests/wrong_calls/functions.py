@@ -29,6 +29,7 @@ BUDGET = {
     "layers": values.LAYERS,
     "ignore": values.LAYERS,
     "ignore,layers": {"all layers": "*"},
+    "granularity": values.CHOICES,
     "round_to": values.POSITIVE_INTEGERS,
     "min_units": values.POSITIVE_INTEGERS,
     "target": {
@@ -73,7 +74,6 @@ PRUNING = [
             "model": PRUNABLE,
             "dataset": values.DATA,
             **BUDGET,
-            "granularity": values.CHOICES,
             "ranker": values.RANKERS,
             "repair": values.REPAIRS,
             "verify": values.BOOLEANS,

@@ -64,6 +64,7 @@ SETTINGS = [
             },
             "layers": NO_NAMES,
             "ignore": NO_NAMES,
+            "granularity": CHOICES,
             "round_to": POSITIVE_INTEGERS,
             "min_units": POSITIVE_INTEGERS,
             "target": {

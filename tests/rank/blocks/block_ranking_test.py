@@ -79,8 +79,10 @@ def test_prune_blocks(model, images):
 
 @pytest.mark.filterwarnings("ignore:.*of the flops are removed")
 def test_prune_blocks_and_filters(model, images):
-    budget = PruningBudget(0.5, of="flops", scope="global", ignore="a_add")
-    pruned = prune(model, images, budget, granularity="both", verbose=0)
+    budget = PruningBudget(
+        0.5, of="flops", scope="global", ignore="a_add", granularity="both"
+    )
+    pruned = prune(model, images, budget, verbose=0)
     names = [layer.name for layer in pruned.layers]
     assert "c1" not in names and "a_add" in names
     whole = keras_shapley_prune.count_flops(model)
