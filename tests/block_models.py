@@ -161,3 +161,41 @@ def random_blocks(channel_map, seed, of_filters=0.3, all_blocks=False):
     keep[units] = True
     keep[generator.choice(units, number, replace=False)] = False
     return keep
+
+
+def random_network(seed):
+    """Returns a network of random blocks: in each other, shared, in models, gated."""
+    generator = np.random.default_rng(seed)
+    shared = [_conv(6, 3, f"shared{number}") for number in range(2)]
+    image = keras.Input((6, 6, 6))
+    inner = layers.Add()([image, _conv(6, 3, "inner")(layers.ReLU()(image))])
+    models_of = [keras.Model(image, inner, name="model")]
+
+    def branch(x, depth):
+        kind = generator.integers(6 if depth < 2 else 4)
+        if kind == 0:
+            return layers.ReLU()(layers.BatchNormalization()(_conv(6, 3, None)(x)))
+        if kind == 1:
+            return shared[generator.integers(2)](x)
+        if kind == 2:
+            return models_of[0](x)
+        if kind == 3:
+            gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
+            return layers.Multiply()([_conv(6, 1, None)(x), layers.Dense(6)(gate)])
+        return step(branch(x, depth + 1), depth + 1)
+
+    def step(x, depth):
+        terms = [branch(x, depth) for _ in range(generator.integers(1, 3))]
+        if generator.random() < 0.8 or len(terms) == 1:
+            terms.insert(generator.integers(len(terms) + 1), x)
+        x = layers.Add()(terms)
+        return layers.ReLU()(x) if generator.random() < 0.5 else x
+
+    inputs = keras.Input((6, 6, 3), name="image")
+    stream, ends = _conv(6, 3, "stem")(inputs), []
+    for _ in range(generator.integers(2, 5)):
+        stream = step(stream, 0)
+        if generator.random() < 0.2:
+            ends.append(stream)
+    ends.append(layers.Dense(3)(layers.GlobalAveragePooling2D()(stream)))
+    return models.randomize(keras.Model(inputs, ends, name="random"), seed)

@@ -59,6 +59,20 @@ def test_costs_are_those_of_the_pruned_network(builder, seed):
     assert CostModel(channel_map, "bytes").count(keep) == size
 
 
+NUMBERS = [0, 1, 2, *(pytest.param(n, marks=pytest.mark.slow) for n in range(3, 60))]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_random_networks(number):
+    model = block_models.random_network(number)
+    inputs = models.inputs_of(model)
+    for seed in (0, 1, None):
+        channel_map, keep, pruned = _cut(model, seed)
+        verify_removal(model, pruned, keep, inputs, channel_map)
+        assert CostModel(channel_map, "params").count(keep) == pruned.count_params()
+        assert CostModel(channel_map, "flops").count(keep) == count_flops(pruned)
+
+
 def test_layers_of_a_removed_block_are_gone_and_others_keep_their_names():
     model = models.build(block_models.chain_of_blocks)
     pruned = remove_channels(model, remove={"blocks": [1]})

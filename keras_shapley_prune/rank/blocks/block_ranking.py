@@ -19,7 +19,7 @@ from keras_shapley_prune.rank.sources import stream_of
 from keras_shapley_prune.repair.threads import one_blas_thread
 
 MOST_EXACT = 12  # blocks, of which every coalition is evaluated
-NUM_WALKS = 8  # where there are more
+NUM_WALKS = 16  # where there are more
 WINDOW = 0.5  # of the blocks, that a coalition lacks at most
 _REPAIR = 6  # forward passes that a repair takes, about
 

@@ -104,7 +104,7 @@ def test_many_blocks_are_sampled(monkeypatch, model, images):
     monkeypatch.setattr("keras_shapley_prune.rank.blocks.block_ranking.MOST_EXACT", 2)
     channel_map = trace_channels(model, granularity="block")
     ranking = ShapleyRanker().rank(model, images, channel_map=channel_map, verbose=0)
-    assert "8 walks" in ranking.method
+    assert "16 walks" in ranking.method
     assert ranking["blocks"].order[0] == 2
     assert (ranking["blocks"].standard_errors[:2] > 0).all()
 
