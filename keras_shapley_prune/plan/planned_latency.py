@@ -2,8 +2,6 @@
 
 import dataclasses
 
-from keras_shapley_prune.plan.quantities import Quantity
-
 
 @dataclasses.dataclass(frozen=True)
 class PlannedLatency:
@@ -56,4 +54,5 @@ class PlannedLatency:
 
 
 def _describe(pair):
-    return str(Quantity("", *pair, unit="seconds"))
+    before, after = pair
+    return f"{1e3 * before:.3g} → {1e3 * after:.3g} ms ({after / before - 1:+.1%})"
