@@ -18,7 +18,14 @@ from keras_shapley_prune.layer_types import registry
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # In an order in which each finds the names that those before it have made.
-GUIDES = ("steps", "reports", "what_can_be_pruned", "rankers", "command_line")
+GUIDES = (
+    "steps",
+    "latency",
+    "reports",
+    "what_can_be_pruned",
+    "rankers",
+    "command_line",
+)
 COMMANDS = (
     'python -m pip install ".[examples]" && python examples/quickstart.py',
     'python -m pip install ".[test]" && python -m pytest',
