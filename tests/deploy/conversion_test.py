@@ -72,10 +72,8 @@ def test_keras_does_what_cannot_be_made_constant(monkeypatch):
     def refuse(*arguments, **options):
         raise ValueError("it has a state")
 
-    monkeypatch.setattr(
-        "tensorflow.python.framework.convert_to_constants"
-        ".convert_variables_to_constants_v2",
-        refuse,
-    )
+    from tensorflow.python.framework import convert_to_constants as constants
+
+    monkeypatch.setattr(constants, "convert_variables_to_constants_v2", refuse)
     model = models.build(models.chain)
     assert look(conversion.convert(model, record_graph(model)))[0]
