@@ -158,6 +158,7 @@ def test_the_model_and_all_streams_are_as_they_were(case, few_trials):
     assert drawn == expected
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_nothing_of_a_call_is_held():
     """Neither by the model, nor by what the package remembers of layers."""

@@ -150,6 +150,7 @@ def test_the_argument_is_not_changed(builder):
     assert models.snapshot(model, inputs) == before
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("loss", "metrics"),

@@ -181,6 +181,7 @@ def test_an_error_is_better_when_it_is_lower(regression):
     assert pruned.count_params() < model.count_params()
 
 
+@pytest.mark.slow
 def test_a_mode_is_asked_for_where_it_is_not_known(regression):
     model, data = regression
     with pytest.raises(ValueError, match="`mode` should be 'min' or 'max' for metric"):

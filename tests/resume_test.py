@@ -231,6 +231,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch, kept):
         prune_it(folder)
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_after_ctrl_c(tmp_path, monkeypatch):
     expected = prune_it(num_steps=9, ranker="l1_norm").get_weights()
     with monkeypatch.context() as patch:

@@ -19,6 +19,7 @@ def latency():
     sys.path[:] = path
 
 
+@pytest.mark.slow
 def test_what_is_a_sum_of_products_is_predicted(latency):
     rows = list(latency.measure(build_residual(width=32), linear_clock, seeds=1))
     kinds = [row[0] for row in rows]

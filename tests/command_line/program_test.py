@@ -271,6 +271,7 @@ def test_report(folder, capsys):
     assert pathlib.Path("report.html").read_text(encoding="utf-8").startswith("<!")
 
 
+@pytest.mark.slow
 @pytest.mark.eager
 def test_report_of_what_will_run(folder, capsys):
     pytest.importorskip("ai_edge_litert")

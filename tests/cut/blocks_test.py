@@ -132,6 +132,7 @@ def test_it_trains_and_is_exported(builder, tmp_path):
     assert pruned.evaluate(inputs, np.zeros((8, 4)), verbose=0) < before
 
 
+@pytest.mark.slow
 def test_slots_of_the_optimizer_go_with_a_block():
     model = models.fresh(block_models.chain_of_blocks)
     model.compile("adam", "mse")

@@ -7,6 +7,7 @@ import pytest
 from keras_shapley_prune import Mimic, mimic, remove_channels, trace_channels
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Expected training to bring")  # in one step
 @pytest.mark.parametrize(
     "operate",

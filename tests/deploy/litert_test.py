@@ -176,6 +176,7 @@ def test_wrong_arguments(tmp_path):
         export_litert("model", tmp_path / "model.tflite")
 
 
+@pytest.mark.slow
 def test_operations_that_are_not_built_in(tmp_path):
     import tensorflow as tf
 

@@ -75,6 +75,7 @@ def test_the_file_is_the_one_that_is_exported(tmp_path):
     assert abs(load_litert(model, 1).file_size - size) < 64  # names of folders
 
 
+@pytest.mark.slow
 def test_threads_are_handed_on(opened):
     model = models.build(models.chain)
     for threads in (None, 2):
@@ -104,6 +105,7 @@ def test_models_of_a_fixed_batch(load):
     load(model, 4, np.ones((9, 6)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", [load_tensorflow, load_litert])
 def test_other_inputs_than_floats(load):
     tokens = keras.Input((5,), dtype="int32", name="tokens")

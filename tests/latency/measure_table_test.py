@@ -55,6 +55,7 @@ def test_saved_and_loaded(table, tmp_path):
     assert LatencyTable.load(tmp_path / "table.json") == table
 
 
+@pytest.mark.slow
 def test_a_table_of_a_runtime(tmp_path):
     inputs = keras.Input((8,))
     x = keras.layers.Dense(8, activation="relu")(inputs)

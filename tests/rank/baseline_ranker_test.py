@@ -118,6 +118,7 @@ def _losses(model, keep, channel_map, data):
     return keras.losses.sparse_categorical_crossentropy(y, predictions).numpy()
 
 
+@pytest.mark.slow
 def test_leave_one_out_is_the_rise_of_the_loss(chain):
     model, data = chain
     channel_map = trace_channels(model)

@@ -405,6 +405,7 @@ def test_a_ranking_prints_saves_and_loads(tmp_path):
         np.testing.assert_array_equal(loaded[name].values, scores.values)
 
 
+@pytest.mark.slow
 def test_losses_that_layers_add_do_not_pile_up():
     inputs = keras.Input((4,))
     x = layers.Dense(5, activity_regularizer="l2", name="a")(inputs)

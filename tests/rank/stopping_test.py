@@ -182,6 +182,7 @@ def test_stages_share_the_evaluations():
     np.testing.assert_array_equal(np.bincount(ranking["hidden"].stages), [2, 6])
 
 
+@pytest.mark.slow
 def test_evaluations_are_shared_out_by_a_count_and_not_by_the_clock(monkeypatch):
     found = []
     for factor in (1, 20):

@@ -156,6 +156,7 @@ def trained():
     return model
 
 
+@pytest.mark.slow
 def test_prune_says_when_it_has_broken_a_network(trained, capsys):
     x, _ = models.labelled_images(64)
     with warnings.catch_warnings():

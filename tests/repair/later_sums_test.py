@@ -101,6 +101,7 @@ def test_repaired_networks_are_checked(builder, method):
     assert np.isfinite(models.outputs_of(repaired, images)[0]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize(
     "builder", [block_models.chain_of_blocks, block_models.shared_by_blocks]

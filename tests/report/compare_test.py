@@ -179,6 +179,7 @@ def test_what_is_asked_for_is_measured(ranked):
     assert found.latency and not found.metrics  # there are no labels
 
 
+@pytest.mark.slow
 def test_a_runtime_is_measured_whatever_else_is(ranked, tmp_path):
     pytest.importorskip("ai_edge_litert.interpreter", reason="needs [litert]")
     model, pruned, _, (x, _) = ranked

@@ -302,6 +302,7 @@ def test_layers_of_classes_of_the_users(layer, data_format):
     assert to_channels_last(model).get_layer("own").data_format == data_format
 
 
+@pytest.mark.slow
 def test_preprocessing_layers():
     inputs = keras.Input((3, 16, 12))
     x = layers.Rescaling(1 / 255.0, offset=-0.5)(inputs)
@@ -334,6 +335,7 @@ def test_random_numbers_at_inference():
     assert to_channels_last(keras.Model(inputs, Sample()(layers.Dense(2)(x))))
 
 
+@pytest.mark.slow
 def test_what_was_planned_on_the_converted_model():
     model = models.fresh(residual)
     converted = to_channels_last(model)

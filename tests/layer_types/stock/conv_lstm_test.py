@@ -52,6 +52,7 @@ def test_masked_equals_pruned_and_costs_are_those_of_the_cut_model(make):
         assert CostModel(channel_map, of).count(keep) == count(smaller)
 
 
+@pytest.mark.slow
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize(
     ("kind", "shape"),

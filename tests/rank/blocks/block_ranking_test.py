@@ -89,6 +89,7 @@ def test_prune_blocks_and_filters(model, images):
     assert abs(keras_shapley_prune.count_flops(pruned) / whole - 0.5) < 0.05
 
 
+@pytest.mark.slow
 def test_costs_are_in_one_currency(model, images):
     channel_map = trace_channels(model, granularity="both")
     for costs, comparable in (("outputs", True), ("readers", False)):

@@ -37,6 +37,7 @@ def rankings():
     return *zip(*counts, strict=True), [record.getMessage() for record in records]
 
 
+@pytest.mark.slow
 def test_all_steps_are_traced_from_the_same_code(rankings):
     # TensorFlow does not free all stacks of code objects it has traced from.
     codes, _, _ = rankings
