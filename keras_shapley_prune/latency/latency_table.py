@@ -7,7 +7,7 @@ from keras_shapley_prune.inputs.json_files import format_of, load_json
 from keras_shapley_prune.inputs.paths import open_to_write
 from keras_shapley_prune.latency.pieces import find_pieces
 from keras_shapley_prune.latency.runtime import RUNTIMES, Runtime
-from keras_shapley_prune.latency.width_mixes import WidthMix
+from keras_shapley_prune.latency.width_mixes import WidthMix, count_units
 from keras_shapley_prune.trace.sizes import sizes_of
 
 VERSION = 1  # of the file
@@ -76,9 +76,7 @@ class LatencyTable:
         Raises:
             ValueError: If it is not.
         """
-        sizes = {
-            g.name: g.num_units for g in channel_map.groups if g.kind == "channels"
-        }
+        sizes = count_units(channel_map)
         # A map of whole blocks alone has none of the others.
         known = {name: n for name, n in self.groups.items() if name in sizes}
         pieces = [piece.name for piece in find_pieces(channel_map.graph)]

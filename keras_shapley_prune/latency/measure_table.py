@@ -15,7 +15,7 @@ from keras_shapley_prune.latency.runtime import (
     describe_runtime,
     resolve_runtime,
 )
-from keras_shapley_prune.latency.width_mixes import draw_mixes
+from keras_shapley_prune.latency.width_mixes import count_units, draw_mixes
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.sizes import give_sizes
 from keras_shapley_prune.trace.tracer import map_of
@@ -96,7 +96,7 @@ def measure_table(model, runtime, channel_map, show=None):
         describe_runtime(runtime),
         runtime if isinstance(runtime, Runtime) else None,
         shapes_of(channel_map.graph),
-        {g.name: g.num_units for g in channel_map.groups if g.kind == "channels"},
+        count_units(channel_map),
         cutter.mixes,
         {
             piece.name: [seconds.get(keys.get((i, piece.name))) for i in range(count)]

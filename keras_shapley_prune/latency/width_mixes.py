@@ -41,6 +41,11 @@ class WidthMix:
         return keep
 
 
+def count_units(channel_map):
+    """Returns a dict: name of a group of channels -> how many units it has."""
+    return {g.name: g.num_units for g in channel_map.groups if g.kind == "channels"}
+
+
 def draw_mixes(channel_map, num_mixes=NUM_MIXES, seed=0):
     """Draws what is timed.
 
@@ -58,15 +63,14 @@ def draw_mixes(channel_map, num_mixes=NUM_MIXES, seed=0):
         Tuple of `WidthMix`. The first is the whole network.
     """
     generator = np.random.default_rng(seed)
-    groups = [group for group in channel_map.groups if group.kind == "channels"]
-    whole = {group.name: group.num_units for group in groups}
+    whole = count_units(channel_map)
     drawn = [WidthMix(whole, STEPS[0])]
-    for number in range(num_mixes if groups else 0):
-        shares = generator.uniform(*_RANGES[number % len(_RANGES)], len(groups))
-        drawn.append(WidthMix(_choose(groups, shares, STEPS[0]), STEPS[0]))
-    for step in STEPS[1:] if groups else ():
-        shares = generator.uniform(*_PROBED, len(groups))
-        drawn.append(WidthMix(_choose_odd(groups, shares, step), step))
+    for number in range(num_mixes if whole else 0):
+        shares = generator.uniform(*_RANGES[number % len(_RANGES)], len(whole))
+        drawn.append(WidthMix(_choose(whole, shares, STEPS[0]), STEPS[0]))
+    for step in STEPS[1:] if whole else ():
+        shares = generator.uniform(*_PROBED, len(whole))
+        drawn.append(WidthMix(_choose_odd(whole, shares, step), step))
     free = [b.name for b in channel_map.blocks if b.unit not in channel_map.locks]
     # Without widths there is nothing else to tell what a call takes from the rest.
     widths = [whole, drawn[1].kept] if len(drawn) > 1 else [whole] * 4
@@ -86,29 +90,33 @@ def list_sizes(step, size):
     Returns:
         Integer array, from all units downwards: multiples of the step, and half of it.
     """
-    while step > 1 and 2 * step > size:
-        step //= 2
+    step = _fit_step(step, size)
     multiples = np.arange((size - 1) // step * step, 0, -step)
     return np.concatenate([[size], multiples, [step // 2] if step > 1 else []]).astype(
         int
     )
 
 
-def _choose(groups, shares, step):
+def _fit_step(step, size):
+    """Returns the step of a group: less than the runtime's if it has not two of it."""
+    while step > 1 and 2 * step > size:
+        step //= 2
+    return step
+
+
+def _choose(whole, shares, step):
     kept = {}
-    for group, share in zip(groups, shares, strict=True):
-        sizes = list_sizes(step, group.num_units)
-        kept[group.name] = int(sizes[np.abs(sizes - share * group.num_units).argmin()])
+    for (name, size), share in zip(whole.items(), shares, strict=True):
+        sizes = list_sizes(step, size)
+        kept[name] = int(sizes[np.abs(sizes - share * size).argmin()])
     return kept
 
 
-def _choose_odd(groups, shares, step):
+def _choose_odd(whole, shares, step):
     """Chooses odd multiples of a step, as far as groups are large enough."""
     kept = {}
-    for group, share in zip(groups, shares, strict=True):
-        size, own = group.num_units, step
-        while own > 1 and 2 * own > size:
-            own //= 2
+    for (name, size), share in zip(whole.items(), shares, strict=True):
+        own = _fit_step(step, size)
         count = max(1, round(share * size / own))
-        kept[group.name] = min(size, own * (count - (count % 2 == 0)))
+        kept[name] = min(size, own * (count - (count % 2 == 0)))
     return kept

@@ -16,6 +16,7 @@ from keras_shapley_prune.latency import time_pieces
 from keras_shapley_prune.latency.example_inputs import draw
 from keras_shapley_prune.latency.latency_table import VERSION, shapes_of
 from keras_shapley_prune.latency.measure_table import NetworkCutter, make_empty
+from keras_shapley_prune.latency.width_mixes import count_units
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.sizes import give_sizes
 from keras_shapley_prune.trace.tracer import map_of
@@ -79,9 +80,7 @@ def write_latency_pieces(model, folder, int8=False, channel_map=None, input_shap
         "table": {
             "version": VERSION,
             "input_shapes": shapes_of(graph),
-            "groups": {
-                g.name: g.num_units for g in channel_map.groups if g.kind == "channels"
-            },
+            "groups": count_units(channel_map),
             "mixes": [dataclasses.asdict(mix) for mix in cutter.mixes],
         },
         "overhead": files.write("empty", make_empty),

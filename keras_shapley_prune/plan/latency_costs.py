@@ -9,6 +9,7 @@ from keras_shapley_prune.latency.width_mixes import STEPS
 from keras_shapley_prune.layer_types.unit_ids import has_units
 from keras_shapley_prune.plan.cost_model import CostModel, axes_of
 from keras_shapley_prune.plan.flops import count_call_flops, count_products
+from keras_shapley_prune.trace.presence import ALWAYS
 
 # What the time of a piece depends on: multiplications, elements that are written, those
 # that are read, and that it runs at all.
@@ -74,7 +75,7 @@ class LatencyCosts(CostModel):
             for tensor, known in zip(piece.inputs, whole.inputs, strict=True):
                 term = _elements(channel_map, tensor, known.shape)
                 self._add_owned(number, _READ, *term, first)
-        self._add_owned(_CALL, _ONCE, 1, [], frozenset([frozenset()]))
+        self._add_owned(_CALL, _ONCE, 1, [], ALWAYS)
         mixes = self.table.mixes
         fits = [self.table.is_of(mix, channel_map) for mix in mixes]
         self._used = np.flatnonzero(fits).tolist()
