@@ -1,10 +1,33 @@
-"""Reads the JSON files that the package has written."""
+"""JSON files that the package writes, and reads again."""
 
 import json
 import os
 
 from keras_shapley_prune.inputs.json_fields import Fields
-from keras_shapley_prune.inputs.paths import check_path
+from keras_shapley_prune.inputs.paths import check_path, open_to_write
+
+
+def save_json(path, kind, content, by_entry=False):
+    """Writes what `load_json` reads.
+
+    Args:
+        path: String or path-like.
+        kind: String, the name of the class that is written.
+        content: Dict, of what JSON can hold.
+        by_entry: Boolean, whether each entry of the dict stands on one line, however
+            long; else every number has a line.
+
+    Raises:
+        ValueError: If there cannot be such a file.
+    """
+    content = {"format": format_of(kind), **content}
+    if by_entry:
+        lines = (f" {json.dumps(k)}: {json.dumps(v)}" for k, v in content.items())
+        text = "{\n" + ",\n".join(lines) + "\n}\n"
+    else:
+        text = json.dumps(content, indent=1)
+    with open_to_write(path) as file:
+        file.write(text)
 
 
 def load_json(path, kind, writer="save"):

@@ -1,10 +1,8 @@
 """`LatencyTable`: what the pieces of a network take at several widths."""
 
 import dataclasses
-import json
 
-from keras_shapley_prune.inputs.json_files import format_of, load_json
-from keras_shapley_prune.inputs.paths import open_to_write
+from keras_shapley_prune.inputs.json_files import load_json, save_json
 from keras_shapley_prune.latency.pieces import find_pieces
 from keras_shapley_prune.latency.runtime import RUNTIMES, Runtime
 from keras_shapley_prune.latency.width_mixes import WidthMix, count_units
@@ -119,7 +117,6 @@ class LatencyTable:
         """
         runtime = None if self.runtime is None else dataclasses.asdict(self.runtime)
         content = {
-            "format": format_of("LatencyTable"),
             "version": VERSION,
             "description": self.description,
             "runtime": runtime,
@@ -130,10 +127,7 @@ class LatencyTable:
             "whole": self.whole,
             "pieces": self.pieces,
         }
-        with open_to_write(path) as file:
-            # One entry a line: a table may be looked at.
-            lines = (f" {json.dumps(k)}: {json.dumps(v)}" for k, v in content.items())
-            file.write("{\n" + ",\n".join(lines) + "\n}\n")
+        save_json(path, "LatencyTable", content, by_entry=True)
 
     @classmethod
     def load(cls, path):

@@ -1,7 +1,6 @@
 """The result of a ranker: a value for each unit, with its standard error."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,8 +13,8 @@ from keras_shapley_prune.inputs.arguments import (
     show,
 )
 from keras_shapley_prune.inputs.json_fields import Fields
-from keras_shapley_prune.inputs.json_files import format_of, load_json
-from keras_shapley_prune.inputs.paths import check_folder, open_to_write
+from keras_shapley_prune.inputs.json_files import load_json, save_json
+from keras_shapley_prune.inputs.paths import check_folder
 from keras_shapley_prune.rank.tensorboard_events import write_ranking
 from keras_shapley_prune.trace.lock_text import group_reasons
 
@@ -327,16 +326,13 @@ class Ranking(Mapping):
         """
         groups = {name: scores.to_dict() for name, scores in self.items()}
         content = {
-            "format": format_of("Ranking"),
             "method": self.method,
             "num_examples": self.num_examples,
             "locks": self.locks,
             "comparable": self.comparable,
             "groups": groups,
         }
-        text = json.dumps(content, indent=1)
-        with open_to_write(path) as file:
-            file.write(text)
+        save_json(path, "Ranking", content)
 
     @classmethod
     def load(cls, path):

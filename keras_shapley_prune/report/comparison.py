@@ -1,9 +1,8 @@
 """The difference between a model and its pruned copy: as text, JSON and HTML."""
 
 import dataclasses
-import json
 
-from keras_shapley_prune.inputs.json_files import format_of, load_json
+from keras_shapley_prune.inputs.json_files import load_json, save_json
 from keras_shapley_prune.inputs.paths import open_to_write
 from keras_shapley_prune.plan.quantities import Quantity, describe_sizes
 from keras_shapley_prune.rank.ranking import GroupScores, read_scores
@@ -178,16 +177,13 @@ class Comparison:
         Raises:
             ValueError: If there cannot be such a file.
         """
-        content = {"format": format_of("Comparison")}
-        content |= {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del content["measured"]  # the file is flat
         content |= {name: getattr(self, name) for name in _MEASURED}
         if self.runtime is not None:
             content["runtime"] = self.runtime.to_dict()
         content["groups"] = [_group_to_dict(group) for group in self.groups]
-        text = json.dumps(content, indent=1)
-        with open_to_write(path) as file:
-            file.write(text)
+        save_json(path, "Comparison", content)
 
     @classmethod
     def load(cls, path):

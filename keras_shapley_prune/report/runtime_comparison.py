@@ -54,9 +54,8 @@ class RuntimeComparison:
             found.append(Quantity(f"{self.name} file", *self.file_size, "bytes"))
         batch = f", batch of {self.batch_size}" if self.batch_size else ""
         unknown = f"unknown: {self.unknown}"
-        title = f"{self.name}{batch}"
-        latency = TimedQuantity(title, *self.seconds, "seconds", unknown)
-        return [*found, dataclasses.replace(latency, quartiles=self.quartiles)]
+        what = f"{self.name}{batch}", *self.seconds, "seconds", unknown
+        return [*found, TimedQuantity(*what, quartiles=self.quartiles)]
 
     def to_dict(self):
         """Returns what `read_runtime` reads, a dict for JSON."""

@@ -53,11 +53,7 @@ class ChannelGroup:
                 is that layer alone, though it may hold characters that mean something
                 in a pattern: `"c[1]"` is not `"c1"` where there is a layer `"c[1]"`.
         """
-        if self.kind != "channels" and pattern == self.name:
-            return True
-        if pattern in self.producers or pattern in self.layer_names:
-            return pattern in self.producers
-        return bool(fnmatch.filter(self.producers, pattern))
+        return bool(self._find_producers(pattern))
 
     def find_units(self, patterns):
         """Returns which units some patterns select, one by one.
@@ -70,14 +66,15 @@ class ChannelGroup:
             Boolean array, shape `(num_units,)`.
         """
         patterns = [patterns] if isinstance(patterns, str) else patterns
-        found = np.zeros(self.num_units, bool)
-        for pattern in patterns:
-            if pattern == self.name:
-                return np.ones(self.num_units, bool)
-            exact = pattern in self.producers
-            names = [pattern] if exact else fnmatch.filter(self.producers, pattern)
-            found |= np.isin(self.producers, names)
-        return found
+        found = [name for p in patterns for name in self._find_producers(p)]
+        return np.isin(self.producers, found)
+
+    def _find_producers(self, pattern):
+        if self.kind != "channels" and pattern == self.name:
+            return self.producers
+        if pattern in self.producers or pattern in self.layer_names:
+            return [name for name in self.producers if name == pattern]
+        return fnmatch.filter(self.producers, pattern)
 
 
 def number_units(num_units, ties):

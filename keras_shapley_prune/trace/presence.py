@@ -25,11 +25,11 @@ def find_presence(graph, edges):
     while live != before:
         before, found = dict(live), {}
         for nested in graph.nested:
-            whole = _any_of(live.get(tensor, NEVER) for tensor in nested.outputs)
+            whole = present_if_any(live.get(tensor, NEVER) for tensor in nested.outputs)
             for tensor in (*nested.inputs, *nested.outputs):
                 live[tensor] = _either(live.get(tensor, NEVER), whole)
         for call in reversed(graph.calls):
-            clauses = _any_of(live.get(tensor, NEVER) for tensor in call.outputs)
+            clauses = present_if_any(live.get(tensor, NEVER) for tensor in call.outputs)
             if clauses != ALWAYS:
                 found[call.index] = clauses
             for position, tensor in enumerate(call.inputs):
@@ -57,10 +57,6 @@ def present_if_any(several):
     Args:
         several: Iterable of the clauses of these calls.
     """
-    return _any_of(several)
-
-
-def _any_of(several):
     found = NEVER
     for clauses in several:
         found = _either(found, clauses)
