@@ -88,7 +88,7 @@ def prune(
             `"params"`, `"flops"`, `"bytes"` (of the weights), or `"latency"` (the
             seconds of one inference on `target`) of the whole model. The budget is met
             to within 1 % of the model's total, unless removing a single unit changes it
-            by more. A latency is measured, and is met to within 5 % of what is asked
+            by more. A latency is measured, and corrected to within 5 % of what is asked
             for: with a ratio of 0.5 the result is twice as fast. For that, the model
             and smaller ones of it are timed, some seconds to some minutes.
         scope: `"layer"`: every layer loses the same share of its units. `"global"`:
@@ -146,7 +146,7 @@ def prune(
         `model` if that has a `train_step` of its own, see `remove_channels`), compiled
         like `model` if that is compiled, with an optimizer of its own. A `UserWarning`
         tells if it does not do what `model` does, or if the budget is missed by more
-        than 1 %.
+        than 1 %, a latency by more than 5 %.
 
     Raises:
         ValueError: If an argument is not of that form, the data does not fit the
