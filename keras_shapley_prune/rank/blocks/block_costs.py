@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.cut.surgery import cut_out
+from keras_shapley_prune.rank.blocks.block_game import squared_change
 from keras_shapley_prune.rank.output_costs.output_scale import OutputScale
 from keras_shapley_prune.rank.output_costs.removal_costs import (
     take_held_out,
@@ -66,7 +67,9 @@ def measure_block_costs(calibration, group, scores, batches, on_share, entry):
         cut = cut_out(calibration.model, keep, channel_map)
         repair_layers(cut, [(inputs,) for inputs in fitted])
         found = [_run(cut.graph, scale, inputs) for inputs in held_out]
-        costs.append(_compare(expected, found))
+        pairs = zip(found, expected, strict=True)
+        changes = [squared_change(ours, theirs) for ours, theirs in pairs]
+        costs.append(np.concatenate(changes).mean())
         entry.write({"costs": np.array(costs)})
         on_share(1 / len(counts))
     if not np.isfinite(costs).all():
@@ -80,15 +83,3 @@ def _run(graph, scale, inputs):
     for call in find_ancestors(graph, graph.outputs):
         graph.run_between(values, call.index, call.index + 1)
     return scale(values)
-
-
-def _compare(expected, found):
-    """Returns the squared change of the outputs, the mean over the examples."""
-    total, count = 0.0, 0
-    for before, after in zip(expected, found, strict=True):
-        total += sum(
-            float(tf.reduce_sum((a - b) ** 2))
-            for a, b in zip(before, after, strict=True)
-        )
-        count += int(before[0].shape[0])
-    return total / count

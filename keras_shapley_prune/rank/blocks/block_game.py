@@ -71,12 +71,27 @@ class BlockGame:
         whole = self._scale(values)
         worth = np.zeros((len(inputs[0]), len(coalitions)))
         for rows, values in self._runs.run(inputs, coalitions):
-            change = 0.0
-            for ours, theirs in zip(self._scale(values), whole, strict=True):
-                axes = list(range(1, len(ours.shape)))
-                change += tf.reduce_sum((ours - theirs) ** 2, axes).numpy()
+            change = self._compare(self._scale(values), whole)
             worth[:, rows] = -change[:, np.newaxis]
         return worth
+
+    def _compare(self, outputs, whole):
+        """Returns how far outputs are from those of the whole network, each example."""
+        return squared_change(outputs, whole)
+
+
+def squared_change(outputs, others):
+    """Returns the squared change of the outputs, of each example.
+
+    Args:
+        outputs: List of tensors, on the scale of an `OutputScale`.
+        others: The same of another network.
+    """
+    change = 0.0
+    for ours, theirs in zip(outputs, others, strict=True):
+        axes = list(range(1, len(ours.shape)))
+        change += tf.reduce_sum((ours - theirs) ** 2, axes).numpy()
+    return change
 
 
 def take_examples(batches, graph, most, held_bytes=0):
