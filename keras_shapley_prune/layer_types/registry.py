@@ -82,6 +82,12 @@ def find_depthwise_form(operation):
     return layer_type.depthwise_form(operation)
 
 
+def sums_inputs(operation):
+    """Returns whether an operation returns the sum of what it reads."""
+    layer_type = find_layer_type(operation)
+    return layer_type is not None and layer_type.sums_inputs
+
+
 def _is_raw(kind):
     """Whether a class is one of Keras's own raw operations, not a user's."""
     return kind.__module__.startswith(("keras.src.ops.", "keras.src.activations."))

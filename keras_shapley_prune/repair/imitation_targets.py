@@ -8,9 +8,9 @@ import numpy as np
 
 from keras_shapley_prune.layer_types.bias_folding import find_normalization
 from keras_shapley_prune.layer_types.registry import (
-    find_layer_type,
     find_linear_form,
     find_nearest_type,
+    sums_inputs,
 )
 from keras_shapley_prune.layer_types.unit_ids import kept
 from keras_shapley_prune.trace.pairing import pair_calls
@@ -57,7 +57,7 @@ def pair_graphs(graph, student, absent=frozenset()):
     for call in graph.calls:
         if call in calls:
             twins.update(zip(call.outputs, calls[call].outputs, strict=True))
-        elif _is_sum(call) and call.index not in absent:
+        elif sums_inputs(call.operation) and call.index not in absent:
             known = [twins[tensor] for tensor in call.inputs if tensor in twins]
             if len(known) == 1:
                 twins[call.outputs[0]] = known[0]
@@ -69,11 +69,6 @@ def pair_graphs(graph, student, absent=frozenset()):
             f"{sorted(ours ^ theirs)} in one of them only"
         )
     return calls, twins
-
-
-def _is_sum(call):
-    layer_type = find_layer_type(call.operation)
-    return layer_type is not None and layer_type.sums_inputs
 
 
 def find_features(graph, calls, twins):

@@ -11,7 +11,8 @@ import math
 import tensorflow as tf
 
 from keras_shapley_prune.layer_types.bias_folding import ends_linear, find_normalization
-from keras_shapley_prune.layer_types.registry import find_layer_type, find_linear_form
+from keras_shapley_prune.layer_types.elementwise_activations import find_ceiling
+from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.repair.skip_compensation import SkipCompensation, unscale
 from keras_shapley_prune.trace.graph import find_ancestors, run_calls
 
@@ -124,17 +125,10 @@ def _follow(graph, call, passed):
         (reader,) = readers
         if reader.index in passed:
             wanted, is_rectified = reader.outputs[0], False
-        elif _is_relu(reader):
+        elif find_ceiling(reader.operation) == math.inf:
+            # The sum before it is what it returns, where that is above 0.
             is_rectified = True
         else:
             break
         tensor = reader.outputs[0]
     return None if wanted is None else Later(summed, wanted, is_rectified)
-
-
-def _is_relu(call):
-    layer_type = find_layer_type(call.operation)
-    # The sum before it is what it returns, where that is above 0.
-    return (
-        layer_type is not None and layer_type.relu_ceiling(call.operation) == math.inf
-    )

@@ -6,8 +6,8 @@ from keras_shapley_prune.layer_types.bias_folding import ends_linear, find_norma
 from keras_shapley_prune.layer_types.masked_calls import no_masks
 from keras_shapley_prune.layer_types.registry import (
     find_depthwise_form,
-    find_layer_type,
     find_linear_form,
+    sums_inputs,
 )
 from keras_shapley_prune.trace.graph import find_ancestors, run_calls
 
@@ -106,6 +106,4 @@ def is_fitted(operation):
 
 
 def _is_addition(call):
-    layer_type = find_layer_type(call.operation)
-    adds = layer_type is not None and layer_type.sums_inputs
-    return len(call.inputs) > 1 and adds  # not a constant
+    return len(call.inputs) > 1 and sums_inputs(call.operation)  # not a constant

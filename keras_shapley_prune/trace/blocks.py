@@ -6,7 +6,7 @@ import math
 import keras
 import numpy as np
 
-from keras_shapley_prune.layer_types.registry import find_layer_type, find_nearest_type
+from keras_shapley_prune.layer_types.registry import find_nearest_type, sums_inputs
 from keras_shapley_prune.layer_types.stepwise.layer import innermost
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.groups import ChannelGroup
@@ -139,8 +139,7 @@ def _find_branches(graph):
 
 def _adds_alike(call):
     """Returns whether a call adds tensors of one shape, each number to its like."""
-    layer_type = find_layer_type(innermost(call.operation))
-    if layer_type is None or not layer_type.sums_inputs or len(call.inputs) < 2:
+    if not sums_inputs(innermost(call.operation)) or len(call.inputs) < 2:
         return False
     shape = call.outputs[0].shape
     alike = all(tensor.shape == shape for tensor in call.inputs)

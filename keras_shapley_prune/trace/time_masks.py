@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_shapley_prune.layer_types.registry import find_layer_type
+from keras_shapley_prune.layer_types.registry import sums_inputs
 
 _DEFAULT = keras.layers.Layer.compute_mask
 
@@ -51,9 +51,7 @@ def _masks_of(call, masks):
 
 def _passes_on(layer):
     """Returns whether a layer gives the mask of what it reads to what it returns."""
-    layer_type = find_layer_type(layer)
-    adds = layer_type is not None and layer_type.sums_inputs
-    return adds or type(layer).compute_mask is _DEFAULT
+    return sums_inputs(layer) or type(layer).compute_mask is _DEFAULT
 
 
 def _stand_in(mask):
