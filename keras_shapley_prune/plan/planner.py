@@ -2,7 +2,6 @@
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
 
 from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.devices.workers import current_workers
@@ -17,8 +16,7 @@ from keras_shapley_prune.plan.planned_latency import PlannedLatency
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
 from keras_shapley_prune.plan.selection import make_plan
 from keras_shapley_prune.trace.sizes import give_sizes
-from keras_shapley_prune.trace.tracer import map_of
-from keras_shapley_prune.trace.wanted_units import with_blocks_named
+from keras_shapley_prune.trace.wanted_units import map_for_ranking
 
 PLANNED_SECONDS = 90.0  # that timing takes, about: a part of a progress bar
 _NEAR = 0.02  # of the asked latency: what is so near is not corrected
@@ -67,9 +65,7 @@ def plan_pruning(
     ```
     """
     budget = to_budget("plan_pruning", ratio, budget)
-    found = map_of(model, channel_map, granularity=budget.granularity)
-    named = isinstance(ranking, Mapping) and channel_map is None
-    channel_map = with_blocks_named(found, ranking) if named else found
+    channel_map = map_for_ranking(model, ranking, channel_map, budget.granularity)
     graph = give_sizes(channel_map.graph, input_shape)
     channel_map = dataclasses.replace(channel_map, graph=graph)
     return Planner(model, channel_map, budget).plan(ranking, budget)

@@ -1,5 +1,6 @@
 """The plan: how many units of each group are kept, and what that will cost."""
 
+import copy
 import dataclasses
 import json
 import os
@@ -92,10 +93,10 @@ class PruningPlan:
             latency: A `PlannedLatency`.
             budget: The `PruningBudget` that it has been made for, if not this plan's.
         """
-        budget = self.budget if budget is None else budget
-        plan = PruningPlan(self.channel_map, self.num_kept, self._orders, budget)
+        plan = copy.copy(self)  # what is counted has been counted
+        plan.budget = self.budget if budget is None else budget
         plan.latency = latency
-        plan.costs["latency"] = latency.best_known
+        plan.costs = {**self.costs, "latency": latency.best_known}
         return plan
 
     def resize(self, kept):

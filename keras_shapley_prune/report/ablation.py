@@ -1,7 +1,6 @@
 """Ablation: what a network achieves as the units of one group are masked."""
 
 import dataclasses
-from collections.abc import Mapping
 
 import numpy as np
 
@@ -12,8 +11,7 @@ from keras_shapley_prune.inputs.measurable import check_measured, check_metric
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.selection import check_ranking
 from keras_shapley_prune.report.masked_network import MaskedNetwork
-from keras_shapley_prune.trace.tracer import map_of
-from keras_shapley_prune.trace.wanted_units import with_blocks_named
+from keras_shapley_prune.trace.wanted_units import map_for_ranking
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,9 +69,7 @@ def measure_ablation(
     ```
     """
     check_integer("num_points", num_points, 2)
-    found = map_of(model, channel_map)
-    named = channel_map is None and isinstance(ranking, Mapping)
-    channel_map = with_blocks_named(found, ranking) if named else found
+    channel_map = map_for_ranking(model, ranking, channel_map)
     check_metric(metric, model)
     check_ranking(ranking, channel_map)
     dataset = make_repeatable(dataset)

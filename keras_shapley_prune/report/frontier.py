@@ -1,7 +1,7 @@
 """What a model achieves, against what it costs, at several ratios."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -19,8 +19,7 @@ from keras_shapley_prune.plan.planner import Planner
 from keras_shapley_prune.pruning import carry_out
 from keras_shapley_prune.repair.calibration_check import read_sample
 from keras_shapley_prune.repair.resolve_repair import resolve_repair
-from keras_shapley_prune.trace.tracer import trace_channels
-from keras_shapley_prune.trace.wanted_units import with_blocks_named
+from keras_shapley_prune.trace.wanted_units import map_for_ranking
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,9 +102,7 @@ def measure_frontier(
         held_out = make_repeatable(validation_data, "validation_data")
     measure = resolve_metric(metric, model, held_out)
     name = metric if isinstance(metric, str) else "metric"
-    channel_map = trace_channels(model)
-    if isinstance(ranking, Mapping):
-        channel_map = with_blocks_named(channel_map, ranking)
+    channel_map = map_for_ranking(model, ranking)
     for one in budgets:
         one.select_groups(channel_map)
     if not callable(metric):

@@ -35,6 +35,20 @@ def map_for_units(model, channel_map=None, keep=None, remove=None, name="model")
     return more if shape[0] == more.num_units else found
 
 
+def map_for_ranking(model, ranking, channel_map=None, granularity="filter"):
+    """Returns the `ChannelMap` of a model that has the units which a ranking scores.
+
+    Args:
+        model: See `trace_channels`.
+        ranking: A `Ranking`; what is none is left to others to refuse.
+        channel_map: See `map_of`. If it is `None`, blocks are units if one is scored.
+        granularity: See `map_of`.
+    """
+    found = map_of(model, channel_map, granularity=granularity)
+    named = channel_map is None and isinstance(ranking, Mapping)
+    return with_blocks_named(found, ranking) if named else found
+
+
 def with_blocks_named(channel_map, names):
     """Returns a map with units for blocks if one of some names is of those.
 
