@@ -16,7 +16,7 @@ from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.budget import to_budget
-from keras_shapley_prune.plan.planner import PLANNED_SECONDS, Planner
+from keras_shapley_prune.plan.planner import plan_for
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
 from keras_shapley_prune.rank.games.outputs import OutputGame
 from keras_shapley_prune.rank.resolve_ranker import rank_for, resolve_ranker
@@ -201,10 +201,7 @@ def prune(
         ranking = rank_for(
             model, dataset, budget, ranker, channel_map, verbose, taken, progress, run
         )
-        planner = Planner(model, channel_map, budget, progress.show_share)
-        if budget.of == "latency":
-            progress.begin("time", PLANNED_SECONDS)
-        plan = planner.plan(ranking, budget, entry=run.within("plan").entry("latency"))
+        plan = plan_for(model, ranking, budget, channel_map, progress, run)
         pruned = carry_out(
             model, plan, dataset, repair, verify, keep_optimizer, targets, progress, run
         )

@@ -104,7 +104,7 @@ def _check_sizes(budget, groups, kept):
             reason += f"allow no nearer number in {off}"
         warnings.warn(
             f"{reached:.1%} of the units are removed, not {asked:.1%}: {reason}",
-            stacklevel=7,  # the line that called `prune` or `plan_pruning`
+            stacklevel=8,  # the line that called `prune` or `plan_pruning`
         )
 
 
@@ -169,7 +169,7 @@ class _Walk:
             f"{reached:.1%} of the {self._budget.of} are removed, not "
             f"{self._budget.ratio:.1%}: single steps of the units that can be removed "
             f"(round_to={self._budget.round_to}) are not smaller",
-            stacklevel=7,  # the line that called `prune` or `plan_pruning`
+            stacklevel=8,  # the line that called `prune` or `plan_pruning`
         )
 
     def _next_group(self):

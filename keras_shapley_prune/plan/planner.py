@@ -18,7 +18,7 @@ from keras_shapley_prune.plan.selection import make_plan
 from keras_shapley_prune.trace.sizes import give_sizes
 from keras_shapley_prune.trace.wanted_units import map_for_ranking
 
-PLANNED_SECONDS = 90.0  # that timing takes, about: a part of a progress bar
+_PLANNED_SECONDS = 90.0  # that timing takes, about: a part of a progress bar
 _NEAR = 0.02  # of the asked latency: what is so near is not corrected
 _FAR = 0.05  # what is farther away is told
 _MOST = 4  # plans that are made and measured
@@ -68,7 +68,25 @@ def plan_pruning(
     channel_map = map_for_ranking(model, ranking, channel_map, budget.granularity)
     graph = give_sizes(channel_map.graph, input_shape)
     channel_map = dataclasses.replace(channel_map, graph=graph)
-    return Planner(model, channel_map, budget).plan(ranking, budget)
+    return plan_for(model, ranking, budget, channel_map)
+
+
+def plan_for(model, ranking, budget, channel_map, progress=None, checkpoint=None):
+    """Returns the `PruningPlan` of a budget, as `prune` makes it.
+
+    Args:
+        model: See `prune`.
+        ranking: A `Ranking`.
+        budget: A `PruningBudget`.
+        channel_map: The `ChannelMap` of `model`.
+        progress: A `Progress` in which what is timed is a step, or `None`.
+        checkpoint: The `Checkpoint` of the run that this is a part of, or `None`.
+    """
+    show = None if progress is None else progress.show_share
+    if progress is not None and budget.of == "latency":
+        progress.begin("time", _PLANNED_SECONDS)
+    entry = checkpoint and checkpoint.within("plan").entry("latency")
+    return Planner(model, channel_map, budget, show).plan(ranking, budget, entry=entry)
 
 
 class Planner:
@@ -153,7 +171,7 @@ class Planner:
             warnings.warn(
                 f"The planned network takes {after / before:.1%} of the time of the "
                 f"model, measured, not {wanted:.1%}: what is nearer could not be found",
-                stacklevel=5,
+                stacklevel=6,  # the line that called `prune` or `plan_pruning`
             )
         return plan
 
