@@ -35,3 +35,40 @@ def test_the_errors_that_are_written_down_are_those_that_are_promised():
     predicted = [abs(float(r["error"])) for r in rows if r["kind"] == "predicted"]
     assert np.median(predicted) <= 0.10
     assert max(predicted) <= 0.20
+
+
+def read_results(name):
+    with open(RESULTS.with_name(name), newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_page_shows_what_was_measured():
+    page = (ROOT / "docs" / "latency.md").read_text(encoding="utf-8")
+    errors = {}
+    for row in read_results("latency.csv"):
+        if row["kind"] == "predicted":
+            case = row["network"], row["runtime"]
+            errors.setdefault(case, []).append(abs(float(row["error"])))
+        elif row["kind"] == "closed loop":
+            asked, measured = float(row["asked"]), float(row["measured"])
+            assert f"{asked:.0%} → {measured:.1%}" in page, row
+    for case, found in errors.items():
+        shown = f"| {len(found)} | {np.median(found):.1%}, {max(found):.1%} |"
+        assert shown in page, (case, shown)
+    for row in read_results("latency_accuracy.csv"):
+        share = f"{float(row['measured']):.2f}".lstrip("0")
+        shown = f"{100 * float(row['accuracy']):.1f}"
+        texts = f"{shown} ({share}", f"**{shown}** ({share}"
+        assert any(text in page for text in texts), row
+
+
+def test_the_page_of_rankers_shows_what_blocks_were_measured():
+    page = (ROOT / "docs" / "rankers.md").read_text(encoding="utf-8")
+    for row in read_results("blocks.csv"):
+        value, number = float(row["value"]), row["number"].strip("[]")
+        shown = f"{100 * value:.1f}"
+        if "correlation" in row["case"]:
+            shown = f"{value:.2f}"
+        elif "accuracy" in row["case"]:
+            shown = f"{number}: {100 * value:.1f} %"
+        assert shown in page, row
