@@ -6,30 +6,11 @@ import numpy as np
 from keras_shapley_prune.cut.cut_network import Cut, find_kept, resize_call
 from keras_shapley_prune.cut.gone import Gone, add_remaining
 from keras_shapley_prune.cut.layer_copies import copy_operation, copy_weights
-from keras_shapley_prune.cut.model_classes import (
-    check_class,
-    new_sequential,
-    take_class,
-)
-from keras_shapley_prune.cut.state_copies import copy_states
+from keras_shapley_prune.cut.model_classes import check_class
+from keras_shapley_prune.cut.model_copies import ModelCopier
 from keras_shapley_prune.inputs.undisturbed import undisturbed
-from keras_shapley_prune.layer_types.stepwise.layer import (
-    at_steps,
-    count_depth,
-    innermost,
-)
-from keras_shapley_prune.layer_types.stock.time_distributed import (
-    find_wrapped,
-    wrap_again,
-)
-from keras_shapley_prune.layer_types.trainable_flags import copy_flags
+from keras_shapley_prune.layer_types.stepwise.layer import innermost
 from keras_shapley_prune.layer_types.unit_ids import count_kept, has_units, kept
-from keras_shapley_prune.trace.functional_models import (
-    functional_view,
-    input_structure,
-    new_inputs,
-    runs_its_graph,
-)
 from keras_shapley_prune.trace.named_units import resolve_keep
 from keras_shapley_prune.trace.wanted_units import map_for_units
 
@@ -114,31 +95,21 @@ def copy_whole(model, channel_map):
     return cut_out(model, np.ones(channel_map.num_units, bool), channel_map)
 
 
-class _Copier:
+class _Copier(ModelCopier):
     """Re-creates a model, and those nested in it, with the kept channels.
-
-    Every operation and nested model has one copy, however often it is called: shared
-    weights are shared in the copy too.
 
     Args:
         channel_map: The `ChannelMap` of the model.
         keep: Boolean array, shape `(num_units,)`, the units to keep.
 
     Attributes:
-        operations: Dict: operation of the model -> its copy. What has gone with blocks
-            is not in it.
-        gone: The `Gone`.
+        gone: The `Gone`, with what has gone with blocks.
     """
 
     def __init__(self, channel_map, keep):
+        super().__init__(channel_map.graph)
         self._map, self._keep = channel_map, keep
-        self._models, self._copies, self.operations = {}, {}, {}  # original -> copy
         self._originals = {}  # copy of an operation -> original
-        # What is called at every time step is copied as what is called at one.
-        self._called_as = {}  # operation -> as the calls of the graph have it
-        for call in channel_map.graph.calls:
-            names = self._called_as.setdefault(innermost(call.operation), {})
-            names[call.operation] = None
         self.gone = Gone(channel_map, keep)
         self._entries = {}  # nested model -> units of what enters it, on each axis
         # In all calls of a nested model the same channels enter it: the first tells.
@@ -146,59 +117,31 @@ class _Copier:
             axes = [self._axes_of(tensor) for tensor in call.inputs]
             self._entries.setdefault(call.model, axes)
 
-    def copy_model(self, model):
-        """Returns a Sequential or functional model of copies of its operations."""
-        outermost = not self._models
-        self._models[model] = None  # stands before those that are nested in it
-        structure = input_structure(model)
-        inputs = new_inputs(structure, self._input_shapes(model, structure))
-        # A Sequential model becomes one again: its view would become functional.
-        if isinstance(model, keras.Sequential):
-            layers = [self.copy(layer) for layer in model.layers]
-            copied = new_sequential(model, [inputs, *layers], outermost)
-        else:
-            calls = _Calls(self, None if outermost else model)
-            copied = keras.models.clone_model(
-                functional_view(model),
-                input_tensors=inputs,
-                clone_function=lambda operation: operation,  # copied where called
-                call_function=calls,
-            )
-        if outermost:  # nested, it is not trained by itself
-            copies = {**self._models, **self.operations}
-            copied = take_class(model, copied, copies, bool(self.gone.inputs))
-        self._models[model] = copied
+    @property
+    def has_gone(self):
+        return bool(self.gone.inputs)
+
+    def make(self, operation):
+        copied = copy_operation(operation, self._kept_at(operation))
+        self._originals[copied] = operation
         return copied
 
-    def copy_trainable_flags(self):
-        """Sets the flags of models, of their layers, and of all within those."""
-        # `_models` is in the order outer before inner, so that the inner flag wins.
-        copy_flags([*self._models.items(), *self.operations.items()])
+    def copy_weights_of(self, operation, copied):
+        copy_weights(operation, copied, self._kept_at(innermost(operation)))
 
-    def copy_weights(self):
-        """Copies weights, without the slices of removed channels."""
-        for original, copied in self.operations.items():
-            if isinstance(innermost(original), keras.Layer):
-                copy_weights(original, copied, self._kept_at(innermost(original)))
-                copy_states(original, copied)
+    def make_caller(self, model):
+        return _Calls(self, model)
 
-    def copy(self, operation):
-        """Returns the one copy of an operation, nested model or wrapper."""
-        if self._models.get(operation) is not None:
-            return self._models[operation]
-        if runs_its_graph(operation):
-            return self.copy_model(operation)
-        wrapped = find_wrapped(operation)
-        if wrapped is not None and operation not in self._called_as:
-            self._models[operation] = None  # as of a model, before what is in it
-            self._models[operation] = wrap_again(operation, self.copy(wrapped))
-            return self._models[operation]
-        if operation not in self._copies:
-            copied = copy_operation(operation, self._kept_at(operation))
-            self._copies[operation], self._originals[copied] = copied, operation
-            for called in self._called_as.get(operation, [operation]):
-                self.operations[called] = at_steps(copied, count_depth(called))
-        return self._copies[operation]
+    def input_shapes(self, model, structure):
+        # `None` for the outermost model, whose inputs have no units.
+        if model not in self._entries:
+            return None
+        shapes = [list(x.shape) for x in keras.tree.flatten(structure)]
+        for shape, axes in zip(shapes, self._entries[model], strict=True):
+            for axis, ids in axes.items():
+                if shape[axis] is not None:
+                    shape[axis] = count_kept(kept(self._keep, ids))
+        return shapes
 
     def call(self, copied, args, kwargs):
         """Calls a copy, with arguments of another size where these matter.
@@ -227,20 +170,6 @@ class _Copier:
         across = self._map.across.get(tensor, {})
         axes = {axis - rank: units for axis, units in across.items()}
         return {**axes, -1: ids} if has_units(ids) else axes
-
-    def _input_shapes(self, model, structure):
-        """Returns the shapes that the inputs of a model have without what is removed.
-
-        `None` for the outermost model, whose inputs have no units.
-        """
-        if model not in self._entries:
-            return None
-        shapes = [list(x.shape) for x in keras.tree.flatten(structure)]
-        for shape, axes in zip(shapes, self._entries[model], strict=True):
-            for axis, ids in axes.items():
-                if shape[axis] is not None:
-                    shape[axis] = count_kept(kept(self._keep, ids))
-        return shapes
 
 
 class _Calls:

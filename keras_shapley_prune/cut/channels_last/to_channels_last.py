@@ -4,7 +4,7 @@ import keras
 from keras.layers import InputLayer
 
 from keras_shapley_prune.cut.channels_last.converter import Converter
-from keras_shapley_prune.cut.channels_last.equivalence import find_difference
+from keras_shapley_prune.cut.equivalence import find_difference
 from keras_shapley_prune.cut.model_classes import (
     check_class,
     new_sequential,

@@ -1,4 +1,4 @@
-"""The check that a model in another order of axes returns what the original does."""
+"""The check that a model that was made anew returns what the original does."""
 
 import keras
 import numpy as np
@@ -16,7 +16,7 @@ LENGTHS = 32, 64, 224, 8  # tried where a model does not fix the length of an ax
 
 
 def find_difference(model, converted):
-    """Returns how a model that was converted differs from the original.
+    """Returns how a model that was made anew differs from the original.
 
     Both are run on two examples of random numbers.
 
