@@ -11,8 +11,8 @@ and imports only from those below it:
 - `repair/`: the kept units make up for the removed ones
 - `plan/`: which units are removed, under a budget of units, parameters, FLOPs or bytes
 - `latency/`: how long one inference takes, on the runtime that will run it
+- `deploy/`: LiteRT files, copies in tf_keras, copies with folded normalizations
 - `cut/`: masks, surgery, and the check that both compute the same
-- `deploy/`: LiteRT files, copies in tf_keras
 - `trace/`: which channels go together; `expansion/`: graphs for models that are code
 - `train/`: distillation
 - `layer_types/`: what is known of each layer
@@ -25,6 +25,7 @@ from keras_shapley_prune.cut.channels_last.to_channels_last import to_channels_l
 from keras_shapley_prune.cut.masking import ChannelMask, mask_channels
 from keras_shapley_prune.cut.surgery import remove_channels
 from keras_shapley_prune.cut.verification import verify_removal
+from keras_shapley_prune.deploy.fold_normalization import fold_normalization
 from keras_shapley_prune.deploy.litert import export_litert
 from keras_shapley_prune.deploy.tf_keras_copy import to_tf_keras
 from keras_shapley_prune.inputs.model_files import load_model
@@ -104,6 +105,7 @@ __all__ = [
     "count_flops",
     "estimators",
     "export_litert",
+    "fold_normalization",
     "games",
     "load_model",
     "mask_channels",

@@ -86,6 +86,8 @@ def _draw(tensor, length, generator):
     """Returns a random array in the place of a symbolic input."""
     first, *others = tensor.shape
     shape = (first or 2, *(n or length for n in others))
+    if tensor.dtype == "string":
+        return np.full(shape, "")
     if keras.backend.is_float_dtype(tensor.dtype):
         return generator.normal(size=shape).astype("float32")
     return generator.integers(0, 2, shape).astype(tensor.dtype)

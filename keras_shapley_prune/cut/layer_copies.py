@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_shapley_prune.layer_types.bias_folding import has_bias
 from keras_shapley_prune.layer_types.own_state import copy_own_state
 from keras_shapley_prune.layer_types.registry import find_layer_type, find_letters
 from keras_shapley_prune.layer_types.stepwise.layer import Stepwise, at_steps, innermost
@@ -50,14 +51,19 @@ def copy_operation(operation, kept_at):
         except (NotImplementedError, TypeError):
             # It has no weights and no size: what it does serves both.
             return make_twin(operation)
-    try:
-        return _copy_layer(operation, kept_at)
-    except Exception as error:
-        raise ValueError(
-            "Expected a model whose layers can be re-created from their configs. "
-            f"Received: layer {operation.name!r} (of type {type(operation)}), which "
-            f"cannot: {error}"
-        ) from error
+    return _recreate(operation, lambda config: _resize(operation, config, kept_at))
+
+
+def copy_with_bias(operation):
+    """Re-creates a layer, to add a bias if that does not.
+
+    Args:
+        operation: The layer, which has a `LinearForm` or a `DepthwiseForm`. If it has
+            no bias, its `LayerType` knows how it gets one.
+    """
+    if has_bias(operation):
+        return copy_operation(operation, {})
+    return _recreate(operation, find_layer_type(operation).add_bias)
 
 
 def is_stock(operation):
@@ -89,10 +95,18 @@ def is_stock(operation):
     return True
 
 
-def _copy_layer(operation, kept_at):
-    config = read_config(operation)
-    _resize(operation, config, kept_at)
-    return recreate_layer(operation, config)
+def _recreate(layer, change):
+    """Returns a layer made of the config of another, which `change` changes."""
+    try:
+        config = read_config(layer)
+        change(config)
+        return recreate_layer(layer, config)
+    except Exception as error:
+        raise ValueError(
+            "Expected a model whose layers can be re-created from their configs. "
+            f"Received: layer {layer.name!r} (of type {type(layer)}), which "
+            f"cannot: {error}"
+        ) from error
 
 
 def _resize(operation, config, kept_at):

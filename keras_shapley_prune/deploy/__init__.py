@@ -1,1 +1,1 @@
-"""Deploy: LiteRT files and copies in tf_keras."""
+"""Deploy: LiteRT files, copies in tf_keras, copies with folded normalizations."""

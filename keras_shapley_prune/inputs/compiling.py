@@ -47,6 +47,20 @@ def compile_arguments(model):
     return model._compile_config.config
 
 
+def names_outputs(model):
+    """Returns whether the outputs of a model are told apart by name.
+
+    They are in labels, losses and metrics that are dicts.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`.
+    """
+    named = model.compiled and any(
+        isinstance(value, dict) for value in compile_arguments(model).values()
+    )
+    return len(model.outputs) > 1 or named
+
+
 def renew(configurable):
     """Returns a new object from the config of another.
 

@@ -1,6 +1,7 @@
 """Where a constant that is added to a layer's output can go."""
 
 import keras
+import numpy as np
 
 from keras_shapley_prune.layer_types.registry import (
     find_depthwise_form,
@@ -64,3 +65,24 @@ def can_take_bias(graph, call):
     alone = len(graph.calls_of(call.operation)) == 1
     own = has_bias(call.operation)
     return alone and (own or find_normalization(graph, call) is not None)
+
+
+def find_affine(normalization):
+    """Returns what a BatchNormalization does to each channel in inference, in float64.
+
+    Args:
+        normalization: The layer.
+
+    Returns:
+        Tuple of arrays, shape `(channels,)`: the factors, and what is added behind
+        them.
+    """
+
+    def read(weight):
+        return keras.ops.convert_to_numpy(weight).astype("float64")
+
+    factors = 1 / np.sqrt(read(normalization.moving_variance) + normalization.epsilon)
+    if normalization.scale:
+        factors = factors * read(normalization.gamma)
+    shift = -read(normalization.moving_mean) * factors
+    return factors, shift + (read(normalization.beta) if normalization.center else 0)

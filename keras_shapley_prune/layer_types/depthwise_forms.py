@@ -27,7 +27,22 @@ class DepthwiseForm:
     @property
     def has_bias(self):
         """Boolean."""
-        return getattr(self.operation, "bias", None) is not None
+        return self.bias_weight is not None
+
+    @property
+    def bias_weight(self):
+        """The weight that holds the bias, or `None`."""
+        return getattr(self.operation, "bias", None)
+
+    @property
+    def bias(self):
+        """Float array, shape `(channels * depth_multiplier,)`, or `None`."""
+        bias = self.bias_weight
+        return None if bias is None else keras.ops.convert_to_numpy(bias)
+
+    def assign_bias(self, bias):
+        """Sets the bias."""
+        self.bias_weight.assign(bias)
 
     def apply(self, inputs):
         """Returns what the layer returns before its activation.

@@ -235,6 +235,22 @@ class LayerType:
             operation: The built layer, linear up to its activation.
         """
 
+    def add_bias(self, config):
+        """Lets a layer that adds no bias add one, by its config, in place.
+
+        It is asked of layers with a `linear_form` or `depthwise_form`, by
+        `fold_normalization`. By default that is the entry `use_bias`, as in Keras.
+
+        Args:
+            config: Dict, the config.
+
+        Returns:
+            Boolean, whether a layer of that config adds a bias for each channel.
+        """
+        if "use_bias" in config:
+            config["use_bias"] = True
+        return "use_bias" in config
+
     def projection(self, call, position):
         """Returns what an input is multiplied with where no linear form tells.
 

@@ -74,6 +74,16 @@ class LinearForm:
         """Sets the bias."""
         self.bias_weight.assign(bias)
 
+    def scale(self, factors):
+        """Multiplies each output before its bias.
+
+        Args:
+            factors: Float array, shape `(num_outputs,)`.
+        """
+        # Not by `assign`, which rounds to float32 before the kernel's own type does.
+        matrix = self.matrix.astype("float64") * factors
+        self.kernel_weight.assign(self.from_matrix(matrix))
+
     def read(self, call, inputs, masks):
         """Returns what `rows` and `apply` take.
 

@@ -12,9 +12,9 @@ from keras_shapley_prune.cut.model_classes import (
 )
 from keras_shapley_prune.cut.optimizer_slots import carry_slots
 from keras_shapley_prune.inputs.compiling import (
-    compile_arguments,
     compile_with,
     copy_compile_config,
+    names_outputs,
 )
 from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.inputs.undisturbed import undisturbed
@@ -156,10 +156,7 @@ def _names_that_matter(model, view):
 
     They are in labels, losses and metrics that are dicts.
     """
-    named = model.compiled and any(
-        isinstance(value, dict) for value in compile_arguments(model).values()
-    )
-    if len(view.outputs) < 2 and not named:
+    if not names_outputs(model):
         return {}
     layers = [tensor._keras_history.operation for tensor in view.outputs]
     return {layer: layer.name for layer in layers}

@@ -62,6 +62,9 @@ class StepwiseForm(LinearForm):
     def assign_bias(self, bias):
         self._inner.assign_bias(bias)
 
+    def scale(self, factors):
+        self._inner.scale(factors)
+
     def to_matrix(self, kernel):
         return self._inner.to_matrix(kernel)
 
@@ -113,8 +116,8 @@ class StepwiseDepthwiseForm(DepthwiseForm):
         self._inner = inner
 
     @property
-    def has_bias(self):
-        return self._inner.has_bias
+    def bias_weight(self):
+        return self._inner.bias_weight
 
     def apply(self, inputs):
         return _at_each_step(self._inner.apply, inputs)

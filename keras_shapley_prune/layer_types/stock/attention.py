@@ -83,6 +83,9 @@ class MultiHeadAttentionType(LayerType):
         heads = self.heads(operation).attend(masks.get(INSIDE), *args, **kwargs)
         return operation._output_dense(heads)
 
+    def add_bias(self, config):
+        return False  # its setting is for all of its projections
+
     def linear_form(self, operation):
         return AttentionForm(self.heads(operation))
 

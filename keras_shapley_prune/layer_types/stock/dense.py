@@ -62,6 +62,11 @@ class EinsumDenseType(DeclaredType):
         plain = (operation.bias_axes or axes.outputs[-1]) == axes.outputs[-1]
         return EinsumForm(operation) if axes.is_matrix and plain else None
 
+    def add_bias(self, config):
+        # One for each entry of the last axis, as `linear_form` has it.
+        config["bias_axes"] = config["equation"].strip()[-1]
+        return True
+
     def flow_across(self, call, channels):
         """Axes that the kernel does not have are kept apart."""
         axes, found = find_einsum_axes(call.operation), {}
