@@ -1,6 +1,5 @@
 """`fold_normalization`: the same network with fewer operations."""
 
-
 from keras_shapley_prune.cut.equivalence import find_difference
 from keras_shapley_prune.cut.layer_copies import copy_weights, copy_with_bias
 from keras_shapley_prune.cut.model_classes import check_class
