@@ -86,6 +86,7 @@ CASES = {
     ),
     "ShapleyRanker.plan": (lambda m, _: package.ShapleyRanker().plan(m, X), None),
     "export_litert": (lambda m, _: package.export_litert(m, "no.such"), None),
+    "fold_normalization": (lambda m, _: package.fold_normalization(m), None),
     "to_tf_keras": (lambda m, _: package.to_tf_keras(m), None),
     "prune without a change": (lambda m, _: _prune(m, None), None),
     "prune by least squares": (

@@ -2,12 +2,14 @@
 
 import keras
 import models
+import numpy as np
 import pytest
 from keras import layers
 
 from keras_shapley_prune.layer_types.bias_folding import (
     can_take_bias,
     ends_linear,
+    find_affine,
     find_normalization,
 )
 from keras_shapley_prune.trace.recording import record_graph
@@ -151,3 +153,14 @@ def test_which_layers_end_linear():
     assert not ends_linear(layers.Dense(2, activation="relu"))
     assert not ends_linear(layers.Conv2D(2, 1, activation=layers.LeakyReLU()))
     assert not ends_linear(layers.Activation("tanh"))
+
+
+@pytest.mark.parametrize("arguments", [{}, {"center": False}, {"scale": False}])
+def test_what_a_normalization_does_to_each_channel(arguments):
+    norm = layers.BatchNormalization(epsilon=0.1, **arguments)
+    x = np.random.default_rng(0).normal(size=(4, 5)).astype("float32")
+    norm(x)
+    models.randomize(norm)
+    factors, shift = find_affine(norm)
+    assert factors.dtype == shift.dtype == "float64"
+    np.testing.assert_allclose(norm(x), x * factors + shift, atol=1e-6)

@@ -150,6 +150,18 @@ def test_assign_is_the_inverse_of_matrix(kind, arguments, shape):
     np.testing.assert_allclose(product.reshape(outputs.shape), outputs, atol=1e-5)
 
 
+@pytest.mark.sweep(8)
+@EACH
+def test_scale_multiplies_each_output_before_its_bias(kind, arguments, shape):
+    layer, outputs, x = build(kind, arguments, shape)
+    form = find_linear_form(layer)
+    bias = 0 if form.bias is None else form.bias
+    factors = np.linspace(-1, 2, form.matrix.shape[1])
+    expected = (outputs - bias) * factors + bias
+    form.scale(factors)
+    np.testing.assert_allclose(layer(x), expected, atol=1e-5)
+
+
 def test_the_activation_is_left_out():
     layer, outputs, x = build(layers.Conv2D, {"filters": 4, "kernel_size": 3})
     layer.activation = keras.activations.relu

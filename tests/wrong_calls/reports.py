@@ -275,5 +275,6 @@ DEPLOYING = [
             "input_shape": values.SHAPES,
         },
     ),
+    Call("fold_normalization", ksp.fold_normalization, {}, {"model": NO_MODEL}),
     Call("to_tf_keras", ksp.to_tf_keras, {}, {"model": NO_MODEL}),
 ]
