@@ -1,12 +1,14 @@
 """Which blocks of a network can be removed: what games foresee, and what is chosen.
 
-    python benchmarks/blocks.py --pretrained DIR [--parts games chosen]
+    python benchmarks/blocks.py --pretrained DIR [--parts games folded chosen]
 
 `games`: on ResNet-20, 24 networks without one to four blocks are repaired by least
 squares with 60 unlabelled images. How well does each game foresee their order, by the
 KL divergence from the original on 1,000 test images? A coalition is worth minus the KL
-divergence, or the squared change of the outputs, with the statistics of the
-normalizations as they are or taken anew. The games are played on the same images.
+divergence, or the squared change of the outputs, as the network is without the blocks,
+or with what repair makes up for: the statistics of the normalizations are taken anew,
+or linear layers brought to the moments that they had. The games are played on the same
+images. `folded`: the same without normalizations (`fold_normalization`).
 
 `chosen`: on ResNet-56, 4, 8 and 12 of 27 blocks are removed, with 100 images: those
 that `ShapleyRanker()` values least, at random (mean of three draws), and the last ones.
@@ -16,6 +18,7 @@ Nothing is trained. Rows that are in blocks.csv already are not computed again.
 """
 
 import argparse
+import dataclasses
 import os
 import time
 
@@ -28,7 +31,6 @@ import scipy.stats
 import tensorflow as tf
 
 import keras_shapley_prune as ksp
-from keras_shapley_prune.rank.blocks import coalition_runs
 from keras_shapley_prune.rank.blocks.block_game import BlockGame
 from keras_shapley_prune.rank.blocks.block_values import AllCoalitions
 
@@ -49,7 +51,7 @@ class KLGame(BlockGame):
 
 
 GAMES = {"KL": KLGame, "squared change": BlockGame}
-STATISTICS = {"as it is": np.inf, "anew": coalition_runs.FEWEST_ROWS}
+MADE_UP = {"as it is": False, "made up": True}
 
 
 def keep_without(channel_map, blocks):
@@ -93,10 +95,9 @@ def compare_games(problem):
     ]
     wanted = [keep_without(channel_map, blocks)[group.units] for blocks in cuts]
     for name, game in GAMES.items():
-        for statistics, fewest in STATISTICS.items():
+        for how, made_up in MADE_UP.items():
             start = time.process_time()
-            coalition_runs.FEWEST_ROWS = fewest
-            opened = game(channel_map, group, [[tf.constant(images)]])
+            opened = game(channel_map, group, [[tf.constant(images)]], made_up)
             worth = opened.evaluate(np.array(wanted)).mean(axis=0)
             found = scipy.stats.spearmanr(-worth, real).statistic
             every = AllCoalitions(group.num_units, 0.5)
@@ -104,9 +105,14 @@ def compare_games(problem):
             first = np.argsort(values)[:3].tolist()
             accuracy = problem.accuracy(repair(model, channel_map, first, images), 1000)
             seconds = time.process_time() - start
-            yield f"{name}, {statistics}: correlation", len(cuts), found, seconds
-            yield f"{name}, {statistics}: accuracy without", first, accuracy, seconds
-    coalition_runs.FEWEST_ROWS = STATISTICS["anew"]
+            yield f"{name}, {how}: correlation", len(cuts), found, seconds
+            yield f"{name}, {how}: accuracy without", first, accuracy, seconds
+
+
+def compare_folded_games(problem):
+    """Yields rows as `compare_games` does, of a network without normalizations."""
+    model = ksp.fold_normalization(problem.model)
+    yield from compare_games(dataclasses.replace(problem, model=model))
 
 
 def compare_choices(problem):
@@ -136,6 +142,7 @@ def compare_choices(problem):
 
 PARTS = {
     "games": ("resnet20", compare_games),
+    "folded": ("resnet20", compare_folded_games),
     "chosen": ("resnet56", compare_choices),
 }
 

@@ -30,6 +30,24 @@ def chain_of_blocks():
     )
 
 
+def normalized_blocks():
+    """Three blocks in which a normalization follows each convolution."""
+
+    def normalized(x, name, *args):
+        x = layers.Conv2D(8, *args, padding="same", use_bias=False, name=name)(x)
+        return layers.BatchNormalization(epsilon=1e-7)(x)
+
+    inputs = keras.Input((8, 8, 3), name="image")
+    x = layers.ReLU()(normalized(inputs, "stem", 3))
+    for name, stride in (("a", 1), ("b", 2), ("c", 1)):
+        y = layers.ReLU()(normalized(x, f"{name}1", 3, stride))
+        y = normalized(y, f"{name}2", 3)
+        x = normalized(x, f"{name}_shortcut", 1, stride) if stride > 1 else x
+        x = layers.ReLU()(layers.Add(name=f"{name}_add")([y, x]))
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(4, name="logits")(x), name="normalized")
+
+
 def shared_by_blocks():
     """Layers that are called in several blocks."""
     inputs = keras.Input((8, 8, 4), name="image")

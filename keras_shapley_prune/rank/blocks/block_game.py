@@ -21,14 +21,16 @@ class BlockGame:
         group: Its `ChannelGroup` of blocks.
         batches: List of lists of input tensors, one list a batch. The first examples
             are looked at.
+        made_up: Boolean, whether what repair will make up for is foreseen, see
+            `CoalitionRuns`.
 
     Attributes:
         num_examples: Integer, how many are looked at.
     """
 
-    def __init__(self, channel_map, group, batches):
-        graph = channel_map.graph
-        self._runs, self._group = CoalitionRuns(channel_map, group), group
+    def __init__(self, channel_map, group, batches, made_up=True):
+        graph, self._group = channel_map.graph, group
+        self._runs = CoalitionRuns(channel_map, group, made_up)
         self._graph = graph
         # What is held of each block is what it reads, while its coalitions are run.
         places = [place for block in channel_map.blocks for place in block.places]

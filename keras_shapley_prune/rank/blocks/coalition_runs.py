@@ -8,24 +8,25 @@ import tensorflow as tf
 
 from keras_shapley_prune.layer_types.bias_folding import normalizes_channels
 from keras_shapley_prune.layer_types.masked_calls import run_masked
+from keras_shapley_prune.rank.blocks.matched_moments import FEWEST_ROWS, MatchedMoments
 from keras_shapley_prune.trace.presence import ALWAYS, is_present
-
-FEWEST_ROWS = 32  # that a normalization's statistics are taken anew from
 
 
 class CoalitionRuns:
     """Runs a network for many coalitions of blocks: the others are not run at all.
 
     Coalitions that have the same first blocks are run together as far as that. Behind
-    a removed block, each BatchNormalization takes its statistics from what it reads:
-    that is most of what repair does, at the price of nothing.
+    a removed block, each BatchNormalization takes its statistics from what it reads,
+    and other linear layers are brought to the moments that they had
+    (`MatchedMoments`): that is most of what repair does, at the price of nothing.
 
     Args:
         channel_map: A `ChannelMap`.
         group: Its `ChannelGroup` of blocks.
+        made_up: Boolean. If not, the network is run as it is masked.
     """
 
-    def __init__(self, channel_map, group):
+    def __init__(self, channel_map, group, made_up=True):
         self._graph, self._presence = channel_map.graph, channel_map.presence
         self._inputs_of = channel_map.block_units
         self._units = group.units
@@ -38,7 +39,8 @@ class CoalitionRuns:
         # Before the first call that depends on a block it is decided upon.
         self._starts = [first[unit] for unit in group.units.tolist()]
         self._order = np.argsort(self._starts, kind="stable")
-        self._num_units = channel_map.num_units
+        self._num_units, self._made_up = channel_map.num_units, made_up
+        self._moments = MatchedMoments(self._graph, min(self._starts))
 
     def run(self, inputs, coalitions):
         """Runs one batch for each of some coalitions.
@@ -51,6 +53,8 @@ class CoalitionRuns:
             Tuple of the numbers of coalitions that are equal, an integer array, and a
             dict: symbolic output -> value without the blocks that are not in them.
         """
+        if self._made_up:
+            self._moments.measure(inputs)
         values = self._graph.feed(inputs)
         rows = np.arange(len(coalitions))
         keep = np.ones(self._num_units, bool)
@@ -123,8 +127,10 @@ class CoalitionRuns:
             read = [values[x] for at, x in enumerate(call.inputs) if at not in gone]
             return [functools.reduce(keras.ops.add, read)]
         inputs = call.read(values)
-        if differs and normalizes_channels(call):
+        if differs and self._made_up and normalizes_channels(call):
             return self._normalize_anew(call, inputs)
+        if differs and self._moments.applies_to(call):
+            return self._moments.run(call, inputs)
         return run_masked(call, inputs, {})
 
     def _normalize_anew(self, call, inputs):
