@@ -80,7 +80,7 @@ def fold_normalization(model):
     """
     functional_view(model)  # says what is wrong with a model that has no graph
     check_class(model)
-    copied = _copy_folded(model)
+    copied = copy_folded(model)
     difference = find_difference(model, copied)
     if difference:
         raise RuntimeError(
@@ -90,7 +90,12 @@ def fold_normalization(model):
     return compile_with(copied, copy_compile_config(model))
 
 
-def _copy_folded(model):
+def copy_folded(model):
+    """Returns what `fold_normalization` does, not checked and not compiled.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`.
+    """
     graph = record_graph(model)
     copier = _FoldingCopier(graph, find_foldable(graph, names_outputs(model)))
     copied = copier.copy_model(model)

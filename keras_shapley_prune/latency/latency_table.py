@@ -181,4 +181,5 @@ def _read_runtime(fields):
         fields.integer("batch_size", 1),
         threads,
         fields.boolean("int8", False),
+        fields.boolean("folded", False),
     )

@@ -6,6 +6,7 @@ import time
 import keras
 import tensorflow as tf
 
+from keras_shapley_prune.deploy.fold_normalization import copy_folded
 from keras_shapley_prune.deploy.quantization import import_quantizer
 from keras_shapley_prune.inputs.arguments import (
     check_boolean,
@@ -50,10 +51,12 @@ class Runtime:
             keeps the threads that it started with in this process, so that for it
             `None` is the only value; `describe` tells how many they are.
         int8: Boolean, whether the LiteRT file is quantized to 8-bit integers.
+        folded: Boolean, whether TensorFlow runs what `fold_normalization` makes of the
+            model, which is what will be served then. LiteRT's converter folds always.
 
     Raises:
-        ValueError: If an argument is not of that form, or TensorFlow is asked for
-            threads or int8.
+        ValueError: If an argument is not of that form, TensorFlow is asked for threads
+            or int8, or LiteRT for `folded`.
 
     Example:
 
@@ -69,11 +72,13 @@ class Runtime:
     batch_size: int = 1
     threads: int | None = None
     int8: bool = False
+    folded: bool = False
 
     def __post_init__(self):
         check_choice("name", self.name, RUNTIMES)
         check_integer("batch_size", self.batch_size, 1)
         check_boolean("int8", self.int8)
+        check_boolean("folded", self.folded)
         if self.threads is not None:
             if self.name == "tensorflow":
                 raise ValueError(
@@ -88,12 +93,18 @@ class Runtime:
                 "Argument `int8` should be False for the runtime 'tensorflow', which "
                 f"computes as the model does. Received: int8={self.int8}"
             )
+        if self.folded and self.name == "litert":
+            raise ValueError(
+                "Argument `folded` should be False for the runtime 'litert', whose "
+                f"converter folds by itself. Received: folded={self.folded}"
+            )
         # As Python's own, which JSON and the interpreter take, not those of NumPy.
         threads = None if self.threads is None else int(self.threads)
         for name, value in (
             ("batch_size", int(self.batch_size)),
             ("threads", threads),
             ("int8", bool(self.int8)),
+            ("folded", bool(self.folded)),
         ):
             object.__setattr__(self, name, value)
 
@@ -120,6 +131,8 @@ class Runtime:
                 cannot do what it does.
         """
         check_model(model)
+        if self.folded:
+            model = copy_folded(model)  # which is not checked: it is timed only
         if self.name == "tensorflow":
             return load_tensorflow(model, self.batch_size, examples)
         options = {"threads": self.threads, "int8": self.int8}
@@ -129,7 +142,7 @@ class Runtime:
     def title(self):
         """String, its name as people read it."""
         title = {"tensorflow": "TensorFlow", "litert": "LiteRT"}[self.name]
-        return f"{title} int8" if self.int8 else title
+        return f"{title}{' int8' * self.int8}{' folded' * self.folded}"
 
     @property
     def clock(self):
@@ -146,6 +159,7 @@ class Runtime:
         """Returns one line: runtime and version, numbers, batch, threads, processor."""
         if self.name == "tensorflow":
             parts = [f"TensorFlow {tf.__version__}"]  # its numbers are the model's
+            parts += ["normalizations folded"] * self.folded
             threads = count_tensorflow_threads()
         else:
             parts = [f"LiteRT {litert_version()} (XNNPACK)".replace("  ", " ")]

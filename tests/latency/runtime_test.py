@@ -5,6 +5,7 @@ import json
 import sys
 import time
 
+import block_models
 import keras
 import models
 import numpy as np
@@ -32,6 +33,11 @@ def needs_litert():
         ({"threads": 1}, "`threads` should be None for the runtime 'tensorflow'"),
         ({"int8": True}, "`int8` should be False for the runtime 'tensorflow'"),
         ({"name": "litert", "int8": 1}, "`int8` should be True or False"),
+        ({"folded": 1}, "`folded` should be True or False"),
+        (
+            {"name": "litert", "folded": True},
+            "`folded` should be False for the runtime 'litert'",
+        ),
     ],
 )
 def test_wrong_arguments(arguments, message):
@@ -61,6 +67,10 @@ def test_what_it_says_of_itself(monkeypatch):
     monkeypatch.setattr(module, "runs_alone", lambda: True)
     described = Runtime().describe()
     assert described == f"TensorFlow {version}, batch of 1, {one}, a processor"
+    described = Runtime(folded=True).describe()
+    folded = f"TensorFlow {version}, normalizations folded, batch of 1"
+    assert described == f"{folded}, {one}, a processor"
+    assert Runtime(folded=True).title == "TensorFlow folded"
     described = Runtime("litert", 2, 4, True).describe()
     assert described == f"{lite}, int8, batch of 2, 4 threads, a processor"
 
@@ -110,6 +120,17 @@ def test_what_is_loaded_can_be_run():
         run = runtime.load(model)
         assert run() is None
         assert (run.file_size is None) == (runtime.name == "tensorflow")
+
+
+def test_what_is_folded_is_what_runs(monkeypatch):
+    model = models.build(block_models.normalized_blocks)
+    loaded = []
+    monkeypatch.setattr(module, "load_tensorflow", lambda *args: loaded.append(args[0]))
+    for folded in (False, True):
+        Runtime(folded=folded).load(model)
+    normalization = keras.layers.BatchNormalization
+    counts = [sum(isinstance(x, normalization) for x in m.layers) for m in loaded]
+    assert counts == [8, 0]
 
 
 def test_a_model_without_a_graph():

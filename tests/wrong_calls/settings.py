@@ -108,6 +108,8 @@ SETTINGS = [
             "threads": {**POSITIVE_INTEGERS, "TensorFlow's": 2},
             "threads,name": {"none": {"...": 1, "name": "litert", "threads": 0}},
             "int8": {**BOOLEANS, "of TensorFlow": True},
+            "folded": BOOLEANS,
+            "folded,name": {"of LiteRT": {"...": True, "name": "litert"}},
         },
     ),
     Call(
