@@ -60,9 +60,8 @@ def test_a_table_of_a_runtime(tmp_path):
     inputs = keras.Input((8,))
     x = keras.layers.Dense(8, activation="relu")(inputs)
     model = keras.Model(inputs, keras.layers.Dense(2)(x))
-    table = measure_latency_table(
-        model, Runtime("tensorflow", batch_size=3, folded=True)
-    )
+    runtime = Runtime("tensorflow", batch_size=3, folded=True)
+    table = measure_latency_table(model, runtime)
     assert all(seconds > 0 for seconds in table.whole)
     assert table.runtime_here() == runtime
     table.save(tmp_path / "table.json")
