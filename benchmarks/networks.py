@@ -162,6 +162,28 @@ def cifar10(args, name):
     )
 
 
+def chain(args):
+    """A chain of nine 3x3 convolutions, 16 to 64 filters, 6 epochs on 8,000 images."""
+    with np.load(pathlib.Path(args.pretrained) / "cifar10_8k.npz") as data:
+        train, test = (
+            ((data[f"x_{part}"] / 255).astype("float32"), data[f"y_{part}"].ravel())
+            for part in ("train", "test")
+        )
+    path = pathlib.Path(args.cache) / "chain.keras"
+    if path.exists():
+        model = keras.models.load_model(path)
+    else:
+        keras.utils.set_random_seed(0)
+        widths = (16, 16, 16, "M", 32, 32, 32, "M", 64, 64, 64)
+        model = _convolutional_network((32, 32, 3), widths, num_steps=6 * 250)
+        images = np.concatenate([train[0], train[0][:, :, ::-1]])
+        labels = np.concatenate([train[1], train[1]])
+        model.fit(images, labels, epochs=6, batch_size=64, verbose=2)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model.save(path)
+    return Problem("chain", model, train, test)
+
+
 def cifar100(args):
     """A pretrained CIFAR-100 ResNet of 32 layers, softmax out."""
     folder = pathlib.Path(args.pretrained)
@@ -203,6 +225,7 @@ def _load_classifier(path):
 
 NETWORKS = {
     "fashion_mnist": fashion_mnist,
+    "chain": chain,
     "resnet32": cifar100,
     "mobilenet": imagenet,
     **{name: functools.partial(cifar10, name=name) for name in _CIFAR10_FILES},
