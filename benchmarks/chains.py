@@ -20,7 +20,7 @@ layers that come after return what they did.
 
 Each segment is replaced alone, with the first draw of 200 unlabelled images; then, with
 each draw, the one, two and three that cost least there by the KL divergence from the
-original on the calibration images, for the time they save. `filters` is what
+original on the calibration images. `filters` is what
 `prune(of="latency", scope="global", target="litert")` returns, for the very share of
 the time that the row before has. `measured` is the share of the original's time in
 LiteRT; accuracy and agreement with the original are those on test images (3,000, of
@@ -30,6 +30,7 @@ Rows that are in chains.csv already are not computed again.
 
 import argparse
 import functools
+import itertools
 import os
 import warnings
 
@@ -94,26 +95,22 @@ def find_segments(steps, shape):
     rectified = [i for i, step in enumerate(steps) if isinstance(step, layers.ReLU)]
     full = [i for i, step in enumerate(steps) if type(step) is layers.Conv2D]
     found = []
-    for one, other in zip(full, full[1:], strict=False):
-        relu = next((i for i in rectified if i > other), None)
-        before = next((i for i in rectified if i > one), None)
-        if relu is None or before is None or before > other:
+    for one, other in itertools.pairwise(full):
+        before, relu = (
+            next((i for i in rectified if i > conv), None) for conv in (one, other)
+        )
+        if relu is None or before > other:
             continue
         first = before + 1
-        between = steps[first:relu]
-        if type(steps[first]) is layers.BatchNormalization:  # a ReLU comes before it
+        if type(steps[first]) is layers.BatchNormalization:  # it reads what a ReLU does
             first += 1
+        between, read, returned = steps[first:relu], shapes[first], shapes[relu]
+        is_plain = not any(isinstance(step, layers.MaxPooling2D) for step in between)
         strides = {step.strides for step in between if isinstance(step, _LINEAR)}
-        stays = strides == {(1, 1)} and shapes[first][-1] == shapes[relu][-1]
-        plain = not any(isinstance(s, layers.MaxPooling2D) for s in between)
-        if stays and plain and shapes[first][1] - shapes[relu][1] in (0, 2):
+        is_alike = strides == {(1, 1)} and read[-1] == returned[-1]
+        if is_plain and is_alike and read[1] - returned[1] in (0, 2):
             found.append((first, relu, (one, before)))
     return found
-
-
-def name_segment(steps, segment):
-    """Returns the name of the convolution that a segment begins with."""
-    return steps[segment[0]].name
 
 
 class Builder:
@@ -127,7 +124,7 @@ class Builder:
         self.steps = split_steps(model)
         self.shape = tuple(model.inputs[0].shape)
         self.segments = find_segments(self.steps, self.shape)
-        self.names = [name_segment(self.steps, each) for each in self.segments]
+        self.names = [self.steps[first].name for first, _, _ in self.segments]
 
     def build(self, kind, chosen, images):
         """Returns the network with `g(x) + (f(x) - g(x))` for some segments.
@@ -138,7 +135,6 @@ class Builder:
             images: Array, what a depthwise convolution is fitted on.
         """
         inputs = keras.Input(self.shape[1:])
-        # What each step reads, and what it reads where nothing is cropped before.
         read, ends = {0: inputs}, {}
         for number in chosen:
             first, relu, _ = self.segments[number]
@@ -329,7 +325,7 @@ def measure_kind(comparisons, rows, kind, most):
     for number, name in enumerate(names):
         make = functools.partial(comparisons[0].replace, kind, [number])
         row = rows.find(comparisons[0], kind, [name], make)
-        costs[number] = float(row[4]) / max(1 - float(row[5]), 1e-3)
+        costs[number] = float(row[4])
     if kind == "depthwise":
         return
     order = sorted(costs, key=costs.get)
@@ -357,7 +353,8 @@ def main():
         comparisons = [Comparison(problem, seed) for seed in range(args.seeds)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            rows.find(comparisons[0], "original", [], lambda: problem.model)
+            same = functools.partial(getattr, problem, "model")
+            rows.find(comparisons[0], "original", [], same)
             for kind in args.kinds:
                 measure_kind(comparisons, rows, kind, args.most)
 
