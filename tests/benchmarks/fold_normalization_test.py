@@ -25,7 +25,7 @@ def test_the_table_shows_what_was_measured():
     for network in dict.fromkeys(row["network"] for row in ROWS):
         rows = {row["runtime"]: row for row in ROWS if row["network"] == network}
         cells = [
-            f"{float(row['original']):.3g} → {float(row['folded']):.3g} "
+            f"{float(row['original']):,g} → {float(row['folded']):,g} "
             f"({float(row['share']):.2f})"
             for row in rows.values()
         ]
