@@ -477,6 +477,35 @@ def test_text_inputs():
     np.testing.assert_allclose(folded(words), model(words), atol=1e-5)
 
 
+@pytest.mark.parametrize("sequential", [True, False])
+def test_masks_of_time_steps_go_on(sequential):
+    inside = [
+        layers.Embedding(9, 4, mask_zero=True),
+        layers.Dense(5),
+        layers.BatchNormalization(),
+        layers.LSTM(3),
+    ]
+    model = keras.Sequential([keras.Input((6,), dtype="int32"), *inside])
+    if not sequential:
+        model = keras.Model(model.inputs, model.outputs)
+    folded = check(model, 1)
+    long, short = np.array([[1, 2, 0, 0, 0, 0]]), np.array([[1, 2, 3, 0, 0, 0]])
+    assert np.abs(folded(long) - folded(short)).max() > 1e-3
+    np.testing.assert_allclose(folded(long), model(long), atol=1e-6)
+    np.testing.assert_allclose(folded(short), model(short), atol=1e-6)
+
+
+def test_a_quantized_kernel_stays():
+    inside = layers.Dense(5), layers.BatchNormalization(), layers.Dense(2)
+    model = models.randomize(keras.Sequential([keras.Input((4,)), *inside]))
+    with pytest.warns(UserWarning, match="quantize"):
+        model.quantize("int8")
+    folded = fold_normalization(model)
+    assert normalizations(folded) == normalizations(model)
+    x = models.inputs_of(model)
+    np.testing.assert_allclose(folded(x), model(x), atol=1e-5)
+
+
 def test_a_wrong_result_is_never_returned(monkeypatch):
     """The check does not trust what sets the weights."""
     right = module.find_affine
