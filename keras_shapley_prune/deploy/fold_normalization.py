@@ -34,8 +34,8 @@ def fold_normalization(model):
 
     The copy computes what `model` computes in inference, up to rounding. If it is
     trained, it is trained without normalization. So fold last, behind pruning and
-    fine-tuning; or first, if a latency in TensorFlow is planned, so that what is timed
-    is what will be served.
+    fine-tuning. A budget of latency that counts on it has the target
+    `Runtime("tensorflow", folded=True)`.
 
     A `BatchNormalization` is folded if it alone reads what a convolution (also
     depthwise, separable or transposed), `Dense` or `EinsumDense` returns. Not folded,
