@@ -148,7 +148,8 @@ def masked_words():
     """Blocks whose result carries the mask of the words, and one that loses it."""
     words = keras.Input((9,), dtype="int32", name="words")
     x = layers.Embedding(20, 8, mask_zero=True, name="embedding")(words)
-    y = layers.MultiHeadAttention(2, 4, name="attention")(x, x)
+    y = layers.LayerNormalization(name="norm")(x)
+    y = layers.MultiHeadAttention(2, 4, name="attention")(y, y)
     x = layers.Add(name="attended")([x, y])
     y = layers.Dense(8, name="narrow")(layers.Dense(12, "relu", name="wide")(x))
     x = layers.Add(name="dense")([x, y])

@@ -18,6 +18,8 @@ class LayerType:
             layers.
         ties_inputs: Boolean, whether a layer with weights that is called several times
             reads the same channels in all calls.
+        ends_time_masks: Boolean, whether it takes Keras's mask of time steps off the
+            tensors that it reads, so that what is called after it finds none there.
 
     Example:
 
@@ -46,6 +48,7 @@ class LayerType:
     sums_inputs = False
     follows = False
     ties_inputs = True
+    ends_time_masks = False
 
     def flow(self, call, channels):
         """Returns which unit sits at each position of the output's last axis.

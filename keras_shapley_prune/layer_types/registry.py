@@ -88,6 +88,11 @@ def sums_inputs(operation):
     return layer_type is not None and layer_type.sums_inputs
 
 
+def ends_time_masks(operation):
+    """Returns whether a layer takes masks of time steps off what it reads."""
+    return find_nearest_type(operation).ends_time_masks
+
+
 def _is_raw(kind):
     """Whether a class is one of Keras's own raw operations, not a user's."""
     return kind.__module__.startswith(("keras.src.ops.", "keras.src.activations."))

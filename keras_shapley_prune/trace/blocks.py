@@ -6,7 +6,11 @@ import math
 import keras
 import numpy as np
 
-from keras_shapley_prune.layer_types.registry import find_nearest_type, sums_inputs
+from keras_shapley_prune.layer_types.registry import (
+    ends_time_masks,
+    find_nearest_type,
+    sums_inputs,
+)
 from keras_shapley_prune.layer_types.stepwise.layer import innermost
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.groups import ChannelGroup
@@ -18,6 +22,7 @@ from keras_shapley_prune.trace.unique_names import UniqueNames
 GRANULARITIES = ("filter", "block", "both")
 NAME = "blocks"  # of the group
 _WHOLE_BLOCKS = "granularity='block' removes whole blocks only"
+_NO_BLOCKS = ", and no addition has a branch with weights beside one that can stay"
 _MOST_WAYS = 8  # in which a layer may be needed by several blocks at once
 
 
@@ -53,17 +58,21 @@ def add_blocks(channel_map, granularity):
     graph, locks = channel_map.graph, dict(channel_map.locks)
     groups, first = list(channel_map.groups), channel_map.num_units
     if granularity == "block":
-        locks = dict.fromkeys(range(first), _WHOLE_BLOCKS) | locks
         groups = []
     names = UniqueNames("#")
-    blocks, sites = [], dict(channel_map.sites)
+    blocks, sites, gone = [], dict(channel_map.sites), []
     for unit, (places, absent, work) in enumerate(_find_branches(graph), first):
         name = names.take(graph.calls[places[0][0]].name)
         layers = _name_layers(graph, absent)
         blocks.append(Block(name, unit, places, layers, work))
+        gone.append(absent)
+    if granularity == "block":
+        reason = _WHOLE_BLOCKS if blocks else _WHOLE_BLOCKS + _NO_BLOCKS
+        locks = dict.fromkeys(range(first), reason) | locks
     masks = find_time_masks(graph) if blocks else {}
-    for block in blocks:
+    for block, absent in zip(blocks, gone, strict=True):
         reason = _find_obstacle(channel_map, block, masks)
+        reason = reason or _find_ended_mask(graph, absent, masks)
         if reason is not None:
             locks[block.unit] = reason
     free = [block for block in blocks if block.unit not in locks]
@@ -173,16 +182,37 @@ def _find_obstacle(channel_map, block, masks):
     for index, position in block.places:
         call = channel_map.graph.calls[index]
         output = call.outputs[0]
-        others = [x for at, x in enumerate(call.inputs) if at != position]
+        others = [at for at in range(len(call.inputs)) if at != position]
         if call.operation in channel_map.obstacles:
             return channel_map.obstacles[call.operation]
         if (index, position) in channel_map.sites:
             return "the addition reads each channel by itself"
-        if any(tensor.dtype != output.dtype for tensor in others):
+        if any(call.inputs[at].dtype != output.dtype for at in others):
             types = ", ".join(tensor.dtype for tensor in call.inputs)
             return f"adds numbers of types {types}"
-        if any(masks.get(x) is not masks.get(output) for x in others):
+        mask = masks.get((index, -1))
+        if any(masks.get((index, at)) is not mask for at in others):
             return "adds tensors with different masks of time steps"
+    return None
+
+
+def _find_ended_mask(graph, absent, masks):
+    """Returns why a block cannot be removed that takes masks off what stays, or `None`.
+
+    Args:
+        graph: A `Graph`.
+        absent: Tuple of the indices of the calls that go with the block.
+        masks: What `find_time_masks` returned.
+    """
+    made = {tensor for index in absent for tensor in graph.calls[index].outputs}
+    for index in absent:
+        call = graph.calls[index]
+        if not ends_time_masks(call.operation):
+            continue
+        for position, tensor in enumerate(call.inputs):
+            if tensor not in made and (index, position) in masks:
+                # What comes after it would find the mask, and attend to other steps.
+                return f"`{call.name}` takes the mask of time steps off what stays"
     return None
 
 

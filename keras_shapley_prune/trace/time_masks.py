@@ -1,28 +1,34 @@
-"""Keras's masks of time steps: which tensors of a graph carry one, and which alike."""
+"""Keras's masks of time steps: which tensors carry one when they are read."""
 
 import keras
 
-from keras_shapley_prune.layer_types.registry import sums_inputs
+from keras_shapley_prune.layer_types.registry import ends_time_masks, sums_inputs
 
 _DEFAULT = keras.layers.Layer.compute_mask
 
 
 def find_time_masks(graph):
-    """Returns a dict: tensor -> the mask of time steps that travels with it.
+    """Returns a dict: `(call index, position)` -> the mask of time steps of a tensor.
 
-    Two tensors have the same mask if they have the same object. Tensors without one are
-    not in it.
+    A position is that of an input, or -1 for the first output. Two tensors have the
+    same mask if they have the same object. Tensors without one are not in it.
 
     Args:
         graph: A `Graph`.
     """
-    masks = {}
+    masks, found = {}, {}
     for call in graph.calls:
+        read = {(call.index, at): masks.get(x) for at, x in enumerate(call.inputs)}
         if isinstance(call.operation, keras.layers.Layer):
-            for tensor, mask in zip(call.outputs, _masks_of(call, masks), strict=False):
+            made = _masks_of(call, masks)
+            if ends_time_masks(call.operation):
+                for tensor in call.inputs:
+                    masks.pop(tensor, None)
+            for tensor, mask in zip(call.outputs, made, strict=False):
                 if mask is not None:
                     masks[tensor] = mask
-    return masks
+        found |= read | {(call.index, -1): masks.get(call.outputs[0])}
+    return {place: mask for place, mask in found.items() if mask is not None}
 
 
 def _masks_of(call, masks):

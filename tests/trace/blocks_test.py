@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from keras import layers
 
+from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.cut.verification import verify_removal
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
@@ -69,6 +71,23 @@ def test_masks_of_time_steps():
     assert found == {"attended": None, "dense": None}
 
 
+def test_an_attention_that_ends_a_mask_stays():
+    """Keras's takes the mask off its query: what is called later finds none."""
+    words = keras.Input((9,), dtype="int32")
+    x = layers.Embedding(20, 8, mask_zero=True)(words)
+    for name in ("first", "second"):
+        y = layers.MultiHeadAttention(2, 4, name=f"{name}_attention")(x, x)
+        x = layers.LayerNormalization()(layers.Add(name=name)([x, y]))
+    model = models.randomize(keras.Model(words, layers.Dense(3)(x)), 0)
+    reason = "`first_attention` takes the mask of time steps off what stays"
+    assert _blocks(model) == {"first": reason, "second": None}
+    pruned = remove_channels(model, remove={"second": [0]})
+    keep = {"blocks": np.zeros(1, bool)}
+    channel_map = trace_channels(model, granularity="both")
+    inputs = np.random.default_rng(0).integers(0, 20, (4, 9))
+    verify_removal(model, pruned, keep, inputs, channel_map)
+
+
 def test_numbers_of_different_types():
     x = inputs = keras.Input((8, 8, 3))
     x = layers.Conv2D(4, 3, padding="same")(x)
@@ -86,6 +105,9 @@ def test_no_block():
     x = layers.Add()([x, gate])  # spread over the positions
     x = layers.Add()([x, layers.ReLU()(x)])  # without weights
     assert _blocks(keras.Model(inputs, x)) == {}
+    channel_map = trace_channels(models.build(models.chain), granularity="block")
+    with pytest.raises(ValueError, match=r"only, and no addition has a branch with"):
+        channel_map.select_groups()
 
 
 def test_too_many_ways():

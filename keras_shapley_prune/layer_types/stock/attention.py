@@ -18,6 +18,9 @@ class MultiHeadAttentionType(LayerType):
     "n" the query heads where a unit has several.
     """
 
+    # Keras does it so that the layers in it do not warn of the mask.
+    ends_time_masks = True
+
     def heads(self, layer):
         """Returns the `Heads` of a layer."""
         return Heads(layer, layer.num_heads)
@@ -125,6 +128,8 @@ class MultiHeadAttentionType(LayerType):
 
 class GroupQueryAttentionType(MultiHeadAttentionType):
     """A `GroupQueryAttention`: a unit is a head of keys with its heads of queries."""
+
+    ends_time_masks = False
 
     def heads(self, layer):
         return Heads(layer, layer.num_key_value_heads, layer.num_repeats)
