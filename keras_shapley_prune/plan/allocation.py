@@ -100,8 +100,11 @@ def _check_sizes(budget, groups, kept):
     if abs(reached - asked) > TOLERANCE + 1e-9 and (off or not reached):
         reason = "in each group that is less than half a unit"
         if off:
-            reason = f"round_to={budget.round_to} and min_units={budget.min_units} "
-            reason += f"allow no nearer number in {off}"
+            limits = f"round_to={budget.round_to} and min_units={budget.min_units}"
+            if all(g.kind != "channels" for g in groups if g.name in off):
+                # Of blocks only these say how many may go.
+                limits = f"layers={budget.layers!r} and ignore={budget.ignore!r}"
+            reason = f"{limits} allow no nearer number in {off}"
         warnings.warn(
             f"{reached:.1%} of the units are removed, not {asked:.1%}: {reason}",
             stacklevel=8,  # the line that called `prune` or `plan_pruning`
@@ -161,8 +164,7 @@ class _Walk:
         if total > self._target and self._next_group() is None:
             raise ValueError(
                 f"Argument `ratio` should be at most {reached:.3f}: no more of the "
-                f"{self._budget.of} can be removed, the rest is in layers that are "
-                "locked or not selected, or in units that have to be kept. "
+                f"{self._budget.of} can be removed, the rest is {self._costs.rest}. "
                 f"Received: ratio={self._budget.ratio!r}"
             )
         warnings.warn(

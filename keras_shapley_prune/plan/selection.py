@@ -65,7 +65,8 @@ def ratios_to_rank(channel_map, budget):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the plan will say by how much it is off
         kept = allocate(channel_map, budget)
-    return {group.name: 1 - kept[group.name] / group.num_units for group in groups}
+    # A share is below 1, also where all blocks go: a quarter of one is rounded away.
+    return {g.name: 1 - max(kept[g.name], 0.25) / g.num_units for g in groups}
 
 
 def _losses(scores, comparable):

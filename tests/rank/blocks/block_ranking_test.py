@@ -1,6 +1,7 @@
 """Tests of rankings of blocks, and of budgets that are met by them."""
 
 import block_models
+import keras
 import models
 import numpy as np
 import pytest
@@ -77,6 +78,17 @@ def test_prune_blocks(model, images):
     )
 
 
+@pytest.mark.filterwarnings("ignore:Expected a pruned network")
+def test_all_blocks_go():
+    x = inputs = keras.Input((4, 4, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same")(x)
+    x = keras.layers.Add()([x, keras.layers.Conv2D(4, 3, padding="same")(x)])
+    model = keras.Model(inputs, keras.layers.Flatten()(x))
+    images = np.random.default_rng(0).normal(size=(8, 4, 4, 3))
+    pruned = prune(model, images, 0.5, granularity="block", verbose=0)
+    assert len(pruned.layers) == 3  # the input, a convolution, the output
+
+
 @pytest.mark.filterwarnings("ignore:.*of the flops are removed")
 def test_prune_blocks_and_filters(model, images):
     budget = PruningBudget(
@@ -149,6 +161,8 @@ def test_patterns_name_single_blocks(model, images):
 
     assert removed(0.3, ignore="c_*") <= {"a_add", "b_add"}
     assert removed(0.3, layers=["a_add"]) == {"a_add"}
+    with pytest.warns(UserWarning, match=r"layers=\['a_add'\] and ignore=None allow"):
+        removed(0.7, layers=["a_add"])
     assert removed({"b_add": 0.3}) == {"b_add"}
     assert len(removed({"blocks": 0.7})) == 2
     assert removed(0.9) == {"a_add", "b_add", "c_add"}
