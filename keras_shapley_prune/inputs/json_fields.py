@@ -108,6 +108,24 @@ class Fields:
         fits = _values(lambda v: _is_integer(v) and v >= 0)
         return dict(self._get(name, fits, "a dict of integers of at least 0"))
 
+    def parts_of(self, name, whole):
+        """Returns a dict of integers of at least 1.
+
+        Args:
+            name: String, the key.
+            whole: Dict: key -> integer, the most that it may be.
+        """
+
+        def fits(found):
+            counts = found.items() if isinstance(found, dict) else [(None, None)]
+            return all(
+                _is_integer(count) and 1 <= count <= whole.get(key, 0)
+                for key, count in counts
+            )
+
+        expected = f"a dict of integers from 1 to those of {show(whole)}"
+        return dict(self._get(name, fits, expected))
+
     def times(self, name, length):
         """Returns a list of seconds above 0, or `None` where the file has `null`."""
         expected = f"a list of {length} numbers above 0, or null"

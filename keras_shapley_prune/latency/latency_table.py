@@ -145,16 +145,16 @@ class LatencyTable:
         """
         fields = load_json(path, "LatencyTable")
         fields.integer("version", VERSION, VERSION)
-        mixes = []
+        groups, mixes = fields.counts("groups"), []
         for entry in fields.list_of_dicts("mixes"):
-            kept = entry.counts("kept")
+            kept = entry.parts_of("kept", groups)
             removed = tuple(entry.strings("removed"))
             mixes.append(WidthMix(kept, entry.integer("step", 1), removed))
         return cls(
             fields.string("description"),
             _read_runtime(fields.dict_or_none("runtime")),
             fields.shapes("input_shapes") or (),
-            fields.counts("groups"),
+            groups,
             tuple(mixes),
             fields.times_by_name("pieces", len(mixes)),
             fields.times("whole", len(mixes)),

@@ -41,6 +41,8 @@ class CostModel:
 
     step = 1  # of which multiples the numbers of units should be
     tolerance = 0.01  # of the whole: how far from a budget it is still met
+    # Where it is if it cannot be removed, for errors.
+    rest = "in layers that are locked or not selected, or in units that have to be kept"
 
     def __init__(self, channel_map, of):
         num_units = channel_map.num_units

@@ -52,10 +52,23 @@ class LatencyCosts(CostModel):
         self.step = self._find_step(counts)
         factors = self._fit(counts, self.step)
         scale, constant = self._scale(counts, factors)
+        self.rest = self._describe_rest(channel_map, scale * factors)
         pieces, features = self._owners.T
         # The last row is that of `_CALL`.
         own = np.vstack([scale * factors, np.full(_NUM_FEATURES, constant)])
         self._factors = self._factors * own[pieces, features]
+
+    def _describe_rest(self, channel_map, factors):
+        """Returns where time is that cannot be removed, for errors."""
+        if not factors.any():
+            what = (
+                "all of it, as smaller networks take as long by the times of `target`"
+            )
+            return f"{what}: {self.table.description}"
+        rest = f"{super().rest}, or in what it takes to start operations"
+        if channel_map.granularity == "filter":
+            rest += " (granularity='both' removes whole blocks, too)"
+        return rest
 
     def total(self, lengths):
         """Returns the seconds for given axis lengths, a float."""

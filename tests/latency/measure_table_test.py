@@ -77,6 +77,8 @@ def test_a_table_of_a_runtime(tmp_path):
         ("pieces", {"conv2d": [0.0] * 10}, "pieces"),
         ("groups", {"conv2d": -1}, "groups"),
         ("mixes", [{"kept": {}, "step": 0, "removed": []}], "mixes/0/step"),
+        ("mixes", [{"kept": {"none": 1}, "step": 1, "removed": []}], "mixes/0/kept"),
+        ("mixes", [{"kept": {"conv2d": 99}, "step": 1, "removed": []}], "to those of"),
         ("runtime", {"name": "abacus", "batch_size": 1}, "runtime/name"),
         ("description", 3, "description"),
         ("format", "keras_shapley_prune.Ranking", "holds something else"),

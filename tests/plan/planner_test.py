@@ -134,6 +134,21 @@ def test_more_than_can_be_removed(model, ranking, table):
         ksp.plan_pruning(model, ranking, 0.95, **budget)
 
 
+def test_times_that_do_not_fall(model, ranking):
+    budget = {"of": "latency", "target": lambda smaller: 0.01}
+    with pytest.raises(ValueError, match=r"smaller networks take as long by .*lambda"):
+        ksp.plan_pruning(model, ranking, 0.5, **budget)
+
+
+def test_starting_operations_is_what_remains(model, ranking):
+    def start(smaller):
+        return 1e-3 * len(smaller.layers) + 1e-10 * ksp.count_flops(smaller)
+
+    budget = {"of": "latency", "target": start}
+    with pytest.raises(ValueError, match=r"start operations \(granularity='both'"):
+        ksp.plan_pruning(model, ranking, 0.5, **budget)
+
+
 def test_a_run_that_goes_on_has_the_same_plan(model, ranking):
     class Entry:
         """Keeps what is written."""
