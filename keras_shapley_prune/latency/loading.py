@@ -74,6 +74,9 @@ def compile_call(function, inputs):
     """
     # As arguments: what is computed of constants would be computed once.
     step = tf.function(lambda x: keras.tree.flatten(function(x, training=False)))
+    # Traced by a call, TensorFlow would warn of retracing: it counts traces by the line
+    # of code, which all models share.
+    step.get_concrete_function(inputs)
 
     def run():
         # Reading the outputs as arrays waits until they have been computed.

@@ -148,3 +148,10 @@ def test_an_error_of_the_runtime_names_the_model():
 
 def test_the_version_of_litert():
     assert loading.litert_version().count(".") >= 1
+
+
+def test_tensorflow_does_not_warn_of_retracing(caplog):
+    layers = [keras.layers.Dense(2, name=f"dense{number}") for number in range(6)]
+    for layer in layers:
+        load_tensorflow(keras.Sequential([keras.Input((3,)), layer]), 1)
+    assert "retracing" not in caplog.text
