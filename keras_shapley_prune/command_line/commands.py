@@ -36,7 +36,8 @@ def inspect(options):
     Args:
         options: What the parser returned; so are those of all commands.
     """
-    print(channel_report(load_to_prune(options)))
+    model = load_to_prune(options)
+    print(channel_report(model, trace_channels(model, options.granularity)))
 
 
 def rank(options):

@@ -103,6 +103,15 @@ def add_layers_options(parser):
         ("--ignore", "these layers lose none"),
     ):
         parser.add_argument(name, nargs="+", metavar="PATTERN", help=text)
+    add_granularity_option(parser)
+
+
+def add_granularity_option(parser):
+    """Adds what a unit is.
+
+    Args:
+        parser: The parser of a command, or a group of options.
+    """
     parser.add_argument(
         "--granularity",
         choices=GRANULARITIES,

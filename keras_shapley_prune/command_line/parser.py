@@ -8,6 +8,7 @@ from keras_shapley_prune.command_line.options import (
     add_budget_options,
     add_checkpoint_option,
     add_data_options,
+    add_granularity_option,
     add_layers_options,
     add_outputs_options,
     add_ranker_options,
@@ -54,7 +55,7 @@ def build_parser():
 
 def _add_inspect(add):
     text = "show what can be pruned in a model, what is locked, and why"
-    _add_command(add, "inspect", commands.inspect, text)
+    add_granularity_option(_add_command(add, "inspect", commands.inspect, text))
 
 
 def _add_rank(add):

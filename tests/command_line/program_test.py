@@ -70,6 +70,17 @@ def test_inspect(folder, capsys):
     assert not written(folder)
 
 
+def test_inspect_blocks(tmp_path, capsys):
+    inputs = keras.Input((4, 4, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same")(inputs)
+    y = keras.layers.Conv2D(4, 3, padding="same", name="branch")(x)
+    model = keras.Model(inputs, keras.layers.Add(name="sum")([x, y]))
+    model.save(tmp_path / "model.keras")
+    path = str(tmp_path / "model.keras")
+    assert main(["inspect", path, "--granularity", "block"]) == 0
+    assert "sum: branch" in capsys.readouterr().out
+
+
 def test_one_ranking_serves_many_ratios(folder, capsys, monkeypatch):
     data = ["--data", "data.npz", "--num-examples", "40"]
     assert main(["rank", "model.keras", *data, "-o", "rankings/ranking.json"]) == 0
