@@ -151,8 +151,10 @@ class PruningPlan:
         if self.budget is not None:
             lines.append(self._describe_budget())
         lines.append(f"{'group':{width}}  {'units':>15}")
+        gone = self._find_gone()
         for name, (before, after) in self.units.items():
-            lines.append(f"{name:{width}}  {before:>6} → {after:>6}")
+            line = f"{name:{width}}  {before:>6} → {after:>6}"
+            lines.append(line + ("  in a removed block" if name in gone else ""))
         if self.removed_blocks:
             lines.append(f"removed blocks: {', '.join(self.removed_blocks)}")
         titles = {"params": "parameters", "flops": "FLOPs", "bytes": "bytes"}
@@ -163,6 +165,22 @@ class PruningPlan:
         if self.latency is not None:
             lines.append(f"{'latency':{width}}  {self.latency}")
         return "\n".join(lines)
+
+    def _find_gone(self):
+        """Returns the set of the groups whose layers go with removed blocks."""
+        if not self.removed_blocks:
+            return set()
+        found = self.channel_map
+        absent = found.absent_calls(self.keep)
+        there = {c.operation for c in found.graph.calls if c.index not in absent}
+        produced = {
+            unit
+            for operation, letter in found.produced
+            if operation in there
+            for unit in found.layer_ids[operation][letter].tolist()
+        }
+        groups = [group for group in found.groups if group.kind == "channels"]
+        return {g.name for g in groups if produced.isdisjoint(g.units.tolist())}
 
     @property
     def _counted_budget(self):
@@ -191,6 +209,9 @@ class PruningPlan:
                 f"these layers; reached: {removed / whole:.1%}"
             )
         before, after = self.costs[budget.of]
+        if (budget.of, budget.scope) == ("units", "layer"):
+            # Each layer's own: that some of them go with a block is beside the budget.
+            before, after = map(sum, zip(*self.units.values(), strict=True))
         return (
             f"asked: {budget.ratio:.1%} of the {budget.of}, {budget.scope} scope; "
             f"reached: {1 - after / before:.1%}"

@@ -112,7 +112,12 @@ def check_ranking(ranking, channel_map):
     """
     check_scores(ranking)
     sizes = {group.name: group.num_units for group in channel_map.groups}
+    # One that ranks filters, too, serves plans of whole blocks alone as well.
+    is_of_blocks = channel_map.granularity == "block"
+    others = channel_map.count_produced() if is_of_blocks else {}
     for name, scores in ranking.items():
+        if name not in sizes and others.get(name) == len(scores.values):
+            continue
         if sizes.get(name) != len(scores.values):
             raise ValueError(
                 "Argument `ranking` should score the groups of the model: "

@@ -68,6 +68,19 @@ def test_plan_and_files(model, images, tmp_path):
     assert loaded.resize({"blocks": 0}).removed_blocks == ("a_add", "b_add", "c_add")
 
 
+def test_a_ranking_of_filters_and_blocks(model, images):
+    channel_map = trace_channels(model, granularity="both")
+    ranker = ShapleyRanker()
+    ranking = ranker.rank(model, images, channel_map=channel_map, verbose=0)
+    plan = plan_pruning(model, ranking, 0.3, granularity="block")
+    assert list(plan.units) == ["blocks"] and len(plan.removed_blocks) == 1
+    scores = dict(ranking) | {"stem": ranking["blocks"]}
+    with pytest.raises(ValueError, match="3 values for 'stem'"):
+        plan_pruning(model, scores, 0.3, granularity="block")
+    text = str(plan_pruning(model, ranking, 0.3))
+    assert "reached: 3" in text and text.count("in a removed block") == 1
+
+
 def test_prune_blocks(model, images):
     pruned = prune(model, images, 0.3, granularity="block", verbose=0)
     names = [layer.name for layer in pruned.layers]
