@@ -149,7 +149,7 @@ def prune_until(
     ranking = rank_for(model, dataset, to_rank, ranker, channel_map, verbose, taken)
     # Bisection takes the metric to fall with the share. Where it does not quite, the
     # result is still within the drop: only what was measured to be so is returned.
-    best, low, high = None, 0.0, 1.0
+    best, low, high, measured = None, 0.0, 1.0, {}
     planner = Planner(model, channel_map, budget)
     for _ in range(_TRIALS):
         ratio = (low + high) / 2
@@ -157,12 +157,16 @@ def prune_until(
         plan = planner.plan(ranking, trial_budget, strict=False)
         if plan.keep.all():  # even a single step would remove more than that
             break
+        known = measured.get(plan.keep.tobytes())
+        if known is not None:  # such as all that can be removed, whatever the ratio
+            low, high = (ratio, high) if known else (low, ratio)
+            continue
         steps = plan_steps(channel_map, plan.keep, repair, verify=True)
         with Progress(1 if verbose in ("auto", 1) else 0, steps) as progress:
             trial = carry_out(
                 model, plan, dataset, repair, targets=targets, progress=progress
             )
-        within = bound.measure(trial)
+        within = measured[plan.keep.tobytes()] = bound.measure(trial)
         if verbose != 0:
             _print_trial(plan, bound, within)
         if within:

@@ -126,6 +126,16 @@ def test_ranked_once(trained, monkeypatch):
     assert len(ranked) == 1
 
 
+def test_what_was_measured_is_not_repaired_again(trained, capsys):
+    """All that may go is the same plan for every larger share."""
+    data, (first, *_) = _data(60, seed=1), trained.layers
+    settings = {"layers": first.name, "min_units": first.filters - 1, "verbose": 2}
+    prune_until(trained, data, 9.0, lambda model: 1.0, mode="max", **settings)
+    lines = capsys.readouterr().out.splitlines()
+    shares = [line for line in lines if "of the flops removed" in line]
+    assert len(shares) == len(set(shares)) >= 1
+
+
 @pytest.mark.sweep(1)
 @pytest.mark.parametrize("metric", ["loss", lambda model: -_loss(model)])
 def test_other_metrics(trained, metric):
