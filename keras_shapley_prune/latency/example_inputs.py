@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_shapley_prune.inputs.arguments import blaming
 from keras_shapley_prune.inputs.data import CalibrationData, find_fixed_size
-from keras_shapley_prune.trace.sizes import describe_inputs
+from keras_shapley_prune.trace.sizes import describe_inputs, find_open_inputs
 
 _SEED = 0  # so that two models read the same
 
@@ -49,6 +49,20 @@ def draw(graph, count):
         _draw(generator, (count, *shape), tensor.dtype)
         for shape, tensor in zip(shapes, graph.inputs, strict=True)
     ]
+
+
+def check_sizes(graph):
+    """Raises a `ValueError` if a model takes any size, and none is known.
+
+    Args:
+        graph: The recorded `Graph` of the model.
+    """
+    if any(None in shape for shape in find_open_inputs(graph).values()):
+        raise ValueError(
+            "Argument `input_shape` should be the shape of one example, as the model "
+            "takes any size. Received: input_shape=None, a model with inputs "
+            f"{describe_inputs(graph)}"
+        )
 
 
 def resize(batch, size):

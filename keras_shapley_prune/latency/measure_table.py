@@ -1,12 +1,14 @@
 """Measures a `LatencyTable`."""
 
 import contextlib
+import dataclasses
 import gc
 
 import keras
 
 from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.inputs.undisturbed import undisturbed
+from keras_shapley_prune.latency.example_inputs import check_sizes
 from keras_shapley_prune.latency.latency_table import LatencyTable, shapes_of
 from keras_shapley_prune.latency.model_timer import ModelTimer
 from keras_shapley_prune.latency.pieces import find_pieces
@@ -25,7 +27,9 @@ _SECONDS = 20.0  # that pieces are timed for, and whole networks
 
 
 @undisturbed
-def measure_latency_table(model, target="tensorflow", channel_map=None):
+def measure_latency_table(
+    model, target="tensorflow", channel_map=None, input_shape=None
+):
     """Measures what the pieces of a model take at several widths.
 
     Some smaller networks are cut out of the model, at random, and taken apart: a piece
@@ -39,6 +43,8 @@ def measure_latency_table(model, target="tensorflow", channel_map=None):
             `keras.Model` and returns the seconds of one inference. It is called for
             some hundred small models, and some whole ones.
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
+        input_shape: The shape of one example, for a model that takes any size, see
+            `count_flops`.
 
     Returns:
         A `LatencyTable`.
@@ -60,6 +66,8 @@ def measure_latency_table(model, target="tensorflow", channel_map=None):
     runtime = resolve_runtime(target)
     channel_map = map_of(model, channel_map)
     channel_map.select_groups()  # raises if there are none
+    graph = give_sizes(channel_map.graph, input_shape)
+    channel_map = dataclasses.replace(channel_map, graph=graph)
     return measure_table(model, runtime, channel_map)
 
 
@@ -73,6 +81,7 @@ def measure_table(model, runtime, channel_map, show=None):
         show: Callable that is told what is worked on, and how much of it is done, or
             `None`.
     """
+    check_sizes(channel_map.graph)
     cutter = NetworkCutter(model, channel_map)
     timer = ModelTimer(model, runtime, channel_map.graph)
     keys, networks, pieces = {}, [], {"": timer.load(make_empty())}

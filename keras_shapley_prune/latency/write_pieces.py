@@ -13,7 +13,7 @@ from keras_shapley_prune.inputs.json_files import format_of
 from keras_shapley_prune.inputs.paths import check_folder
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.latency import time_pieces
-from keras_shapley_prune.latency.example_inputs import draw
+from keras_shapley_prune.latency.example_inputs import check_sizes, draw
 from keras_shapley_prune.latency.latency_table import VERSION, shapes_of
 from keras_shapley_prune.latency.measure_table import NetworkCutter, make_empty
 from keras_shapley_prune.latency.width_mixes import count_units
@@ -62,6 +62,7 @@ def write_latency_pieces(model, folder, int8=False, channel_map=None, input_shap
     channel_map.select_groups()  # raises if there are none
     graph = give_sizes(channel_map.graph, input_shape)
     channel_map = dataclasses.replace(channel_map, graph=graph)
+    check_sizes(graph)
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     files = _Files(folder, int8)

@@ -103,3 +103,13 @@ def test_a_table_of_another_model(table):
 def test_functions_that_return_no_time(model, seconds):
     with pytest.raises(ValueError, match="target"):
         measure_latency_table(model, lambda _: seconds)
+
+
+def test_a_model_of_any_size():
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(4, 3)(keras.layers.Conv2D(4, 3)(inputs))
+    model = keras.Model(inputs, x)
+    with pytest.raises(ValueError, match="`input_shape` should be the shape of one"):
+        measure_latency_table(model, lambda piece: 0.1)
+    table = measure_latency_table(model, lambda piece: 0.1, input_shape=(8, 8, 3))
+    assert table.input_shapes == ((8, 8, 3),)
