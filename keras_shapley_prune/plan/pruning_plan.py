@@ -194,9 +194,6 @@ class PruningPlan:
         blocks = self.channel_map.blocks
         return tuple(block.name for block in blocks if not self.keep[block.unit])
 
-    def _block_groups(self):
-        return [g for g in self.channel_map.groups if g.kind != "channels"]
-
     def _describe_budget(self):
         budget = self.budget
         if not isinstance(budget.ratio, (int, float, np.number)):
@@ -247,7 +244,7 @@ class PruningPlan:
             if self.channel_map.granularity != "filter":
                 granularity = json.dumps(self.channel_map.granularity)
                 file.write(f' "granularity": {granularity},\n')
-                names = {g.name: g.producers for g in self._block_groups()}
+                names = _name_blocks(self.channel_map)
                 file.write(f' "block_names": {json.dumps(names)},\n')
             if shapes:  # what the FLOPs are of
                 file.write(f' "input_shapes": {json.dumps(shapes)},\n')
@@ -284,6 +281,7 @@ class PruningPlan:
         shapes = shapes if input_shape is None else input_shape
         try:
             channel_map = _trace(model, shapes, granularity)
+            _check_blocks(channel_map, fields.get("block_names"))
             return cls(channel_map, kept, orders)
         except ValueError as error:
             if "`model`" in str(error) or input_shape is not None:
@@ -307,6 +305,21 @@ def _trace(model, input_shape, granularity):
     channel_map = trace_channels(model, granularity)
     graph = give_sizes(channel_map.graph, input_shape)
     return dataclasses.replace(channel_map, graph=graph)
+
+
+def _name_blocks(channel_map):
+    groups = [group for group in channel_map.groups if group.kind != "channels"]
+    return {group.name: list(group.producers) for group in groups}
+
+
+def _check_blocks(channel_map, names):
+    """Raises a `ValueError` if the blocks of a model are not those of a file.
+
+    All of them are one group: that others are as many would show nowhere.
+    """
+    ours = _name_blocks(channel_map)
+    if names is not None and names != ours:
+        raise ValueError(f"the blocks of the model are {ours}, not {show(names)}")
 
 
 def _check_types(channel_map, kept, orders, budget):

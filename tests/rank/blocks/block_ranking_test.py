@@ -65,6 +65,10 @@ def test_plan_and_files(model, images, tmp_path):
     loaded = PruningPlan.load(tmp_path / "plan.json", model)
     np.testing.assert_array_equal(loaded.keep, plan.keep)
     assert loaded.costs == plan.costs
+    text = (tmp_path / "plan.json").read_text().replace('["a_add"', '["z_add"')
+    (tmp_path / "other.json").write_text(text)
+    with pytest.raises(ValueError, match=r"the blocks of the model are .*'a_add'"):
+        PruningPlan.load(tmp_path / "other.json", model)
     assert loaded.resize({"blocks": 0}).removed_blocks == ("a_add", "b_add", "c_add")
 
 
