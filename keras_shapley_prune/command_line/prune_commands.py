@@ -258,8 +258,10 @@ def _check(options, targets):
             f"{', or `--dry-run`' if hasattr(options, 'dry_run') else ''}. "
             "Received: none"
         )
-    if options.int8 and options.litert is None:
-        raise InputError("Argument `--int8` needs `--litert`. Received: none")
+    if options.int8 and options.litert is None and options.runtime != "litert":
+        raise InputError(
+            "Argument `--int8` needs `--litert` or `--runtime litert`. Received: none"
+        )
     if options.int8 and importlib.util.find_spec("litert_quantizer") is None:
         raise ImportError(  # best known before the work
             "`--int8` needs the packages of: pip install 'keras-shapley-prune[litert]'"
