@@ -61,10 +61,8 @@ class LatencyCosts(CostModel):
     def _describe_rest(self, channel_map, factors):
         """Returns where time is that cannot be removed, for errors."""
         if not factors.any():
-            what = (
-                "all of it, as smaller networks take as long by the times of `target`"
-            )
-            return f"{what}: {self.table.description}"
+            what = "what networks of any width take by the times of `target`"
+            return f"{what}, {self.table.description}"
         rest = f"{super().rest}, or in what it takes to start operations"
         if channel_map.granularity == "filter":
             rest += " (granularity='both' removes whole blocks, too)"
