@@ -23,6 +23,7 @@ from keras_shapley_prune.trace.sizes import give_sizes
 from keras_shapley_prune.trace.tracer import map_of
 
 _MOST = 12  # times that are measured of pieces which are alike in the whole network
+_LOADING = 0.6  # of the time of a table: converting and compiling what is timed
 _SECONDS = 20.0  # that pieces are timed for, and whole networks
 
 
@@ -88,18 +89,25 @@ def measure_table(model, runtime, channel_map, show=None):
     count = len(cutter.mixes)
     with _old_objects_frozen():
         for number in range(count):
-            if show is not None:
-                show("timing networks", number / (count + 1))
+            _show(show, "compiling pieces", _LOADING * number / count)
             network, parts = cutter.cut(number)
             networks.append(timer.load(network))
             for name, piece in parts.items():
                 keys[number, name] = piece.key
                 if piece.key not in pieces:
                     pieces[piece.key] = timer.load(piece.build())
-    if show is not None:
-        show("timing pieces", count / (count + 1))
     # In turn: what slows the machine for a while does not hit a few of them.
-    seconds = timer.time_all(list(pieces.values()), _SECONDS)
+    part = (1 - _LOADING) / 2
+    seconds = timer.time_all(
+        list(pieces.values()),
+        _SECONDS,
+        lambda share: _show(show, "timing pieces", _LOADING + part * share),
+    )
+    whole = timer.time_all(
+        networks,
+        _SECONDS,
+        lambda share: _show(show, "timing networks", 1 - part * (1 - share)),
+    )
     seconds = dict(zip(pieces, seconds, strict=True))
     return LatencyTable(
         describe_runtime(runtime),
@@ -111,9 +119,14 @@ def measure_table(model, runtime, channel_map, show=None):
             piece.name: [seconds.get(keys.get((i, piece.name))) for i in range(count)]
             for piece in cutter.pieces
         },
-        timer.time_all(networks, _SECONDS),
+        whole,
         seconds[""],
     )
+
+
+def _show(show, label, share):
+    if show is not None:
+        show(label, share)
 
 
 class NetworkCutter:

@@ -50,17 +50,19 @@ class ModelTimer:
         is_open = any(None in tensor.shape[1:] for tensor in model.inputs)
         return self._runtime.load(model, self._examples if is_open else None)
 
-    def time_all(self, loaded, max_seconds):
+    def time_all(self, loaded, max_seconds, on_share=None):
         """Returns the seconds of models, a list.
 
         Args:
             loaded: List of what `load` returned.
             max_seconds: Float, about how long it may take; each is run some times.
+            on_share: See `time_in_turn`.
         """
         if not isinstance(self._runtime, Runtime):
             return loaded
         limits = _NUM_RUNS, max_seconds, _LEAST_SECONDS
-        timings = time_in_turn(loaded, *limits, clock=self._runtime.clock)
+        clock = self._runtime.clock
+        timings = time_in_turn(loaded, *limits, clock=clock, on_share=on_share)
         return [timing.fastest for timing in timings]
 
     def time_beside(self, smaller, max_seconds=3.0):

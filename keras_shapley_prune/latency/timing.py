@@ -31,7 +31,12 @@ class Timing:
 
 
 def time_in_turn(
-    runs, num_runs=30, max_seconds=None, least_seconds=LEAST_SECONDS, clock=None
+    runs,
+    num_runs=30,
+    max_seconds=None,
+    least_seconds=LEAST_SECONDS,
+    clock=None,
+    on_share=None,
 ):
     """Times functions that take turns, each after two runs that are not counted.
 
@@ -46,6 +51,8 @@ def time_in_turn(
         clock: Function that returns seconds, `None` for those that pass. Of functions
             of one thread, `time.process_time` counts what the processor spends on
             them, and not what it spends on other programs meanwhile.
+        on_share: Callable `fn(share)`, told after each turn how much is done, or
+            `None`.
 
     Returns:
         List of `Timing`, one for each function.
@@ -54,9 +61,13 @@ def time_in_turn(
     repeats = [_warm_up(run, least_seconds, clock) for run in runs]
     start, samples = time.perf_counter(), []
     while len(samples) < num_runs:
-        late = max_seconds is not None and time.perf_counter() - start > max_seconds
+        spent = time.perf_counter() - start
+        late = max_seconds is not None and spent > max_seconds
         if late and len(samples) >= _FEWEST:
             break
+        if on_share is not None:
+            share = spent / max_seconds if max_seconds else 0.0
+            on_share(min(max(share, len(samples) / num_runs), 1.0))
         turn = zip(runs, repeats, strict=True)
         samples.append([_time(run, count, clock) for run, count in turn])
     return [_summarize(values) for values in np.array(samples).T]

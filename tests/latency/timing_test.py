@@ -84,3 +84,10 @@ def test_real_work_is_told_apart():
     small, large = time_in_turn([lambda m=m: m @ m for m in rows], num_runs=5)
     assert 0 < small.fastest <= small.low <= small.median <= small.high
     assert small.median < large.median
+
+
+def test_how_much_is_done(clock):
+    shares = []
+    run = spend(clock, [10] * 12, [], "run")
+    time_in_turn([run], 10, max_seconds=40.0, on_share=shares.append)
+    assert shares == [0.0, 0.25, 0.5, 0.75, 1.0]
