@@ -141,6 +141,7 @@ class _Walk:
                 loss = losses[group.name]
                 self._priorities.append([loss[a:b].sum() for a, b in spans])
         self._taken = np.zeros(len(groups), int)
+        self._is_of_blocks = [group.kind != "channels" for group in groups]
 
     def kept(self):
         """Returns how many units of each group are kept, a list of integers."""
@@ -148,18 +149,57 @@ class _Walk:
 
     def run(self):
         """Removes units until the budget is met as nearly as steps allow."""
+        last = self._walk()
+        beyond = last is not None and self._costs.total(self._lengths) <= self._target
+        end = self._lengths, self._taken.copy()
+        self._refine()
+        # A filter more or less is near enough; a block may be half of the network.
+        if beyond and self._is_of_blocks[last] and self._missed() > self._near:
+            self._walk_on(last, *end)
+
+    @property
+    def _near(self):
+        return self._costs.tolerance * self._whole
+
+    def _missed(self):
+        return abs(self._costs.total(self._lengths) - self._target)
+
+    def _walk(self, fitting=False):
+        """Takes steps until the budget is met; returns the group of the last one.
+
+        Args:
+            fitting: Boolean, whether blocks that lead too far beyond it are left out.
+        """
+        last = None
         while self._costs.total(self._lengths) > self._target:
-            group = self._next_group()
+            group = self._next_group(fitting)
             if group is None:
                 break
             self._move(group, 1)
+            last = group
+        return last
+
+    def _walk_on(self, last, lengths, taken):
+        """Leaves out the block that led too far, if what comes after it comes nearer.
+
+        Args:
+            last: Integer, the group of the last step.
+            lengths: What the walk came to.
+            taken: The same.
+        """
+        missed, refined = self._missed(), (self._lengths, self._taken)
+        self._lengths, self._taken = lengths, taken
+        self._move(last, -1)
+        self._walk(fitting=True)
         self._refine()
+        if self._missed() >= missed:
+            self._lengths, self._taken = refined
 
     def check(self):
         """Raises a `ValueError` if the budget cannot be met, and warns if it is not."""
         total = self._costs.total(self._lengths)
         reached = 1 - total / self._whole
-        if abs(total - self._target) <= self._costs.tolerance * self._whole:
+        if abs(total - self._target) <= self._near:
             return
         if total > self._target and self._next_group() is None:
             raise ValueError(
@@ -174,11 +214,14 @@ class _Walk:
             stacklevel=8,  # the line that called `prune` or `plan_pruning`
         )
 
-    def _next_group(self):
+    def _next_group(self, fitting=False):
         """Returns the number of the group to take a step in, `None` if there is none.
 
         What a step saves is taken from the prices of the axes as long as they are
         now, a first-order estimate: a unit gets cheaper as its neighbours shrink.
+
+        Args:
+            fitting: See `_walk`.
         """
         prices = self._costs.prices(self._lengths)
         best, lowest = None, np.inf
@@ -190,6 +233,10 @@ class _Walk:
             saved = steps[taken] @ prices
             if saved <= 0:  # it would never come nearer to the budget
                 continue
+            if fitting and self._is_of_blocks[group]:
+                after = self._costs.total(self._lengths - steps[taken])
+                if after < self._target - self._near:
+                    continue
             priority = self._priorities[group][taken]
             if self._budget.scope == "global" and self._by_saving:
                 priority = priority / saved  # loss per FLOP, byte, ...
@@ -213,7 +260,7 @@ class _Walk:
         """
         walked = self._taken.copy()  # no group may move further than one step from it
         while True:
-            missed = abs(self._costs.total(self._lengths) - self._target)
+            missed = self._missed()
             if missed <= 0.1 * self._costs.tolerance * self._whole:  # near enough
                 return
             found = []

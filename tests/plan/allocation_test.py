@@ -118,6 +118,25 @@ def test_steps_that_are_too_coarse_are_told(wide):
     assert all(size % 64 == 0 or size == 96 for size in kept.values())
 
 
+@pytest.mark.parametrize("ratio", [0.2, 0.5, 0.6])
+def test_a_block_that_is_too_large_is_left_out(ratio):
+    """Filters are removed in its place, though each of them is worth more."""
+    x = inputs = keras.Input((8, 8, 8))
+    x = layers.Conv2D(32, 3, padding="same")(layers.Conv2D(32, 3)(x))
+    for _ in range(2):  # each has two fifths of the weights
+        y = layers.Conv2D(64, 3, padding="same")(layers.ReLU()(x))
+        x = layers.Add()([x, layers.Conv2D(32, 3, padding="same")(y)])
+    model = keras.Model(inputs, layers.Dense(4)(layers.Flatten()(x)))
+    channel_map = trace_channels(model, granularity="both")
+    groups = channel_map.groups
+    orders = {g.name: np.arange(g.num_units) for g in groups}
+    losses = {g.name: np.full(g.num_units, 0.01) for g in groups}
+    kept = allocate(
+        channel_map, PruningBudget(ratio, "params", "global"), orders, losses
+    )
+    assert _share(channel_map, kept, "params") == pytest.approx(ratio, abs=0.02)
+
+
 @pytest.mark.sweep(3)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 @pytest.mark.parametrize("scope", ["layer", "global"])
