@@ -180,7 +180,7 @@ class _Walk:
         return last
 
     def _walk_on(self, last, lengths, taken):
-        """Leaves out the block that led too far, if what comes after it comes nearer.
+        """Leaves out the block that led too far, if the others come much nearer.
 
         Args:
             last: Integer, the group of the last step.
@@ -192,7 +192,8 @@ class _Walk:
         self._move(last, -1)
         self._walk(fitting=True)
         self._refine()
-        if self._missed() >= missed:
+        # For a little less, filters that save next to nothing would all be removed.
+        if self._missed() > missed / 2:
             self._lengths, self._taken = refined
 
     def check(self):

@@ -137,6 +137,25 @@ def test_a_block_that_is_too_large_is_left_out(ratio):
     assert _share(channel_map, kept, "params") == pytest.approx(ratio, abs=0.02)
 
 
+@pytest.mark.filterwarnings("ignore:.*of the params are removed")
+def test_filters_that_save_nothing_are_not_removed_for_a_block():
+    inputs = keras.Input((8, 8, 2))
+    x = layers.Conv2D(8, 1, name="small")(inputs)
+    x = layers.Conv2D(64, 3, padding="same")(x)
+    for _ in range(2):  # nearly all of the weights
+        y = layers.ReLU()(x)
+        x = layers.Add()([x, layers.Conv2D(64, 3, padding="same")(y)])
+    x = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, layers.Dense(4)(x))
+    channel_map = trace_channels(model, granularity="both")
+    budget = PruningBudget(0.6, "params", "global", layers=["small", "blocks"])
+    groups = budget.select_groups(channel_map)
+    orders = {g.name: np.arange(g.num_units) for g in groups}
+    losses = {g.name: np.full(g.num_units, 0.01) for g in groups}
+    kept = allocate(channel_map, budget, orders, losses)
+    assert kept["small"] >= 7 and kept["blocks"] == 1
+
+
 @pytest.mark.sweep(3)
 @pytest.mark.parametrize("builder", models.BUILDERS)
 @pytest.mark.parametrize("scope", ["layer", "global"])
