@@ -5,6 +5,7 @@ outputs are not those of Keras.
 """
 
 import dataclasses
+import functools
 import pathlib
 
 import numpy as np
@@ -15,11 +16,16 @@ from torch.nn import functional
 torch.set_num_threads(1)
 
 
-class ResNet20(nn.Module):
-    """Three stages of three blocks; strided blocks have a 1 x 1 shortcut, no norm."""
+class ResNet(nn.Module):
+    """Three stages of blocks; strided blocks have a 1 x 1 shortcut, no norm.
 
-    def __init__(self):
+    Args:
+        num_blocks: Integer, blocks of a stage: 3 of a ResNet-20, 9 of a ResNet-56.
+    """
+
+    def __init__(self, num_blocks=3):
         super().__init__()
+        self.num_blocks = num_blocks
         self.conv0 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
         self.bn0 = nn.BatchNorm2d(16)
         width = 16
@@ -36,11 +42,10 @@ class ResNet20(nn.Module):
             width = filters
         self.fc = nn.Linear(64, 10)
 
-    @staticmethod
-    def blocks():
+    def blocks(self):
         """Yields name, filters and stride of each block."""
         for stage, filters in enumerate((16, 32, 64), start=1):
-            for block in range(3):
+            for block in range(self.num_blocks):
                 stride = 2 if stage > 1 and block == 0 else 1
                 yield f"g{stage}b{block}", filters, stride
 
@@ -107,7 +112,11 @@ class Cnn(nn.Sequential):
     forward = forward_partial
 
 
-NETWORKS = {"resnet20": ResNet20, "cnn": Cnn}
+NETWORKS = {
+    "resnet20": ResNet,
+    "resnet56": functools.partial(ResNet, num_blocks=9),
+    "cnn": Cnn,
+}
 
 
 @dataclasses.dataclass
