@@ -12,6 +12,7 @@ import pathlib
 import subprocess
 import sys
 
+import latency_table
 import table
 
 TORCHPRUNER = "git+https://github.com/marcoancona/TorchPruner@65f6e3a"
@@ -69,10 +70,11 @@ STEPS = {  # name: environment (None: ours), script, arguments
     "Sony MCT": ("zoo", "mct_rows.py"),
     "tfmot": ("keras", "tfmot_rows.py"),
     "cost": (None, "cost.py"),
+    "equal latency": (None, "equal_latency.py"),
     "masked == pruned": ("zoo", "masked_equals_pruned.py"),
 }
-WITH_DATA = ("export.py", "ours.py", "cost.py", "tfmot_rows.py")
-WITH_ENVIRONMENTS = ("installs.py", "cost.py")
+WITH_DATA = ("export.py", "ours.py", "cost.py", "equal_latency.py", "tfmot_rows.py")
+WITH_ENVIRONMENTS = ("installs.py", "cost.py", "equal_latency.py")
 
 
 def print_missing(folder):
@@ -118,6 +120,8 @@ def main():
         for step in args.steps:
             run(step, args)
     table.print_table(table.read(args.output / "peers.csv"))
+    print("\nHalf of the time in LiteRT\n")
+    print(*latency_table.make_lines(args.output), sep="\n")
 
 
 if __name__ == "__main__":

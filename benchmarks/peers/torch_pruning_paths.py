@@ -78,17 +78,19 @@ def cut(folder, case):
     method = method.removesuffix(EIGHTS)
     image = problem.test[0][:20]
     last, number = LARGEST, 0
-    folder.mkdir(parents=True)
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    unfinished.mkdir(parents=True, exist_ok=True)
     for model, seconds in CUTS[of](problem, method, layers, int(seed), **rounding):
         share, _ = torch_networks.shares_left(model, problem.model, image[:1])
         if share > last - APART:
             continue
         last, number = share, number + 1
         model.zero_grad()
-        torch.save(model, folder / f"{number:03}.pt")
-        write(model, image, folder / f"{number:03}.npz", seconds)
+        torch.save(model, unfinished / f"{number:03}.pt")
+        write(model, image, unfinished / f"{number:03}.npz", seconds)
         if share < SMALLEST:
             break
+    unfinished.rename(folder)
 
 
 def repair(folder, number, how, network, seed):
