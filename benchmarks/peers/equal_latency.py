@@ -157,17 +157,22 @@ class Case:
     def find(self):
         """Returns the file of the network that takes half of the time, and its share.
 
-        It is timed once more, and the share is `None` if that is not near a half.
+        It is timed once more, and the share is `None` if that is not near a half. What
+        was found is kept in the folder, for the repairs of a later run.
         """
-        if not self._folder.exists():
-            self._run("--cut", ",".join(self._words))
-        paths = sorted(self._folder.glob("[0-9][0-9][0-9].npz"))
-        path, _ = find_equal(paths, self._time_share)
-        share = self._time_share(path)
+        kept = self._folder / "found.txt"
+        if not kept.exists():
+            if not self._folder.exists():
+                self._run("--cut", ",".join(self._words))
+            paths = sorted(self._folder.glob("[0-9][0-9][0-9].npz"))
+            path, _ = find_equal(paths, self._time_share)
+            kept.write_text(f"{path.name} {self._time_share(path):.3f}")
+        name, share = kept.read_text().split()
+        share = float(share)
         if abs(share - (1 - RATIO)) > WITHIN:
-            print(f"not near {1 - RATIO}: {self._words}, {share:.3f}", flush=True)
+            print(f"not near {1 - RATIO}: {self._words}, {share}", flush=True)
             share = None
-        return path, share
+        return self._folder / name, share
 
     def measure(self, path, share, repair, seed):
         """Returns a row, a list of what is in `FIELDS` after the repair."""
