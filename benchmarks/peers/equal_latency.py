@@ -2,14 +2,16 @@
 
     python benchmarks/peers/equal_latency.py [--environments DIR] [--pretrained DIR]
         [--networks resnet20] [--layers inside all] [--of global channels]
-        [--methods "L1 norm" ...] [--repairs none batchnorm trained] [--seeds 2]
+        [--methods "L1 norm" ...] [--seeds 2]
+        [--repairs none batchnorm trained least_squares]
 
 Torch-Pruning cuts a network to many sizes (`torch_pruning_paths.py`, in its own
 environment). They are carried over to Keras, with the outputs compared, and timed by
 LiteRT beside the original. The size whose time is nearest to half is found by
-bisection; it stands here as it was cut, with BatchNorm statistics from 200 images, and
-trained on them. Needs what `export.py` wrote. Rows that are in peers_latency.csv
-already are not computed again. Ours are in latency_accuracy.csv.
+bisection. It stands here as it was cut, with BatchNorm statistics from 200 images, and
+trained on them; with `least_squares`, the same channels are removed and repaired by
+this package. Needs what `export.py` wrote. Rows that are in peers_latency.csv already
+are not computed again. Ours are in latency_accuracy.csv.
 
     layers  inside: the first layers of the blocks; all: tied channels too
     of      global: over all layers; channels: the same share of each layer
@@ -22,6 +24,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
@@ -42,7 +45,7 @@ WITHIN = 0.02  # of the time: farther off is not equal
 NEAR = 0.01  # of the time: no closer one is looked for
 NUM_TIMINGS = 3  # of a network: the median counts
 NUM_TEST = 3000
-METHODS = ("L1 norm", "group L2 norm", "Taylor")
+METHODS = ("L1 norm", "group L2 norm")
 NEED_DATA = ("Taylor",)
 
 
@@ -95,6 +98,30 @@ def read(model, images, path):
             f"Expected outputs equal to PyTorch's. Received: {off}, {path}"
         )
     return carried, float(arrays["seconds"])
+
+
+def find_removed(model, smaller):
+    """Returns the channels that a network has lost, for `repair_channels`.
+
+    Args:
+        model: A ResNet of `networks.cifar10`; no channels of its layers are equal.
+        smaller: The same with some channels removed, and nothing else changed.
+
+    Returns:
+        A dict: name of a layer -> list of its removed channels.
+    """
+    removed = {}
+    for group in ksp.trace_channels(model).groups:
+        name = next(name for name in group.producers if "_conv" in name)
+        norm = name.replace("_conv", "_bn")
+        old, new = (
+            np.stack(one.get_layer(norm).get_weights()) for one in (model, smaller)
+        )
+        is_kept = (old[:, :, None] == new[:, None]).all(axis=0).any(axis=1)
+        if is_kept.sum() != new.shape[1]:
+            raise ValueError(f"Expected channels of the original. Received: {norm}")
+        removed[name] = np.flatnonzero(~is_kept).tolist()
+    return removed
 
 
 def find_equal(paths, time_share):
@@ -178,7 +205,13 @@ class Case:
         """Returns a row, a list of what is in `FIELDS` after the repair."""
         model = self._problem.model
         pruned, seconds = self._read(path)
-        if repair != "none":
+        if repair == "least_squares":
+            start = time.process_time()
+            removed = find_removed(model, pruned)
+            images, _ = self._problem.calibration(200, seed)
+            pruned = ksp.repair_channels(model, None, images, remove=removed, verbose=0)
+            seconds += time.process_time() - start
+        elif repair != "none":
             network = self._words[0]
             self._run("--repair", f"{path.stem},{repair},{network},{seed}")
             repaired = path.with_name(f"{path.stem}-{repair}-{seed}.npz")

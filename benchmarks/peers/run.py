@@ -71,6 +71,28 @@ STEPS = {  # name: environment (None: ours), script, arguments
     "tfmot": ("keras", "tfmot_rows.py"),
     "cost": (None, "cost.py"),
     "equal latency": (None, "equal_latency.py"),
+    "equal latency, Taylor": (
+        None,
+        "equal_latency.py",
+        *"--layers inside --of global --methods Taylor --seeds 1".split(),
+    ),
+    "equal latency, our repair": (
+        None,
+        "equal_latency.py",
+        *"--repairs least_squares".split(),
+    ),
+    "equal latency, trained": (
+        None,
+        "equal_latency.py",
+        *"--repairs trained --layers inside --of channels --methods".split(),
+        "L1 norm",
+    ),
+    "equal latency, all layers trained": (
+        None,
+        "equal_latency.py",
+        *"--repairs trained --layers all --methods".split(),
+        "group L2 norm",
+    ),
     "masked == pruned": ("zoo", "masked_equals_pruned.py"),
 }
 WITH_DATA = ("export.py", "ours.py", "cost.py", "equal_latency.py", "tfmot_rows.py")
