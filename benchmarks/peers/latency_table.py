@@ -16,6 +16,7 @@ PLACES = {
 OURS = {  # method of latency_accuracy.csv: name, what is removed
     "both": ("**ours: latency**", "all layers, any; whole blocks"),
     "width": ("**ours: latency**", "all layers, any"),
+    "flops": ("ours: FLOPs", "all layers, any"),
 }
 
 

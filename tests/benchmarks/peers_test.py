@@ -6,6 +6,8 @@ import pytest
 from keras import layers
 from scripts import ROOT, load
 
+import keras_shapley_prune as ksp
+
 PEERS = ROOT / "benchmarks" / "peers"
 
 
@@ -27,8 +29,8 @@ def equal_latency():
 def build_model(widths=(4, 2)):
     """A convolution, a normalization and a dense layer; no value is an initial one."""
     inputs = keras.Input((5, 5, 3))
-    hidden = layers.Conv2D(widths[0], 3, name="conv")(inputs)
-    hidden = layers.BatchNormalization(epsilon=1e-3, name="norm")(hidden)
+    hidden = layers.Conv2D(widths[0], 3, name="a_conv")(inputs)
+    hidden = layers.BatchNormalization(epsilon=1e-3, name="a_bn")(hidden)
     hidden = layers.GlobalAveragePooling2D()(hidden)
     outputs = layers.Dense(widths[1], name="dense")(hidden)
     model = keras.Model(inputs, outputs)
@@ -46,10 +48,10 @@ def test_arrays_are_what_pytorch_multiplies_with(export):
 
     channels_first = images.transpose(0, 3, 1, 2)
     windows = np.lib.stride_tricks.sliding_window_view(channels_first, (3, 3), (2, 3))
-    hidden = np.einsum("bihwyx,oiyx->bohw", windows, arrays["conv.weight"])
-    hidden += arrays["conv.bias"][:, None, None]
-    scale = arrays["norm.weight"] / np.sqrt(arrays["norm.running_var"] + 1e-3)
-    shift = arrays["norm.bias"] - arrays["norm.running_mean"] * scale
+    hidden = np.einsum("bihwyx,oiyx->bohw", windows, arrays["a_conv.weight"])
+    hidden += arrays["a_conv.bias"][:, None, None]
+    scale = arrays["a_bn.weight"] / np.sqrt(arrays["a_bn.running_var"] + 1e-3)
+    shift = arrays["a_bn.bias"] - arrays["a_bn.running_mean"] * scale
     hidden = hidden * scale[:, None, None] + shift[:, None, None]
     received = hidden.mean((2, 3)) @ arrays["dense.weight"].T + arrays["dense.bias"]
     expected = keras.ops.convert_to_numpy(model(images))
@@ -68,7 +70,16 @@ def test_arrays_of_fewer_channels_come_back_to_keras(export, equal_latency):
     carried = equal_latency.from_torch_arrays(build_model(), arrays)
     images = np.random.default_rng(1).normal(size=(2, 5, 5, 3)).astype("float32")
     np.testing.assert_array_equal(carried(images), narrow(images))
-    assert carried.get_layer("conv").filters == 3
+    assert carried.get_layer("a_conv").filters == 3
+
+
+def test_the_channels_that_were_removed_are_found(equal_latency):
+    model = build_model()
+    smaller = ksp.remove_channels(model, remove={"a_conv": [0, 2]})
+    assert equal_latency.find_removed(model, smaller) == {"a_conv": [0, 2]}
+    smaller.get_layer("a_bn").gamma.assign([7.0, 8.0])
+    with pytest.raises(ValueError, match="Received: a_bn"):
+        equal_latency.find_removed(model, smaller)
 
 
 @pytest.mark.parametrize("wanted", [0, 3, 9])
