@@ -1,7 +1,9 @@
 """Settings and fixtures of all tests."""
 
+import functools
 import gc
 import os
+import typing
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one process a core, see addopts
@@ -17,6 +19,11 @@ hypothesis.settings.load_profile("some")
 
 # Models are full of cycles: the default thresholds would spend the time on looking.
 gc.set_threshold(200_000, 20, 100)
+
+# TensorFlow asks for protocols at every turn; Python 3.12 remembers their members.
+for _name in ("_get_protocol_attrs", "_is_callable_members_only"):
+    if hasattr(typing, _name):
+        setattr(typing, _name, functools.cache(getattr(typing, _name)))
 
 LONGEST = ("random_graphs_test.py", "readme_test.py", "pruning_until_test.py")
 
@@ -52,10 +59,10 @@ def plain_tracebacks():
 @pytest.fixture(autouse=True)
 def fresh_session():
     """Starts every test with the same seed and with Keras's name counters at zero."""
-    import keras  # not above: the process that only deals out tests needs none
+    import fresh_seeds  # not above: the process that deals out tests needs no Keras
 
-    keras.utils.clear_session(free_memory=False)
-    keras.utils.set_random_seed(0)
+    fresh_seeds.clear_session()
+    fresh_seeds.set_seed(0)
 
 
 @pytest.fixture(autouse=True)

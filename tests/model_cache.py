@@ -3,6 +3,7 @@
 import collections
 import hashlib
 
+import fresh_seeds
 import keras
 from keras.src.backend.common import global_state
 
@@ -24,7 +25,7 @@ def get(key, make, seed):
     names = _names()
     for name, count in taken.items():
         names[name] += count
-    keras.utils.set_random_seed(seed)
+    fresh_seeds.set_seed(seed)
     _handed_out.add(key)
     return model
 

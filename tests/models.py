@@ -1,5 +1,6 @@
 """Builders of small models: one for each way in which channels can travel."""
 
+import fresh_seeds
 import keras
 import model_cache
 import numpy as np
@@ -340,7 +341,7 @@ def build(builder, seed=0):
 
 def fresh(builder, seed=0):
     """Returns a model of `BUILDERS` with random weights, for this caller alone."""
-    keras.utils.set_random_seed(seed)
+    fresh_seeds.set_seed(seed)
     return randomize(builder(), seed)
 
 
