@@ -56,6 +56,15 @@ def plain_tracebacks():
     keras.config.disable_traceback_filtering()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def frozen_imports():
+    """What was imported is no garbage: LiteRT's converter would search it each time."""
+    import keras_shapley_prune  # noqa: F401, and with it Keras and TensorFlow
+
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def fresh_session():
     """Starts every test with the same seed and with Keras's name counters at zero."""

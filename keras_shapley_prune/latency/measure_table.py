@@ -1,8 +1,6 @@
 """Measures a `LatencyTable`."""
 
-import contextlib
 import dataclasses
-import gc
 
 import keras
 
@@ -11,6 +9,7 @@ from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.latency.example_inputs import check_sizes
 from keras_shapley_prune.latency.latency_table import LatencyTable, shapes_of
 from keras_shapley_prune.latency.model_timer import ModelTimer
+from keras_shapley_prune.latency.old_objects import old_objects_frozen
 from keras_shapley_prune.latency.pieces import find_pieces
 from keras_shapley_prune.latency.runtime import (
     Runtime,
@@ -87,7 +86,7 @@ def measure_table(model, runtime, channel_map, show=None):
     timer = ModelTimer(model, runtime, channel_map.graph)
     keys, networks, pieces = {}, [], {"": timer.load(make_empty())}
     count = len(cutter.mixes)
-    with _old_objects_frozen():
+    with old_objects_frozen():
         for number in range(count):
             _show(show, "compiling pieces", _LOADING * number / count)
             network, parts = cutter.cut(number)
@@ -177,20 +176,3 @@ def make_empty():
     """Returns a model that computes next to nothing, to time a call by itself."""
     inputs = keras.Input((1,))
     return keras.Model(inputs, keras.ops.negative(inputs))
-
-
-@contextlib.contextmanager
-def _old_objects_frozen():
-    """A context in which garbage is looked for among new objects only.
-
-    The converter of LiteRT collects garbage for each model, which takes longer than to
-    convert a piece where many objects are alive.
-    """
-    if gc.get_freeze_count():  # somebody else has: only all can be unfrozen
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()

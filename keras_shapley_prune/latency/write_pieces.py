@@ -16,6 +16,7 @@ from keras_shapley_prune.latency import time_pieces
 from keras_shapley_prune.latency.example_inputs import check_sizes, draw
 from keras_shapley_prune.latency.latency_table import VERSION, shapes_of
 from keras_shapley_prune.latency.measure_table import NetworkCutter, make_empty
+from keras_shapley_prune.latency.old_objects import old_objects_frozen
 from keras_shapley_prune.latency.width_mixes import count_units
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.sizes import give_sizes
@@ -69,11 +70,12 @@ def write_latency_pieces(model, folder, int8=False, channel_map=None, input_shap
     cutter = NetworkCutter(model, channel_map)
     pieces = {piece.name: [None] * len(cutter.mixes) for piece in cutter.pieces}
     whole, shapes = [], graph.input_shapes or None
-    for number in range(len(cutter.mixes)):
-        network, parts = cutter.cut(number)
-        whole.append(files.write(("whole", number), lambda n=network: n, shapes))
-        for name, piece in parts.items():
-            pieces[name][number] = files.write(piece.key, piece.build)
+    with old_objects_frozen():
+        for number in range(len(cutter.mixes)):
+            network, parts = cutter.cut(number)
+            whole.append(files.write(("whole", number), lambda n=network: n, shapes))
+            for name, piece in parts.items():
+                pieces[name][number] = files.write(piece.key, piece.build)
     manifest = {
         "files": files.names,
         "numbers": "int8" if int8 else "float32",
