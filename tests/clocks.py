@@ -6,22 +6,24 @@ import keras
 from keras import layers, ops
 
 from keras_shapley_prune.latency.pieces import find_pieces
-from keras_shapley_prune.plan.flops import count_flops
+from keras_shapley_prune.plan.flops import count_graph_flops
 from keras_shapley_prune.trace.recording import record_graph
+from keras_shapley_prune.trace.sizes import give_sizes
 
 CALL, PIECE, FLOP, ELEMENT = 1e-5, 2e-6, 1e-9, 4e-9  # seconds
 
 
 def linear_clock(model):
     """Returns seconds that are a sum of what pieces do, and of a call."""
-    pieces = find_pieces(record_graph(model))
+    graph = record_graph(model)
+    pieces = find_pieces(graph)
     written = sum(
         math.prod(tensor.shape[1:])
         for piece in pieces
         for call in piece.calls
         for tensor in call.outputs
     )
-    work = FLOP * count_flops(model) + ELEMENT * written
+    work = FLOP * count_graph_flops(give_sizes(graph, None)) + ELEMENT * written
     return CALL + PIECE * len(pieces) + work
 
 

@@ -16,10 +16,10 @@ from keras_shapley_prune.layer_types.stock.time_distributed import (
 )
 from keras_shapley_prune.layer_types.trainable_flags import copy_flags
 from keras_shapley_prune.trace.functional_models import (
-    functional_view,
     input_structure,
     new_inputs,
     runs_its_graph,
+    view_to_clone,
 )
 
 
@@ -61,7 +61,7 @@ class ModelCopier:
             copied = new_sequential(model, [inputs, *layers], outermost)
         else:
             copied = keras.models.clone_model(
-                functional_view(model),
+                view_to_clone(model),
                 input_tensors=inputs,
                 clone_function=lambda operation: operation,  # copied where called
                 call_function=self.make_caller(None if outermost else model),

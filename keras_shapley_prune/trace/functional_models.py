@@ -3,6 +3,7 @@
 import itertools
 
 import keras
+from keras.src.models.functional import Functional
 
 from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.trace.own_calls import computes_its_graph, describe_own_call
@@ -40,6 +41,30 @@ def functional_view(model, checked=True):
     return view
 
 
+def view_to_clone(model, checked=True):
+    """Returns what `functional_view` does, or the model itself if that is the same.
+
+    Most models are plain functional ones. To build a second one over their layers takes
+    as long as to record the graph of a small model.
+
+    Args:
+        model: See `functional_view`.
+        checked: See `functional_view`.
+
+    Returns:
+        A functional `keras.Model`, for `clone_model` alone: it may be the user's.
+    """
+    if not _is_plain(model) or model.compiled:  # the clone would be compiled too
+        return functional_view(model, checked)
+    check_model(model)
+    return model
+
+
+def _is_plain(model):
+    """Returns whether a model is of Keras's functional class, with its methods."""
+    return type(model) is Functional and not vars(model).keys() & {"call", "__call__"}
+
+
 def _view(model):
     outputs = model.outputs[0] if isinstance(model, keras.Sequential) else model.output
     return keras.Model(input_structure(model), outputs, name=model.name)
@@ -60,7 +85,7 @@ def runs_its_graph(operation):
     """Returns whether an operation is a model that computes what its graph says."""
     if not isinstance(operation, keras.Model) or not getattr(operation, "inputs", ()):
         return False
-    return computes_its_graph(operation, _view(operation))
+    return _is_plain(operation) or computes_its_graph(operation, _view(operation))
 
 
 def with_layers(operation):

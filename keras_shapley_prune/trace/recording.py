@@ -9,9 +9,9 @@ from keras_shapley_prune.layer_types.stepwise.folding import as_constant, fold
 from keras_shapley_prune.layer_types.stepwise.layer import at_steps
 from keras_shapley_prune.layer_types.stock.time_distributed import find_wrapped
 from keras_shapley_prune.trace.functional_models import (
-    functional_view,
     new_inputs,
     runs_its_graph,
+    view_to_clone,
 )
 from keras_shapley_prune.trace.graph import Call, Graph, NestedCall, is_symbolic
 
@@ -38,7 +38,7 @@ def record_graph(model, unwrap=True, inline=True, checked=True):
         ValueError: If the model has no graph, or takes sparse or ragged inputs.
     """
     # `clone_model` takes a `call_function` for functional models only.
-    view, recorder = functional_view(model, checked), _Recorder(unwrap, inline)
+    view, recorder = view_to_clone(model, checked), _Recorder(unwrap, inline)
     _check_inputs(view)
     recorded = keras.models.clone_model(
         view,

@@ -86,3 +86,25 @@ def test_a_tensor_that_is_read_twice_gets_two_names():
     hidden = layers.Dense(3)(keras.Input((2,)))
     fresh = functional_models.new_inputs([hidden, hidden])
     keras.Model(fresh, keras.ops.add(*fresh))
+
+
+def test_a_plain_model_is_cloned_without_a_second_one():
+    model = models.build(models.residual)
+    assert functional_models.view_to_clone(model) is model
+
+
+def _compiled(model):
+    model.compile("sgd", "mse")
+
+
+def _with_a_call_of_its_own(model):
+    model.call = type(model).call.__get__(model)
+
+
+@pytest.mark.parametrize("change", [_compiled, _with_a_call_of_its_own])
+def test_the_clone_of_any_other_model_is_of_a_plain_one(change):
+    model = models.fresh(models.residual)
+    change(model)
+    view = functional_models.view_to_clone(model)
+    assert view is not model and view.layers == model.layers
+    assert functional_models.view_to_clone(view) is view
