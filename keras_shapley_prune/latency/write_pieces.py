@@ -73,7 +73,9 @@ def write_latency_pieces(model, folder, int8=False, channel_map=None, input_shap
     with old_objects_frozen():
         for number in range(len(cutter.mixes)):
             network, parts = cutter.cut(number)
-            whole.append(files.write(("whole", number), lambda n=network: n, shapes))
+            mix = cutter.mixes[number]  # of a small network several are alike
+            key = "whole", frozenset(mix.kept.items()), mix.removed
+            whole.append(files.write(key, lambda n=network: n, shapes))
             for name, piece in parts.items():
                 pieces[name][number] = files.write(piece.key, piece.build)
     manifest = {

@@ -1,9 +1,8 @@
 """Files appear together, or not at all: also if the process is ended or killed."""
 
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -13,18 +12,16 @@ from keras_shapley_prune.command_line.input_files import InputError
 from keras_shapley_prune.command_line.program import main
 from keras_shapley_prune.command_line.staged_files import StagedFiles, check_targets
 
-KILLED = """
-import os, pathlib, signal
-from keras_shapley_prune.command_line.staged_files import StagedFiles
 
-with StagedFiles() as files:
-    pathlib.Path(files.stage("out.keras")).write_text("half")
-    folder = pathlib.Path(files.stage("served"))
-    folder.mkdir()
-    (folder / "saved_model.pb").write_text("half")
-    pathlib.Path(files.stage("other.keras")).write_text("half")
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
+def write_until_killed():
+    """Stages two files and a folder, in a process that does not get to the end."""
+    with StagedFiles() as files:
+        files.stage("out.keras").write_text("half")
+        folder = files.stage("served")
+        folder.mkdir()
+        (folder / "saved_model.pb").write_text("half")
+        files.stage("other.keras").write_text("half")
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def names(folder):
@@ -34,8 +31,11 @@ def names(folder):
 def test_the_next_run_removes_what_a_killed_one_has_left(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out.keras").write_text("before")
-    done = subprocess.run([sys.executable, "-c", KILLED], check=False)
-    assert done.returncode == -signal.SIGKILL
+    # A fork: to import TensorFlow anew takes longer than all other tests of this file.
+    killed = multiprocessing.get_context("fork").Process(target=write_until_killed)
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
     assert len(names(tmp_path)) == 4
     targets = [("--output", "out.keras", (".keras",)), ("--export", "served", None)]
     check_targets(targets)
