@@ -65,6 +65,15 @@ def frozen_imports():
     gc.freeze()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def few_runs():
+    """Reports time each network three times, not thirty: no test reads the seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("measurements", "runtime_comparison"):
+            patch.setattr(f"keras_shapley_prune.report.{module}._MAX_SECONDS", 0.0)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def fresh_session():
     """Starts every test with the same seed and with Keras's name counters at zero."""

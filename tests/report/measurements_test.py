@@ -1,5 +1,7 @@
 """Tests of what is measured of two models."""
 
+import time
+
 import keras
 import models
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from keras_shapley_prune.report import measurements
 from keras_shapley_prune.report.measurements import (
     describe_environment,
     has_labels,
@@ -60,6 +63,23 @@ def test_the_batches_have_their_sizes():
     graph = trace_channels(model).graph
     measure_latencies([Spy()], graph, models.images(model, 3), batch_sizes=(1, 7))
     assert set(seen) == {(1, 12, 12, 3), (7, 12, 12, 3)}
+
+
+@pytest.mark.eager
+@pytest.mark.parametrize(("seconds", "least"), [(0.0, 3), (60.0, 30)])
+def test_it_is_run_as_often_as_there_is_time_for(monkeypatch, seconds, least):
+    # In other tests there is none, see `few_runs` in conftest.py.
+    monkeypatch.setattr(measurements, "_MAX_SECONDS", seconds)
+    num_calls = []
+
+    def run(inputs, training):
+        num_calls.append(1)
+        time.sleep(1e-3)  # one run is long enough for a sample
+        return inputs
+
+    graph = trace_channels(models.build(models.chain)).graph
+    measure_latencies([run], graph, batch_sizes=(1,))
+    assert len(num_calls) - least == 4  # traced, made ready, and two to warm up
 
 
 def test_no_latency_where_a_size_is_not_known():
