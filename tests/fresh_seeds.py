@@ -37,4 +37,5 @@ def set_seed(seed):
 
 
 def _kept_kernels():
-    return mock.patch.object(context.pywrap_tfe, "TFE_ContextClearCaches")
+    module, name = context.pywrap_tfe, "TFE_ContextClearCaches"
+    return mock.patch.object(module, name, lambda engine: None)

@@ -2,6 +2,7 @@
 
 import math
 
+import fresh_seeds
 import keras
 import models
 import numpy as np
@@ -85,7 +86,7 @@ def build(choices, most=7):
         choices: An object with the methods of `Drawn`.
         most: Integer, the largest number of steps.
     """
-    keras.utils.clear_session(free_memory=False)
+    fresh_seeds.clear_session()
     rank = choices.pick(sorted(builders.SHAPES))
     inputs = keras.Input(builders.SHAPES[rank])
     pool, read = [_mix(inputs), _mix(inputs)], []

@@ -3,6 +3,7 @@
 import json
 import re
 
+import fresh_seeds
 import keras
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from keras_shapley_prune.checkpoint.checkpoint import Checkpoint, open_checkpoin
 
 
 def model_of(width=3, name="dense"):
-    keras.utils.clear_session(free_memory=False)
-    keras.utils.set_random_seed(0)
+    fresh_seeds.clear_session()
+    fresh_seeds.set_seed(0)
     return keras.Sequential([keras.Input((4,)), keras.layers.Dense(width, name=name)])
 
 
