@@ -149,7 +149,12 @@ MEASURING = [
         "measure_latency_table",
         ksp.measure_latency_table,
         {"model": MODEL, "target": lambda model: 1.0},
-        {"model": PRUNABLE, "target": RUNTIMES, "channel_map": values.MAPS},
+        {
+            "model": PRUNABLE,
+            "target": RUNTIMES,
+            "channel_map": values.MAPS,
+            "input_shape": values.SHAPES,
+        },
     ),
     Call(
         "write_latency_pieces",

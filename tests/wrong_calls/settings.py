@@ -109,7 +109,9 @@ SETTINGS = [
             "threads,name": {"none": {"...": 1, "name": "litert", "threads": 0}},
             "int8": {**BOOLEANS, "of TensorFlow": True},
             "folded": BOOLEANS,
-            "folded,name": {"of LiteRT": {"...": True, "name": "litert"}},
+            "folded,name": {
+                "of LiteRT": {"...": True, "name": "litert", "folded": True}
+            },
         },
     ),
     Call(
