@@ -60,9 +60,9 @@ def measure_removal_costs(
     scale = OutputScale(graph, held_out[0])
     costs = open_pass(graph, changes, scale, seed).run(held_out, on_share, entry)
     known = np.concatenate(list(costs.values()))
-    if not known.any() and not moments.holds_out:
-        return scores  # so few examples that they are fitted without an error
-    if not np.isfinite(known).all() or not known.any():
+    # Few examples, which are not held out, may be fitted without an error.
+    blind = moments.holds_out and not known.any()
+    if blind or not np.isfinite(known).all():
         warnings.warn(
             "The outputs of the model have no derivatives by what its layers return, "
             "or some that are not finite. So the removal costs of units are those of "
