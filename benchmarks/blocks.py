@@ -14,10 +14,6 @@ images. `folded`: the same without normalizations (`fold_normalization`).
 that `ShapleyRanker()` values least, at random (mean of three draws), and the last ones.
 Accuracy is that on 2,000 test images.
 
-`sampled`: on the CIFAR-100 ResNet-32, values from 8, 16 and 32 walks (what is drawn for
-more than 12 blocks; mean of five seeds) beside the exact ones, of 16 images: the mean
-squared error as a share of the values' variance, and evaluations an image.
-
 Nothing is trained. Rows that are in blocks.csv already are not computed again.
 """
 
@@ -36,8 +32,7 @@ import tensorflow as tf
 
 import keras_shapley_prune as ksp
 from keras_shapley_prune.rank.blocks.block_game import BlockGame
-from keras_shapley_prune.rank.blocks.block_ranking import WINDOW
-from keras_shapley_prune.rank.blocks.block_values import AllCoalitions, Walks
+from keras_shapley_prune.rank.blocks.block_values import AllCoalitions
 
 FIELDS = "part network case number value seconds"
 NUM_CUTS, NUM_DRAWS = 24, 3
@@ -145,37 +140,10 @@ def compare_choices(problem):
             yield name, depth, np.mean(found), time.process_time() - start
 
 
-def compare_walks(problem):
-    """Yields rows, from `case` on: how near sampled values are to the exact ones."""
-    (images, _) = problem.calibration(16, 0)
-    channel_map = ksp.trace_channels(problem.model, "block")
-    (group,) = channel_map.groups
-    game = BlockGame(channel_map, group, [[tf.constant(images)]])
-
-    def play(estimator):
-        start = time.process_time()
-        values, _ = estimator.estimate(game.evaluate(estimator.coalitions))
-        return values, time.process_time() - start
-
-    exact = AllCoalitions(group.num_units, WINDOW)
-    expected, seconds = play(exact)
-    yield "exact: evaluations", len(exact.coalitions), 0.0, seconds
-    for num_walks in (8, 16, 32):
-        errors, spent = [], []
-        for seed in range(5):
-            walks = Walks(group.num_units, WINDOW, num_walks, [seed])
-            values, seconds = play(walks)
-            errors.append(np.mean((values - expected) ** 2) / np.var(expected))
-            spent.append(seconds)
-        count = len(walks.coalitions)
-        yield f"{num_walks} walks: error", count, np.mean(errors), np.mean(spent)
-
-
 PARTS = {
     "games": ("resnet20", compare_games),
     "folded": ("resnet20", compare_folded_games),
     "chosen": ("resnet56", compare_choices),
-    "sampled": ("resnet32", compare_walks),
 }
 
 
@@ -191,10 +159,7 @@ def main():
             continue
         network, measure = PARTS[part]
         keras.utils.set_random_seed(0)
-        if network == "resnet32":
-            problem = networks.cifar100(args)
-        else:
-            problem = networks.cifar10(args, network)
+        problem = networks.cifar10(args, network)
         for case, number, value, seconds in measure(problem):
             row = [part, network, case, number, f"{value:.4f}", f"{seconds:.0f}"]
             print(*row, flush=True)

@@ -29,12 +29,17 @@ def test_what_is_a_sum_of_products_is_predicted(latency):
     assert all(len(row) == len(latency.HEADER.split()) - 2 for row in rows)
 
 
-def test_the_errors_that_are_written_down_are_those_that_are_promised():
-    with open(RESULTS, newline="") as file:
-        rows = list(csv.DictReader(file))
-    predicted = [abs(float(r["error"])) for r in rows if r["kind"] == "predicted"]
-    assert np.median(predicted) <= 0.10
-    assert max(predicted) <= 0.20
+def test_the_errors_that_are_written_down_are_those_that_were_measured():
+    rows = [row for row in read_results("latency.csv") if row["kind"] == "predicted"]
+    errors = np.array([abs(float(row["error"])) for row in rows])
+    deep = np.array([row["asked"] == "0.25" for row in rows])
+    page = (ROOT / "docs" / "latency.md").read_text(encoding="utf-8")
+    # What is promised is missed by deep cuts, and the page says so.
+    assert np.median(errors) <= 0.10 and max(errors[~deep]) <= 0.20
+    assert f"the median error is {np.median(errors):.0%}" in page.replace(" %", "%")
+    assert f"the worst is {max(errors[~deep]):.0%}" in page.replace(" %", "%")
+    shown = f"is {np.median(errors[deep]):.0%} in the median and {max(errors):.0%}"
+    assert f"{shown} at worst" in " ".join(page.replace(" %", "%").split())
 
 
 def read_results(name):
