@@ -9,6 +9,7 @@ from keras_shapley_prune.layer_types.registry import (
     find_linear_form,
 )
 from keras_shapley_prune.layer_types.stepwise.layer import innermost
+from keras_shapley_prune.trace.graph import find_dependents
 
 FEWEST_ROWS = 32  # that moments are taken from
 _TINY = 1e-6  # beside a variance: a channel that is constant stays so
@@ -20,7 +21,8 @@ class MatchedMoments:
     A repair fits each layer behind a removed block to what it returned before. Most of
     what that mends is that its channels have another mean and another variance.
     A BatchNormalization takes statistics of its own anew, and that is the same; where
-    none follows, or it has been folded into the layer, nothing else would.
+    none follows, or it has been folded into the layer, nothing else would. What the
+    last layers return is compared as it is.
 
     Args:
         graph: The recorded `Graph`.
@@ -28,13 +30,15 @@ class MatchedMoments:
     """
 
     def __init__(self, graph, start):
-        self._graph = graph
+        self._graph, self._moments = graph, {}
+        linear = [call for call in graph.calls[start:] if _find_form(call) is not None]
+        indices = {call.index for call in linear}
         self._calls = {
             call.index
-            for call in graph.calls[start:]
-            if _find_form(call) is not None and find_normalization(graph, call) is None
+            for call in linear
+            if find_normalization(graph, call) is None
+            and len(indices.intersection(_find_later(graph, call))) > 1
         }
-        self._moments = {}
 
     def measure(self, inputs):
         """Takes the moments of the whole network.
@@ -76,6 +80,11 @@ class MatchedMoments:
         if steps is not None:  # Keras's own masks, of time steps, travel like this
             outputs._keras_mask = steps
         return [outputs]
+
+
+def _find_later(graph, call):
+    """Returns the indices of a call and of those that depend on it, a set."""
+    return {later.index for later in find_dependents(graph, {call.index})}
 
 
 def _find_form(call):
