@@ -58,9 +58,8 @@ def measure_latency_table(
 
     ```python
     table = keras_shapley_prune.measure_latency_table(model, target="litert")
-    plan = keras_shapley_prune.plan_pruning(
-        model, ranking, 0.5, of="latency", target=table
-    )
+    table.save("latency.json")
+    # Then `target="latency.json"` in `prune` or `plan_pruning`.
     ```
     """
     runtime = resolve_runtime(target)
