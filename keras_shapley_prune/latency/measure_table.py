@@ -58,8 +58,7 @@ def measure_latency_table(
 
     ```python
     table = keras_shapley_prune.measure_latency_table(model, target="litert")
-    table.save("latency.json")
-    # Then `target="latency.json"` in `prune` or `plan_pruning`.
+    table.save("latency.json")  # then target="latency.json" of prune or plan_pruning
     ```
     """
     runtime = resolve_runtime(target)
