@@ -12,10 +12,7 @@ from keras_shapley_prune.inputs.compiling import (
 )
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.bias_folding import find_affine, has_bias
-from keras_shapley_prune.layer_types.registry import (
-    find_depthwise_form,
-    find_linear_form,
-)
+from keras_shapley_prune.layer_types.registry import find_form
 from keras_shapley_prune.layer_types.stepwise.layer import innermost
 from keras_shapley_prune.layer_types.stock.time_distributed import find_wrapped
 from keras_shapley_prune.trace.functional_models import functional_view
@@ -160,7 +157,7 @@ def _fold(layer, normalization, copied):
     else:  # the bias of the copy is its last weight, set below
         for weight, target in zip(layer.weights, copied.weights[:-1], strict=True):
             target.assign(weight)
-    form = find_linear_form(copied) or find_depthwise_form(copied)
+    form = find_form(copied)
     factors, shift = find_affine(normalization)
     # (kernel * x + bias) * factors + shift
     bias = form.bias.astype("float64") if has_bias(layer) else 0

@@ -3,11 +3,7 @@
 import keras
 import numpy as np
 
-from keras_shapley_prune.layer_types.registry import (
-    find_depthwise_form,
-    find_layer_type,
-    find_linear_form,
-)
+from keras_shapley_prune.layer_types.registry import find_form, find_layer_type
 
 
 def find_normalization(graph, call):
@@ -44,7 +40,7 @@ def has_bias(operation):
     Args:
         operation: A layer that has a `LinearForm` or a `DepthwiseForm`.
     """
-    form = find_linear_form(operation) or find_depthwise_form(operation)
+    form = find_form(operation)
     return form is not None and form.has_bias
 
 

@@ -82,6 +82,11 @@ def find_depthwise_form(operation):
     return layer_type.depthwise_form(operation)
 
 
+def find_form(operation):
+    """Returns the `LinearForm` or `DepthwiseForm` of a layer, or `None`."""
+    return find_linear_form(operation) or find_depthwise_form(operation)
+
+
 def sums_inputs(operation):
     """Returns whether an operation returns the sum of what it reads."""
     layer_type = find_layer_type(operation)

@@ -4,11 +4,7 @@ import tensorflow as tf
 
 from keras_shapley_prune.layer_types.bias_folding import ends_linear, find_normalization
 from keras_shapley_prune.layer_types.masked_calls import no_masks
-from keras_shapley_prune.layer_types.registry import (
-    find_depthwise_form,
-    find_linear_form,
-    sums_inputs,
-)
+from keras_shapley_prune.layer_types.registry import find_form, sums_inputs
 from keras_shapley_prune.trace.graph import find_ancestors, run_calls
 
 
@@ -102,7 +98,7 @@ def find_scale(normalization):
 
 def is_fitted(operation):
     """Returns whether a layer can be fitted by least squares."""
-    return bool(find_linear_form(operation) or find_depthwise_form(operation))
+    return find_form(operation) is not None
 
 
 def _is_addition(call):

@@ -4,10 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shapley_prune.layer_types.bias_folding import find_normalization
-from keras_shapley_prune.layer_types.registry import (
-    find_depthwise_form,
-    find_linear_form,
-)
+from keras_shapley_prune.layer_types.registry import find_form
 from keras_shapley_prune.layer_types.stepwise.layer import innermost
 from keras_shapley_prune.trace.graph import find_dependents
 
@@ -31,7 +28,11 @@ class MatchedMoments:
 
     def __init__(self, graph, start):
         self._graph, self._moments = graph, {}
-        linear = [call for call in graph.calls[start:] if _find_form(call) is not None]
+        linear = [
+            call
+            for call in graph.calls[start:]
+            if find_form(call.operation) is not None
+        ]
         indices = {call.index for call in linear}
         self._calls = {
             call.index
@@ -87,14 +88,9 @@ def _find_later(graph, call):
     return {later.index for later in find_dependents(graph, {call.index})}
 
 
-def _find_form(call):
-    operation = call.operation
-    return find_linear_form(operation) or find_depthwise_form(operation)
-
-
 def _apply(call, inputs):
     """Returns what a linear layer returns before its activation, in float32."""
-    form = _find_form(call)
+    form = find_form(call.operation)
     read = form.read(call, inputs, {}) if hasattr(form, "read") else inputs[0]
     return form.apply(read)
 
