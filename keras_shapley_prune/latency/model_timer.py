@@ -48,6 +48,11 @@ class ModelTimer:
             return time_models([model], self._runtime)[0].fastest
         # Only of open sizes does an input have to be known: pieces have none.
         is_open = any(None in tensor.shape[1:] for tensor in model.inputs)
+        if self._runtime.int8:
+            # Before it is repaired, all that a layer of a cut network returns may be 0,
+            # for which there is no scale: XNNPACK refuses the file or ends the process.
+            # What a model takes does not depend on its weights; new ones are alive.
+            model = keras.models.clone_model(model)
         return self._runtime.load(model, self._examples if is_open else None)
 
     def time_all(self, loaded, max_seconds, on_share=None):

@@ -6,8 +6,9 @@ import numpy as np
 
 STEPS = (16, 8, 4, 1)  # of which multiples a runtime may like the numbers of filters
 NUM_MIXES = 6  # networks of multiples of 16 that are timed
-# Which shares of the groups are kept: of deep cuts, of shallow ones, and of both.
-_RANGES = ((0.05, 0.6), (0.3, 1.0), (0.1, 1.0))
+# Which shares of the groups are kept: in networks near the smallest and near the whole,
+# so that all others lie between them.
+_RANGES = ((0.05, 0.3), (0.3, 1.0), (0.1, 0.6))
 _PROBED = (0.2, 1.0)
 
 

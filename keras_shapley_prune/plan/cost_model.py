@@ -48,8 +48,9 @@ class CostModel:
         num_units = channel_map.num_units
         # Weights that read and write the same channels share an axis. The first one has
         # length 1, whatever is removed: it fills up terms of fewer axes than others.
-        self._axes, self._places = [np.array([FIXED])], {(FIXED,): 0}
+        self._axes, self._places = [np.array([FIXED])], {((FIXED,), 1): 0}
         self._gone = {}  # axis of length 1 once a block is gone, else 0 -> its unit
+        self._tiles = {}  # axis -> of which multiple its length counts, rounded up
         self._terms = []  # (factor, axes of the product)
         self._add_terms(channel_map, of)
         # carried[axis, unit]: how many positions of the axis the unit is at, so that
@@ -95,10 +96,17 @@ class CostModel:
         Args:
             lengths: Float array, from `lengths`.
         """
-        return round(float(self._factors @ lengths[self._products].prod(axis=1)))
+        return round(float(self.terms(lengths).sum()))
+
+    def terms(self, lengths):
+        """Returns the value of each term for given axis lengths, a float array."""
+        rounded = lengths.copy()
+        for axis, tile in self._tiles.items():
+            rounded[axis] = np.ceil(lengths[axis] / tile) * tile
+        return self._factors * rounded[self._products].prod(axis=1)
 
     def prices(self, lengths):
-        """Returns what one more position on each axis costs.
+        """Returns what one more position on each axis costs, on the average of a tile.
 
         Args:
             lengths: Float array, from `lengths`.
@@ -133,15 +141,18 @@ class CostModel:
         else:
             self._add_weights(channel_map, count_bytes=of == "bytes")
 
-    def _add(self, factor, axes, presence=ALWAYS):
+    def _add(self, factor, axes, presence=ALWAYS, tiles=None):
         """Adds terms: what has axes, and is there or not.
 
         Args:
             factor: Integer.
             axes: List of integer arrays, the unit ids of each.
             presence: Frozenset of clauses, see `find_presence`.
+            tiles: List of integers, of which multiple the length of each axis counts,
+                `None` for lengths as they are.
         """
-        axes = [self._place(ids) for ids in axes]
+        tiles = tiles or [1] * len(axes)
+        axes = [self._place(*axis) for axis in zip(axes, tiles, strict=True)]
         for sign, more in self._expand(presence):
             self._terms.append((sign * factor, axes + more))
 
@@ -177,10 +188,12 @@ class CostModel:
             self._axes.append(np.array([FIXED]))
         return self._places[key]
 
-    def _place(self, ids):
-        key = tuple(ids.tolist())
+    def _place(self, ids, tile=1):
+        key = tuple(ids.tolist()), tile
         if key not in self._places:
             self._places[key] = len(self._axes)
+            if tile > 1:
+                self._tiles[len(self._axes)] = tile
             self._axes.append(ids)
         return self._places[key]
 

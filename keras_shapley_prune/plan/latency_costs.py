@@ -1,22 +1,24 @@
 """What a model will take on a runtime without some units, from measured times."""
 
 import numpy as np
-import scipy.optimize
 
 from keras_shapley_prune.inputs.arguments import show
 from keras_shapley_prune.latency.pieces import find_pieces
-from keras_shapley_prune.latency.width_mixes import STEPS
 from keras_shapley_prune.layer_types.unit_ids import has_units
 from keras_shapley_prune.plan.cost_model import CostModel, axes_of
 from keras_shapley_prune.plan.flops import count_call_flops, count_products
+from keras_shapley_prune.plan.latency_fit import find_step, fit_pieces, scale_to_whole
 from keras_shapley_prune.trace.presence import ALWAYS
 
-# What the time of a piece depends on: multiplications, elements that are written, those
-# that are read, and that it runs at all.
-_WORK, _WRITTEN, _READ, _ONCE = range(4)
-_NUM_FEATURES = 4
+# Runtimes compute several output channels at once: seventeen take as long as
+# thirty-two. How many depends on a layer's kernel, so the fit decides.
+_TILES = (1, 8, 16, 32)
+# What the time of a piece depends on: multiplications (with the output channels rounded
+# up to each tile), elements that are written, those that are read, and that it runs.
+_WORK = dict(zip(_TILES, range(len(_TILES)), strict=True))
+_WRITTEN, _READ, _ONCE = range(len(_TILES), len(_TILES) + 3)
+_NUM_FEATURES = len(_TILES) + 3
 _CALL = -1  # in the place of a piece: what a call of the model takes beside its pieces
-_EXCESS = 1.05  # by how much numbers that a runtime does not like take more than others
 
 
 class LatencyCosts(CostModel):
@@ -24,9 +26,10 @@ class LatencyCosts(CostModel):
 
     As FLOPs are, they are a sum of products of the lengths of axes: of each piece of
     the network its multiplications, the elements that it reads and writes, and a
-    constant. The factors are not counted but measured: they are what fits the times of
-    a `LatencyTable` best, none of them below 0, and are scaled so that the sums are
-    the times of whole networks.
+    constant. But the length of an axis of output channels may be rounded up to what
+    a runtime computes at once. The factors are not counted but measured: they are what
+    fits the times of a `LatencyTable` best, none of them below 0, and are scaled so
+    that the sums are the times of whole networks.
 
     Args:
         channel_map: The `ChannelMap` of the model.
@@ -46,16 +49,25 @@ class LatencyCosts(CostModel):
     def __init__(self, channel_map, table):
         table.check(channel_map)
         self.table, self._owners = table, []  # (piece, feature) of each term
+        self._tiled = {}  # axis -> tile that its length is rounded up to
         super().__init__(channel_map, "latency")
         self._owners = np.array(self._owners)
         counts = np.array([self._count_features(keep) for keep in self._keeps])
-        self.step = self._find_step(counts)
-        factors = self._fit(counts, self.step)
-        scale, constant = self._scale(counts, factors)
-        self.rest = self._describe_rest(channel_map, scale * factors)
+        mixes = [table.mixes[i] for i in self._used]
+        kinds, times = list(self._kinds.values()), self._times
+        floor = 0.1 * table.overhead  # what takes less is all the same to the clock
+        plain = counts.copy()
+        plain[..., [_WORK[tile] for tile in _TILES if tile > 1]] = 0
+        steps = np.array([mix.step for mix in mixes])
+        self.step = find_step(plain, times, steps, kinds, floor)
+        factors = fit_pieces(counts, times, kinds, floor)
+        whole = [table.whole[i] for i in self._used]
+        fixed = self._find_fixed()
+        scales, constant = scale_to_whole(counts, factors, whole, fixed, table.overhead)
+        self.rest = self._describe_rest(channel_map, scales * factors)
         pieces, features = self._owners.T
         # The last row is that of `_CALL`.
-        own = np.vstack([scale * factors, np.full(_NUM_FEATURES, constant)])
+        own = np.vstack([scales * factors, np.full(_NUM_FEATURES, constant)])
         self._factors = self._factors * own[pieces, features]
 
     def _describe_rest(self, channel_map, factors):
@@ -70,7 +82,7 @@ class LatencyCosts(CostModel):
 
     def total(self, lengths):
         """Returns the seconds for given axis lengths, a float."""
-        return float(self._factors @ lengths[self._products].prod(axis=1))
+        return float(self.terms(lengths).sum())
 
     def _add_terms(self, channel_map, of):
         graph, sized = channel_map.graph, channel_map.graph.sized
@@ -94,30 +106,55 @@ class LatencyCosts(CostModel):
 
     def _add_call(self, number, channel_map, call):
         presence, products = channel_map.presence_of([call]), count_products(call)
+        returned = channel_map.graph.calls[call.index].outputs
+        outputs = [tuple(channel_map.ids.get(tensor, ())) for tensor in returned]
         for letters, shape, uses in products:
             if uses is None:
                 raise ValueError(_UNKNOWN.format(name=call.name))
             term = axes_of(channel_map, call.operation, letters, shape, uses, call)
-            self._add_owned(number, _WORK, *term, presence)
+            self._add_work(number, *term, presence, outputs)
         flops = 0 if products else count_call_flops(call)
         if flops:  # a model that is not taken apart
-            self._add_owned(number, _WORK, flops / 2, [], presence)
-        for position, tensor in enumerate(channel_map.graph.calls[call.index].outputs):
+            self._add_owned(number, _WORK[1], flops / 2, [], presence)
+        for position, tensor in enumerate(returned):
             shape = call.outputs[position].shape
             term = _elements(channel_map, tensor, shape)
             self._add_owned(number, _WRITTEN, *term, presence)
 
-    def _add_owned(self, piece, feature, factor, axes, presence):
+    def _add_work(self, piece, factor, axes, presence, outputs):
+        """Adds multiplications once a tile, which the last output axis is rounded to.
+
+        A kernel from a residual stream to itself reads and writes the same channels:
+        its last axis is that of the outputs.
+        """
+        written = [at for at, ids in enumerate(axes) if tuple(ids) in outputs]
+        for tile, feature in _WORK.items():
+            tiles = [1] * len(axes)
+            if written:
+                tiles[written[-1]] = tile
+            self._add_owned(piece, feature, factor, axes, presence, tiles)
+
+    def _add_owned(self, piece, feature, factor, axes, presence, tiles=None):
         before = len(self._terms)
-        self._add(factor, axes, presence)
+        self._add(factor, axes, presence, tiles)
         self._owners += [(piece, feature)] * (len(self._terms) - before)
 
     def _count_features(self, keep):
         """Returns what pieces depend on, shape `(pieces, features)`."""
         found = np.zeros((len(self._pieces) + 1, _NUM_FEATURES))
-        terms = self._factors * self.lengths(keep)[self._products].prod(axis=1)
-        np.add.at(found, tuple(self._owners.T), terms)
+        np.add.at(found, tuple(self._owners.T), self.terms(self.lengths(keep)))
         return found[:-1]
+
+    def _find_fixed(self):
+        """Returns what no unit changes, a boolean array, shape `(pieces, features)`."""
+        # The last column of what axes carry is that of what is never removed.
+        varies = self._carried[:, :-1].sum(axis=1) != 0
+        fixed = np.ones((len(self._pieces) + 1, _NUM_FEATURES), bool)
+        pieces, features = self._owners.T
+        np.logical_and.at(
+            fixed, (pieces, features), ~varies[self._products].any(axis=1)
+        )
+        return fixed[:-1]
 
     @property
     def _times(self):
@@ -128,63 +165,6 @@ class LatencyCosts(CostModel):
         # takes a thousandth of it, so that nothing costs less than nothing.
         net = np.maximum(times - self.table.overhead, 1e-3 * self.table.overhead)
         return net.T[self._used]
-
-    @property
-    def _steps(self):
-        return np.array([self.table.mixes[i].step for i in self._used])
-
-    def _fit(self, counts, step):
-        """Returns the factors of each piece, shape `(pieces, features)`."""
-        times, used = self._times, self._steps >= step
-        floor = 0.1 * self.table.overhead
-        factors = np.zeros((len(self._pieces), _NUM_FEATURES))
-        for numbers in self._kinds.values():
-            measured = times[:, numbers]
-            chosen = used[:, np.newaxis] & np.isfinite(measured)
-            seconds = measured[chosen]
-            if not len(seconds):
-                continue
-            # Relative errors, but what is below the clock's own is all the same.
-            weights = 1 / (seconds + floor)
-            rows = counts[:, numbers][chosen] * weights[:, np.newaxis]
-            largest = np.maximum(rows.max(axis=0), 1e-300)
-            found, _ = scipy.optimize.nnls(rows / largest, seconds * weights)
-            factors[numbers] = found / largest
-        return factors
-
-    def _find_step(self, counts):
-        """Returns the smallest step at which pieces take what is expected of them."""
-        times, steps = self._times, self._steps
-        expected = (counts * self._fit(counts, STEPS[0])).sum(axis=2)
-        found = STEPS[0]
-        for step in STEPS[1:]:
-            measured = np.isfinite(times) & (steps == step)[:, np.newaxis]
-            if not measured.any():
-                break
-            if times[measured].sum() > _EXCESS * expected[measured].sum():
-                break
-            found = step
-        return found
-
-    def _scale(self, counts, factors):
-        """Returns what makes sums of pieces those of whole networks.
-
-        A factor of all pieces, and the seconds of a call beside them.
-        """
-        whole = [self.table.whole[i] for i in self._used]
-        known = [i for i, seconds in enumerate(whole) if seconds is not None]
-        known = [i for i in known if self._steps[i] >= self.step]
-        if not known:
-            return 1.0, self.table.overhead
-        seconds = np.array([whole[i] for i in known])
-        sums = (counts[known] * factors).sum(axis=(1, 2))
-        rows = np.stack([sums, np.full(len(known), seconds[0])], axis=1)
-        found, _ = scipy.optimize.nnls(
-            rows / seconds[:, np.newaxis], np.ones(len(known))
-        )
-        if not found[0]:  # whole networks take the same whatever is in them
-            return 0.0, float(seconds.mean())
-        return float(found[0]), float(found[1] * seconds[0])
 
 
 _UNKNOWN = (

@@ -82,6 +82,32 @@ def test_the_step_is_found(step):
     assert LatencyCosts(channel_map, table).step == step
 
 
+@pytest.mark.parametrize("step", [8, 16])
+def test_filters_that_are_computed_at_once(step):
+    model, clock = build_residual(width=64), SteppedClock(step)
+    channel_map = trace_channels(model)
+    table = measure_latency_table(model, clock, channel_map)
+    costs = LatencyCosts(channel_map, table)
+    for seed in range(3):
+        keep = draw_keep(channel_map, seed)
+        seconds = clock(remove_channels(model, keep, channel_map))
+        assert costs.count(keep) == pytest.approx(seconds, rel=0.05)
+
+
+def test_a_piece_that_takes_longer_alone_than_in_the_network():
+    def clock(model):
+        alone = not any(isinstance(layer, layers.Conv2D) for layer in model.layers)
+        scales = any(isinstance(layer, layers.Rescaling) for layer in model.layers)
+        return linear_clock(model) + (1e-2 if alone and scales else 0)
+
+    model = build_residual()
+    channel_map = trace_channels(model)
+    costs = LatencyCosts(channel_map, measure_latency_table(model, clock, channel_map))
+    keep = draw_keep(channel_map, 0)
+    seconds = clock(remove_channels(model, keep, channel_map))
+    assert costs.count(keep) == pytest.approx(seconds, rel=0.03)
+
+
 def test_prices_are_what_a_unit_saves():
     model = build_residual()
     channel_map = trace_channels(model)
