@@ -151,18 +151,23 @@ def test_slots_of_the_optimizer_go_with_a_block():
         np.testing.assert_array_equal(ours, theirs[..., kept])
 
 
-def test_litert(tmp_path):
+def _run_litert(model, inputs, path):
+    """Returns what a network of one output returns as a LiteRT file."""
     interpreter = pytest.importorskip(
         "ai_edge_litert.interpreter", reason='needs pip install ".[litert]"'
     )
+    export_litert(model, path)
+    runner = interpreter.Interpreter(str(path)).get_signature_runner()
+    (name,) = runner.get_input_details()
+    (found,) = runner(**{name: inputs}).values()
+    return found
+
+
+def test_litert(tmp_path):
     model = models.build(block_models.chain_of_blocks)
     images = models.inputs_of(model, 1)
     _, _, pruned = _cut(model, 2)
-    export_litert(pruned, tmp_path / "pruned.tflite")
-    path = str(tmp_path / "pruned.tflite")
-    runner = interpreter.Interpreter(path).get_signature_runner()
-    (name,) = runner.get_input_details()
-    (found,) = runner(**{name: images}).values()
+    found = _run_litert(pruned, images, tmp_path / "pruned.tflite")
     (expected,) = models.outputs_of(pruned, images)
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
@@ -191,29 +196,49 @@ APPLICATIONS = {
     "MobileNetV2": (32, 10),
     "EfficientNetB0": (32, 9),
     "ConvNeXtTiny": (32, 18),
+    "ViT": (None, 4),
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", APPLICATIONS)
-def test_keras_applications(name, tmp_path):
-    size, number = APPLICATIONS[name]
-    shape = (size, size, 3)
+def _build_application(name):
+    """Returns a network of keras.applications, or the ViT, with random weights."""
+    if name == "ViT":
+        return models.build(block_models.vision_transformer)
+    shape = (APPLICATIONS[name][0],) * 2 + (3,)
     build = getattr(keras.applications, name)
     model = build(
         input_shape=shape, weights=None, classes=5, classifier_activation=None
     )
     models.randomize(model)
+    return model
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_real_networks(name, tmp_path):
+    model, number = _build_application(name), APPLICATIONS[name][1]
     channel_map = trace_channels(model, granularity="both")
     assert len(channel_map.blocks) == number
     assert not {block.unit for block in channel_map.blocks} & channel_map.locks.keys()
     inputs = models.inputs_of(model, 2)
-    for seed in (0, 1, None):
+    for seed in (None, 0, 1):
         _, keep, pruned = _cut(model, seed)
         verify_removal(model, pruned, keep, inputs, channel_map)
     pruned.save(tmp_path / "pruned.keras")
     loaded = keras.models.load_model(tmp_path / "pruned.keras")
-    received = models.outputs_of(pruned, inputs)
+    (received,) = models.outputs_of(pruned, inputs)
     assert (
-        models.relative_difference(models.outputs_of(loaded, inputs), received) < 1e-5
+        models.relative_difference(models.outputs_of(loaded, inputs), [received]) < 1e-5
     )
+    pruned.export(tmp_path / "serving", verbose=False)
+    serving = tf.saved_model.load(str(tmp_path / "serving"))
+    served = serving.serve(inputs).numpy()
+    assert models.relative_difference([served], [received]) < 1e-5
+    lite = _run_litert(pruned, inputs[:1], tmp_path / "pruned.tflite")
+    assert models.relative_difference([lite], [received[:1]]) < 1e-3
+    pruned.compile(keras.optimizers.SGD(1e-4, clipnorm=1.0), "mse")
+    before = pruned.get_weights()
+    pruned.fit(inputs, received + 1, epochs=1, verbose=0)
+    after = pruned.get_weights()
+    assert any((old != new).any() for old, new in zip(before, after, strict=True))
+    assert all(np.isfinite(weight).all() for weight in after)
