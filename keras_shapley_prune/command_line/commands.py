@@ -6,13 +6,17 @@ import sys
 import keras
 
 from keras_shapley_prune.checkpoint.runs import open_run
+from keras_shapley_prune.command_line.choices import RANKERS
 from keras_shapley_prune.command_line.cluster import Cluster
+from keras_shapley_prune.command_line.cost_table import format_costs
+from keras_shapley_prune.command_line.data_checks import check_data
 from keras_shapley_prune.command_line.data_sources import DataSource
 from keras_shapley_prune.command_line.input_files import (
     InputError,
     load_model,
     load_ranking,
 )
+from keras_shapley_prune.command_line.lines import fit_lines
 from keras_shapley_prune.command_line.npz_files import TEXT, count_examples
 from keras_shapley_prune.command_line.staged_files import StagedFiles, check_targets
 from keras_shapley_prune.cut.channels_last.to_channels_last import (
@@ -31,13 +35,16 @@ REPORT_SUFFIXES = (".html", ".json")
 
 
 def inspect(options):
-    """Prints the groups and the locks of a model.
+    """Prints what each layer of a model costs, its groups and its locks.
 
     Args:
         options: What the parser returned; so are those of all commands.
     """
     model = load_to_prune(options)
-    print(channel_report(model, trace_channels(model, options.granularity)))
+    channel_map = trace_channels(model, options.granularity)
+    print(format_costs(model, channel_map))
+    print()
+    print(fit_lines(str(channel_report(model, channel_map))))
 
 
 def rank(options):
@@ -62,7 +69,7 @@ def rank(options):
             ranking = make_ranking(model, examples, *ranked)
     with cluster.writing() as is_chief, StagedFiles() as files:
         if is_chief:
-            print(ranking)
+            print(fit_lines(str(ranking)))
             ranking.save(files.stage(options.output))
             print_written(files.commit())
 
@@ -80,7 +87,7 @@ def report(options):
         ranking = load_ranking(options.ranking)
         comparison = compare(*models, data, ranking, verbose=0, runtime=runtime)
     # The result alone goes to standard output.
-    print(comparison)
+    print(fit_lines(str(comparison)))
     if options.output is not None:
         with StagedFiles() as files:
             write_comparison(comparison, files.stage(options.output))
@@ -164,18 +171,23 @@ def make_runtime(options):
     return runtime
 
 
-def require_data(options, needed=False):
+def require_data(options, needed_for=None):
     """Raises an `InputError` if there is no data, and it is needed.
 
     Args:
         options: What the parser returned.
-        needed: Boolean, whether it is needed even if ranking does without.
+        needed_for: String, an option that needs data even if ranking does without, or
+            `None`.
     """
     # Nothing is ranked if a ranking is given, and weights need no data to be ranked by.
     given = getattr(options, "ranking", None) is not None
     ranks_by_weights = options.ranker in WEIGHT_SCORES
-    if options.data is None and (needed or not (given or ranks_by_weights)):
-        raise InputError("Argument `--data` should be given. Received: none")
+    if options.data is not None or (not needed_for and (given or ranks_by_weights)):
+        return
+    needed_for = needed_for or f"--ranker {options.ranker or RANKERS[0]}"
+    raise InputError(
+        f"Argument `--data` should be given, for {needed_for}. Received: none"
+    )
 
 
 def load_examples(options, model, validation=False):
@@ -206,6 +218,8 @@ def load_examples(options, model, validation=False):
             parts = keras.tree.flatten(examples[0])
             described = ", ".join(map(_describe_array, parts))
             print(f"{name}: {count_examples(parts)} examples of {described}, {labels}")
+        if not options.force:
+            check_data(model, examples, source)
     return examples
 
 

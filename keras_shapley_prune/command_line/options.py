@@ -1,13 +1,17 @@
 """The options that several commands share, by what they are about."""
 
-import argparse
-import fractions
-
-from keras_shapley_prune.latency.runtime import RUNTIMES
-from keras_shapley_prune.plan.budget import SCOPES
-from keras_shapley_prune.plan.cost_models import QUANTITIES
-from keras_shapley_prune.rank.resolve_ranker import RANKER_NAMES
-from keras_shapley_prune.trace.blocks import GRANULARITIES
+from keras_shapley_prune.command_line.choices import (
+    GRANULARITIES,
+    QUANTITIES,
+    RANKERS,
+    RUNTIMES,
+    SCOPES,
+)
+from keras_shapley_prune.command_line.numbers_given import (
+    number,
+    positive_integer,
+    seed,
+)
 
 _DATA = """examples: a folder of class folders, an .npz file with the arrays x and y, or
 tfds:NAME[:SPLIT], a set of TensorFlow Datasets (split train by default). Images are
@@ -33,21 +37,21 @@ def add_data_options(parser, num_examples=200):
     )
     data.add_argument(
         "--seed",
-        type=_seed,
+        type=seed,
         default=0,
         metavar="N",
         help="of the draw and of what rankers and --repair mimic draw (default 0)",
     )
     data.add_argument(
         "--rescale",
-        type=_number,
+        type=number,
         default=1.0,
         metavar="FACTOR",
         help="multiply values by it, such as 1/255 for models that expect 0..1",
     )
     data.add_argument(
         "--offset",
-        type=_number,
+        type=number,
         default=0.0,
         metavar="VALUE",
         help="then add it: --rescale 1/127.5 --offset=-1 gives -1..1",
@@ -62,6 +66,12 @@ def add_data_options(parser, num_examples=200):
     data.add_argument(
         "--data-dir", metavar="DIR", help="where TensorFlow Datasets keeps its files"
     )
+    data.add_argument(
+        "--force",
+        action="store_true",
+        help="take data that is unlike what the model was trained on, which is an "
+        "error otherwise; and exit with 0 where it would be 3",
+    )
 
 
 def add_ranker_options(parser):
@@ -72,9 +82,11 @@ def add_ranker_options(parser):
     """
     parser.add_argument(
         "--ranker",
-        choices=RANKER_NAMES,
-        help="how filters are ranked (default shapley: Shapley values of the "
-        "reconstruction game); the criteria of gradients and of the loss need labels",
+        choices=RANKERS,
+        metavar="NAME",
+        help=f"how filters are ranked, one of {', '.join(RANKERS)} (default shapley: "
+        "Shapley values of the reconstruction game); the criteria of gradients and of "
+        "the loss need labels",
     )
 
 
@@ -202,43 +214,3 @@ def add_runtime_options(parser):
         metavar="N",
         help="of LiteRT (default 1); TensorFlow keeps those it has",
     )
-
-
-def positive_integer(text):
-    """Returns the integer that an option gives, at least 1."""
-    return _integer(text, 1)
-
-
-def positive_number(text):
-    """Returns the number, or fraction, that an option gives, above 0."""
-    number = _number(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(
-            f"should be a number above 0. Received: {text!r}"
-        )
-    return number
-
-
-def _seed(text):
-    return _integer(text, 0)
-
-
-def _integer(text, least):
-    # By itself `int` takes " 7 ", "1_000" and digits of other scripts too.
-    if not text.isascii() or not text.isdigit() or int(text) < least:
-        raise argparse.ArgumentTypeError(
-            f"should be an integer of at least {least}. Received: {text!r}"
-        )
-    return int(text)
-
-
-def _number(text):
-    """Returns a number or a fraction, of numbers such as `1/127.5`."""
-    # A fraction of exact numbers: it is rounded once.
-    above, _, below = text.partition("/")
-    try:
-        return float(fractions.Fraction(above) / fractions.Fraction(below or "1"))
-    except (ValueError, ZeroDivisionError, OverflowError):
-        raise argparse.ArgumentTypeError(
-            f"should be a number or a fraction such as 1/255. Received: {text!r}"
-        ) from None

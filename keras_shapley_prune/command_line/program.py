@@ -1,24 +1,25 @@
 """Runs one command; errors become messages and exit codes.
 
-What TensorFlow logs while it is imported cannot be silenced from here: the package,
-and with it TensorFlow, is imported first, and reads `TF_CPP_MIN_LOG_LEVEL` only then.
-It has to be set in the shell. All of it goes to standard error.
+What the parser itself can say is said before TensorFlow and Keras are imported.
 """
 
 import contextlib
+import importlib
 import re
 import signal
 import sys
 import threading
 import warnings
 
-import keras
-
-from keras_shapley_prune.command_line.input_files import import_modules
-from keras_shapley_prune.command_line.parser import PROGRAM, build_parser
+from keras_shapley_prune.command_line.library_messages import (
+    import_quietly,
+    is_of_library,
+)
+from keras_shapley_prune.command_line.parser import PROGRAM, parse
 from keras_shapley_prune.inputs.one_line import describe
 
 _PLACES = ("model", "pruned")  # what has no option, but a place in the command
+_DISAGREES = "DisagreementWarning"  # its module takes long to import
 _LONGEST = 800  # characters of a message: it may quote another one, of Keras
 
 
@@ -29,17 +30,24 @@ def main(arguments=None):
         arguments: List of strings, or `None` for those of the process.
 
     Returns:
-        Integer, the exit code: 0, 1 if it failed, 2 if what was given cannot be used,
-        130 if it was interrupted, 143 if it was told to end (SIGTERM).
+        Integer, the exit code: 0, 1 if it failed, 2 if what was given cannot be used, 3
+        if a pruned model was written that does not do what the original does, 130 if it
+        was interrupted, 143 if it was told to end (SIGTERM).
 
     Raises:
-        SystemExit: By argparse, with 2 for options that are not known or not of the
-            right form, with 0 after `--help` and `--version`.
+        SystemExit: By the parser, see `parse`.
     """
-    options = build_parser().parse_args(arguments)
+    options = parse(arguments)
+    told = set()
+
+    def show_warning(message, category, *place, **options):
+        if not is_of_library(category):
+            told.add(category.__name__)
+            _say(f"warning: {describe(message, _LONGEST)}")
+
     with warnings.catch_warnings():
         # `catch_warnings` puts back the old one in the end.
-        warnings.showwarning = _show_warning
+        warnings.showwarning = show_warning
         try:
             with _ending_in_order():
                 _run(options)
@@ -55,13 +63,21 @@ def main(arguments=None):
             return 143
         except Exception as error:  # of a layer of the user's own, or a mistake here
             return _fail(f"{type(error).__name__}: {describe(error, _LONGEST)}", 1)
-    return 0
+    return 3 if _DISAGREES in told and not options.force else 0
 
 
 def _run(options):
+    module, function = options.run
+    folder = f"{__package__}."
+    with import_quietly():
+        # All layers that the package saves in models have to be known to Keras.
+        keras = importlib.import_module("keras")
+        importlib.import_module("keras_shapley_prune.public_names")
+        input_files = importlib.import_module(f"{folder}input_files")
+        run = getattr(importlib.import_module(folder + module), function)
     # Also for copies of layers whose configs hold others.
-    with keras.saving.custom_object_scope(import_modules(options.modules)):
-        options.run(options)
+    with keras.saving.custom_object_scope(input_files.import_modules(options.modules)):
+        run(options)
 
 
 class _EndedError(BaseException):
@@ -99,12 +115,9 @@ def _in_options(text, options):
 
 
 def _fail(text, code):
-    print(f"{PROGRAM}: error: {text}", file=sys.stderr)
+    _say(f"error: {text}")
     return code
 
 
-def _show_warning(message, category, filename, lineno, file=None, line=None):
-    """Prints a warning in one line, unless it is meant for programmers."""
-    if issubclass(category, (DeprecationWarning, PendingDeprecationWarning)):
-        return
-    print(f"{PROGRAM}: warning: {describe(message, _LONGEST)}", file=sys.stderr)
+def _say(text):
+    print(f"{PROGRAM}: {text}", file=sys.stderr)

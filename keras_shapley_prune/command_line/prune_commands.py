@@ -4,6 +4,8 @@ import dataclasses
 import importlib.util
 import warnings
 
+import keras
+
 from keras_shapley_prune.checkpoint.runs import open_run
 from keras_shapley_prune.command_line.cluster import Cluster, check_alone
 from keras_shapley_prune.command_line.commands import (
@@ -24,8 +26,10 @@ from keras_shapley_prune.command_line.input_files import (
     InputError,
     load_ranking,
 )
+from keras_shapley_prune.command_line.lines import fit_lines
 from keras_shapley_prune.command_line.staged_files import StagedFiles, check_targets
 from keras_shapley_prune.deploy.litert import export_litert
+from keras_shapley_prune.latency.example_inputs import draw
 from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.plan.planner import Planner
 from keras_shapley_prune.plan.selection import check_ranking
@@ -34,10 +38,15 @@ from keras_shapley_prune.pruning_until import prune_until as prune_within
 from keras_shapley_prune.repair.mimic_settings import Mimic
 from keras_shapley_prune.report.compare import compare
 from keras_shapley_prune.trace.recording import record_graph
-from keras_shapley_prune.trace.sizes import give_sizes, read_sizes
+from keras_shapley_prune.trace.sizes import (
+    find_open_inputs,
+    give_sizes,
+    read_sizes,
+)
 from keras_shapley_prune.trace.tracer import trace_channels
 from keras_shapley_prune.trace.wanted_units import with_blocks_named
 
+_NUM_DRAWN = 8
 _TARGETS = {
     "output": (".keras",),
     "export": None,
@@ -56,7 +65,7 @@ def prune(options):
     targets = [_fill_in(options, f"{ratio:g}") for ratio in options.ratio]
     # What is wrong with the options is said before anything is loaded.
     _check(options, targets)
-    require_data(options, needed=not options.dry_run)
+    require_data(options, _needs_data(options))
     cluster = Cluster(options)
     model, ranking = load_to_prune(options), load_ranking(options.ranking)
     channel_map = trace_channels(model, options.granularity)
@@ -96,7 +105,7 @@ def prune(options):
         ]
     with cluster.writing() as is_chief, StagedFiles() as files:
         if is_chief:
-            print("\n\n".join(map(str, plans)))
+            print(fit_lines("\n\n".join(map(str, plans))))
         if options.dry_run:
             return
         # If one of the models fails, none is written.
@@ -106,7 +115,7 @@ def prune(options):
                     pruned = apply_plan(
                         model,
                         plan,
-                        examples,
+                        _draw(graph) if examples is None else examples,
                         repair,
                         verbose=how_verbose(options),
                         checkpoint=run.within("plan", number),
@@ -130,7 +139,7 @@ def prune_until(options):
     budget = PruningBudget(**_budget(options))  # its ratio is what is looked for
     _check(options, [targets])
     check_alone("prune-until")
-    require_data(options, needed=True)
+    require_data(options, "prune-until")
     model, ranking = load_to_prune(options), load_ranking(options.ranking)
     examples = load_examples(options, model)
     validation = load_examples(options, model, validation=True)
@@ -150,7 +159,7 @@ def prune_until(options):
             verbose=how_verbose(options),
         )
         comparison = compare(model, pruned, verbose=0)
-    print(comparison)
+    print(fit_lines(str(comparison)))
     with StagedFiles() as files:
         with progress():
             _write(files, targets, pruned, options.int8, examples)
@@ -158,6 +167,26 @@ def prune_until(options):
             data, runtime = (examples, validation), make_runtime(options)
             _report(files, targets, model, pruned, ranking, data, runtime)
         print_written(files.commit())
+
+
+def _needs_data(options):
+    """Returns an option that needs data even if ranking does without, or `None`."""
+    if options.dry_run:
+        return None
+    if options.repair != "none":
+        return f"--repair {options.repair}"
+    return "--int8" if options.int8 else None
+
+
+def _draw(graph):
+    """Returns examples drawn at random: any will do for the check of the result."""
+    if any(None in shape for shape in find_open_inputs(graph).values()):
+        raise InputError(
+            "Argument `--data` should be given: the model takes inputs of any size. "
+            "Received: none"
+        )
+    drawn = draw(graph, _NUM_DRAWN)
+    return (keras.tree.pack_sequence_as(graph.input_structure, drawn),)
 
 
 def _warn_of_unranked(ranking, groups):

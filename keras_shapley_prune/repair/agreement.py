@@ -25,6 +25,10 @@ FEWEST = 16  # examples; of fewer, a share says too little to warn of it
 _WITHOUT_CLASSES = "error mse mae mape msle huber cosh cosine poisson binary".split()
 
 
+class DisagreementWarning(UserWarning):
+    """A pruned network does not do what the original does."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Agreement:
     """How much of what the original returns the pruned network returns too.
@@ -116,6 +120,7 @@ def tell_agreement(agreement, model, pruned, verbose, stacklevel=4):
             "Expected a pruned network that does about what the original does. "
             f"Received: one that {agreement}, below {100 * agreement.lowest:.0f}%. "
             "Remove less (a smaller `ratio`), give more data, or train the result",
+            DisagreementWarning,
             stacklevel=stacklevel,
         )
 

@@ -1,0 +1,54 @@
+"""What each layer of a model costs: parameters and FLOPs."""
+
+import keras
+
+from keras_shapley_prune.plan.flops import count_call_flops
+
+_NAME_WIDTH = 34  # so that a row is at most 80 characters wide
+_ROW = "{:{width}}  {:>7}  {:>13}  {:>18}"
+
+
+def format_costs(model, channel_map):
+    """Returns a table of the layers of a model that have weights or FLOPs.
+
+    Args:
+        model: The `keras.Model`.
+        channel_map: Its `ChannelMap`.
+
+    Returns:
+        String. FLOPs that depend on sizes that are not known are `"?"`.
+    """
+    graph = channel_map.graph.sized
+    units, costs = channel_map.count_produced(), {}
+    for call in graph.calls:
+        name, flops = graph.name_of(call.operation), count_call_flops(call)
+        weights = getattr(call.operation, "weights", ())
+        parameters, before = costs.get(name, (None, 0))
+        if parameters is None:  # a layer that is called twice has its weights once
+            parameters = sum(keras.ops.size(weight) for weight in weights)
+        costs[name] = parameters, _add(before, flops)
+    rows = [
+        (_shorten(name), units.get(name, ""), *cost)
+        for name, cost in costs.items()
+        if cost != (0, 0)
+    ]
+    total = None if any(row[-1] is None for row in rows) else sum(r[-1] for r in rows)
+    rows.append(("total", "", model.count_params(), total))
+    width = max(len(row[0]) for row in rows)
+    lines = [_ROW.format("layer", "units", "parameters", "FLOPs", width=width)]
+    for name, count, *cost in rows:
+        texts = ["?" if number is None else f"{number:,}" for number in cost]
+        lines.append(_ROW.format(name, count, *texts, width=width))
+    return "\n".join(lines)
+
+
+def _add(before, flops):
+    return None if before is None or flops is None else before + flops
+
+
+def _shorten(name):
+    """Returns a name without its middle, if it is too long for the table."""
+    if len(name) <= _NAME_WIDTH:
+        return name
+    half = (_NAME_WIDTH - 3) // 2
+    return f"{name[:half]}...{name[half + 3 - _NAME_WIDTH :]}"

@@ -1,0 +1,81 @@
+"""What Keras, TensorFlow and others say on standard error, which is not ours."""
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+
+_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+# What their warnings tell is meant for whoever writes code.
+_LIBRARIES = {
+    "absl",
+    "ai_edge_litert",
+    "google",
+    "h5py",
+    "keras",
+    "litert_quantizer",
+    "numpy",
+    "scipy",
+    "tensorflow",
+    "tensorflow_datasets",
+    "tf_keras",
+}
+
+
+@contextlib.contextmanager
+def import_quietly():
+    """A context in which TensorFlow is imported, and logs nothing from then on.
+
+    Whoever has set `TF_CPP_MIN_LOG_LEVEL` to less than 3 wants to see it all. If the
+    import fails, what it has written is shown.
+    """
+    if os.environ.setdefault(_LEVEL, "3") != "3":
+        yield
+        return
+    # The level counts only for what is logged after TensorFlow has been imported.
+    with _held_back():
+        yield
+        for name in ("tensorflow", "absl"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def _held_back():
+    """Holds back what is written to the file of standard error, also by C++."""
+    sys.stderr.flush()
+    try:
+        shown = os.dup(2)
+    except OSError:  # it has been closed
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(shown, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(shown, 2)
+            os.close(shown)
+
+
+def is_of_library(category):
+    """Returns whether the warning that is being shown is one of another library.
+
+    Args:
+        category: The class of the warning.
+    """
+    if issubclass(category, (DeprecationWarning, PendingDeprecationWarning)):
+        return True
+    # By `stacklevel`, a warning may name any file: who has raised it is on the stack.
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name != "warnings" and name != f"{__package__}.program":
+            return name.split(".")[0] in _LIBRARIES
+        frame = frame.f_back
+    return False
