@@ -14,6 +14,7 @@ NAME = PACKAGE.name
 # A file or folder at the root imports from those that stand below it here.
 FLOORS = [
     "__main__",
+    "public_names",
     "command_line",
     "pruning_until",
     "report",
@@ -30,6 +31,7 @@ FLOORS = [
     "checkpoint",
     "devices",
     "inputs",
+    "keras_watch",
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))
 

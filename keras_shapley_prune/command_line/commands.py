@@ -1,7 +1,7 @@
 """The commands that look at models: `inspect`, `rank` and `report`."""
 
-import contextlib
 import sys
+import warnings
 
 import keras
 
@@ -16,7 +16,7 @@ from keras_shapley_prune.command_line.input_files import (
     load_model,
     load_ranking,
 )
-from keras_shapley_prune.command_line.lines import fit_lines
+from keras_shapley_prune.command_line.lines import fit_lines, progress
 from keras_shapley_prune.command_line.npz_files import TEXT, count_examples
 from keras_shapley_prune.command_line.staged_files import StagedFiles, check_targets
 from keras_shapley_prune.cut.channels_last.to_channels_last import (
@@ -82,6 +82,7 @@ def report(options):
     if options.int8 and options.runtime != "litert":
         raise InputError("Argument `--int8` needs `--runtime litert`. Received: none")
     models = load_model(options.model), load_model(options.pruned)
+    _check_order(options, *models)
     data = load_examples(options, models[0])
     with progress():
         ranking = load_ranking(options.ranking)
@@ -92,6 +93,17 @@ def report(options):
         with StagedFiles() as files:
             write_comparison(comparison, files.stage(options.output))
             print_written(files.commit())
+
+
+def _check_order(options, original, pruned):
+    sizes = [model.count_params() for model in (original, pruned)]
+    if sizes[0] < sizes[1]:
+        warnings.warn(
+            f"BEFORE, {options.model}, has fewer parameters than AFTER, "
+            f"{options.pruned}: {sizes[0]:,} and {sizes[1]:,}. Are they in the wrong "
+            "order?",
+            stacklevel=2,
+        )
 
 
 def budget_to_rank(options):
@@ -238,11 +250,6 @@ def write_comparison(comparison, path):
     """Writes a `Comparison` to a path, as what its suffix says."""
     write = comparison.to_html if path.suffix == ".html" else comparison.to_json
     write(path)
-
-
-def progress():
-    """Sends what is printed meanwhile to standard error."""
-    return contextlib.redirect_stdout(sys.stderr)
 
 
 def how_verbose(options):

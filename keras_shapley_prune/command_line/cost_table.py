@@ -5,7 +5,7 @@ import keras
 from keras_shapley_prune.plan.flops import count_call_flops
 
 _NAME_WIDTH = 34  # so that a row is at most 80 characters wide
-_ROW = "{:{width}}  {:>7}  {:>13}  {:>18}"
+_ROW = "{:{width}}  {:>6}  {:>12}  {:>15}  {:>6}"
 
 
 def format_costs(model, channel_map):
@@ -35,11 +35,13 @@ def format_costs(model, channel_map):
     total = None if any(row[-1] is None for row in rows) else sum(r[-1] for r in rows)
     rows.append(("total", "", model.count_params(), total))
     width = max(len(row[0]) for row in rows)
-    lines = [_ROW.format("layer", "units", "parameters", "FLOPs", width=width)]
+    heads = "layer", "units", "parameters", "FLOPs", ""
+    lines = [_ROW.format(*heads, width=width)]
     for name, count, *cost in rows:
         texts = ["?" if number is None else f"{number:,}" for number in cost]
-        lines.append(_ROW.format(name, count, *texts, width=width))
-    return "\n".join(lines)
+        share = f"{cost[-1] / total:.1%}" if total else ""
+        lines.append(_ROW.format(name, count, *texts, share, width=width))
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _add(before, flops):

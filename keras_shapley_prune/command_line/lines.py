@@ -1,6 +1,8 @@
 """What commands print: lines that are no wider than the terminal."""
 
+import contextlib
 import shutil
+import sys
 import textwrap
 
 
@@ -23,3 +25,26 @@ def fit_lines(text):
         whole = {"break_long_words": False, "break_on_hyphens": False}
         broken += textwrap.wrap(line, width, subsequent_indent=start, **whole)
     return "\n".join(broken)
+
+
+class _FittedStream:
+    """A stream to which lines are written that fit, see `fit_lines`.
+
+    Args:
+        stream: The stream. Bars, which move about in their line, go to it as they are.
+    """
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def write(self, text):
+        """Writes a text, see `io.TextIOBase`."""
+        return self._stream.write(fit_lines(text) if text.isprintable() else text)
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+
+def progress():
+    """Sends what is printed meanwhile to standard error."""
+    return contextlib.redirect_stdout(_FittedStream(sys.stderr))

@@ -5,6 +5,7 @@ What the parser itself can say is said before TensorFlow and Keras are imported.
 
 import contextlib
 import importlib
+import os
 import re
 import signal
 import sys
@@ -32,7 +33,8 @@ def main(arguments=None):
     Returns:
         Integer, the exit code: 0, 1 if it failed, 2 if what was given cannot be used, 3
         if a pruned model was written that does not do what the original does, 130 if it
-        was interrupted, 143 if it was told to end (SIGTERM).
+        was interrupted, 141 if nobody reads what it prints any more, 143 if it was
+        told to end (SIGTERM).
 
     Raises:
         SystemExit: By the parser, see `parse`.
@@ -54,6 +56,10 @@ def main(arguments=None):
         except ValueError as error:
             # `InputError` is one, and so are all complaints about arguments.
             return _fail(_in_options(describe(error, _LONGEST), options), 2)
+        except BrokenPipeError:
+            # Whoever read what was printed, such as `head`, has seen enough.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
         except (RuntimeError, OSError, ImportError) as error:
             return _fail(describe(error, _LONGEST), 1)
         except KeyboardInterrupt as error:
@@ -78,6 +84,7 @@ def _run(options):
     # Also for copies of layers whose configs hold others.
     with keras.saving.custom_object_scope(input_files.import_modules(options.modules)):
         run(options)
+    sys.stdout.flush()  # what goes wrong is to go wrong here
 
 
 class _EndedError(BaseException):

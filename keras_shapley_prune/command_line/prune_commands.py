@@ -18,7 +18,6 @@ from keras_shapley_prune.command_line.commands import (
     make_ranking,
     make_runtime,
     print_written,
-    progress,
     require_data,
     write_comparison,
 )
@@ -26,7 +25,7 @@ from keras_shapley_prune.command_line.input_files import (
     InputError,
     load_ranking,
 )
-from keras_shapley_prune.command_line.lines import fit_lines
+from keras_shapley_prune.command_line.lines import fit_lines, progress
 from keras_shapley_prune.command_line.staged_files import StagedFiles, check_targets
 from keras_shapley_prune.deploy.litert import export_litert
 from keras_shapley_prune.latency.example_inputs import draw

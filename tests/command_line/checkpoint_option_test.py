@@ -37,7 +37,7 @@ def kill_at(monkeypatch, place):
     monkeypatch.setattr(module, "write_entry", write_or_die)
 
 
-COMMON = ["model.keras", "--data", "data.npz", "--quiet"]
+COMMON = ["model.keras", "--data", "data.npz", "--quiet", "--force"]  # not trained
 
 
 def test_rank_goes_on(folder, monkeypatch, capsys):

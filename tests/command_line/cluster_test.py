@@ -59,7 +59,7 @@ def test_prune_until_runs_alone(folder, monkeypatch, capsys):
 @pytest.mark.parametrize("command", ["rank", "prune"])
 def test_two_processes_write_what_one_does(command, folder):
     suffix = {"rank": "json", "prune": "keras"}[command]
-    options = ["model.keras", "--data", "data.npz", "--checkpoint", "run"]
+    options = ["model.keras", "--data", "data.npz", "--force", "--checkpoint", "run"]
     if command == "prune":
         options += ["--export", "saved", "--report", "report.json"]
     run = "spread_command", folder, "command-2", command, *options, "-o"
@@ -67,7 +67,7 @@ def test_two_processes_write_what_one_does(command, folder):
     # The first one alone says what has been written.
     assert [f"wrote two.{suffix}" in text for text in outputs] == [True, False]
     expected = folder / f"one.{suffix}"
-    options = ["model.keras", "--data", "data.npz", "--quiet", "-o", str(expected)]
+    options = ["model.keras", "--data", "data.npz", "--force", "-qo", str(expected)]
     assert main([command, *options]) == 0
     if command == "rank":
         two, one = (

@@ -23,7 +23,8 @@ from keras_shapley_prune.command_line.input_files import import_modules
 from keras_shapley_prune.cut.surgery import remove_channels
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FAST = ["--ranker", "l1_norm", "--quiet"]
+# Most models of these tests are not trained.
+FAST = ["--ranker", "l1_norm", "--quiet", "--force"]
 
 
 @pytest.fixture(scope="module")
