@@ -154,6 +154,75 @@ def test_arguments_are_few(name, function):
     assert len(arguments) <= MOST_ARGUMENTS
 
 
+def _run(code):
+    """Runs code in a new process, and returns what its last line of JSON holds."""
+    # Away from the working directory's modules and from the tests'.
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_nothing_heavy_is_imported_until_a_name_is_asked_for():
+    found = _run("""
+import json, pickle, sys
+import keras_shapley_prune
+light = not {"numpy", "keras", "tensorflow"} & set(sys.modules)
+try:
+    keras_shapley_prune.prun
+except AttributeError as error:
+    missing = str(error), error.name, error.obj is keras_shapley_prune
+names = dir(keras_shapley_prune)
+from keras_shapley_prune import *
+budget = pickle.loads(pickle.dumps(PruningBudget(0.25)))
+print(json.dumps({
+    "light": light, "missing": missing, "names": names, "ratio": budget.ratio,
+    "game": keras_shapley_prune.games.KL.__name__, "star": sorted(globals()),
+}))
+""")
+    assert found["light"]
+    text = "module 'keras_shapley_prune' has no attribute 'prun'"
+    assert found["missing"] == [text, "prun", True]
+    assert set(NAMES) <= set(found["names"]) and set(NAMES) <= set(found["star"])
+    assert found["ratio"] == 0.25 and found["game"] == "KL"
+
+
+# Keras itself is imported before, after, and by TensorFlow while that is incomplete.
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import keras, keras_shapley_prune",
+        "import keras_shapley_prune, keras",
+        pytest.param(
+            "import keras_shapley_prune, tensorflow, keras", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "from keras_shapley_prune.cut.masking import mask_channels; import keras",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_what_was_saved_can_be_loaded_by_keras_alone(imports, tmp_path):
+    inputs = keras.Input((4,))
+    hidden = keras.layers.Dense(3, name="hidden")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(hidden))
+    path = tmp_path / "masked.keras"
+    keras_shapley_prune.mask_channels(model, remove={"hidden": [0]}).save(path)
+    code = f"""
+{imports}
+import json
+model = keras.models.load_model({str(path)!r})
+print(json.dumps([type(layer).__name__ for layer in model.layers]))
+"""
+    # Of a module that is not found in the working directory, of tests run from there.
+    names = _run(code)
+    assert "ChannelMask" in names
+
+
 HEAVY = """sklearn matplotlib tensorflow_datasets tensorflow_model_optimization
     pandas tf_keras litert_quantizer ai_edge_litert openvino""".split()
 
@@ -173,15 +242,7 @@ print(json.dumps({
     "tf.keras": tensorflow.keras.Model is keras.Model,
 }))
 """
-    # Away from the working directory's modules and from the tests'.
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
-    found = json.loads(result.stdout.splitlines()[-1])
+    found = _run(code)
     assert "keras_shapley_prune" in found["modules"]
     assert not set(found["modules"]) & set(HEAVY)
     assert found["legacy"] is None

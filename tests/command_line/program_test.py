@@ -6,6 +6,7 @@ import pathlib
 import runpy
 import subprocess
 import sys
+import warnings
 
 import channels_first_models
 import h5py
@@ -20,7 +21,9 @@ import keras_shapley_prune
 from keras_shapley_prune import Comparison, Ranking
 from keras_shapley_prune.command_line import main, prune_commands
 from keras_shapley_prune.command_line.input_files import import_modules
+from keras_shapley_prune.command_line.lines import fit_lines
 from keras_shapley_prune.cut.surgery import remove_channels
+from keras_shapley_prune.repair.agreement import DisagreementWarning
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Most models of these tests are not trained.
@@ -65,7 +68,9 @@ def units_of(model):
 def test_inspect(folder, capsys):
     assert main(["inspect", "model.keras"]) == 0
     printed = capsys.readouterr()
-    assert printed.out.startswith("classifier: 14 removable units in 2 groups")
+    costs, channels = printed.out.split("\n\n")
+    assert "conv          6            60            1,728   91.5%\n" in costs
+    assert channels.startswith("classifier: 14 removable units in 2 groups")
     assert "classes (4 units): model output" in printed.out
     assert not printed.err
     assert not written(folder)
@@ -87,7 +92,7 @@ def test_one_ranking_serves_many_ratios(folder, capsys, monkeypatch):
     assert main(["rank", "model.keras", *data, "-o", "rankings/ranking.json"]) == 0
     printed = capsys.readouterr()
     ranking = Ranking.load("rankings/ranking.json")
-    assert printed.out == f"{ranking}\nwrote rankings/ranking.json\n"
+    assert printed.out == f"{fit_lines(str(ranking))}\nwrote rankings/ranking.json\n"
     assert "data.npz: 40 examples of shape (6, 6, 1), values from" in printed.err
     assert ranking.num_examples == 40 and set(ranking) == {"conv", "hidden"}
 
@@ -469,9 +474,12 @@ WRONG = {
     "rank model.keras --data data.npz --layers none -o r.json": "none",
     "rank model.keras --data data.npz --rescale 1/0 -o r.json": "a fraction such as",
     "prune model.keras --data data.npz": "should be given, or `--dry-run`",
-    "prune model.keras -o out.keras": "Argument `--data` should be given",
-    f"{PRUNE} --ratio 1": "[0, 1). Received: ratio=1.0",
-    f"{PRUNE} --ratio much": "invalid float value: 'much'",
+    "prune model.keras -o out.keras": "given, for --repair least_squares",
+    "prune model.keras --repair none -o out.keras": "given, for --ranker shapley",
+    "prune model.keras --repair none --ranker l1_norm --litert l.tflite --int8": "for",
+    f"{PRUNE} --ratio 1": "[0, 1). Received: '1'",
+    f"{PRUNE} --ratio much": "[0, 1). Received: 'much'",
+    f"{PRUNE} --rescale 255": "Did you mean no --rescale?",
     f"{PRUNE} --ratio 0.2 0.4": "Paths should hold {ratio}",
     f"{PRUNE} --round-to 0": "an integer of at least 1. Received: '0'",
     f"{PRUNE} --num-examples -1": "--num-examples",
@@ -490,7 +498,7 @@ WRONG = {
     "prune-until model.keras --data data.npz -o o_{ratio}.keras": "not hold {ratio}",
     "prune-until model.keras --data data.npz --mode up -o o.keras": "choice: 'up'",
     f"{PRUNE} --max-drop 0.1": "unrecognized arguments: --max-drop",
-    "prune-until model.keras --data data.npz --max-drop -1 -o o.keras": "max_drop",
+    "prune-until model.keras --data data.npz --max-drop -1 -o o.keras": "--max-drop",
     "prune-until model.keras --data data.npz --metric f1 -o o.keras": "metric='f1'",
     "report model.keras": "required: AFTER",
     "report model.keras model.keras -o model.txt": "should end with .html or .json",
@@ -517,6 +525,68 @@ def test_wrong_usage_is_told_in_one_line(folder, capsys, command):
     assert line.startswith("keras-shapley-prune: error: ")
     assert WRONG[command] in line
     assert written(folder) == before
+
+
+def test_weights_alone_need_no_data(folder, capsys):
+    arguments = ["prune", "model.keras", "--ranker", "l1_norm", "--repair", "none"]
+    files = ["-o", "pruned.keras", "--report", "report.json"]
+    assert main([*arguments, *files]) == 0
+    assert "checked, " in capsys.readouterr().err
+    x, _ = labelled_images(3)
+    expected = keras_shapley_prune.prune(
+        load("model.keras"), x, ranker="l1_norm", repair=None, verbose=0
+    )
+    np.testing.assert_allclose(load("pruned.keras")(x), expected(x), atol=1e-6)
+    assert Comparison.load("report.json").units["conv"] == (6, 3)
+
+
+def test_inputs_of_any_size_need_data(tmp_path, capsys):
+    stack = [keras.layers.Conv2D(4, 3), keras.layers.GlobalAveragePooling2D()]
+    stack.append(keras.layers.Dense(2))
+    path = tmp_path / "open.keras"
+    keras.Sequential([keras.Input((None, None, 1)), *stack]).save(path)
+    arguments = ["prune", str(path), "--ranker", "l1_norm", "--repair", "none"]
+    assert main([*arguments, "-o", str(tmp_path / "out.keras")]) == 2
+    assert "the model takes inputs of any size" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(("more", "code"), [([], 3), (["--force"], 0)])
+def test_a_network_that_does_something_else(folder, capsys, monkeypatch, more, code):
+    """It is written, and the exit code tells."""
+
+    def disagree(model, plan, *arguments, **others):
+        warnings.warn("Expected a pruned network", DisagreementWarning, stacklevel=2)
+        return remove_channels(model, plan.keep)
+
+    monkeypatch.setattr(prune_commands, "apply_plan", disagree)
+    arguments = ["prune", "model.keras", "--data", "data.npz", "--ranker", "l1_norm"]
+    assert main([*arguments, "-o", "out.keras", *more]) == code
+    printed = capsys.readouterr()
+    assert printed.err.endswith("prune: warning: Expected a pruned network\n")
+    assert printed.out.endswith("wrote out.keras\n")
+    assert written(folder) == {"out.keras"}
+
+
+@pytest.mark.filterwarnings("default")
+def test_models_in_the_wrong_order(folder, capsys):
+    main(["prune", "model.keras", "--data", "data.npz", *FAST, "-o", "pruned.keras"])
+    capsys.readouterr()
+    assert main(["report", "pruned.keras", "model.keras"]) == 0
+    assert "wrong order?" in capsys.readouterr().err
+    assert main(["report", "model.keras", "pruned.keras"]) == 0
+    assert not capsys.readouterr().err
+
+
+def test_who_reads_the_output_may_stop(folder):
+    command = [sys.executable, "-m", "keras_shapley_prune", "inspect", "model.keras"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as process:
+        process.stdout.close()
+        assert not process.stderr.read()
+        assert process.wait() == 141
 
 
 def test_a_failed_check_leaves_no_file(folder, capsys, monkeypatch):
@@ -551,6 +621,7 @@ def test_entry_points(folder, monkeypatch, capsys):
     setup = (ROOT / "setup.cfg").read_text(encoding="utf-8")
     assert "keras-shapley-prune = keras_shapley_prune.command_line:main\n" in setup
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
     arguments = ["rank", "model.keras", "--ranker", "l1_norm", "-o", "ranking.json"]
     done = subprocess.run(
         [sys.executable, "-m", "keras_shapley_prune", *arguments],
@@ -560,7 +631,8 @@ def test_entry_points(folder, monkeypatch, capsys):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("l1_norm: ")  # and nothing of TensorFlow
+    assert done.stdout.startswith("l1_norm: ")
+    assert not done.stderr  # and nothing of TensorFlow
     assert json.loads((folder / "ranking.json").read_text())["method"] == "l1_norm"
     monkeypatch.setattr(sys, "argv", ["", "inspect", "none.keras"])
     with pytest.raises(SystemExit) as ended:  # a traceback, if another error
