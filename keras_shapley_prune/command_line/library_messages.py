@@ -34,22 +34,29 @@ def import_quietly():
         yield
         return
     # The level counts only for what is logged after TensorFlow has been imported.
-    with _held_back():
+    with hold_back():
         yield
         for name in ("tensorflow", "absl"):
             logging.getLogger(name).setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager
-def _held_back():
-    """Holds back what is written to the file of standard error, also by C++."""
-    sys.stderr.flush()
+def hold_back():
+    """A context in which what C++ writes to standard error is shown after errors only.
+
+    What Python writes is shown at once.
+    """
     try:
         shown = os.dup(2)
     except OSError:  # it has been closed
         yield
         return
-    with tempfile.TemporaryFile() as held:
+    sys.stderr.flush()
+    with (
+        tempfile.TemporaryFile() as held,
+        os.fdopen(shown, "w", encoding=sys.stderr.encoding, buffering=1) as stream,
+        _python_to(stream),
+    ):
         os.dup2(held.fileno(), 2)
         try:
             yield
@@ -58,9 +65,20 @@ def _held_back():
             os.write(shown, held.read())
             raise
         finally:
-            sys.stderr.flush()
             os.dup2(shown, 2)
-            os.close(shown)
+
+
+def _python_to(stream):
+    """Returns a context in which what Python writes to standard error goes elsewhere.
+
+    Args:
+        stream: A stream. If standard error is no file, it is not in the way of C++.
+    """
+    try:
+        is_file = sys.stderr.fileno() == 2
+    except (OSError, ValueError):
+        is_file = False
+    return contextlib.redirect_stderr(stream) if is_file else contextlib.nullcontext()
 
 
 def is_of_library(category):

@@ -25,8 +25,10 @@ from keras_shapley_prune.command_line.input_files import (
     InputError,
     load_ranking,
 )
+from keras_shapley_prune.command_line.library_messages import hold_back
 from keras_shapley_prune.command_line.lines import fit_lines, progress
 from keras_shapley_prune.command_line.staged_files import StagedFiles, check_targets
+from keras_shapley_prune.cut.verification import verify_removal
 from keras_shapley_prune.deploy.litert import export_litert
 from keras_shapley_prune.latency.example_inputs import draw
 from keras_shapley_prune.plan.budget import PruningBudget
@@ -75,6 +77,8 @@ def prune(options):
     graph = channel_map.graph  # FLOPs are counted for the sizes of the examples
     graph = give_sizes(graph, read_sizes(graph, examples))
     channel_map = dataclasses.replace(channel_map, graph=graph)
+    # Numbers will do to see that what is removed is what was masked.
+    drawn = _draw(graph) if examples is None and not options.dry_run else None
     validation = load_examples(options, model, validation=True)
     # One ranking serves all ratios.
     to_rank = budgets[0] if len(budgets) == 1 else budget_to_rank(options)
@@ -114,11 +118,14 @@ def prune(options):
                     pruned = apply_plan(
                         model,
                         plan,
-                        _draw(graph) if examples is None else examples,
+                        examples,
                         repair,
+                        verify=examples is not None,
                         verbose=how_verbose(options),
                         checkpoint=run.within("plan", number),
                     )
+                if examples is None:
+                    verify_removal(model, pruned, plan.keep, drawn, plan.channel_map)
                 if is_chief:
                     pruned = cluster.release(pruned)
                     _write(files, paths, pruned, options.int8, examples)
@@ -178,7 +185,7 @@ def _needs_data(options):
 
 
 def _draw(graph):
-    """Returns examples drawn at random: any will do for the check of the result."""
+    """Returns examples that are drawn at random, as a model takes them."""
     if any(None in shape for shape in find_open_inputs(graph).values()):
         raise InputError(
             "Argument `--data` should be given: the model takes inputs of any size. "
@@ -333,7 +340,8 @@ def _write(files, paths, pruned, int8, examples):
         data = examples[0] if int8 else None
         shapes = read_sizes(record_graph(pruned), examples)
         path = files.stage(paths["litert"])
-        export_litert(pruned, path, int8, data, input_shape=shapes)
+        with hold_back():  # quantizing runs LiteRT, which says so
+            export_litert(pruned, path, int8, data, input_shape=shapes)
 
 
 def _report(files, paths, model, pruned, ranking, data, runtime):
