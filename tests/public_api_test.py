@@ -195,8 +195,8 @@ print(json.dumps({
 @pytest.mark.parametrize(
     "imports",
     [
-        "import keras, keras_shapley_prune",
         "import keras_shapley_prune, keras",
+        pytest.param("import keras, keras_shapley_prune", marks=pytest.mark.slow),
         pytest.param(
             "import keras_shapley_prune, tensorflow, keras", marks=pytest.mark.slow
         ),
@@ -240,6 +240,7 @@ print(json.dumps({
     "changed": environment != dict(os.environ),
     "legacy": os.environ.get("TF_USE_LEGACY_KERAS"),
     "tf.keras": tensorflow.keras.Model is keras.Model,
+    "saved": [*keras.saving.get_custom_objects()],
 }))
 """
     found = _run(code)
@@ -248,3 +249,4 @@ print(json.dumps({
     assert found["legacy"] is None
     assert not found["changed"]
     assert found["tf.keras"]
+    assert "keras_shapley_prune>ChannelMask" in found["saved"]

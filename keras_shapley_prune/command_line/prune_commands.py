@@ -126,6 +126,8 @@ def prune(options):
                     )
                 if examples is None:
                     verify_removal(model, pruned, plan.keep, drawn, plan.channel_map)
+                    if not options.quiet:
+                        print("checked on numbers drawn at random")
                 if is_chief:
                     pruned = cluster.release(pruned)
                     _write(files, paths, pruned, options.int8, examples)
