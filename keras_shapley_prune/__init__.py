@@ -4,7 +4,7 @@
 and imports only from those below it:
 
 - `command_line/`: everything without Python
-- `public_names.py`: what `import keras_shapley_prune` shows; `keras_watch.py`: when
+- `public_names.py`: what `import keras_shapley_prune` shows
 - `pruning_until.py`: `prune_until`, as much as an allowed drop of a metric permits
 - `report/`: what can be pruned, what pruning changed, and pictures of both
 - `pruning.py`: `prune`, and `apply_plan`, its second half
@@ -36,15 +36,11 @@ def _load_names():
 
 
 # TensorFlow takes seconds to import, which `keras-shapley-prune --help` need not wait
-# for. But a saved `ChannelMask` is known to Keras only once its module is imported: so
-# where Keras is in use the names are loaded, even if none of them is ever asked for.
-if typing.TYPE_CHECKING or "keras" in sys.modules:
+# for. Where it is there already the names are loaded at once, so that Keras knows the
+# classes that saved models may hold.
+if typing.TYPE_CHECKING or {"keras", "tensorflow"} & set(sys.modules):
     from keras_shapley_prune.public_names import *  # noqa: F403
     from keras_shapley_prune.public_names import __all__ as __all__
-else:
-    from keras_shapley_prune.keras_watch import when_keras_is_imported
-
-    when_keras_is_imported(_load_names)
 
 
 def __getattr__(name):

@@ -31,7 +31,6 @@ FLOORS = [
     "checkpoint",
     "devices",
     "inputs",
-    "keras_watch",
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))
 

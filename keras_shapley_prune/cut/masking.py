@@ -136,7 +136,8 @@ def mask_channels(model, keep=None, channel_map=None, remove=None):
 
     Returns:
         A functional `keras.Model`. The masks are the layers named
-        `<layer that reads the units>_mask` and `<layer>_masked`.
+        `<layer that reads the units>_mask` and `<layer>_masked`. Keras loads a saved
+        one where `keras_shapley_prune.ChannelMask` has been imported.
 
     Raises:
         ValueError: If locked units, or all units of a group, are removed, or a name,
