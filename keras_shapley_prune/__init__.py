@@ -28,6 +28,9 @@ import typing
 
 __version__ = "0.1.0"
 
+# Names that work, with a warning, for a release more, and are not shown: their modules.
+_OLD_NAMES = {"Distiller": "keras_shapley_prune.train.old_distiller"}
+
 
 def _load_names():
     names = importlib.import_module("keras_shapley_prune.public_names")
@@ -44,6 +47,8 @@ if typing.TYPE_CHECKING or {"keras", "tensorflow"} & set(sys.modules):
 
 
 def __getattr__(name):
+    if name in _OLD_NAMES:
+        return getattr(importlib.import_module(_OLD_NAMES[name]), name)
     # Python and its tools ask every module for attributes that few modules have.
     if name == "__all__" or not name.startswith("__"):
         _load_names()

@@ -54,7 +54,8 @@ from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.expansion.to_functional import to_functional
 from keras_shapley_prune.trace.groups import ChannelGroup
 from keras_shapley_prune.trace.tracer import trace_channels
-from keras_shapley_prune.train.distiller import Distiller
+from keras_shapley_prune.train.output_distillation import OutputDistillation
+from keras_shapley_prune.train.pruning_distiller import PruningDistiller
 
 __all__ = [
     "AblationCurve",
@@ -64,14 +65,15 @@ __all__ = [
     "ChannelMask",
     "ChannelReport",
     "Comparison",
-    "Distiller",
     "FrontierPoint",
     "GroupComparison",
     "GroupScores",
     "LatencyTable",
     "LayerType",
     "Mimic",
+    "OutputDistillation",
     "PruningBudget",
+    "PruningDistiller",
     "PruningPlan",
     "Ranking",
     "RankingPlan",

@@ -201,20 +201,43 @@ SETTINGS = [
         {"num_draws": POSITIVE_INTEGERS, "decay": SHARES},
     ),
     Call(
-        "Distiller",
-        ksp.Distiller,
-        {"student": PRUNED, "teacher": MODEL},
+        "PruningDistiller",
+        ksp.PruningDistiller,
+        {"teacher": MODEL, "student": PRUNED},
         {
-            "student": MODELS,
             "teacher": MODELS,
+            "student": MODELS,
             "teacher,student": {"another model": Made(lambda w: w.other)},
-            "alpha": SHARES,
-            "temperature": {**ABOVE_ZERO, **NONE},
-            "outputs": {
+            "distillation_losses": {
                 **CHOICES,
-                "two": ["softmax", "softmax"],
-                "another output": {"typo": "softmax"},
+                "no loss": [],
+                "a loss of labels": keras.losses.KLDivergence(),
+                "a class of losses": ksp.OutputDistillation,
             },
+            "distillation_losses,outputs": {
+                "two outputs": ksp.OutputDistillation(["softmax", "softmax"]),
+                "another output": ksp.OutputDistillation({"typo": "softmax"}),
+            },
+            "distillation_loss_weights": {
+                **without(NO_NUMBER, "a list"),
+                "a number": 0.5,
+                "two": [1.0, 2.0],
+                "a negative weight": [-1.0],
+                "a word": ["much"],
+                "none for a loss": [None],
+            },
+            "student_loss_weight": SHARES,
+            "name": {**ODD, **NUMBERS, "a slash": "a/b"},
+            "kwargs": {"a setting of compile": {"...": 1, "run_eagerly": True}},
+        },
+    ),
+    Call(
+        "OutputDistillation",
+        ksp.OutputDistillation,
+        {},
+        {
+            "outputs": {**CHOICES, "a typo in a dict": {"typo": "softmaxx"}},
+            "temperature": {**ABOVE_ZERO, **NONE},
         },
     ),
     Call(
