@@ -1,6 +1,7 @@
 """`PruningDistiller`: trains a pruned network towards the original by plain `fit`."""
 
 import keras
+import tensorflow as tf
 
 from keras_shapley_prune.inputs.arguments import check_share
 from keras_shapley_prune.inputs.compiling import copy_compile_config
@@ -92,12 +93,12 @@ class PruningDistiller(keras.distillation.Distiller):
                 **kwargs,
             )
         ends = ("teacher_layer_name", "student_layer_name")
-        names = [[getattr(loss, end, None) for loss in losses] for end in ends]
-        self._layers_read = list(zip(*names, strict=True))
-        self._run_teacher, self._run_student = (
-            LayerOutputs(*model)
-            for model in zip((teacher, student), names, strict=True)
+        taught, learned = (
+            [getattr(loss, end, None) for loss in losses] for end in ends
         )
+        self._layers_read = list(zip(taught, learned, strict=True))
+        self._teacher_outputs = LayerOutputs(teacher, taught)
+        self._student_outputs = LayerOutputs(student, learned)
         self.output_names = output_names(student)
         self.built = True  # the student is
         config = copy_compile_config(student)
@@ -114,6 +115,16 @@ class PruningDistiller(keras.distillation.Distiller):
     def trainable_weights(self):
         """List of the student's trainable weights: the teacher is not trained."""
         return self.student.trainable_weights
+
+    @property
+    def non_trainable_variables(self):
+        """List of all other variables, among them the teacher's."""
+        return _without(self.variables, self.trainable_variables)
+
+    @property
+    def non_trainable_weights(self):
+        """List of all other weights, among them the teacher's."""
+        return _without(self.weights, self.trainable_weights)
 
     @property
     def losses(self):
@@ -148,18 +159,13 @@ class PruningDistiller(keras.distillation.Distiller):
         # Keras leaves this to classes with a `compile` of their own.
         arguments = keras.saving.deserialize_keras_object(config)
         own = self.student.optimizer if self.student.compiled else None
-        if keras.saving.serialize_keras_object(own) == config["optimizer"]:
+        if own is not None and own.get_config() == arguments["optimizer"].get_config():
             arguments["optimizer"] = own  # one again, as when it was saved
         self.compile(**arguments)
         self.optimizer.build(self.trainable_variables)
 
     def call(self, inputs, training=None):
-        outputs, features = self._run_student(inputs, training)
-        if features:
-            # Kept on the tensor for `compute_loss`: a second run of the student would
-            # update moving averages twice.
-            keras.tree.flatten(outputs)[0]._student_features = features
-        return outputs
+        return self._student_outputs.run_and_keep(inputs, training)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -178,9 +184,12 @@ class PruningDistiller(keras.distillation.Distiller):
         """
         if y_pred is None:
             y_pred = self(x, training=training)
+        # Keras divides a loss by the number of replicas, whose gradients are added up.
+        count = tf.distribute.get_strategy().num_replicas_in_sync
         distance = self._distill(x, y_pred, sample_weight, training)
-        self.distillation_loss_tracker.update_state(distance)
-        total = distance + sum(keras.ops.sum(penalty) for penalty in self.losses)
+        self.distillation_loss_tracker.update_state(count * distance)
+        penalties = [keras.ops.sum(penalty) for penalty in self.losses]
+        total = distance + sum(penalties) / count
         share = self.student_loss_weight
         if y is not None and share > 0:
             if getattr(self, "loss", None) is None:
@@ -191,9 +200,9 @@ class PruningDistiller(keras.distillation.Distiller):
                 )
             # Penalties are in both parts, and so count in full.
             own = keras.Model.compute_loss(self, x, y, y_pred, sample_weight, training)
-            self.student_loss_tracker.update_state(own)
+            self.student_loss_tracker.update_state(count * own)
             total = share * own + (1 - share) * total
-        self.total_loss_tracker.update_state(total)
+        self.total_loss_tracker.update_state(count * total)
         return total
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
@@ -216,12 +225,9 @@ class PruningDistiller(keras.distillation.Distiller):
 
     def _distill(self, x, y_pred, sample_weight, training):
         """Returns the weighted sum of the distillation losses."""
-        known = getattr(keras.tree.flatten(y_pred)[0], "_student_features", None)
-        if self._run_student.names and known is None:  # by another way than `call`
-            known = self._run_student(x, training)[1]
-        taught, known_by_teacher = self._run_teacher(x, training=False)
-        taught, known_by_teacher = keras.tree.map_structure(
-            keras.ops.stop_gradient, (taught, known_by_teacher)
+        learned = self._student_outputs.features_of(y_pred, x, training)
+        outputs, taught = keras.tree.map_structure(
+            keras.ops.stop_gradient, self._teacher_outputs.run(x, training=False)
         )
         if sample_weight is not None:
             names = self.output_names
@@ -234,11 +240,16 @@ class PruningDistiller(keras.distillation.Distiller):
             strict=True,
         ):
             pair = (
-                taught if theirs is None else known_by_teacher[theirs],
-                y_pred if ours is None else known[ours],
+                outputs if theirs is None else taught[theirs],
+                y_pred if ours is None else learned[ours],
             )
             loss.validate_outputs(*pair)
             # Of half precision, where Keras's losses do not leave it.
             value = weighted_loss(loss, *pair, sample_weight)
             total += weight * keras.ops.cast(value, keras.config.floatx())
         return total
+
+
+def _without(variables, excluded):
+    excluded = {id(variable) for variable in excluded}
+    return [variable for variable in variables if id(variable) not in excluded]

@@ -361,6 +361,11 @@ def test_the_teacher_keeps_its_flags(frozen):
     distiller = PruningDistiller(teacher, student)
     distiller.fit(models.labelled_images(16)[0], verbose=0)
     assert [owner.trainable for owner in owners] == flags
+    trained = {weight.path for weight in distiller.trainable_weights}
+    others = {weight.path for weight in distiller.non_trainable_weights}
+    assert trained == {weight.path for weight in student.trainable_weights}
+    assert others >= {weight.path for weight in teacher.weights} - trained
+    assert len(distiller.weights) == len(teacher.weights) + len(student.weights)
     for now, then in zip(teacher.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(now, then)
 
