@@ -1,9 +1,10 @@
 """The charts of a report: SVG that takes its colours from the page's style."""
 
 import html
-import math
 
 import numpy as np
+
+from keras_shapley_prune.report.scales import find_limits, find_ticks, format_tick
 
 WIDTH, HEIGHT = 340, 170
 LEFT, RIGHT, TOP, BOTTOM = 54, 8, 18, 22
@@ -38,7 +39,7 @@ def draw_scores(group):
     order = scores.order
     values, errors = scores.values[order], scores.standard_errors[order]
     sampled = np.isfinite(errors)
-    low, high, logarithmic = _find_limits(values, np.where(sampled, errors, 0))
+    low, high, logarithmic = find_limits(values, np.where(sampled, errors, 0))
     xs = LEFT + (WIDTH - LEFT - RIGHT) * (np.arange(len(order)) + 0.5) / len(order)
 
     def to_y(value):
@@ -79,22 +80,6 @@ def draw_scores(group):
     )
 
 
-def _find_limits(values, errors):
-    """Returns the range of the axis, and whether it is logarithmic."""
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        return 0.0, 1.0, False
-    low, high = finite.min(), finite.max()
-    # Error bars do not count here: one that reaches zero would forbid a logarithm.
-    if low > 0 and high / low > 5:
-        return low / 1.25, high * 1.25, True
-    known = np.isfinite(values)
-    low, high = (values - errors)[known].min(), (values + errors)[known].max()
-    # If all values are equal, there is no range to take a share of.
-    margin = 0.05 * (high - low) or max(abs(high), 1.0) * 0.1
-    return low - margin, high + margin, False
-
-
 def _draw_ticks(low, high, logarithmic, to_y):
     ticks = find_ticks(low, high, logarithmic)
     lines = "".join(f"M{LEFT} {to_y(t):.1f}H{WIDTH - RIGHT}" for t in ticks)
@@ -119,42 +104,3 @@ def _draw_cut(cut, count):
     if not cut:
         return words
     return f'<path class="cut" d="M{x:.1f} {TOP - 8}V{HEIGHT - BOTTOM}"/>{words}'
-
-
-def find_ticks(low, high, logarithmic):
-    """Returns two to five round numbers between two others.
-
-    Args:
-        low: Float.
-        high: Float, above `low`.
-        logarithmic: Boolean, whether the axis is.
-    """
-    if logarithmic:
-        exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        # Powers of ten, and more of each decade where fewer than two are in the range.
-        for digits in ((1,), (1, 3), (1, 2, 5)):
-            ticks = [d * 10.0**e for e in exponents for d in digits]
-            ticks = [tick for tick in ticks if low <= tick <= high]
-            if len(ticks) >= 2:
-                return ticks[:: -(-len(ticks) // 5)]
-    # At least three steps fit into the range; if many do, they are made wider.
-    step = 10.0 ** math.floor(math.log10(high - low))
-    while (high - low) / step < 3:
-        step /= 2
-    step *= max(1, round((high - low) / step / 4))
-    first = math.ceil(low / step)
-    return [n * step for n in range(first, math.floor(high / step) + 1)]
-
-
-def format_tick(value):
-    """Returns a short label of a number.
-
-    Args:
-        value: Float.
-    """
-    if value and not 0.01 <= abs(value) < 10_000:
-        digits, _, exponent = f"{value:.2e}".partition("e")
-        text = f"{float(digits):g}e{int(exponent)}"
-    else:
-        text = f"{value:.3g}"
-    return text.replace("-", "−")

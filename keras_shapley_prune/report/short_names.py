@@ -1,0 +1,44 @@
+"""Names as short as pictures and pages need them."""
+
+import re
+
+_WORD = re.compile(r".*?[/_.]")
+
+
+def drop_prefix(names):
+    """Returns names without the words that all of them begin with.
+
+    Args:
+        names: Sequence of strings.
+
+    Returns:
+        Tuple of a string, what was dropped, such as `"backbone/"` (empty if nothing
+        was), and a dict: name -> what remains of it, which begins with a letter.
+    """
+    names = list(dict.fromkeys(names))
+    prefix, rest = "", names
+    while len(names) > 1 and (word := _WORD.match(rest[0])):
+        shorter = [name.removeprefix(word.group()) for name in rest]
+        # A number alone, as in "conv_1" and "conv_2", says nothing.
+        if not all(
+            name.startswith(word.group()) and left[:1].isalpha()
+            for name, left in zip(rest, shorter, strict=True)
+        ):
+            break
+        prefix, rest = prefix + word.group(), shorter
+    return prefix, dict(zip(names, rest, strict=True))
+
+
+def shorten(text, length):
+    """Returns a text of at most so many characters, cut in its middle.
+
+    What tells layers apart is at both ends of their names.
+
+    Args:
+        text: String.
+        length: Integer of at least 3.
+    """
+    if len(text) <= length:
+        return text
+    head = (length - 1) // 2
+    return f"{text[:head]}…{text[head + 1 - length :]}"
