@@ -43,9 +43,10 @@ from keras_shapley_prune.report.ablation_plot import plot_ablation
 from keras_shapley_prune.report.channel_plot import plot_channels
 from keras_shapley_prune.report.channel_report import ChannelReport, channel_report
 from keras_shapley_prune.report.compare import compare
-from keras_shapley_prune.report.comparison import Comparison, GroupComparison
+from keras_shapley_prune.report.comparison import Comparison
 from keras_shapley_prune.report.frontier import FrontierPoint, measure_frontier
 from keras_shapley_prune.report.frontier_plot import plot_frontier
+from keras_shapley_prune.report.group_comparison import GroupComparison
 from keras_shapley_prune.report.ranking_plot import plot_ranking
 from keras_shapley_prune.report.runtime_comparison import RuntimeComparison
 from keras_shapley_prune.trace.channel_map import ChannelMap

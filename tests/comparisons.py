@@ -49,6 +49,6 @@ def make(**changes):
         "metrics": {"accuracy": (0.9, 0.875), "loss": (0.25, 0.5)},
         "environment": {"machine": "a <fast> one", "cores": 2},
     }
-    known = measured.keys() | {"runtime"}
+    known = measured.keys() | {"runtime", "agreement", "alarms"}
     measured |= {name: changes.pop(name) for name in known & changes.keys()}
     return Comparison(**(fields | changes), measured=measured)

@@ -79,7 +79,7 @@ def measure_agreement(model, graph, pruned, batches, progress):
     Returns:
         An `Agreement`, or `None` if there is nothing to compare.
     """
-    classes = _find_classes(model, graph)
+    classes = find_classes(model, graph)
     if not batches or not classes:
         return None
     progress.begin("compare")
@@ -88,7 +88,7 @@ def measure_agreement(model, graph, pruned, batches, progress):
     varied = vary_images(batches)
     examples = "varied images" if varied else "examples that it was fitted to"
     graphs = graph, record_graph(pruned)
-    outputs = [_run(one, varied or batches) for one in graphs]
+    outputs = [run_rows(one, varied or batches) for one in graphs]
     count, found = sum(int(inputs[0].shape[0]) for inputs in batches), []
     for at, number in classes.items():
         share = share_alike(outputs[0][at], outputs[1][at], number)
@@ -140,7 +140,7 @@ def vary_images(batches):
     return varied
 
 
-def _find_classes(model, graph):
+def find_classes(model, graph):
     """Returns a dict: index of a float output -> its number of classes, or `None`.
 
     Outputs that are drawn anew in every run are not in it: nothing agrees with them.
@@ -180,7 +180,7 @@ def _allows_classes(loss):
     return not any(part in name for part in _WITHOUT_CLASSES)
 
 
-def _run(graph, batches):
+def run_rows(graph, batches):
     """Returns the flat outputs of a network as arrays, a row an example or position."""
     outputs = []
     for inputs in batches:

@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from keras_shapley_prune.inputs.arguments import check_integer
+from keras_shapley_prune.inputs.arguments import check_integer, check_verbose
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.evaluation import resolve_metric
 from keras_shapley_prune.inputs.measurable import check_measured, check_metric
+from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.selection import check_ranking
 from keras_shapley_prune.report.masked_network import MaskedNetwork
@@ -35,7 +36,14 @@ class AblationCurve:
 
 @undisturbed
 def measure_ablation(
-    model, ranking, dataset, metric="loss", layers=None, num_points=9, channel_map=None
+    model,
+    ranking,
+    dataset,
+    metric="loss",
+    layers=None,
+    num_points=9,
+    channel_map=None,
+    verbose="auto",
 ):
     """Measures a model as the units of each group are masked, in order of a ranking.
 
@@ -53,6 +61,8 @@ def measure_ablation(
         num_points: Integer of at least 2: at how many numbers of units each group is
             measured, from none to all but one.
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
+        verbose: `"auto"` or 1 for a progress bar over all of it, 2 for one line a
+            group, 0 for silence.
 
     Returns:
         List of `AblationCurve`, one for each group, for `plot_ablation`.
@@ -69,6 +79,7 @@ def measure_ablation(
     ```
     """
     check_integer("num_points", num_points, 2)
+    check_verbose(verbose)
     channel_map = map_for_ranking(model, ranking, channel_map)
     check_metric(metric, model)
     check_ranking(ranking, channel_map)
@@ -85,22 +96,40 @@ def measure_ablation(
         )
     # One network for all curves: it is traced once, and only its mask changes.
     network = MaskedNetwork(model, channel_map)
-    network.select(np.ones(channel_map.num_units, bool))
-    whole, curves = measure(network), []
-    for group in groups:
-        order = group.units[ranking[group.name].order]
-        # A small group has fewer sizes than points: each is measured once.
-        counts = np.linspace(0, len(order) - 1, num_points).round().astype(int)
-        counts, values = np.unique(counts), [whole]
-        for count in counts[1:]:
-            keep = np.ones(channel_map.num_units, bool)
-            keep[order[:count]] = False
-            network.select(keep)
-            values.append(measure(network))
-        name = metric if isinstance(metric, str) else "metric"
-        curves.append(
-            AblationCurve(
-                group.name, len(order), tuple(counts.tolist()), tuple(values), name
+    name = metric if isinstance(metric, str) else "metric"
+    # A small group has fewer sizes than points: each is measured once.
+    sizes = [np.unique(_spread(group.num_units, num_points)) for group in groups]
+    step = 1 / (1 + sum(len(counts) - 1 for counts in sizes))  # of each measurement
+
+    def measure_without(units):
+        keep = np.ones(channel_map.num_units, bool)
+        keep[units] = False
+        network.select(keep)
+        value = measure(network)
+        progress.add(step)
+        return value
+
+    curves = []
+    with Progress(verbose, {"ablate": 1.0}) as progress:
+        progress.begin("ablate")
+        progress.show("measuring the whole network")
+        whole = measure_without([])
+        for number, (group, counts) in enumerate(zip(groups, sizes, strict=True), 1):
+            progress.show(f"ablating {group.name}, {number} of {len(groups)}")
+            order = group.units[ranking[group.name].order]
+            values = [measure_without(order[:count]) for count in counts[1:]]
+            values = (whole, *values)
+            size = group.num_units
+            curves.append(
+                AblationCurve(group.name, size, tuple(counts.tolist()), values, name)
             )
-        )
+            progress.note(
+                f"{group.name}, {number} of {len(groups)}: {name} {values[0]:.4g} → "
+                f"{values[-1]:.4g}"
+            )
     return curves
+
+
+def _spread(num_units, num_points):
+    """Returns numbers of units from none to all but one, evenly spread."""
+    return np.linspace(0, num_units - 1, num_points).round().astype(int)

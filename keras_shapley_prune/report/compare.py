@@ -1,6 +1,6 @@
 """What pruning changed, what it did not touch, and why."""
 
-import numpy as np
+import warnings
 
 from keras_shapley_prune.cut.channels_last.to_channels_last import (
     convert_if_needed,
@@ -9,12 +9,14 @@ from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.inputs.arguments import blaming, check_verbose, show
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.measurable import check_measured
+from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.latency.runtime import resolve_runtime
 from keras_shapley_prune.plan.activation_memory import count_peak_bytes
 from keras_shapley_prune.plan.flops import count_graph_flops
 from keras_shapley_prune.plan.selection import check_ranking
-from keras_shapley_prune.report.comparison import Comparison, GroupComparison
+from keras_shapley_prune.report.alarms import find_alarms
+from keras_shapley_prune.report.comparison import Comparison
 from keras_shapley_prune.report.measurements import (
     MEASURES,
     describe_environment,
@@ -23,19 +25,27 @@ from keras_shapley_prune.report.measurements import (
     measure_latencies,
     measure_metrics,
 )
-from keras_shapley_prune.report.removed_blocks import (
-    count_blocks,
-    find_kept,
-    names_of_gone,
-    with_lost_blocks,
+from keras_shapley_prune.report.origin import (
+    check_plan,
+    describe_data,
+    describe_origin,
 )
+from keras_shapley_prune.report.output_agreement import (
+    compare_outputs,
+    read_examples,
+)
+from keras_shapley_prune.report.removed_blocks import count_blocks, with_lost_blocks
 from keras_shapley_prune.report.runtime_comparison import (
     check_fits,
     compare_on,
     fit_batch_size,
 )
+from keras_shapley_prune.report.unit_counts import compare_groups, count_units
 from keras_shapley_prune.trace.sizes import find_open_inputs, give_sizes, read_sizes
 from keras_shapley_prune.trace.tracer import trace_channels
+
+# Roughly, in seconds: the parts of the bar.
+_STEPS = {"agreement": 3.0, "metrics": 5.0, "latency": 8.0, "runtime": 6.0}
 
 
 @undisturbed
@@ -47,6 +57,7 @@ def compare(
     measure=None,
     verbose="auto",
     runtime=None,
+    plan=None,
 ):
     """Prints and returns what pruning changed.
 
@@ -54,8 +65,8 @@ def compare(
         original: The `keras.Model` before pruning.
         pruned: The one that `prune` or `remove_channels` made of it.
         data: What `model.evaluate` takes (see `prune`), or `None`. With labels, the
-            metrics that `original` is compiled with are measured on it; if it is not
-            compiled, the accuracy. FLOPs of a model that takes any size are those of
+            metrics that `original` is compiled with are measured on it; if there are
+            none, the accuracy. FLOPs of a model that takes any size are those of
             the first examples.
         ranking: The `Ranking` by which units were removed, or `None`. Its scores are
             then in the report, with the cut: the first units of its order are taken
@@ -64,22 +75,30 @@ def compare(
             no data. Or a list of what to measure: `"file_size"` (of the `.keras` file,
             without the optimizer), `"activations"` (see `count_activation_bytes`),
             `"latency"` (median of up to 30 runs, for batches of 1 and of 32, the two
-            models taking turns) and `"metrics"`.
-        verbose: `"auto"`, 1 or 2 to print the comparison, 0 for silence.
+            models taking turns), `"agreement"` (on how many of the first 500 examples
+            both name the same class, or how much of the variance of the output is the
+            same) and `"metrics"`.
+        verbose: `"auto"` or 1 for a progress bar while something is measured, 2 for one
+            line a step, both with the comparison; 0 for silence.
         runtime: What will run the models, to time them on it too, whatever `measure`
             says, in turn and with the spread: `"litert"`, the `.tflite` files that
             `export_litert` writes, whose sizes are then in the report; `"tensorflow"`;
             a `Runtime`, which also says the batch, the threads and whether int8; or a
             function that takes a model and returns seconds. `None` for none.
+        plan: The `PruningPlan` that `pruned` was made by, or `None`. What its budget
+            asks for, and what is reached, is then in the report.
 
     Returns:
         A `Comparison`: units of each layer, parameters, FLOPs, the reason for each
-        layer that could not be pruned, and what was measured.
+        layer that could not be pruned, and what was measured. What looks badly wrong
+        stands above it all: two models that do not agree, an accuracy that guessing
+        reaches too, data of another scale than the model was trained on. A
+        `UserWarning` tells if `pruned` is larger than `original`.
 
     Raises:
         ImportError: If LiteRT is asked for, and not installed.
-        ValueError: If `pruned` does not have the layers of `original`, `ranking` is of
-            another model, or an argument is not of that form.
+        ValueError: If `pruned` does not have the layers of `original`, `ranking` or
+            `plan` are of other models, or an argument is not of that form.
 
     Example:
 
@@ -97,9 +116,13 @@ def compare(
     pruned = convert_if_needed(pruned, name="pruned")
     maps = trace_channels(original), trace_channels(pruned)
     maps = with_lost_blocks(*maps, ranking), maps[1]
-    units, blocks = _count_units(*maps), count_blocks(*maps)
+    units, blocks = count_units(*maps), count_blocks(*maps)
     check_ranking({} if ranking is None else ranking, maps[0])
+    groups = compare_groups(*maps, units, ranking or {}, blocks)
+    check_plan(plan, groups)
     models, graph = (original, pruned), maps[0].graph
+    _check_order(*models)
+    labelled = False
     if data is not None:
         # It is read for its labels, for inputs, and by both models.
         data = make_repeatable(data, "data")
@@ -114,107 +137,75 @@ def compare(
     shapes = read_sizes(graph, data)
     graphs = [give_sizes(one.graph, shapes) for one in maps]
     # What is not measured has no entry, and no line in the report.
-    measured = {}
+    measured, described = {}, ""
     if "file_size" in measure:
         measured["file_size"] = tuple(map(measure_file_size, models))
     if "activations" in measure:
         measured["activations"] = tuple(map(count_peak_bytes, graphs))
-    with kept_states(*models):
-        if "metrics" in measure and labelled:  # it is what may fail: it comes first
+    asked = {*measure, *(["runtime"] if resolved is not None else [])}
+    if not labelled:
+        asked -= {"metrics"}
+    steps = {name: seconds for name, seconds in _STEPS.items() if name in asked}
+    with Progress(verbose if steps else 0, steps) as progress, kept_states(*models):
+        batches = []
+        if asked & {"metrics", "agreement"}:
             with blaming("dataset", "data"):
-                metrics = measure_metrics(models, data, original)
+                progress.show("reading the data")
+                batches, count, _ = read_examples(data, graph)
+            described = describe_data(batches, count, labelled)
+        if "metrics" in asked:  # it is what may fail: it comes first
+            progress.begin("metrics")
+            with blaming("dataset", "data"):
+                metrics = measure_metrics(models, data, original, progress)
             measured["metrics"] = _in_pairs(metrics)
-        if "latency" in measure:
+        if "agreement" in asked:
+            progress.begin("agreement")
+            progress.show("comparing outputs")
+            both = graph, maps[1].graph
+            found = compare_outputs(original, both, batches, progress.add)
+            if found is not None:
+                measured["agreement"] = found
+        if batches:
+            found = measured.get("agreement"), measured.get("metrics", {})
+            alarms = find_alarms(graph, batches, *found)
+            measured |= {"alarms": alarms} if alarms else {}
+        if "latency" in asked:
+            progress.begin("latency")
+            progress.show("timing")
             measured["latency"] = _in_pairs(measure_latencies(models, graph, data))
             measured["environment"] = describe_environment()
         if resolved is not None:
+            progress.begin("runtime")
+            progress.show("timing on the runtime")
             measured["runtime"] = compare_on(resolved, models, graph, data)
     comparison = Comparison(
         units=units | blocks,
         parameters=(original.count_params(), pruned.count_params()),
         flops=tuple(map(count_graph_flops, graphs)),
         locks=maps[0].lock_reasons(),
-        groups=_compare_groups(*maps, units, ranking or {}, blocks),
+        groups=groups,
         name=original.name,
         method=getattr(ranking, "method", None),
         measured=measured,
         input_shapes=find_open_inputs(graphs[0]),
+        origin=describe_origin(ranking, plan, described),
     )
     if verbose != 0:
         print(comparison)
     return comparison
 
 
-def _count_units(channel_map, pruned_map):
-    """Returns a dict: name of what produces units -> their number, before and after.
-
-    In the pruned model it need not produce any: a grouped convolution may have become
-    one of a channel a group. Or others produce some there: one that has kept a single
-    group is a plain convolution.
-    """
-    before, after = channel_map.count_produced(), {}
-    ours = {channel_map.graph.name_of(operation) for operation in channel_map.layer_ids}
-    # By name, as the layers of the pruned model are other objects.
-    others = {pruned_map.graph.name_of(other): other for other in pruned_map.layer_ids}
-    for name, (operation, letter) in zip(before, channel_map.produced, strict=True):
-        other = others.get(channel_map.graph.name_of(operation))
-        letters = pruned_map.layer_ids.get(other, {})
-        if letter in letters:
-            after[name] = len(letters[letter])
-    gone = names_of_gone(channel_map, find_kept(channel_map, pruned_map))
-    for name, (operation, _) in zip(before, channel_map.produced, strict=True):
-        if channel_map.graph.name_of(operation) in gone:  # with its block
-            after[name] = 0
-    after = {name: after[name] for name in before if name in after}
-    made_by = {pruned_map.graph.name_of(maker) for maker, _ in pruned_map.produced}
-    added = made_by - ours
-    if before.keys() != after.keys() or added:
-        raise ValueError(
-            "Arguments `original` and `pruned` should have layers of the same names. "
-            "Received: layers that are only in one of them: "
-            f"{sorted(before.keys() - after.keys() | added)}"
+def _check_order(original, pruned):
+    """Warns if the pruned model is the larger one."""
+    before, after = original.count_params(), pruned.count_params()
+    if before < after:
+        warnings.warn(
+            "Arguments `original` and `pruned` should be the model before and the one "
+            f"after pruning, in this order. Received: original={original.name!r} of "
+            f"{before:,} parameters, which are fewer than the {after:,} of "
+            f"pruned={pruned.name!r}",
+            stacklevel=4,  # behind `undisturbed`: the line that called `compare`
         )
-    return {name: (before[name], after[name]) for name in before}
-
-
-def _compare_groups(channel_map, pruned_map, units, ranking, blocks):
-    """Returns a `GroupComparison` for each group of the original."""
-    kept = {group.name: group for group in pruned_map.groups}
-    compared = []
-    for group in channel_map.groups:
-        after = _count_kept(channel_map, group, units)
-        if group.name in blocks:
-            _, after = blocks[group.name]
-        if after is None:  # then only a group of the same name can tell
-            after = kept[group.name].num_units if group.name in kept else 0
-        compared.append(
-            GroupComparison(
-                name=group.name,
-                units=(group.num_units, after),
-                producers=group.producers,
-                consumers=group.consumers,
-                scores=ranking.get(group.name),
-            )
-        )
-    return tuple(compared)
-
-
-def _count_kept(channel_map, group, units):
-    """Counts the units that were kept of a group, by a layer that produces no other.
-
-    That layer may have several channels of each unit. `None` if there is none.
-    """
-    for (operation, letter), (before, after) in zip(
-        channel_map.produced, units.values(), strict=True
-    ):
-        # If all that the layer can lose is of this group, so is all that it has lost.
-        ids = channel_map.layer_ids[operation][letter]
-        inside = np.isin(ids, group.units)
-        others = set(ids[~inside].tolist()) - channel_map.locks.keys()
-        if inside.any() and not others:
-            times = inside.sum() // group.num_units
-            return group.num_units - (before - after) // int(times)
-    return None
 
 
 def _in_pairs(values):
@@ -230,6 +221,11 @@ def _check_measure(measure, data):
         raise ValueError(
             f"Argument `measure` should be None or a list out of {MEASURES}. "
             f"Received: measure={show(measure)}"
+        )
+    if "agreement" in names and data is None:
+        raise ValueError(
+            "Argument `data` should hold examples to run both models on. "
+            f"Received: data=None, measure={measure!r}"
         )
     if "metrics" in names and data is None:
         raise ValueError(

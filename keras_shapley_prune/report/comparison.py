@@ -5,34 +5,11 @@ import dataclasses
 from keras_shapley_prune.inputs.json_files import load_json, save_json
 from keras_shapley_prune.inputs.paths import open_to_write
 from keras_shapley_prune.plan.quantities import Quantity, describe_sizes
-from keras_shapley_prune.rank.ranking import GroupScores, read_scores
+from keras_shapley_prune.report.comparison_text import render_text
+from keras_shapley_prune.report.group_comparison import read_group
 from keras_shapley_prune.report.html_report import render_html
+from keras_shapley_prune.report.output_agreement import read_agreement
 from keras_shapley_prune.report.runtime_comparison import read_runtime
-from keras_shapley_prune.trace.lock_text import group_reasons, name_some
-
-
-@dataclasses.dataclass(frozen=True)
-class GroupComparison:
-    """What became of one group of units.
-
-    Attributes:
-        name: String, the name of the group.
-        units: Tuple of integers, before and after.
-        producers: Tuple of the names of the layers that compute the units.
-        consumers: Tuple of the names of the layers that read them.
-        scores: The `GroupScores` by which units were removed, or `None`.
-    """
-
-    name: str
-    units: tuple
-    producers: tuple
-    consumers: tuple
-    scores: GroupScores | None = None
-
-    @property
-    def num_removed(self):
-        """Integer, how many were removed: the first ones of the order of `scores`."""
-        return self.units[0] - self.units[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +30,12 @@ class Comparison:
         name: String, the name of the original model.
         method: String, how the units were ranked, or `None`.
         measured: Dict of what was measured. Its entries can be read as attributes:
-            `file_size`, `activations`, `latency`, `metrics`, `environment` and
-            `runtime`.
+            `file_size`, `activations`, `latency`, `metrics`, `agreement`, `alarms`,
+            `environment` and `runtime`.
         input_shapes: Dict: name of an input of no fixed size -> shape of the examples
             that FLOPs and activations are of, with `None` where it is not known.
+        origin: Dict of strings, what is known of how the comparison came about:
+            `"date"`, `"data"`, `"ranked by"` and `"budget"`.
 
     Example:
 
@@ -76,6 +55,7 @@ class Comparison:
     method: str | None = None
     measured: dict = dataclasses.field(default_factory=dict)
     input_shapes: dict = dataclasses.field(default_factory=dict)
+    origin: dict = dataclasses.field(default_factory=dict)
 
     @property
     def file_size(self):
@@ -102,6 +82,19 @@ class Comparison:
     def metrics(self):
         """Dict: name of a metric, or of the loss -> `(before, after)`; may be empty."""
         return self.measured.get("metrics", {})
+
+    @property
+    def agreement(self):
+        """`Agreement`, how often the two models agree, or `None` if not measured."""
+        return self.measured.get("agreement")
+
+    @property
+    def alarms(self):
+        """Tuple of strings: what looks badly wrong, and stands above everything else.
+
+        Such as an accuracy that guessing reaches too.
+        """
+        return self.measured.get("alarms", ())
 
     @property
     def environment(self):
@@ -137,21 +130,7 @@ class Comparison:
         return found
 
     def __str__(self):
-        titles = [quantity.title for quantity in self.quantities]
-        # Names of layers, locks and quantities share the first column.
-        width = max([len(name) for name in [*self.units, *self.locks, *titles]])
-        lines = [f"{'layer':{width}}  {'units':>15}"]
-        told, without = _tell_locks(self.units, self.locks)
-        for name, (before, after) in self.units.items():
-            reason = f"  {told[name]}" if name in told else ""
-            lines.append(f"{name:{width}}  {before:>6} → {after:>6}{reason}")
-        for names, reason in without.items():
-            lines.append(f"{names:{width}}  {'':>15}  {reason}")
-        for quantity in self.quantities:
-            lines.append(f"{quantity.title:{width}}  {quantity}")
-        if self.runtime is not None:
-            lines.append(f"{'timed by':{width}}  {self.runtime.description}")
-        return "\n".join(lines)
+        return render_text(self)
 
     def to_html(self, path):
         """Writes the comparison to one HTML file that needs no other.
@@ -182,7 +161,11 @@ class Comparison:
         content |= {name: getattr(self, name) for name in _MEASURED}
         if self.runtime is not None:
             content["runtime"] = self.runtime.to_dict()
-        content["groups"] = [_group_to_dict(group) for group in self.groups]
+        if self.alarms:
+            content["alarms"] = list(self.alarms)
+        if self.agreement is not None:
+            content["agreement"] = dataclasses.asdict(self.agreement)
+        content["groups"] = [group.to_dict() for group in self.groups]
         save_json(path, "Comparison", content)
 
     @classmethod
@@ -205,11 +188,13 @@ class Comparison:
             parameters=fields.pair("parameters"),
             flops=fields.pair("flops", unknown=True),
             locks=fields.texts("locks"),
-            groups=tuple(map(_read_group, fields.list_of_dicts("groups"))),
+            groups=tuple(map(read_group, fields.list_of_dicts("groups"))),
             name=fields.string("name"),
             method=fields.string("method") if fields.get("method") else None,
             measured=_read_measured(fields),
             input_shapes=fields.shapes_by_name("input_shapes"),
+            # Files of earlier versions have none.
+            origin=fields.texts("origin") if "origin" in fields else {},
         )
 
 
@@ -227,51 +212,14 @@ def _read_measured(fields):
         found["metrics"] = fields.pairs("metrics")
     if fields.get("environment"):
         found["environment"] = fields.mapping("environment")
-    # Files of earlier versions have no such entry.
+    # Files of earlier versions have no such entries.
     if fields.get("runtime") is not None:
         found["runtime"] = read_runtime(fields.dict_or_none("runtime"))
+    if "alarms" in fields:
+        found["alarms"] = tuple(fields.strings("alarms"))
+    if fields.get("agreement") is not None:
+        found["agreement"] = read_agreement(fields.dict_or_none("agreement"))
     return found
 
 
 _MEASURED = ("file_size", "activations", "latency", "metrics", "environment")
-
-
-def _tell_locks(units, locks):
-    """Returns what to say of locked layers, each reason once.
-
-    Args:
-        units: Dict, those that have a row of their own, see `Comparison`.
-        locks: Dict: layer name -> reason.
-
-    Returns:
-        Tuple of two dicts: layer name -> text, and for layers without a row, several
-        names -> text.
-    """
-    told, without = {}, {}
-    for group in group_reasons(locks):
-        text = f"locked: {group.reason}"
-        for name in [name for name in group.layers if name in units]:
-            told[name] = text
-            # Those below it are for the same reason.
-            text = text if text.startswith("locked as") else f"locked as {name}"
-        others = [name for name in group.layers if name not in units]
-        if others:
-            without[name_some(others)] = text
-    return told, without
-
-
-def _group_to_dict(group):
-    fields = {f.name: getattr(group, f.name) for f in dataclasses.fields(group)}
-    scores = group.scores
-    return fields | {"scores": None if scores is None else scores.to_dict()}
-
-
-def _read_group(fields):
-    scores = fields.dict_or_none("scores")
-    return GroupComparison(
-        fields.string("name"),
-        fields.pair("units"),
-        tuple(fields.strings("producers")),
-        tuple(fields.strings("consumers")),
-        None if scores is None else read_scores(scores),
-    )

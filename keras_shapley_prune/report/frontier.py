@@ -7,18 +7,21 @@ import numpy as np
 
 from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.cut.trial_run import try_out
-from keras_shapley_prune.inputs.arguments import blaming, show
+from keras_shapley_prune.inputs.arguments import blaming, check_verbose, show
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.evaluation import resolve_metric
 from keras_shapley_prune.inputs.measurable import check_measured, check_metric
 from keras_shapley_prune.inputs.models import check_model
+from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.budget import check_ratio, to_budget
 from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.plan.planner import Planner
 from keras_shapley_prune.pruning import carry_out
 from keras_shapley_prune.repair.calibration_check import read_sample
+from keras_shapley_prune.repair.planned_steps import plan_steps
 from keras_shapley_prune.repair.resolve_repair import resolve_repair
+from keras_shapley_prune.report.ratio_progress import RatioProgress, plan_bar
 from keras_shapley_prune.trace.wanted_units import map_for_ranking
 
 
@@ -51,6 +54,7 @@ def measure_frontier(
     validation_data=None,
     metric="accuracy",
     repair="least_squares",
+    verbose="auto",
     **budget,
 ):
     """Prunes and repairs a model at several ratios, and measures each.
@@ -68,6 +72,8 @@ def measure_frontier(
         metric: String, an entry of what `model.evaluate(..., return_dict=True)`
             returns, or a callable `fn(model)` that returns a number.
         repair: See `prune`.
+        verbose: `"auto"` or 1 for a progress bar over all of it, 2 for one line a step,
+            0 for silence.
         **budget: `of`, `scope`, `layers`, `ignore`, `granularity`, `round_to` and
             `min_units`, a shorthand for the fields of `PruningBudget`s. Where the
             ranking has blocks, these are units whatever `granularity` is.
@@ -93,6 +99,7 @@ def measure_frontier(
     """
     budgets = _to_budgets(ratios, budget)
     repair = resolve_repair(repair)
+    check_verbose(verbose)
     check_model(model)
     check_metric(metric, model)
     dataset = make_repeatable(dataset)
@@ -109,9 +116,8 @@ def measure_frontier(
         check_measured(held_out, channel_map.graph, model, argument)
     channel_map = try_out(channel_map, read_sample(dataset, channel_map.graph))
     shapes = channel_map.graph.input_shapes or None
-    # A budget out of reach is known before any network is pruned.
-    planner = Planner(model, channel_map, budgets[0])
-    plans = [planner.plan(ranking, one) for one in budgets]
+    removable = channel_map.without(budgets[0].select_groups(channel_map))
+    steps = plan_steps(channel_map, removable, repair, verify=True)
 
     def to_point(ratio, network):
         size = network.count_params()
@@ -120,10 +126,21 @@ def measure_frontier(
             value = measure(network)
         return FrontierPoint(ratio, size, flops, value, name)
 
-    points = [to_point(0.0, model)]
-    for plan in plans:
-        pruned = carry_out(model, plan, dataset, repair)
-        points.append(to_point(float(plan.budget.ratio), pruned))
+    with Progress(verbose, plan_bar(steps, budgets)) as progress:
+        # A budget out of reach is known before any network is pruned.
+        progress.begin("plan")
+        planner = Planner(model, channel_map, budgets[0], progress.show_share)
+        plans = [planner.plan(ranking, one) for one in budgets]
+        progress.begin("original")
+        progress.show("measuring the original")
+        points = [to_point(0.0, model)]
+        for number, plan in enumerate(plans):
+            part = RatioProgress(progress, number, budgets)
+            pruned = carry_out(model, plan, dataset, repair, progress=part)
+            part.begin("measure")
+            part.show("measuring")
+            points.append(to_point(float(plan.budget.ratio), pruned))
+            part.note(f"{name} {points[-1].value:.4g}")
     return points
 
 

@@ -8,14 +8,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.inputs.compiling import copy_compile_config
+from keras_shapley_prune.inputs.compiling import compile_arguments, copy_compile_config
 from keras_shapley_prune.inputs.data import CalibrationData, find_fixed_size
 from keras_shapley_prune.inputs.evaluation import evaluate
 from keras_shapley_prune.latency.measure_latency import measure_latency
 from keras_shapley_prune.latency.processor import find_processor
 from keras_shapley_prune.trace.functional_models import functional_view
 
-MEASURES = ("file_size", "activations", "latency", "metrics")
+MEASURES = ("file_size", "activations", "latency", "agreement", "metrics")
 BATCH_SIZES = (1, 32)
 _MAX_SECONDS = 5.0  # for the runs of one batch size, both models together
 
@@ -67,14 +67,16 @@ def measure_latencies(models, graph, data=None, batch_sizes=BATCH_SIZES):
     return found
 
 
-def measure_metrics(models, data, original):
+def measure_metrics(models, data, original, progress=None):
     """Evaluates models as one of them is compiled.
 
     Args:
         models: List of `keras.Model`. They are not changed.
         data: Labelled data, see `prune`.
-        original: The `keras.Model` that says what is measured. If it is not compiled,
-            it is the accuracy, of a model of one output.
+        original: The `keras.Model` that says what is measured. If it is not compiled
+            with any metric, it is the accuracy, of a model of one output that names
+            classes.
+        progress: A `Progress`, in whose step this is done, or `None`.
 
     Returns:
         Dict: name of a metric (and of the loss) -> list of the value of each model.
@@ -82,17 +84,33 @@ def measure_metrics(models, data, original):
     if not original.compiled and len(original.outputs) > 1:
         return {}
     found = []
-    for model in models:
+    for number, model in enumerate(models):
+        if progress is not None:
+            progress.show(f"evaluating the {'pruned' if number else 'original'} model")
         # A view has metrics of its own: those of the model keep their state.
         view = functional_view(model)
-        config = copy_compile_config(original) or {"metrics": ["accuracy"]}
+        config = copy_compile_config(original) or {}
+        if not config.get("metrics") and _has_accuracy(original):
+            config = {**config, "metrics": ["accuracy"]}
         # A class with a loss of its own is compiled without any.
         has_loss = config.get("loss") is not None
         view.compile(**config if has_loss else {**config, "loss": _no_loss})
         found.append(evaluate(view, data))
         if not has_loss:
             del found[-1]["loss"]
+        if progress is not None:
+            progress.add(1 / len(models))
     return {name: [values[name] for values in found] for name in found[0]}
+
+
+def _has_accuracy(model):
+    """Returns whether a model without metrics can be asked for its accuracy."""
+    if not model.compiled:
+        return True
+    loss = compile_arguments(model).get("loss")
+    name = loss if isinstance(loss, str) else getattr(loss, "name", None)
+    name = name or getattr(loss, "__name__", "")
+    return len(model.outputs) == 1 and "crossentropy" in name
 
 
 def has_labels(data, graph):

@@ -4,6 +4,7 @@ import keras
 import models
 import numpy as np
 import pytest
+from bars import check_whole, drawn, labels_of
 
 from keras_shapley_prune import BaselineRanker, measure_ablation
 from keras_shapley_prune.cut.surgery import remove_channels
@@ -64,6 +65,30 @@ def test_the_model_is_not_changed(setting):
     before = models.snapshot(model, x)
     measure_ablation(model, ranking, (x, y), num_points=2)
     assert models.snapshot(model, x) == before
+
+
+@pytest.mark.eager
+def test_one_bar_over_all_groups(setting, capsys):
+    model, ranking, data = setting
+    measure_ablation(model, ranking, data, num_points=3)
+    out = capsys.readouterr().out
+    check_whole(out)
+    assert labels_of(out) == [
+        "measuring the whole network",
+        "ablating conv, 1 of 2",
+        "ablating hidden, 2 of 2",
+        "",
+    ]
+    percents = {percent for percent, _ in drawn(out)}
+    assert percents == {0, 20, 40, 60, 80, 99, 100}  # five measurements
+    measure_ablation(model, ranking, data, "accuracy", num_points=3, verbose=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(": accuracy ")[0] for line in lines] == [
+        "conv, 1 of 2",
+        "hidden, 2 of 2",
+    ]
+    measure_ablation(model, ranking, data, num_points=2, verbose=0)
+    assert capsys.readouterr().out == ""
 
 
 def test_wrong_arguments(setting):

@@ -1,13 +1,16 @@
 """Tests of the drawn graph of channels."""
 
+import itertools
 import shutil
 import sys
 
+import keras
 import models
 import pytest
+from keras import layers
 
 from keras_shapley_prune import plot_channels
-from keras_shapley_prune.report.channel_plot import NEUTRAL, pick_colors
+from keras_shapley_prune.report.channel_colors import NEUTRAL, pick_colors
 from keras_shapley_prune.trace.tracer import trace_channels
 
 pytest.importorskip("pydot")
@@ -30,7 +33,7 @@ def edges_of(dot):
 
 def test_nodes_edges_and_colors_of_a_residual_network():
     model = models.build(models.residual)
-    dot = plot_channels(model)
+    dot = plot_channels(model, expand_blocks=True)
     nodes, edges = nodes_of(dot), edges_of(dot)
     fills = {name: node.get("fillcolor") for name, node in nodes.items()}
     assert fills["stem"] == fills["outer1"] != fills["inner1"]
@@ -44,11 +47,69 @@ def test_nodes_edges_and_colors_of_a_residual_network():
     assert "8 units, group stem" in nodes["outer1"].get_label()
 
 
+def rows_of(dot):
+    """Returns the names of the nodes in each row of a drawing, a list of lists."""
+    return [
+        [node.get_name() for node in row.get_nodes()] for row in dot.get_subgraphs()
+    ]
+
+
+def test_blocks_are_boxes_from_left_to_right():
+    model = models.build(models.residual)
+    channel_map = trace_channels(model)
+    dot = plot_channels(model, channel_map=channel_map)
+    source = dot.to_string()
+    for color in pick_colors(len(channel_map.groups)):
+        assert color in source
+    for group in channel_map.groups:
+        assert f"<b>{group.num_units}</b>" in source
+    boxes = [node for node in dot.get_nodes() if node.get_name().startswith("box")]
+    assert len(boxes) < len({call.operation for call in channel_map.graph.calls}) / 2
+    assert dot.get_rankdir() == "LR" and rows_of(dot) == []
+    (last,) = [box for box in boxes if "logits" in box.get_label()]
+    assert "locked: model output" in last.get_label() and "dashed" in last.get("style")
+    assert "locked: model output" in last.get("tooltip")
+
+
+@pytest.mark.parametrize("count", [5, 25, 60])
+def test_many_boxes_stand_in_rows(count):
+    convs = [layers.Conv2D(4, 1, name=f"net_conv{n}") for n in range(count)]
+    head = [layers.Flatten(), layers.Dense(2, name="net_logits")]
+    model = keras.Sequential([keras.Input((2, 2, 3)), *convs, *head])
+    dot = plot_channels(model)
+    rows = rows_of(dot)
+    assert sum(map(len, rows)) == count + 3  # input, logits, output
+    assert {len(row) for row in rows[:-1]} <= {6} and len(rows[-1]) <= 6
+    drawn = [edge for edge in dot.get_edges() if edge.get("style") != "invis"]
+    order = [name for row in rows for name in row]
+    reads = [(edge.get_source(), edge.get_destination()) for edge in drawn]
+    assert reads == list(itertools.pairwise(order))
+    assert "net_" not in "".join(node.get_label() or "" for node in dot.get_nodes())
+    assert plot_channels(model, rankdir="TB").get_subgraphs() == []
+
+
+@pytest.mark.sweep(3)
+@pytest.mark.parametrize("builder", models.BUILDERS)
+def test_boxes_of_any_model(builder):
+    model = models.build(builder)
+    dot = plot_channels(model)
+    names = {node.get_name() for node in dot.get_nodes()}
+    ends = {
+        e
+        for edge in dot.get_edges()
+        for e in (edge.get_source(), edge.get_destination())
+    }
+    assert ends <= names
+    tips = " ".join(node.get("tooltip") or "" for node in dot.get_nodes())
+    graph = trace_channels(model).graph
+    assert all(graph.name_of(call.operation) in tips for call in graph.calls)
+
+
 @pytest.mark.parametrize("builder", models.BUILDERS)
 def test_every_layer_and_every_read_is_drawn(builder):
     model = models.build(builder)
     channel_map = trace_channels(model)
-    dot = plot_channels(model, channel_map=channel_map)
+    dot = plot_channels(model, channel_map=channel_map, expand_blocks=True)
     calls = channel_map.graph.calls
     operations = {call.operation for call in calls}
     ends = len(channel_map.graph.inputs) + len(channel_map.graph.outputs)
@@ -62,7 +123,7 @@ def test_every_layer_and_every_read_is_drawn(builder):
 
 
 def test_locked_layers_say_why():
-    nodes = nodes_of(plot_channels(models.build(models.locked)))
+    nodes = nodes_of(plot_channels(models.build(models.locked), expand_blocks=True))
     locked = nodes["odd_axis"]
     assert "dashed" in locked.get("style")
     assert "locked: BatchNormalization normalizes axis 1" in locked.get_label()
@@ -93,7 +154,7 @@ def test_files(tmp_path):
 def test_graphviz_renders_it(builder, tmp_path):
     model = models.build(builder)
     plot_channels(model, tmp_path / "graph.png")
-    plot_channels(model, str(tmp_path / "graph.svg"), rankdir="LR")
+    plot_channels(model, str(tmp_path / "graph.svg"), expand_blocks=True)
     assert (tmp_path / "graph.png").read_bytes()[:4] == b"\x89PNG"
     drawing = (tmp_path / "graph.svg").read_text(encoding="utf-8")
     for layer in model.layers:
@@ -108,5 +169,5 @@ def test_without_pydot_or_graphviz(monkeypatch, tmp_path):
     with pytest.raises(ImportError, match="graphviz"):
         plot_channels(model, tmp_path / "graph.png")
     monkeypatch.setitem(sys.modules, "pydot", None)
-    with pytest.raises(ImportError, match=r"keras-shapley-prune\[plots\]"):
+    with pytest.raises(ImportError, match=r"pip install \"\.\[plots\]\""):
         plot_channels(model)

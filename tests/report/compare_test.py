@@ -4,6 +4,7 @@ import keras
 import models
 import numpy as np
 import pytest
+from bars import check_whole, labels_of
 from keras import layers
 
 from keras_shapley_prune import BaselineRanker, apply_plan, plan_pruning
@@ -165,6 +166,46 @@ def test_with_data_everything_is_measured(ranked, tmp_path):
 
 
 @pytest.mark.eager
+def test_how_it_came_about(ranked):
+    model, pruned, ranking, (x, y) = ranked
+    plan = plan_pruning(model, ranking, 0.5)
+    found = compare(model, pruned, (x, y), ranking, ["metrics"], 0, plan=plan).origin
+    assert list(found) == ["date", "data", "ranked by", "budget"]
+    assert found["data"] == "24 examples of 6 × 6 × 1, with labels"
+    assert found["ranked by"] == "l1_norm"  # which looks at no example
+    assert found["budget"].startswith("asked: 50.0% of the units")
+    assert "reached: 50.0%" in found["budget"]
+    assert list(compare(model, pruned, verbose=0).origin) == ["date"]
+    with pytest.raises(ValueError, match=r"`plan` .*keep 5 units of 'conv', of which"):
+        compare(model, pruned, plan=plan.resize({"conv": 5}), verbose=0)
+
+
+def test_models_in_the_wrong_order_are_noticed(ranked):
+    model, pruned, *_ = ranked
+    message = r"`original` and `pruned` .*original='classifier' of .* fewer than the"
+    with pytest.warns(UserWarning, match=message) as caught:
+        compare(pruned, model, verbose=0)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.eager
+def test_one_bar_over_all_that_is_measured(ranked, capsys):
+    model, pruned, _, data = ranked
+    comparison = compare(model, pruned, data, measure=["metrics", "agreement"])
+    out = capsys.readouterr().out
+    assert out.endswith(f"\n{comparison}\n")
+    bar = out.removesuffix(f"{comparison}\n")
+    check_whole(bar)
+    assert labels_of(bar) == [
+        "reading the data",
+        "evaluating the original model",
+        "evaluating the pruned model",
+        "comparing outputs",
+        "",
+    ]
+
+
+@pytest.mark.eager
 def test_what_is_asked_for_is_measured(ranked):
     model, pruned, _, (x, y) = ranked
     found = compare(model, pruned, measure="activations", verbose=0)
@@ -177,6 +218,9 @@ def test_what_is_asked_for_is_measured(ranked):
     assert found.metrics["accuracy"][0] == pytest.approx(accuracy)
     found = compare(model, pruned, x, measure=["latency", "metrics"], verbose=0)
     assert found.latency and not found.metrics  # there are no labels
+    assert found.agreement is None
+    found = compare(model, pruned, x, measure="agreement", verbose=0)
+    assert found.agreement.num_examples == 24 and not found.metrics
 
 
 @pytest.mark.slow
@@ -235,6 +279,8 @@ def test_wrong_arguments(ranked):
         compare(model, pruned, measure="speed")
     with pytest.raises(ValueError, match="labelled examples"):
         compare(model, pruned, measure=["metrics"])
+    with pytest.raises(ValueError, match="examples to run both models on"):
+        compare(model, pruned, measure=["agreement"])
     with pytest.raises(ValueError, match="verbose=3"):
         compare(model, pruned, verbose=3)
     of_another = BaselineRanker("l1_norm").rank(pruned)

@@ -8,6 +8,7 @@ import pytest
 from comparisons import RUNTIME, SCORES, make
 
 from keras_shapley_prune import Comparison
+from keras_shapley_prune.repair.agreement import Agreement
 
 
 def test_text_holds_all_that_was_measured():
@@ -25,6 +26,11 @@ def test_text_holds_all_that_was_measured():
         "accuracy     0.9000 → 0.8750 (-0.0250)",
         "loss         0.2500 → 0.5000 (+0.2500)",
     ]
+
+
+def test_text_of_an_agreement():
+    found = str(make(agreement=Agreement(0.75, 10, 40, "examples"))).splitlines()[-1]
+    assert found == "outputs      agrees with the original on 75% of 40 examples"
 
 
 def test_text_of_a_runtime():
@@ -74,11 +80,25 @@ def test_a_damaged_runtime_is_refused(tmp_path, field, value):
 def test_a_report_of_an_earlier_version_is_loaded(tmp_path):
     path = tmp_path / "report.json"
     make().to_json(path)
-    assert "runtime" not in json.loads(path.read_text(encoding="utf-8"))
-    assert Comparison.load(path).runtime is None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert not {"runtime", "agreement", "alarms"} & content.keys()
+    del content["origin"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    loaded = Comparison.load(path)
+    assert loaded.runtime is loaded.agreement is None
+    assert (loaded.origin, loaded.alarms) == ({}, ())
 
 
-@pytest.mark.parametrize("changes", [{}, {"runtime": RUNTIME}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"runtime": RUNTIME},
+        {"agreement": Agreement(0.75, 10, 40, "examples")},
+        {"agreement": Agreement(-1.0, None, 40, "examples")},
+        {"origin": {"date": "2026-01-02"}, "alarms": ("all is lost",)},
+    ],
+)
 def test_saved_is_loaded(tmp_path, changes):
     comparison = make(**changes)
     comparison.to_json(tmp_path / "report.json")

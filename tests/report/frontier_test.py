@@ -3,6 +3,7 @@
 import models
 import numpy as np
 import pytest
+from bars import check_whole, labels_of
 
 from keras_shapley_prune import (
     BaselineRanker,
@@ -94,3 +95,20 @@ def test_wrong_repairs_are_refused_before_anything_is_measured(setting):
     model, ranking, data = setting
     with pytest.raises(ValueError, match="`repair` should be"):
         measure_frontier(model, ranking, data, metric=pytest.fail, repair="all")
+
+
+@pytest.mark.eager
+def test_one_bar_over_all_ratios(setting, capsys):
+    measure_frontier(*setting, [0.25, 0.5])
+    out = capsys.readouterr().out
+    check_whole(out)
+    labels = labels_of(out)
+    assert labels[0] == "measuring the original"
+    for step in ("cutting", "repairing", "checking", "measuring"):
+        for which in ("25%, 1 of 2", "50%, 2 of 2"):
+            assert any(label.startswith(f"{which}: {step}") for label in labels), step
+    measure_frontier(*setting, [0.5], repair=None, verbose=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("50%, 1 of 1: ") for line in lines) and lines
+    measure_frontier(*setting, [0.5], repair=None, verbose=0)
+    assert capsys.readouterr().out == ""

@@ -17,8 +17,6 @@ from keras_shapley_prune.report.html_charts import (
     WIDTH,
     draw_bar,
     draw_scores,
-    find_ticks,
-    format_tick,
 )
 
 
@@ -100,28 +98,3 @@ def test_all_unknown():
     svg = draw_scores(group([np.nan, np.nan]))
     assert not points(svg, "dot")
     assert "nan" not in svg.lower()
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "logarithmic"),
-    [
-        (0, 1, False),
-        (-3, 17, False),
-        (0.00051, 0.00057, False),
-        (1e-9, 5, True),
-        (2e-5, 2e-4, True),
-        (3, 17, True),
-        (1, 1e12, True),
-    ],
-)
-def test_ticks(low, high, logarithmic):
-    ticks = find_ticks(low, high, logarithmic)
-    assert 2 <= len(ticks) <= 6
-    assert ticks == sorted(ticks)
-    assert all(low - 1e-12 <= tick <= high + 1e-12 for tick in ticks)
-    assert all(len(format_tick(tick)) <= 8 for tick in ticks)
-
-
-def test_tick_labels():
-    labels = [format_tick(tick) for tick in (0, 0.25, -3, 0.00125, 20000)]
-    assert labels == ["0", "0.25", "−3", "1.25e−3", "2e4"]

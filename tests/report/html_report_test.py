@@ -9,6 +9,7 @@ from browser import open_browser
 from comparisons import RUNTIME, SCORES, make
 
 from keras_shapley_prune import Comparison, GroupComparison, GroupScores
+from keras_shapley_prune.repair.agreement import Agreement
 from keras_shapley_prune.report.html_report import render_html
 
 LONG = "a_layer_of_a_backbone/with_a_very_long_name/" + "x" * 80
@@ -30,6 +31,12 @@ def large():
         runtime=dataclasses.replace(RUNTIME, name=LONG, description="z" * 200),
         name=LONG,
     )
+
+
+def alarming():
+    """Returns a comparison with long warnings, and a long description of the data."""
+    origin = {"date": "2026-01-02", "ranked by": "w" * 150}
+    return make(alarms=("words and " * 30, "x" * 200), origin=origin)
 
 
 def test_it_needs_nothing_else():
@@ -62,10 +69,55 @@ def test_little_is_known():
 def test_gains_and_losses_are_told_apart():
     page = render_html(make())
     assert '<span class="change good">-75.0%</span>' in page
-    assert '<span class="change bad">-0.0250</span>' in page  # accuracy
+    assert '<span class="change bad">-2.5 points</span>' in page  # accuracy
     assert '<span class="change bad">+0.2500</span>' in page  # loss
     same = render_html(make(metrics={"accuracy": (0.5, 0.5)}))
-    assert '<span class="change soft">+0.0000</span>' in same
+    assert '<span class="change soft">+0.0 points</span>' in same
+
+
+def test_accuracy_comes_first_and_losses_last():
+    comparison = make(runtime=RUNTIME, agreement=Agreement(0.9, 10, 50, "examples"))
+    titles = re.findall("<dt>(.*?)</dt>", render_html(comparison))
+    assert titles[:4] == ["accuracy", "agreement", "parameters", "FLOPs"]
+    assert titles[4:6] == ["LiteRT int8 file", "latency, LiteRT int8, batch 1"]
+    assert titles[-1] == "loss"
+
+
+def test_a_layer_is_shown_by_its_share_whatever_its_width():
+    page = render_html(
+        make(units={"net/wide": (400, 200), "net/slim": (4, 2)}, locks={})
+    )
+    bars = re.findall(r'<rect class="now" width="([.\d]+)"', page.split("Layers")[1])
+    assert bars[:2] == ["50.00", "50.00"]
+    assert "Names are shown without “net/”" in page
+    assert ">wide<" in page and "400 → 200" in page
+
+
+def test_what_is_badly_wrong_stands_above_everything_else():
+    page = render_html(make(alarms=("<all> is lost",)))
+    assert page.index("&lt;all&gt; is lost.") < page.index("removable units")
+    assert 'class="alarm"' not in render_html(make())
+    assert str(make(alarms=("all is lost",))).startswith("!! all is lost\nlayer")
+
+
+def test_how_it_came_about():
+    origin = {"date": "2026-01-02", "budget": "asked: 50%; reached: <51%"}
+    page = render_html(make(origin=origin))
+    assert "<dt>date</dt><dd>2026-01-02</dd>" in page
+    assert "reached: &lt;51%" in page
+    assert 'class="origin"' not in render_html(make())
+
+
+def test_sections_that_say_nothing_are_left_out():
+    page = render_html(make())
+    assert all(f"<h2>{title}</h2>" in page for title in ("Layers", "Scores"))
+    bare = Comparison({}, (1, 1), (None, None), {})
+    assert "<h2>" not in render_html(bare)
+
+
+def test_many_charts_are_shown_when_asked_for():
+    assert "<details>" in render_html(large())
+    assert "<details open>" in render_html(make())
 
 
 def test_a_runtime_with_its_spread():
@@ -111,7 +163,7 @@ def test_what_a_phone_shows(browser, write):
     text = browser.run("document.body.innerText")
     for shown in ("small", "500", "from 2,000", "-75.0%", "4,500", "from 9,000"):
         assert shown in text
-    for shown in ("1 kB", "400 B", "10.00 ms", "0.8750", "from 0.9000", "+0.2500"):
+    for shown in ("1 kB", "400 B", "10.00 ms", "87.5%", "from 90.0%", "+0.2500"):
         assert shown in text
     for shown in ("conv: 4 → 2", "locked", "model output", "axis=1", "Shapley values"):
         assert shown in text
@@ -123,7 +175,7 @@ def test_what_a_phone_shows(browser, write):
 
 @pytest.mark.sweep(2)
 @pytest.mark.parametrize("width", [320, 375, 1280])
-@pytest.mark.parametrize("build", [make, large])
+@pytest.mark.parametrize("build", [make, large, alarming])
 def test_nothing_sticks_out(browser, write, width, build):
     browser.open(write(build()), width=width)
     scrolled, inner = browser.run(WIDTHS)
@@ -141,7 +193,7 @@ def test_charts_are_seen_and_named(browser, write):
     assert all(width > 40 and height > 4 for width, height in sizes)
     tree = browser.send("Accessibility.getFullAXTree")["nodes"]
     names = [n["name"]["value"] for n in tree if n["role"]["value"] in ("img", "image")]
-    assert "conv: 4 units before, 2 after" in names
+    assert "conv: 4 units, 2 kept" in names
     assert any(name.startswith("conv: scores of 4 units") for name in names)
     assert len(names) == len(sizes)
 
@@ -157,10 +209,11 @@ def test_text_is_large_enough_to_read(browser, write):
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_text_stands_out_in_the_light_and_in_the_dark(browser, write, dark):
-    browser.open(write(make()), dark=dark)
+    browser.open(write(make(alarms=("all is lost",))), dark=dark)
     page = luminance(browser.run("getComputedStyle(document.body).backgroundColor"))
     assert (page < 0.1) == dark
-    for selector in ("h1", ".soft", ".card .value", ".good", ".bad", ".reason"):
+    selectors = ("h1", ".soft", ".card .value", ".good", ".bad", ".reason", ".alarm")
+    for selector in selectors:
         found = f"getComputedStyle(document.querySelector('{selector}')).color"
         text = luminance(browser.run(found))
         lighter, darker = max(text, page), min(text, page)
@@ -179,5 +232,6 @@ def test_the_scores_are_those_of_the_group():
     assert "from conv" not in render_html(make(groups=()))
     assert "from conv" in render_html(make())
     without = dataclasses.replace(group, scores=None)
-    assert "chart" not in render_html(make(groups=(without,))).split("</style>")[1]
+    page = render_html(make(groups=(without,))).split("</style>")[1]
+    assert "chart" not in page and "Scores" not in page
     assert 'class="chart"' in render_html(make(groups=(group,)))

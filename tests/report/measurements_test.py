@@ -145,3 +145,20 @@ def test_metrics_of_a_model_that_is_compiled_without_a_loss():
     assert measure_metrics([model], data, model) == {"accuracy": [expected]}
     model.compile("sgd")
     assert measure_metrics([model], data, model) == {}
+
+
+@pytest.mark.eager
+def test_the_accuracy_of_a_model_that_is_compiled_with_a_loss_alone():
+    model, data = models.classifier(), models.labelled_images(12)
+    _, expected = model.evaluate(*data, verbose=0)
+    for loss in (
+        "sparse_categorical_crossentropy",
+        keras.losses.SparseCategoricalCrossentropy(),
+    ):
+        model.compile("sgd", loss)
+        found = measure_metrics([model], data, model)
+        assert found["accuracy"] == [expected] and set(found) == {"accuracy", "loss"}
+    model.compile("sgd", "mse")
+    assert set(measure_metrics([model], (data[0], np.eye(4)[data[1]]), model)) == {
+        "loss"
+    }
