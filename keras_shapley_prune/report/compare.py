@@ -5,47 +5,22 @@ import warnings
 from keras_shapley_prune.cut.channels_last.to_channels_last import (
     convert_if_needed,
 )
-from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.inputs.arguments import blaming, check_verbose, show
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.measurable import check_measured
-from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.latency.runtime import resolve_runtime
-from keras_shapley_prune.plan.activation_memory import count_peak_bytes
 from keras_shapley_prune.plan.flops import count_graph_flops
 from keras_shapley_prune.plan.selection import check_ranking
-from keras_shapley_prune.report.alarms import find_alarms
 from keras_shapley_prune.report.comparison import Comparison
-from keras_shapley_prune.report.measurements import (
-    MEASURES,
-    describe_environment,
-    has_labels,
-    measure_file_size,
-    measure_latencies,
-    measure_metrics,
-)
-from keras_shapley_prune.report.origin import (
-    check_plan,
-    describe_data,
-    describe_origin,
-)
-from keras_shapley_prune.report.output_agreement import (
-    compare_outputs,
-    read_examples,
-)
+from keras_shapley_prune.report.measure_pair import measure_pair
+from keras_shapley_prune.report.measurements import MEASURES, has_labels
+from keras_shapley_prune.report.origin import check_plan, describe_origin
 from keras_shapley_prune.report.removed_blocks import count_blocks, with_lost_blocks
-from keras_shapley_prune.report.runtime_comparison import (
-    check_fits,
-    compare_on,
-    fit_batch_size,
-)
+from keras_shapley_prune.report.runtime_comparison import check_fits, fit_batch_size
 from keras_shapley_prune.report.unit_counts import compare_groups, count_units
 from keras_shapley_prune.trace.sizes import find_open_inputs, give_sizes, read_sizes
 from keras_shapley_prune.trace.tracer import trace_channels
-
-# Roughly, in seconds: the parts of the bar.
-_STEPS = {"agreement": 3.0, "metrics": 5.0, "latency": 8.0, "runtime": 6.0}
 
 
 @undisturbed
@@ -136,48 +111,11 @@ def compare(
         check_fits(resolved, graph)
     shapes = read_sizes(graph, data)
     graphs = [give_sizes(one.graph, shapes) for one in maps]
-    # What is not measured has no entry, and no line in the report.
-    measured, described = {}, ""
-    if "file_size" in measure:
-        measured["file_size"] = tuple(map(measure_file_size, models))
-    if "activations" in measure:
-        measured["activations"] = tuple(map(count_peak_bytes, graphs))
     asked = {*measure, *(["runtime"] if resolved is not None else [])}
-    if not labelled:
-        asked -= {"metrics"}
-    steps = {name: seconds for name, seconds in _STEPS.items() if name in asked}
-    with Progress(verbose if steps else 0, steps) as progress, kept_states(*models):
-        batches = []
-        if asked & {"metrics", "agreement"}:
-            with blaming("dataset", "data"):
-                progress.show("reading the data")
-                batches, count, _ = read_examples(data, graph)
-            described = describe_data(batches, count, labelled)
-        if "metrics" in asked:  # it is what may fail: it comes first
-            progress.begin("metrics")
-            with blaming("dataset", "data"):
-                metrics = measure_metrics(models, data, original, progress)
-            measured["metrics"] = _in_pairs(metrics)
-        if "agreement" in asked:
-            progress.begin("agreement")
-            progress.show("comparing outputs")
-            both = graph, maps[1].graph
-            found = compare_outputs(original, both, batches, progress.add)
-            if found is not None:
-                measured["agreement"] = found
-        if batches:
-            found = measured.get("agreement"), measured.get("metrics", {})
-            alarms = find_alarms(graph, batches, *found)
-            measured |= {"alarms": alarms} if alarms else {}
-        if "latency" in asked:
-            progress.begin("latency")
-            progress.show("timing")
-            measured["latency"] = _in_pairs(measure_latencies(models, graph, data))
-            measured["environment"] = describe_environment()
-        if resolved is not None:
-            progress.begin("runtime")
-            progress.show("timing on the runtime")
-            measured["runtime"] = compare_on(resolved, models, graph, data)
+    asked -= set() if labelled else {"metrics"}
+    measured, described = measure_pair(
+        asked, models, graphs, data, labelled, resolved, verbose
+    )
     comparison = Comparison(
         units=units | blocks,
         parameters=(original.count_params(), pruned.count_params()),
@@ -206,10 +144,6 @@ def _check_order(original, pruned):
             f"pruned={pruned.name!r}",
             stacklevel=4,  # behind `undisturbed`: the line that called `compare`
         )
-
-
-def _in_pairs(values):
-    return {key: tuple(pair) for key, pair in values.items()}
 
 
 def _check_measure(measure, data):

@@ -40,6 +40,7 @@ def draw_scores(group):
     values, errors = scores.values[order], scores.standard_errors[order]
     sampled = np.isfinite(errors)
     low, high, logarithmic = find_limits(values, np.where(sampled, errors, 0))
+    drawn = np.maximum(values, low)  # what is far below stands at the lower edge
     xs = LEFT + (WIDTH - LEFT - RIGHT) * (np.arange(len(order)) + 0.5) / len(order)
 
     def to_y(value):
@@ -57,13 +58,13 @@ def draw_scores(group):
         chosen = chosen & np.isfinite(values)
         bars = chosen & sampled
         # On a logarithmic axis error bars may be longer than the axis.
-        tops = to_y(np.minimum(values + errors, high)[bars])
-        ends = to_y(np.maximum(values - errors, low)[bars])
+        tops = to_y(np.clip(values + errors, low, high)[bars])
+        ends = to_y(np.clip(values - errors, low, high)[bars])
         strokes = zip(xs[bars], tops, ends, strict=True)
         error_bars = "".join(f"M{x:.1f} {a:.1f}V{b:.1f}" for x, a, b in strokes)
         parts.append(f'<path class="error {kind}" d="{error_bars}"/>')
         for style, shown in (("dot", bars), ("dot alone", chosen & ~sampled)):
-            points = zip(xs[shown], to_y(values[shown]), strict=True)
+            points = zip(xs[shown], to_y(drawn[shown]), strict=True)
             # A line of no length with round ends is a dot: one path draws them all.
             dots = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in points)
             parts.append(f'<path class="{style} {kind}" d="{dots}"/>')

@@ -1,6 +1,5 @@
 """How often two networks agree, and how many examples that was measured on."""
 
-import keras
 import numpy as np
 
 from keras_shapley_prune.inputs.data import CalibrationData
@@ -27,17 +26,15 @@ def read_examples(data, graph):
 
     Returns:
         Tuple: the first examples, a list of lists of input tensors, one list a batch;
-        the number of all examples; and whether they have labels.
+        and the number of all examples.
     """
-    first, count, labelled = [], 0, False
-    for inputs, labels, _ in CalibrationData(
-        data, graph.input_structure, needs_labels=False
-    ):
+    first, count = [], 0
+    batches = CalibrationData(data, graph.input_structure, needs_labels=False)
+    for inputs, _, _ in batches:
         if count < MOST_EXAMPLES:
             first.append(inputs)
         count += int(inputs[0].shape[0])
-        labelled = len(keras.tree.flatten(labels)) > 0
-    return first_examples(first, graph, MOST_EXAMPLES), count, labelled
+    return first_examples(first, graph, MOST_EXAMPLES), count
 
 
 def compare_outputs(model, graphs, batches, report_share):

@@ -31,7 +31,8 @@ def plot_ranking(ranking, groups=None, cut=None, ax=None):
     Each group has a panel with a scale of its own, which is logarithmic if all scores
     are above zero and the highest is more than five times the lowest. Units are drawn
     in the order in which they are removed. Units that were not sampled are pale and
-    have no error bar: their score is what the removal of each alone costs.
+    have no error bar: their score is what the removal of each alone costs. Scores far
+    below the others are triangles at the lower edge.
 
     Args:
         ranking: A `Ranking`.
@@ -110,7 +111,13 @@ def _draw_group(ax, scores, count):
     # The first ones of the order are those that are removed.
     removed = positions < (count or 0)
     size = 2.5 if len(order) < 200 else 1.5
+    low, high, logarithmic = find_limits(values, np.where(sampled, errors, 0))
+    below = values < low
     for chosen, color in ((removed, REMOVED), (~removed, KEPT)):
+        if (chosen & below).any():  # nothing that is not clipped would be at (0, 0)
+            points = positions[chosen & below], np.full(np.sum(chosen & below), low)
+            ax.plot(*points, "v", markersize=2 * size, color=color, clip_on=False)
+        chosen = chosen & ~below
         known = chosen & sampled
         points = positions[known], values[known], errors[known]
         ax.errorbar(*points, fmt="o", markersize=size, color=color, ecolor=(color, 0.5))
@@ -120,12 +127,17 @@ def _draw_group(ax, scores, count):
         ax.plot(*points, "o", markersize=size, color=color, alpha=_PALE)
     if count is not None:
         ax.axvline(count - 0.5, color="0.4", linestyle="--", linewidth=1)
-    low, high, logarithmic = find_limits(values, np.where(sampled, errors, 0))
     ax.set_yscale("log" if logarithmic else "linear")
     ax.minorticks_off()
     ticks = find_ticks(low, high, logarithmic)
     ax.set_yticks(ticks, list(map(format_tick, ticks)))
     ax.set(ylim=(low, high), xlim=(-0.7, len(order) - 0.3), xticks=[])
+
+
+def _has_far_below(scores):
+    """Returns whether a score is below the axis."""
+    errors = np.where(np.isfinite(scores.standard_errors), scores.standard_errors, 0)
+    return bool((scores.values < find_limits(scores.values, errors)[0]).any())
 
 
 def _make_legend(scores, counts):
@@ -148,6 +160,10 @@ def _make_legend(scores, counts):
     if not np.isfinite(errors).all():
         label = "not sampled (pale)"
         handles.append(Line2D([], [], color=KEPT, alpha=_PALE, label=label, **dot))
+    if any(map(_has_far_below, scores)):
+        style = {"marker": "v", "linestyle": "", "markersize": 5}
+        color = REMOVED if cut else KEPT
+        handles.append(Line2D([], [], color=color, label="below the axis", **style))
     return handles
 
 

@@ -30,8 +30,8 @@ class RatioProgress:
 
     def __init__(self, progress, number, budgets):
         self._progress, self._number = progress, number
-        ratio = f"{100 * float(budgets[number].ratio):.3g}%"
-        self._which = f"{ratio}, {number + 1} of {len(budgets)}"
+        # Short, as a line of a terminal has room for thirty characters.
+        self._which = f"{100 * float(budgets[number].ratio):.3g}%"
 
     def begin(self, step, seconds=None):
         """See `Progress.begin`."""

@@ -4,9 +4,13 @@ import math
 
 import numpy as np
 
+_FAR_BELOW = 100  # times less than the median
+
 
 def find_limits(values, errors):
     """Returns the range of the axis, and whether it is logarithmic.
+
+    On a logarithmic axis the lowest values may be outside of it.
 
     Args:
         values: Float array, of which some may be NaN.
@@ -21,6 +25,9 @@ def find_limits(values, errors):
     low, high = finite.min(), finite.max()
     # Error bars do not count here: one that reaches zero would forbid a logarithm.
     if low > 0 and high / low > 5:
+        # Units that do nothing are worth a millionth of others, which they would press
+        # into a line at the upper edge.
+        low = finite[finite >= np.median(finite) / _FAR_BELOW].min()
         return low / 1.25, high * 1.25, True
     known = np.isfinite(values)
     low, high = (values - errors)[known].min(), (values + errors)[known].max()

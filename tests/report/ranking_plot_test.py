@@ -100,6 +100,16 @@ def test_a_scale_is_logarithmic_where_values_span_it():
     assert scales == ["log", "linear", "linear"]
 
 
+def test_units_that_do_nothing_are_triangles_at_the_edge():
+    values = np.array([1e-8, 1.0, 2.0, 8.0])
+    ranking = Ranking({"conv": GroupScores(values, np.zeros(4), 1)}, "method", 5)
+    ax = plot_ranking(ranking, cut=0.25)
+    drawn = [line for line in ax.lines if line.get_marker() == "v"]
+    assert [line.get_xydata().tolist() for line in drawn] == [[[0, ax.get_ylim()[0]]]]
+    assert points_in(ax) == ([1, 2, 3], [1, 2, 8])
+    assert texts_of(ax)[-1] == "below the axis"
+
+
 @pytest.mark.parametrize("count", [5, 25, 60])
 def test_names_and_numbers_do_not_touch_the_next_panel(count):
     values = np.geomspace(1e-6, 1, 20)

@@ -30,13 +30,13 @@ def test_each_label_says_which_ratio(capsys):
     shown = {label: percent for percent, label in reversed(drawn(out))}
     # 2 seconds for the original, and 3 and 2 for each ratio: 12 in all.
     assert shown["measuring the original"] == 0
-    assert shown["25%, 1 of 2: cutting"] == 16
-    assert shown["25%, 1 of 2: measuring"] == 41
-    assert shown["62.5%, 2 of 2: cutting"] == 58
+    assert shown["25%: cutting"] == 16
+    assert shown["25%: measuring"] == 41
+    assert shown["62.5%: cutting"] == 58
 
 
 def test_lines(capsys):
     run(2)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.partition(",")[0] for line in lines] == ["25%", "62.5%"]
-    assert lines[1].startswith("62.5%, 2 of 2: cut, ")
+    assert [line.partition(":")[0] for line in lines] == ["25%", "62.5%"]
+    assert lines[1].startswith("62.5%: cut, ")

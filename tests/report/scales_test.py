@@ -37,3 +37,8 @@ def test_limits_hold_values_and_their_errors():
     assert find_limits(np.array([1.0, 100.0]), np.zeros(2)) == (0.8, 125.0, True)
     assert not find_limits(np.array([-1.0, 100.0]), np.zeros(2))[2]
     assert find_limits(np.array([np.nan]), np.zeros(1)) == (0.0, 1.0, False)
+
+
+def test_units_that_do_nothing_are_outside_of_the_axis():
+    values = np.array([1e-8, 2e-8, 1.0, 2.0, 3.0, 8.0])
+    assert find_limits(values, np.zeros(6)) == (0.8, 10.0, True)
