@@ -17,7 +17,7 @@ from keras_shapley_prune.report.channel_colors import (
 )
 from keras_shapley_prune.report.short_names import drop_prefix, shorten
 
-_A_ROW = 6  # boxes
+_A_ROW, _ALONE = 6, 8  # boxes in a row, and in one that is the only one
 _LONGEST = 24  # characters in a box
 _MOST_TYPES = 3  # of layers that are named
 _MOST_REASONS = 3  # in one tooltip
@@ -64,13 +64,16 @@ class _Drawing:
             end = self._add_end(f"output{index}", "output", index, graph.outputs)
             keys.append(end)
             self._edges[sources[tensor], keys[-1], tensor] = None
-        in_rows = self._is_path(keys) and len(keys) > _A_ROW
+        in_rows = self._is_path(keys) and len(keys) > _ALONE
         in_rows = in_rows and self._dot.get_rankdir() == "LR"
+        # As many in each row, or nearly. The output does not get one of its own.
+        num_rows = max(-(-(len(keys) - 1) // _A_ROW), 1)
+        a_row = -(-len(keys) // num_rows)
         if in_rows:
-            self._lay_out_rows(keys)
+            self._lay_out_rows(keys, a_row)
         for start, end, tensor in self._edges:
             options = self._colors.style_edge(tensor)
-            if in_rows and keys.index(end) % _A_ROW == 0:
+            if in_rows and keys.index(end) % a_row == 0:
                 # From the end of a row to the beginning of the next, wherever that is.
                 options["constraint"] = "false"
             self._dot.add_edge(self._pydot.Edge(start, end, **options))
@@ -80,17 +83,17 @@ class _Drawing:
         pairs = {(start, end) for start, end, _ in self._edges}
         return pairs == set(itertools.pairwise(keys))
 
-    def _lay_out_rows(self, keys):
+    def _lay_out_rows(self, keys, a_row):
         # Graphviz has no rows within "LR". Nodes of the same rank of "TB" are one.
         self._dot.set_rankdir("TB")
-        for start in range(0, len(keys), _A_ROW):
+        for start in range(0, len(keys), a_row):
             row = self._pydot.Subgraph(f"row{start}", rank="same")
-            for key in keys[start : start + _A_ROW]:
+            for key in keys[start : start + a_row]:
                 row.add_node(self._pydot.Node(key))
             self._dot.add_subgraph(row)
         # Edges that are not seen hold the columns together.
         unseen = {"style": "invis", "weight": "100"}
-        for above, below in zip(keys, keys[_A_ROW:], strict=False):
+        for above, below in zip(keys, keys[a_row:], strict=False):
             self._dot.add_edge(self._pydot.Edge(above, below, **unseen))
 
     def _add_end(self, key, label, name, tensors):

@@ -58,11 +58,13 @@ def _measure(asked, models, graphs, data, labelled, runtime, progress):
             progress.begin("metrics")
             metrics = measure_metrics(models, data, models[0], progress)
             measured["metrics"] = _in_pairs(metrics)
+            progress.note("metrics measured")
         if "agreement" in asked:
             progress.begin("agreement")
             progress.show("comparing outputs")
             found = compare_outputs(models[0], graphs, batches, progress.add)
             measured |= {} if found is None else {"agreement": found}
+            progress.note("outputs compared")
     alarms = find_alarms(
         graph, batches, measured.get("agreement"), measured.get("metrics", {})
     )
@@ -73,10 +75,12 @@ def _measure(asked, models, graphs, data, labelled, runtime, progress):
             progress.show("timing")
             measured["latency"] = _in_pairs(measure_latencies(models, graph, data))
             measured["environment"] = describe_environment()
+            progress.note("timed")
         if "runtime" in asked:
             progress.begin("runtime")
             progress.show(f"timing on {getattr(runtime, 'title', 'the runtime')}")
             measured["runtime"] = compare_on(runtime, models, graph, data)
+            progress.note("timed on the runtime")
     return measured, described
 
 

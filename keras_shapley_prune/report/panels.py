@@ -58,6 +58,8 @@ def get_axes(ax, num_panels=1):
 
 def count_columns(num_panels):
     """Returns how many panels stand side by side, an integer."""
+    if num_panels == 4:  # two and two, not three and one
+        return 2
     return min(num_panels, 3 if num_panels <= 6 else 4 if num_panels <= 12 else 5)
 
 
@@ -154,8 +156,6 @@ def describe_axes(ax, title, names, handles=()):
     if handles:
         from matplotlib.transforms import ScaledTranslation  # late, like pyplot
 
-        longest = max(len(handle.get_label()) for handle in handles)
-        columns = int(width / (0.45 + 0.065 * longest))
         # In inches, whatever the size of the axes is: below their name.
         below = _BELOW if len(ax.get_xticks()) else _BELOW - 0.15
         below = ScaledTranslation(0, -below, ax.figure.dpi_scale_trans)
@@ -164,7 +164,7 @@ def describe_axes(ax, title, names, handles=()):
             loc="upper left",
             bbox_to_anchor=(0, 0),
             bbox_transform=ax.transAxes + below,
-            ncols=min(max(columns, 1), len(handles)),
+            ncols=_count_legend_columns(handles, width),
             **_LEGEND,
         )
 
@@ -195,6 +195,23 @@ def check_list(name, values, kind, maker):
             f"Argument `{name}` should be a list of `{kind.__name__}`, such as "
             f"`{maker}` returns. Received: {name}={show(values)}"
         )
+
+
+def _count_legend_columns(handles, width):
+    """Returns how many columns of a legend fit side by side, an integer.
+
+    Args:
+        handles: List of artists with labels.
+        width: Float, inches.
+    """
+    widths = [0.38 + 0.058 * len(handle.get_label()) for handle in handles]
+    for columns in range(len(handles), 1, -1):
+        # Entries go down the columns, as many into each.
+        rows = -(-len(widths) // columns)
+        starts = range(0, len(widths), rows)
+        if sum(max(widths[start : start + rows]) for start in starts) <= width:
+            return columns
+    return 1
 
 
 def _wrap(text, length):

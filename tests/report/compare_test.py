@@ -203,6 +203,10 @@ def test_one_bar_over_all_that_is_measured(ranked, capsys):
         "comparing outputs",
         "",
     ]
+    compare(model, pruned, data, measure=["metrics", "agreement"], verbose=2)
+    lines = capsys.readouterr().out.removesuffix(f"{comparison}\n").splitlines()
+    steps = ["metrics measured", "outputs compared"]
+    assert [line.partition(",")[0] for line in lines] == steps
 
 
 @pytest.mark.eager
