@@ -45,7 +45,7 @@ def build_model():
 def take_phones(page, path):
     """Writes what phones show of a page, side by side."""
     frames = "".join(
-        f'<div style="{PHONE}"><iframe src="{page.as_uri()}" width="375" height="9000"'
+        f'<div style="{PHONE}"><iframe src="{page.as_uri()}" width="375" height="4000"'
         f' style="border:0;margin-top:-{top}px"></iframe></div>'
         for top in COLUMNS
     )
