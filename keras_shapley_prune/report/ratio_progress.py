@@ -45,6 +45,10 @@ class RatioProgress:
         """See `Progress.show`."""
         self._progress.show(f"{self._which}: {label}")
 
+    def show_share(self, label, share):
+        """See `Progress.show_share`."""
+        self._progress.show_share(f"{self._which}: {label}", share)
+
     def note(self, text):
         """See `Progress.note`."""
         self._progress.note(f"{self._which}: {text}")

@@ -20,7 +20,7 @@ def run(verbose):
             part.add(1.0)
             part.note("cut")
             part.begin("measure")
-            part.show("measuring")
+            part.show_share("measuring", 0.5)
 
 
 def test_each_label_says_which_ratio(capsys):
@@ -31,7 +31,7 @@ def test_each_label_says_which_ratio(capsys):
     # 2 seconds for the original, and 3 and 2 for each ratio: 12 in all.
     assert shown["measuring the original"] == 0
     assert shown["25%: cutting"] == 16
-    assert shown["25%: measuring"] == 41
+    assert shown["25%: measuring"] == 50  # half of its 2 seconds
     assert shown["62.5%: cutting"] == 58
 
 
