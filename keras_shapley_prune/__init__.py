@@ -25,11 +25,23 @@ and imports only from those below it:
 import importlib
 import sys
 import typing
+import warnings
 
 __version__ = "0.1.0"
 
-# Names that work, with a warning, for a release more, and are not shown: their modules.
-_OLD_NAMES = {"Distiller": "keras_shapley_prune.train.old_distiller"}
+# Names that work, with a warning, for a release more: in which module they are, and as
+# what. Results that only the package makes have no other name here.
+_OLD_NAMES = {
+    "AblationCurve": ("report.ablation", "AblationCurve"),
+    "ChannelGroup": ("trace.groups", "ChannelGroup"),
+    "ChannelReport": ("report.inspection", "Inspection"),
+    "Distiller": ("train.old_distiller", "Distiller"),
+    "FrontierPoint": ("report.frontier", "FrontierPoint"),
+    "GroupComparison": ("report.group_comparison", "GroupComparison"),
+    "RankingPlan": ("rank.ranking_cost", "RankingCost"),
+    "RuntimeComparison": ("report.runtime_comparison", "RuntimeComparison"),
+    "channel_report": ("report.inspection", "inspect"),
+}
 
 
 def _load_names():
@@ -46,9 +58,21 @@ if typing.TYPE_CHECKING or {"keras", "tensorflow"} & set(sys.modules):
     from keras_shapley_prune.public_names import __all__ as __all__
 
 
+def _load_old(name):
+    module, now = _OLD_NAMES[name]
+    module = f"{__name__}.{module}"
+    warnings.warn(
+        f"`{__name__}.{name}` is deprecated and will be removed in the release after "
+        f"this one. It is `{now}` of `{module}` now",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return getattr(importlib.import_module(module), now)
+
+
 def __getattr__(name):
     if name in _OLD_NAMES:
-        return getattr(importlib.import_module(_OLD_NAMES[name]), name)
+        return _load_old(name)
     # Python and its tools ask every module for attributes that few modules have.
     if name == "__all__" or not name.startswith("__"):
         _load_names()

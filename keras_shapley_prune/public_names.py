@@ -32,40 +32,31 @@ from keras_shapley_prune.pruning_until import prune_until
 from keras_shapley_prune.rank import estimators, games
 from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
 from keras_shapley_prune.rank.ranking import GroupScores, Ranking
-from keras_shapley_prune.rank.ranking_plan import RankingPlan
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 from keras_shapley_prune.rank.stopping import StopWhen
 from keras_shapley_prune.repair.mimic import mimic
 from keras_shapley_prune.repair.mimic_settings import Mimic
 from keras_shapley_prune.repair.repair_channels import repair_channels
-from keras_shapley_prune.report.ablation import AblationCurve, measure_ablation
+from keras_shapley_prune.report.ablation import measure_ablation
 from keras_shapley_prune.report.ablation_plot import plot_ablation
 from keras_shapley_prune.report.channel_plot import plot_channels
-from keras_shapley_prune.report.channel_report import ChannelReport, channel_report
 from keras_shapley_prune.report.compare import compare
 from keras_shapley_prune.report.comparison import Comparison
-from keras_shapley_prune.report.frontier import FrontierPoint, measure_frontier
+from keras_shapley_prune.report.frontier import measure_frontier
 from keras_shapley_prune.report.frontier_plot import plot_frontier
-from keras_shapley_prune.report.group_comparison import GroupComparison
+from keras_shapley_prune.report.inspection import inspect
 from keras_shapley_prune.report.ranking_plot import plot_ranking
-from keras_shapley_prune.report.runtime_comparison import RuntimeComparison
 from keras_shapley_prune.trace.channel_map import ChannelMap
 from keras_shapley_prune.trace.expansion.to_functional import to_functional
-from keras_shapley_prune.trace.groups import ChannelGroup
 from keras_shapley_prune.trace.tracer import trace_channels
 from keras_shapley_prune.train.output_distillation import OutputDistillation
 from keras_shapley_prune.train.pruning_distiller import PruningDistiller
 
 __all__ = [
-    "AblationCurve",
     "BaselineRanker",
-    "ChannelGroup",
     "ChannelMap",
     "ChannelMask",
-    "ChannelReport",
     "Comparison",
-    "FrontierPoint",
-    "GroupComparison",
     "GroupScores",
     "LatencyTable",
     "LayerType",
@@ -75,13 +66,10 @@ __all__ = [
     "PruningDistiller",
     "PruningPlan",
     "Ranking",
-    "RankingPlan",
     "Runtime",
-    "RuntimeComparison",
     "ShapleyRanker",
     "StopWhen",
     "apply_plan",
-    "channel_report",
     "compare",
     "count_activation_bytes",
     "count_flops",
@@ -89,6 +77,7 @@ __all__ = [
     "export_litert",
     "fold_normalization",
     "games",
+    "inspect",
     "load_model",
     "mask_channels",
     "measure_ablation",

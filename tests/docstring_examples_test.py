@@ -18,7 +18,7 @@ MADE_BY_THE_PACKAGE = {  # and not by a user, or shown where they are made
     "AblationCurve",
     "ChannelGroup",
     "ChannelMap",
-    "ChannelReport",
+    "Inspection",
     "FrontierPoint",
     "GroupComparison",
     "GroupScores",

@@ -51,7 +51,7 @@ def _rank(ranker, model, data):
 # what is called -> `fn(model, prepared)`, and what is prepared by `fn(model)` before
 CASES = {
     "trace_channels": (lambda m, _: package.trace_channels(m), None),
-    "channel_report": (lambda m, _: str(package.channel_report(m)), None),
+    "inspect": (lambda m, _: str(package.inspect(m)), None),
     "count_flops": (lambda m, _: package.count_flops(m), None),
     "count_activation_bytes": (lambda m, _: package.count_activation_bytes(m), None),
     "measure_latency": (lambda m, _: package.measure_latency([m], X[:2], 1), None),

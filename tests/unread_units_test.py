@@ -13,8 +13,8 @@ from keras_shapley_prune import (
     BaselineRanker,
     Mimic,
     ShapleyRanker,
-    channel_report,
     compare,
+    inspect,
     measure_ablation,
     measure_frontier,
     prune,
@@ -106,7 +106,7 @@ def test_repairs_pass_them_over(builder, repair):
     for scope in ("layer", "global"):
         pruned = _prune(model, images, 0.3, scope=scope, of="params", repair=repair)
         assert all(np.isfinite(weight).all() for weight in pruned.weights)
-        assert "to   nothing" in str(channel_report(model))
+        assert "to   nothing" in str(inspect(model))
 
 
 @pytest.mark.slow

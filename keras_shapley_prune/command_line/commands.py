@@ -27,7 +27,7 @@ from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.plan.selection import DEEPEST
 from keras_shapley_prune.rank.resolve_ranker import rank_for, resolve_ranker
 from keras_shapley_prune.rank.weight_scores import WEIGHT_SCORES
-from keras_shapley_prune.report.channel_report import channel_report
+from keras_shapley_prune.report import inspection
 from keras_shapley_prune.report.compare import compare
 from keras_shapley_prune.trace.tracer import map_of, trace_channels
 
@@ -44,7 +44,7 @@ def inspect(options):
     channel_map = trace_channels(model, options.granularity)
     print(format_costs(model, channel_map))
     print()
-    print(fit_lines(str(channel_report(model, channel_map))))
+    print(fit_lines(str(inspection.inspect(model, channel_map))))
 
 
 def rank(options):

@@ -151,7 +151,7 @@ def _compare(network, pruned, inputs, graph):
         raise RuntimeError(
             "Expected the pruned model to compute what the masked model computes. If a "
             "layer was registered with `register_layer`, its `flow` or `weights` may "
-            "be wrong; if one was found by trial, see `channel_report`, it may mix "
+            "be wrong; if one was found by trial, see `inspect`, it may mix "
             "channels in rare cases; else this is an error of keras_shapley_prune. "
             f"Received from the pruned model: {difference}"
         )

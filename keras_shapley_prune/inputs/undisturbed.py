@@ -12,11 +12,13 @@ import numpy as np
 from keras.src.backend.common import global_state
 from tensorflow.python.eager import context
 
+from keras_shapley_prune.inputs.old_names import to_new_names
+
 _NAMES, _SEEDS = "object_name_uids", "global_seed_generator"  # what Keras calls them
 _running = threading.local()
 
 
-def undisturbed(function):
+def undisturbed(function=None, *, old_names=None):
     """Lets a public function draw and count without a trace.
 
     What Python, NumPy, TensorFlow and Keras draw after the call is what they would have
@@ -24,15 +26,22 @@ def undisturbed(function):
     have had: but for those that layers of a returned model have taken.
 
     Args:
-        function: The function, or a method.
+        function: The function, or a method. `None` for a decorator.
+        old_names: Dict: old name of an argument, which still works -> its name. `None`
+            for none.
 
     Returns:
         A function of the same arguments. One frame stands between it and its caller,
         which counts in the `stacklevel` of a warning.
     """
 
+    if function is None:
+        return functools.partial(undisturbed, old_names=old_names)
+
     @functools.wraps(function)
     def run(*args, **kwargs):
+        if old_names:
+            kwargs = to_new_names(function, kwargs, old_names)
         with kept_streams() as names:
             returned = function(*args, **kwargs)
             names.take(returned)

@@ -27,7 +27,7 @@ def draw_boxes(report, pydot, dot):
     """Adds a node for each block of a model, and an edge for each tensor between them.
 
     Args:
-        report: The `ChannelReport` of the model.
+        report: The `Inspection` of the model.
         pydot: The module.
         dot: The `pydot.Dot` to add to.
     """

@@ -11,7 +11,7 @@ from keras_shapley_prune.inputs.paths import check_target
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.report.box_drawing import draw_boxes
 from keras_shapley_prune.report.channel_colors import LOCKED, NEUTRAL, quote
-from keras_shapley_prune.report.channel_report import channel_report
+from keras_shapley_prune.report.inspection import inspect
 from keras_shapley_prune.report.layer_drawing import draw_layers
 
 
@@ -61,7 +61,7 @@ def plot_channels(
     if to_file is not None:
         check_target(to_file, "to_file", make_folders=False)
     pydot = _import_pydot()
-    report = channel_report(model, channel_map)
+    report = inspect(model, channel_map)
     dot = pydot.Dot(quote(model.name), graph_type="digraph", rankdir=rankdir, dpi=dpi)
     dot.set_node_defaults(
         shape="box",

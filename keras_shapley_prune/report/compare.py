@@ -5,7 +5,7 @@ import warnings
 from keras_shapley_prune.cut.channels_last.to_channels_last import (
     convert_if_needed,
 )
-from keras_shapley_prune.inputs.arguments import blaming, check_verbose, show
+from keras_shapley_prune.inputs.arguments import check_verbose, show
 from keras_shapley_prune.inputs.data import make_repeatable
 from keras_shapley_prune.inputs.measurable import check_measured
 from keras_shapley_prune.inputs.undisturbed import undisturbed
@@ -23,11 +23,11 @@ from keras_shapley_prune.trace.sizes import find_open_inputs, give_sizes, read_s
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
-@undisturbed
+@undisturbed(old_names={"data": "dataset"})
 def compare(
     original,
     pruned,
-    data=None,
+    dataset=None,
     ranking=None,
     measure=None,
     verbose="auto",
@@ -39,7 +39,7 @@ def compare(
     Args:
         original: The `keras.Model` before pruning.
         pruned: The one that `prune` or `remove_channels` made of it.
-        data: What `model.evaluate` takes (see `prune`), or `None`. With labels, the
+        dataset: What `model.evaluate` takes (see `prune`), or `None`. With labels, the
             metrics that `original` is compiled with are measured on it; if there are
             none, the accuracy. FLOPs of a model that takes any size are those of
             the first examples.
@@ -84,7 +84,7 @@ def compare(
     ```
     """
     check_verbose(verbose)
-    measure = _check_measure(measure, data)
+    measure = _check_measure(measure, dataset)
     resolved = None if runtime is None else resolve_runtime(runtime, "runtime")
     # What `prune` returns of such a model has been cut from the converted one.
     original = convert_if_needed(original, name="original")
@@ -98,23 +98,22 @@ def compare(
     models, graph = (original, pruned), maps[0].graph
     _check_order(*models)
     labelled = False
-    if data is not None:
+    if dataset is not None:
         # It is read for its labels, for inputs, and by both models.
-        data = make_repeatable(data, "data")
-        with blaming("dataset", "data"):
-            labelled = has_labels(data, graph)
+        dataset = make_repeatable(dataset)
+        labelled = has_labels(dataset, graph)
         if labelled and "metrics" in measure:
-            check_measured(data, graph, original, "data")
+            check_measured(dataset, graph, original)
     if isinstance(runtime, str):
         resolved = fit_batch_size(resolved, graph)
     elif resolved is not None:
         check_fits(resolved, graph)
-    shapes = read_sizes(graph, data)
+    shapes = read_sizes(graph, dataset)
     graphs = [give_sizes(one.graph, shapes) for one in maps]
     asked = {*measure, *(["runtime"] if resolved is not None else [])}
     asked -= set() if labelled else {"metrics"}
     measured, described = measure_pair(
-        asked, models, graphs, data, labelled, resolved, verbose
+        asked, models, graphs, dataset, labelled, resolved, verbose
     )
     comparison = Comparison(
         units=units | blocks,
@@ -146,9 +145,9 @@ def _check_order(original, pruned):
         )
 
 
-def _check_measure(measure, data):
+def _check_measure(measure, dataset):
     if measure is None:
-        return MEASURES if data is not None else ()
+        return MEASURES if dataset is not None else ()
     names = [measure] if isinstance(measure, str) else measure
     several = isinstance(names, (list, tuple, set, frozenset))
     if not several or not all(isinstance(n, str) and n in MEASURES for n in names):
@@ -156,14 +155,14 @@ def _check_measure(measure, data):
             f"Argument `measure` should be None or a list out of {MEASURES}. "
             f"Received: measure={show(measure)}"
         )
-    if "agreement" in names and data is None:
+    if "agreement" in names and dataset is None:
         raise ValueError(
-            "Argument `data` should hold examples to run both models on. "
-            f"Received: data=None, measure={measure!r}"
+            "Argument `dataset` should hold examples to run both models on. "
+            f"Received: dataset=None, measure={measure!r}"
         )
-    if "metrics" in names and data is None:
+    if "metrics" in names and dataset is None:
         raise ValueError(
-            "Argument `data` should hold labelled examples to measure the metrics on. "
-            f"Received: data=None, measure={measure!r}"
+            "Argument `dataset` should hold labelled examples to measure metrics on. "
+            f"Received: dataset=None, measure={measure!r}"
         )
     return list(names)

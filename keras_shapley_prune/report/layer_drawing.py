@@ -15,7 +15,7 @@ def draw_layers(report, pydot, dot):
     """Adds a node for each layer of a model, and an edge for each read.
 
     Args:
-        report: The `ChannelReport` of the model.
+        report: The `Inspection` of the model.
         pydot: The module.
         dot: The `pydot.Dot` to add to.
     """

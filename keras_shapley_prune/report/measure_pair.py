@@ -1,7 +1,6 @@
 """All that is measured of a model and its pruned copy, with one bar over it."""
 
 from keras_shapley_prune.cut.state_copies import kept_states
-from keras_shapley_prune.inputs.arguments import blaming
 from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.plan.activation_memory import count_peak_bytes
 from keras_shapley_prune.report.alarms import find_alarms
@@ -49,7 +48,7 @@ def _measure(asked, models, graphs, data, labelled, runtime, progress):
         measured["file_size"] = tuple(map(measure_file_size, models))
     if "activations" in asked:
         measured["activations"] = tuple(map(count_peak_bytes, graphs))
-    with kept_states(*models), blaming("dataset", "data"):
+    with kept_states(*models):
         if asked & {"metrics", "agreement"}:
             progress.show("reading the data")
             batches, count = read_examples(data, graph)

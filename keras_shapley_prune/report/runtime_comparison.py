@@ -120,7 +120,7 @@ def compare_on(runtime, models, graph, examples=None):
     found = RuntimeComparison(runtime.title, description, runtime.batch_size)
     with kept_states(*models):
         try:
-            with blaming("examples", "data"):
+            with blaming("examples", "dataset"):
                 runs = [runtime.load(model, examples) for model in models]
         except ValueError as error:
             return dataclasses.replace(found, unknown=describe(error, _LONGEST))

@@ -18,7 +18,7 @@ from keras_shapley_prune import (
     register_layer,
 )
 from keras_shapley_prune.layer_types import elementwise_activations, registry
-from keras_shapley_prune.report.channel_report import channel_report
+from keras_shapley_prune.report.inspection import inspect
 from keras_shapley_prune.trace.expansion.to_functional import to_functional
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -188,7 +188,7 @@ def test_what_was_found_by_trial_is_told():
     x = layers.Conv2D(8, 3, activation="relu", name="b")(Scale(name="scale")(x))
     x = layers.LSTM(4, activation=tf.sin, name="lstm")(layers.Reshape((-1, 8))(x))
     x = layers.Dense(3, activation="softmax", name="last")(Scale(name="scale2")(x))
-    report = channel_report(keras.Model(inputs, x))
+    report = inspect(keras.Model(inputs, x))
     expected = {
         "activation mish": ["a"],
         "Scale": ["scale", "scale2"],
@@ -205,7 +205,7 @@ def test_what_was_found_by_trial_is_told():
 
 
 def test_nothing_is_told_where_nothing_was_tried():
-    assert "trial" not in str(channel_report(models.build(models.chain)))
+    assert "trial" not in str(inspect(models.build(models.chain)))
 
 
 def test_a_registered_function_is_not_tried(registered):

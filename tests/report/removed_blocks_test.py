@@ -6,8 +6,8 @@ import pytest
 
 from keras_shapley_prune import (
     ShapleyRanker,
-    channel_report,
     compare,
+    inspect,
     measure_ablation,
     remove_channels,
     trace_channels,
@@ -51,5 +51,5 @@ def test_a_layer_that_no_block_explains():
 def test_channel_report():
     model = models.build(block_models.chain_of_blocks)
     channel_map = trace_channels(model, granularity="both")
-    text = str(channel_report(model, channel_map))
+    text = str(inspect(model, channel_map))
     assert "blocks: 3 blocks\n    a_add: a1, a1_norm, a2, a2_norm\n" in text

@@ -85,7 +85,7 @@ def test_an_open_size_is_that_of_the_data():
     model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
     for runtime in (Runtime(), Runtime("litert")):
         found = on(runtime, model, model)
-        assert "`data` should hold examples, as the model takes any" in found.unknown
+        assert "`dataset` should hold examples, as the model takes any" in found.unknown
         assert on(runtime, model, model, examples=np.zeros((2, 7, 5, 3))).num_runs > 2
 
 

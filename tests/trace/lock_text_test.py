@@ -5,7 +5,7 @@ import pytest
 from keras import layers
 
 from keras_shapley_prune import BaselineRanker, compare, plan_pruning
-from keras_shapley_prune.report.channel_report import channel_report
+from keras_shapley_prune.report.inspection import inspect
 from keras_shapley_prune.trace.lock_text import (
     describe_locks,
     group_locks,
@@ -66,7 +66,7 @@ def test_nothing_is_locked():
 
 
 def test_the_report_says_it_once():
-    text = str(channel_report(many_locks()))
+    text = str(inspect(many_locks()))
     assert text.count("normalizes axis 1") == 1
     assert "\n    conv0, conv1, conv2 and 77 others (120 units): Batch" in text
 

@@ -128,7 +128,7 @@ FUNCTIONS = {
     "measure_frontier": lambda m: package.measure_frontier(
         m, {}, IMAGES, metric=lambda model: 1.0
     ),
-    "channel_report": lambda m: package.channel_report(m),
+    "inspect": lambda m: package.inspect(m),
     "plot_channels": lambda m: package.plot_channels(m),
     "count_flops": lambda m: package.count_flops(m),
     "count_activation_bytes": lambda m: package.count_activation_bytes(m),

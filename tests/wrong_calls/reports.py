@@ -39,7 +39,7 @@ MEASURING = [
             "original": NO_MODEL,
             "pruned": NO_MODEL,
             "pruned,original": {"another model": Made(lambda w: w.other)},
-            "data": without({**values.DATA, **values.LABELS}, "None"),
+            "dataset": without({**values.DATA, **values.LABELS}, "None"),
             "ranking": values.RANKINGS,
             "measure": {
                 **TEXT,
@@ -49,7 +49,7 @@ MEASURING = [
                 "a list of lists": [["latency"]],
             },
             "runtime": RUNTIMES,
-            "data,measure": {
+            "dataset,measure": {
                 "metrics without data": {"...": 1, "measure": "metrics"},
                 "agreement without data": {"...": 1, "measure": "agreement"},
             },
@@ -64,8 +64,8 @@ MEASURING = [
         },
     ),
     Call(
-        "channel_report",
-        ksp.channel_report,
+        "inspect",
+        ksp.inspect,
         {"model": MODEL},
         {"model": NO_MODEL, "channel_map": values.MAPS},
     ),

@@ -71,7 +71,7 @@ def to_channels_last(model):
     x = keras.layers.GlobalAveragePooling2D(data_format="channels_first")(x)
     model = keras.Model(inputs, keras.layers.Dense(10)(x))
     converted = keras_shapley_prune.to_channels_last(model)
-    print(keras_shapley_prune.channel_report(converted))
+    print(keras_shapley_prune.inspect(converted))
     ```
     """
     return _convert(model)

@@ -3,13 +3,13 @@
 import models
 import pytest
 
-from keras_shapley_prune.report.channel_report import channel_report
+from keras_shapley_prune.report.inspection import inspect
 from keras_shapley_prune.trace.lock_text import group_locks
 from keras_shapley_prune.trace.tracer import trace_channels
 
 
 def test_a_residual_network():
-    text = str(channel_report(models.build(models.residual)))
+    text = str(inspect(models.build(models.residual)))
     lines = text.splitlines()
     assert lines[0] == "residual: 30 removable units in 4 groups, 4 locked"
     start = lines.index("stem: 8 units")
@@ -22,7 +22,7 @@ def test_a_residual_network():
 def test_every_group_and_every_lock_is_told(builder):
     model = models.build(builder)
     channel_map = trace_channels(model)
-    report = channel_report(model, channel_map)
+    report = inspect(model, channel_map)
     text = str(report)
     for group in channel_map.groups:
         assert f"\n{group.name}: {group.num_units} units" in text
@@ -36,7 +36,7 @@ def test_every_group_and_every_lock_is_told(builder):
 
 
 def test_locked_units_are_counted():
-    report = channel_report(models.build(models.locked))
+    report = inspect(models.build(models.locked))
     where = "not that of the channels, the last one"
     reason = f"BatchNormalization normalizes axis 1, {where} (`row_norm`)"
     assert report.locked["odd_axis"] == {reason: 8}

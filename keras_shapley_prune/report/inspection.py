@@ -9,7 +9,7 @@ from keras_shapley_prune.trace.tracer import map_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ChannelReport:
+class Inspection:
     """The groups and the locks of a model; it prints as text.
 
     In the text each reason stands once, with the first layers that are locked for it.
@@ -71,7 +71,7 @@ class ChannelReport:
 
 
 @undisturbed
-def channel_report(model, channel_map=None):
+def inspect(model, channel_map=None):
     """Returns what can be pruned in a model, what cannot, and why.
 
     Args:
@@ -80,7 +80,7 @@ def channel_report(model, channel_map=None):
             `trace_channels(model, granularity="both")` has whole blocks, too.
 
     Returns:
-        A `ChannelReport`: print it.
+        A `Inspection`: print it.
 
     Raises:
         ValueError: If `model` is not built or has no graph of layers.
@@ -88,7 +88,7 @@ def channel_report(model, channel_map=None):
     Example:
 
     ```python
-    print(keras_shapley_prune.channel_report(model))
+    print(keras_shapley_prune.inspect(model))
     ```
     """
     channel_map = map_of(model, channel_map)
@@ -107,4 +107,4 @@ def channel_report(model, channel_map=None):
     for operation, found in channel_map.trials.items():
         for what in found:
             tried.setdefault(what, []).append(channel_map.graph.name_of(operation))
-    return ChannelReport(model.name, channel_map, locked, tried)
+    return Inspection(model.name, channel_map, locked, tried)
