@@ -17,8 +17,8 @@ from keras_shapley_prune.plan.budget import check_ratio, to_budget
 from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.plan.planner import Planner
 from keras_shapley_prune.pruning import carry_out
-from keras_shapley_prune.repair.calibration_check import read_sample
 from keras_shapley_prune.repair.resolve_repair import resolve_repair
+from keras_shapley_prune.repair.sample import read_sample
 from keras_shapley_prune.trace.wanted_units import map_for_ranking
 
 
@@ -107,7 +107,8 @@ def measure_frontier(
         one.select_groups(channel_map)
     if not callable(metric):
         check_measured(held_out, channel_map.graph, model, argument)
-    channel_map = try_out(channel_map, read_sample(dataset, channel_map.graph))
+    sample = read_sample(dataset, channel_map.graph)
+    channel_map = try_out(channel_map, sample.inputs)
     shapes = channel_map.graph.input_shapes or None
     # A budget out of reach is known before any network is pruned.
     planner = Planner(model, channel_map, budgets[0])
