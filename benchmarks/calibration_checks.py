@@ -27,10 +27,8 @@ import tensorflow as tf
 import keras_shapley_prune as ksp
 from keras_shapley_prune.repair.agreement import vary_images
 from keras_shapley_prune.repair.augmented_copies import MAX_COPIES, augment_batches
-from keras_shapley_prune.repair.calibration_check import (
-    SAMPLE,
-    measure_distances,
-)
+from keras_shapley_prune.repair.calibration_check import measure_distances
+from keras_shapley_prune.repair.sample import SAMPLE
 from keras_shapley_prune.trace.recording import record_graph
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])

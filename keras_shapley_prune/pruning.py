@@ -19,10 +19,12 @@ from keras_shapley_prune.plan.budget import to_budget
 from keras_shapley_prune.plan.planner import plan_for
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
 from keras_shapley_prune.rank.games.outputs import OutputGame
+from keras_shapley_prune.rank.given_ranking import GivenRanking
 from keras_shapley_prune.rank.resolve_ranker import rank_for, resolve_ranker
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
-from keras_shapley_prune.repair.agreement import measure_agreement, tell_agreement
-from keras_shapley_prune.repair.calibration_check import check_calibration, read_sample
+from keras_shapley_prune.repair.answers import check_answers
+from keras_shapley_prune.repair.calibration_check import check_calibration
+from keras_shapley_prune.repair.outcome import measure_outcome, tell_outcome
 from keras_shapley_prune.repair.planned_steps import plan_steps
 from keras_shapley_prune.repair.repair_channels import cut_and_repair, read_batches
 from keras_shapley_prune.repair.resolve_repair import (
@@ -30,6 +32,7 @@ from keras_shapley_prune.repair.resolve_repair import (
     closed_form_of,
     resolve_repair,
 )
+from keras_shapley_prune.repair.sample import read_sample
 from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -79,11 +82,16 @@ def prune(
             `keras.utils.PyDataset`, or an iterable of batches. 50 to 200 examples of
             the training set are enough. It may be read three times; a generator is
             read once, and has to end. A `UserWarning` tells if it is unlike what the
-            first BatchNormalizations remember.
-        ratio: Float in [0, 1), the share to remove. Or a dict: layer name or
-            shell-style pattern -> the share of the units of these layers; the first
-            pattern that matches counts, layers that match none are not pruned. Or a
-            `PruningBudget`, which holds the next eight arguments too.
+            first BatchNormalizations remember, or if the model is no better on it than
+            guessing, as with images of a wrong scale. Labels are read to tell that, and
+            the metric before and after.
+        ratio: Float in [0, 1), the share to remove: of the units of each layer, if
+            nothing else is said. The default, half of them, is about three quarters of
+            the FLOPs and parameters, as a layer loses inputs as well as outputs;
+            `of="flops"` halves the FLOPs. Or a dict: layer name or shell-style pattern
+            -> the share of the units of these layers; the first pattern that matches
+            counts, layers that match none are not pruned. Or a `PruningBudget`, which
+            holds the next eight arguments too.
         of: String, the share of what: `"units"` (of those that can be removed),
             `"params"`, `"flops"`, `"bytes"` (of the weights), or `"latency"` (the
             seconds of one inference on `target`) of the whole model. The budget is met
@@ -116,7 +124,10 @@ def prune(
             takes a `keras.Model` and returns the seconds of one inference; or a
             `LatencyTable`, or the path of its `.json` file. `None` for `"tensorflow"`.
         ranker: A `ShapleyRanker`, a `BaselineRanker`, or another object with their
-            method `rank`; or the criterion of a `BaselineRanker`, such as `"l1_norm"`.
+            method `rank`; or the criterion of a `BaselineRanker`, such as `"l1_norm"`;
+            or a `Ranking` that one of them has made of this model, or the path of a
+            saved one (`.json`): then nothing is ranked. A `UserWarning` tells if it
+            was made for another budget: a smaller ratio, or other scope or layers.
             `None` for `ShapleyRanker()`, whose game has other settings for
             `scope="global"`.
         repair: How the kept units are repaired: `"least_squares"`, `"mimic"` (which
@@ -131,15 +142,18 @@ def prune(
             not fit is computed again. `None` for a quarter of what is free, at most
             1 GiB.
         verbose: `"auto"` or 1 for a progress bar over all of it, which names the step
-            and the layer at work; 2 for one line a group and a step; both with a line
-            of what was saved, and how often the result agrees with `model`; 0 for
-            silence.
+            and the layer at work; 2 for one line a group and a step; 0 for silence.
+            Both end with what was asked and reached, the parameters and FLOPs, how
+            often the result agrees with `model`, and, where the data has labels, the
+            metrics that `model` is compiled with (or the accuracy) before and after, on
+            up to 64 examples of `dataset`.
         checkpoint: String or path-like, a folder that keeps what has been done, or
             `None`. It need not exist. If the process is killed or interrupted, the same
             call goes on from there, and returns the same weights to the last bit (on
             the same machine, with as many threads). `dataset` is read once more, and
-            has to give the same examples in the same order. The folder can be removed
-            afterwards.
+            has to give the same examples in the same order. The ranking and the plan
+            are kept there, too: `Ranking.load` reads `ranking.json`, and
+            `PruningPlan.load` reads `plan.json`. The folder can be removed afterwards.
 
     Returns:
         A plain `keras.Model` (a `keras.Sequential` if `model` is one; of the class of
@@ -164,6 +178,12 @@ def prune(
     ```python
     pruned = keras_shapley_prune.prune(model, images, ratio=0.5, of="flops")
     keras_shapley_prune.compare(model, pruned)
+
+    # Ranked once, pruned several times:
+    ranking = keras_shapley_prune.ShapleyRanker().rank(model, images, ratio=0.75)
+    ranking.save("ranking.json")
+    half = keras_shapley_prune.prune(model, images, 0.5, ranker=ranking)
+    more = keras_shapley_prune.prune(model, images, 0.75, ranker="ranking.json")
     ```
     """
     shorthand = {
@@ -185,13 +205,14 @@ def prune(
     model = convert_if_needed(model, verbose, keep_optimizer)
     channel_map = trace_channels(model, budget.granularity)
     check_prunable(model, channel_map, keep_optimizer)
-    ranker = open_ranker(model, ranker, budget.scope)
+    ranker = open_ranker(model, ranker, budget, channel_map)
     surely_kept = channel_map.without(budget.select_groups(channel_map))
     sample = read_sample(dataset, channel_map.graph)
-    channel_map = try_out(channel_map, sample)
+    channel_map = try_out(channel_map, sample.inputs)
     steps = plan_steps(channel_map, surely_kept, repair, verify)
-    check_extra_images(repair, channel_map.graph, sample)
+    check_extra_images(repair, channel_map.graph, sample.inputs)
     check_calibration(channel_map.graph, sample)
+    answers = check_answers(model, channel_map.graph, sample)
     settings = {"repair": repair, "budget": budget, "ranker": ranker}
     run = open_run(checkpoint, model, channel_map.graph, dataset, **settings)
     # What ranking and repair both ask of the original is taken down once.
@@ -205,10 +226,10 @@ def prune(
         pruned = carry_out(
             model, plan, dataset, repair, verify, keep_optimizer, targets, progress, run
         )
-        agreement = measure_agreement(
-            model, channel_map.graph, pruned, sample if repair else [], progress
+        outcome = measure_outcome(
+            model, plan, pruned, sample, answers, repair, progress
         )
-    tell_agreement(agreement, model, pruned, verbose)
+    tell_outcome(outcome, verbose)
     return pruned
 
 
@@ -249,6 +270,7 @@ def carry_out(
     else:
         batches = read_batches(dataset, channel_map.graph, repair, verify)
     progress = progress or Progress(0)
+    progress.replan(plan_steps(channel_map, keep, repair, verify))
     pruned = cut_and_repair(
         model, keep, batches, repair, channel_map, verify, targets, progress, checkpoint
     )
@@ -281,7 +303,8 @@ def apply_plan(
         keep_optimizer: See `prune`.
         memory: See `prune`.
         verbose: `"auto"` or 1 for a progress bar, 2 for one line a step, 0 for silence.
-        checkpoint: See `prune`.
+            It ends with the lines of `prune`.
+        checkpoint: See `prune`. It holds no ranking.
 
     Returns:
         What `prune` returns.
@@ -309,18 +332,20 @@ def apply_plan(
     graph, targets = plan.channel_map.graph, RecordedTargets(memory)
     dataset = make_repeatable(dataset)
     sample = read_sample(dataset if repair or verify else None, graph)
-    plan.channel_map = try_out(plan.channel_map, sample)
-    sample = sample if repair else []
-    check_extra_images(repair, graph, sample)
+    plan.channel_map = try_out(plan.channel_map, sample.inputs)
+    check_extra_images(repair, graph, sample.inputs)
     check_calibration(graph, sample)
+    answers = check_answers(model, graph, sample)
     steps = plan_steps(plan.channel_map, plan.keep, repair, verify)
     run = open_run(checkpoint, model, graph, dataset, repair=repair, keep=plan.keep)
     with Progress(verbose, steps) as progress, run.explain_interruption():
         pruned = carry_out(
             model, plan, dataset, repair, verify, keep_optimizer, targets, progress, run
         )
-        agreement = measure_agreement(model, graph, pruned, sample, progress)
-    tell_agreement(agreement, model, pruned, verbose)
+        outcome = measure_outcome(
+            model, plan, pruned, sample, answers, repair, progress
+        )
+    tell_outcome(outcome, verbose)
     return pruned
 
 
@@ -344,18 +369,22 @@ def check_prunable(model, channel_map, keep_optimizer=False):
         check_optimizer(model, channel_map.graph)
 
 
-def open_ranker(model, ranker, scope):
+def open_ranker(model, ranker, budget, channel_map):
     """Returns a ranker, and raises what it would raise before it reads the data.
 
     Args:
         model: The `keras.Model`.
         ranker: See `prune`.
-        scope: See `prune`.
+        budget: The `PruningBudget`.
+        channel_map: The `ChannelMap` of `model`.
 
     Raises:
-        ValueError: If `ranker` is none, or plays with a loss that `model` has not.
+        ValueError: If `ranker` is none, plays with a loss that `model` has not, or is
+            a ranking of another model.
     """
-    ranker = resolve_ranker(ranker, scope)
+    ranker = resolve_ranker(ranker, budget.scope)
+    if isinstance(ranker, GivenRanking):
+        ranker.check(channel_map, budget, stacklevel=5)
     # A baseline has a game too, but some criteria do not play it.
     if isinstance(ranker, ShapleyRanker) and isinstance(ranker.game, OutputGame):
         ranker.game.open_value(model)

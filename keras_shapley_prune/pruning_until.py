@@ -1,6 +1,7 @@
 """`prune_until`: as much as possible is removed within an allowed drop."""
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -19,23 +20,27 @@ from keras_shapley_prune.inputs.evaluation import (
     resolve_metric,
 )
 from keras_shapley_prune.inputs.measurable import check_measured, check_metric
-from keras_shapley_prune.inputs.metric_bound import MetricBound
+from keras_shapley_prune.inputs.metric_bound import MetricBound, check_drop
 from keras_shapley_prune.inputs.metric_direction import MODES
 from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.plan.budget import PruningBudget, check_steps, to_budget
-from keras_shapley_prune.plan.planner import Planner
-from keras_shapley_prune.plan.selection import DEEPEST
+from keras_shapley_prune.plan.planner import PLANNED_SECONDS, Planner
+from keras_shapley_prune.plan.selection import DEEPEST, ratios_to_rank
 from keras_shapley_prune.pruning import carry_out, check_prunable
+from keras_shapley_prune.rank.given_ranking import GivenRanking
 from keras_shapley_prune.rank.resolve_ranker import rank_for, resolve_ranker
-from keras_shapley_prune.repair.calibration_check import check_calibration, read_sample
+from keras_shapley_prune.repair.answers import check_answers
+from keras_shapley_prune.repair.calibration_check import check_calibration
+from keras_shapley_prune.repair.outcome import measure_outcome, tell_outcome
 from keras_shapley_prune.repair.planned_steps import plan_steps
 from keras_shapley_prune.repair.resolve_repair import (
     check_extra_images,
     closed_form_of,
     resolve_repair,
 )
+from keras_shapley_prune.repair.sample import read_sample
 from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.trace.tracer import trace_channels
 
@@ -68,7 +73,8 @@ def prune_until(
             changed.
         dataset: Calibration data, see `prune`.
         max_drop: Float of at least 0: by how much the metric may get worse, in the
-            metric's own units: 0.01 is one percentage point of accuracy.
+            metric's own units: 0.01 is one percentage point of accuracy. At most 1 for
+            metrics between 0 and 1.
         metric: String, an entry of what `model.evaluate(..., return_dict=True)`
             returns, such as `"accuracy"` (of a model compiled with it) or `"loss"`. Or
             a callable `fn(model)` that returns a number.
@@ -78,15 +84,17 @@ def prune_until(
             `loss` or `error` is taken to be better when it is lower, one that ends with
             `accuracy`, and what a callable returns, when it is higher.
         validation_data: What the metric is measured on, with labels. `None` for
-            `dataset`; the result is then measured on the very examples that it was
-            fitted to, and is worse on others.
+            `dataset`: the result is then measured on the very examples that it was
+            fitted to, and is worse on others, of which a `UserWarning` tells.
         budget: A `PruningBudget` that says where units are removed, and which quantity
             is reduced. Its `ratio` is not read, as it is what is searched for.
             Defaults to `PruningBudget(of="flops")`.
         repair: See `prune`.
-        ranker: See `prune`.
-        verbose: `"auto"` or 1 for a progress bar of the ranking, and a bar and a line
-            of each trial; 2 for one line a group and a trial; 0 for silence.
+        ranker: See `prune`. A `Ranking` serves all trials if it was made with
+            `ratio=0.95`.
+        verbose: `"auto"` or 1 for a progress bar over ranking and trials; 2 for one
+            line a group and a trial; 0 for silence. Both end with the lines of `prune`,
+            and with the metric before and after, and on which data.
         **shorthand: `of`, `scope`, `layers`, `ignore`, `granularity`, `round_to`,
             `min_units` and `target`, the fields of `budget`, in its place.
 
@@ -111,11 +119,11 @@ def prune_until(
     )
     ```
     """
-    _check_drop(max_drop)
+    check_drop(max_drop, metric, model)
     check_choice("mode", mode, MODES)
     budget = _resolve_budget(budget, shorthand)
     repair = resolve_repair(repair)
-    resolve_ranker(ranker)  # raises what it would raise after the first evaluation
+    ranker = resolve_ranker(ranker, "global")  # all depths of all layers are ranked
     check_verbose(verbose)
     _check_alone()
     check_model(model)
@@ -134,49 +142,72 @@ def prune_until(
 
     channel_map = trace_channels(model, budget.granularity)
     check_steps(budget, budget.select_groups(channel_map))
-    if not callable(metric):  # it is best known before ranking
-        check_measured(held_out, channel_map.graph, model, argument)
-    check_prunable(model, channel_map)
-    sample = read_sample(dataset, channel_map.graph)
-    channel_map = try_out(channel_map, sample)
-    check_extra_images(repair, channel_map.graph, sample)
-    check_calibration(channel_map.graph, sample)
     # Any share of a group may be removed in the end: all of it has to be ranked.
     to_rank = dataclasses.replace(budget, ratio=DEEPEST, scope="global")
+    if isinstance(ranker, GivenRanking):
+        ratios = ratios_to_rank(channel_map, to_rank)
+        ranker.check(channel_map, budget, ratios)
+    if not callable(metric):  # it is best known before ranking
+        check_measured(held_out, channel_map.graph, model, argument)
+        if validation_data is None:
+            _warn_of_flattery(metric)
+    check_prunable(model, channel_map)
+    sample = read_sample(dataset, channel_map.graph)
+    channel_map = try_out(channel_map, sample.inputs)
+    check_extra_images(repair, channel_map.graph, sample.inputs)
+    check_calibration(channel_map.graph, sample)
+    check_answers(model, channel_map.graph, sample)
     bound = MetricBound(metric, mode, model, measure, max_drop)
     targets = RecordedTargets()  # all trials are repaired towards the same
     taken = targets if closed_form_of(repair) == "least_squares" else None
-    ranking = rank_for(model, dataset, to_rank, ranker, channel_map, verbose, taken)
     # Bisection takes the metric to fall with the share. Where it does not quite, the
     # result is still within the drop: only what was measured to be so is returned.
-    best, low, high, measured = None, 0.0, 1.0, {}
-    planner = Planner(model, channel_map, budget)
-    for _ in range(_TRIALS):
-        ratio = (low + high) / 2
-        trial_budget = dataclasses.replace(budget, ratio=ratio)
-        plan = planner.plan(ranking, trial_budget, strict=False)
-        if plan.keep.all():  # even a single step would remove more than that
-            break
-        known = measured.get(plan.keep.tobytes())
-        if known is not None:  # such as all that can be removed, whatever the ratio
-            low, high = (ratio, high) if known else (low, ratio)
-            continue
-        steps = plan_steps(channel_map, plan.keep, repair, verify=True)
-        with Progress(1 if verbose in ("auto", 1) else 0, steps) as progress:
+    best, best_plan, low, high, measured = None, None, 0.0, 1.0, {}
+    surely_kept = channel_map.without(budget.select_groups(channel_map))
+    steps = plan_steps(channel_map, surely_kept, repair, verify=True)
+    seconds = bound.seconds + sum(steps.values())
+    trials = {f"trial {number}": seconds for number in range(1, _TRIALS + 1)}
+    timing = {"time": PLANNED_SECONDS * (budget.of == "latency")}
+    with Progress(verbose, timing | trials) as progress:
+        ranking = rank_for(
+            model, dataset, to_rank, ranker, channel_map, verbose, taken, progress
+        )
+        planner = Planner(model, channel_map, budget, progress.show_share)
+        progress.begin("time")
+        planner.prepare()
+        for name in trials:
+            progress.begin(name)
+            ratio = (low + high) / 2
+            trial_budget = dataclasses.replace(budget, ratio=ratio)
+            plan = planner.plan(ranking, trial_budget, strict=False)
+            if plan.keep.all():  # even a single step would remove more than that
+                break
+            known = measured.get(plan.keep.tobytes())
+            if known is not None:  # such as all that can be removed, whatever the ratio
+                low, high = (ratio, high) if known else (low, ratio)
+                continue
+            steps = plan_steps(channel_map, plan.keep, repair, verify=True)
+            steps["compare"] = bound.seconds
+            part = progress.part(steps, f"{name} of {_TRIALS}, ")
             trial = carry_out(
-                model, plan, dataset, repair, targets=targets, progress=progress
+                model, plan, dataset, repair, targets=targets, progress=part
             )
-        within = measured[plan.keep.tobytes()] = bound.measure(trial)
-        if verbose != 0:
-            _print_trial(plan, bound, within)
-        if within:
-            # What is returned has been measured itself: the deepest trial within the
-            # drop.
-            best, low = trial, ratio
-        else:
-            high = ratio
+            part.begin("compare")
+            part.show("measuring")
+            within = measured[plan.keep.tobytes()] = bound.measure(trial)
+            progress.note(f"{name}: {_describe_trial(plan, metric, bound, within)}")
+            if within:
+                # What is returned has been measured itself: the deepest trial within
+                # the drop.
+                best, best_plan, low = trial, plan, ratio
+            else:
+                high = ratio
     bound.tell(best is not None, budget.of)
     if best is not None:
+        outcome = measure_outcome(
+            model, best_plan, best, sample, {}, repair, Progress(0)
+        )
+        tell_outcome(_add_metric(outcome, metric, bound, best_plan, argument), verbose)
         return best
     # A copy, as always: it shares no weights with the model.
     whole = np.ones(channel_map.num_units, bool)
@@ -196,11 +227,54 @@ def _resolve_budget(budget, shorthand):
     return to_budget("prune_until", budget, shorthand)
 
 
-def _print_trial(plan, bound, within):
+def _describe_trial(plan, metric, bound, within):
+    return (
+        f"{_describe_removed(plan)}: {_name_of(metric)} {bound.found[-1]:.4g}, "
+        f"{'within' if within else 'beyond'} {bound.worst:.4g}"
+    )
+
+
+def _describe_removed(plan):
     before, after = plan.costs[plan.budget.of]
-    print(
-        f"{1 - after / before:.1%} of the {plan.budget.of} removed: "
-        f"{bound.found[-1]:.4g}, {'within' if within else 'beyond'} {bound.worst:.4g}"
+    return f"{1 - after / before:.1%} of the {plan.budget.of} removed"
+
+
+def _name_of(metric):
+    if not callable(metric):
+        return metric
+    name = getattr(metric, "__name__", "")
+    return name if name.isidentifier() else "metric"  # such as of a lambda
+
+
+def _add_metric(outcome, metric, bound, plan, argument):
+    """Returns an `Outcome` with the metric that has decided, and how much it may fall.
+
+    Args:
+        outcome: The `Outcome` of the best trial.
+        metric: See `prune_until`.
+        bound: The `MetricBound`, which has measured all trials.
+        plan: The `PruningPlan` of the best trial.
+        argument: String, for what the data was given that the metric is measured on.
+    """
+    # The last trial within the bound is the best one.
+    after = [value for value in bound.found if bound.allows(value)][-1]
+    data = "" if callable(metric) else f"on `{argument}` "
+    return dataclasses.replace(
+        outcome,
+        budget=f"{_describe_removed(plan)}, in {len(bound.found)} trials",
+        hint="",
+        metrics={_name_of(metric): (bound.before, after)},
+        data=f"{data}(allowed: {bound.worst:.4g})",
+    )
+
+
+def _warn_of_flattery(metric):
+    """Warns that a metric is measured on what the trials are fitted to."""
+    warnings.warn(
+        "Expected `validation_data`: examples that the network is not fitted to. "
+        f"Received: none, so {metric!r} is measured on `dataset`, and is worse on "
+        "other examples than is allowed here",
+        stacklevel=4,
     )
 
 
@@ -212,13 +286,4 @@ def _check_alone():
             "`prune_until` evaluates models, which Keras does not do under a strategy "
             f"of several processes. Received: the scope of one of {count}. Rank in the "
             "scope, and take `keras-shapley-prune prune-until --ranking` in one process"
-        )
-
-
-def _check_drop(max_drop):
-    number = isinstance(max_drop, (int, float)) and not isinstance(max_drop, bool)
-    if not number or not max_drop >= 0:
-        raise ValueError(
-            "Argument `max_drop` should be a number of at least 0. "
-            f"Received: max_drop={max_drop!r}"
         )

@@ -26,7 +26,7 @@ def check_whole(text):
     assert text.count("\n") == 1
 
 
-def split_last_line(text):
-    """Returns what was printed before the last line, and that line."""
-    before, _, last = text.rstrip("\n").rpartition("\n")
-    return f"{before}\n" if before else "", last
+def split_closing(text):
+    """Returns what a bar printed, and the list of the lines below it."""
+    bar, end, below = text.partition("\n")
+    return bar + end, below.splitlines()

@@ -51,7 +51,9 @@ READERS = {
     "baseline": lambda data, model, *_: ksp.BaselineRanker("taylor").rank(
         model, data, verbose=0
     ),
-    "prune_until": lambda data, model, *_: ksp.prune_until(model, data, 0.5, **FAST),
+    "prune_until": lambda data, model, *_: ksp.prune_until(
+        model, data, 0.5, validation_data=(X, Y), **FAST
+    ),
     "validation": lambda data, model, *_: ksp.prune_until(
         model, X, 0.5, validation_data=data, **FAST
     ),

@@ -10,7 +10,7 @@ import models
 import numpy as np
 import pytest
 import tensorflow as tf
-from bars import check_whole, drawn, labels_of, split_last_line
+from bars import check_whole, drawn, labels_of, split_closing
 from datasets import Exploding
 from keras import layers
 from odd_losses import OddMetric, SizedMetric, odd_loss, odd_metric
@@ -235,6 +235,10 @@ def test_a_model_of_keras_applications(name):
     assert pruned(x).shape == (4, 4)
 
 
+CLOSING = ["asked:", "parameters", "FLOPs", "agrees", "accuracy"]
+RANKED = ["ranking conv, 1 of 2", "ranking hidden, 2 of 2"]
+
+
 # --- progress ----------------------------------------------------------------------
 
 
@@ -249,10 +253,11 @@ def test_one_bar_from_the_ranking_to_the_check(trained, capsys, monkeypatch, ran
     monkeypatch.setattr(repair_channels_module, "verify_cut", verify)
     prune(trained, models.labelled_images(16), 0.5, ranker=ranker)
     assert max(percent for percent, _ in drawn(at_check[0])) < 100
-    out, line = split_last_line(at_check[0] + capsys.readouterr().out)
+    out, closing = split_closing(at_check[0] + capsys.readouterr().out)
     check_whole(out)
-    assert line.startswith("Parameters 152 → ")
-    ranking = [] if ranker == "l1_norm" else ["ranking conv", "ranking hidden"]
+    assert [line.split()[0] for line in closing] == CLOSING
+    first = {None: ["running the network"], "leave_one_out": ["ranking"]}.get(ranker)
+    ranking = [*first, *RANKED] if first else []
     repair = ["repairing", "repairing hidden", "repairing classes"]
     assert labels_of(out) == [*ranking, "cutting", *repair, "checking", "comparing", ""]
 
@@ -260,9 +265,10 @@ def test_one_bar_from_the_ranking_to_the_check(trained, capsys, monkeypatch, ran
 def test_without_repair_and_check_the_bar_ends_with_the_cut(trained, capsys):
     data = models.labelled_images(16)
     prune(trained, data, ranker="apoz", repair=None, verify=False, verbose=1)
-    out = capsys.readouterr().out
+    out, closing = split_closing(capsys.readouterr().out)
     check_whole(out)
-    assert labels_of(out) == ["ranking conv", "ranking hidden", "cutting", ""]
+    assert labels_of(out) == ["ranking", *RANKED, "cutting", "comparing", ""]
+    assert [line.split()[0] for line in closing] == CLOSING
 
 
 @pytest.mark.sweep(1)
@@ -280,22 +286,27 @@ def test_a_ranker_that_knows_of_no_progress_is_one_step(trained, capsys, verbose
     out = capsys.readouterr().out
     assert asked == [verbose]
     if verbose == "auto":
-        out, _ = split_last_line(out)
+        out, _ = split_closing(out)
         check_whole(out)
         assert drawn(out)[0][0] > 10  # its time counts
         assert drawn(out)[0][1] == "cutting"
     else:
-        assert out.count("\n") == verbose * 1.5  # repaired, checked, what changed
+        assert out.count("\n") == verbose * 3.5  # repaired, checked, what changed
 
 
 def test_a_line_a_group_and_a_step(trained, capsys):
     prune(trained, models.labelled_images(16), verbose=2)
-    *lines, last = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(
-        r"Parameters 152 → 66 \(-56.6%\), FLOPs 1,888 → 920 \(-51.3%\): agrees "
-        r"with the original on \d+% of 16 varied images",
-        last,
-    )
+    printed = capsys.readouterr().out.splitlines()
+    lines, closing = printed[:-5], printed[-5:]
+    expected = [
+        r"asked: 50\.0% of the units, layer scope; reached: 50\.0%",
+        r"parameters  152 → 66 \(-56\.6%\)",
+        r"FLOPs       1,888 → 920 \(-51\.3%\)",
+        r"agrees with the original on \d+% of 16 varied images",
+        r"accuracy    0\.\d{4} → 0\.\d{4} \(.{7}\) on 16 examples .* fitted to",
+    ]
+    for pattern, line in zip(expected, closing, strict=True):
+        assert re.fullmatch(pattern, line) and len(line) <= 80
     starts = [
         re.sub(r"(: [\d,]+ evaluations)?, \d+\.\d s so far", "", x) for x in lines
     ]
@@ -330,11 +341,12 @@ def test_a_plan_is_carried_out_with_a_bar(trained, capsys):
     plan = keras_shapley_prune.plan_pruning(trained, ranking, 0.5)
     assert capsys.readouterr().out == ""
     keras_shapley_prune.apply_plan(trained, plan, x)
-    out, line = split_last_line(capsys.readouterr().out)
+    out, closing = split_closing(capsys.readouterr().out)
     check_whole(out)
     assert "repairing classes" in labels_of(out)
+    assert [line.split()[0] for line in closing] == CLOSING[:4]  # there is no label
     keras_shapley_prune.apply_plan(trained, plan, x, verbose=2)
-    assert capsys.readouterr().out.splitlines()[2:] == [line]
+    assert capsys.readouterr().out.splitlines()[2:] == closing
     keras_shapley_prune.apply_plan(trained, plan, x, verbose=0)
     assert capsys.readouterr().out == ""
     with pytest.raises(ValueError, match="Argument `verbose`"):
@@ -361,6 +373,7 @@ def test_bad_ratios(trained, ratio):
     words = r"Argument `ratio` should be a float in \[0, 1\)"
     message = _refused(trained, words, Exploding(), ratio)
     assert f"Received: ratio={ratio!r}" in message
+    assert ("mean 0.5, 50 percent?" in message) == (ratio == 50)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """Tests of pruning within an allowed drop."""
 
+import re
+
 import keras
 import models
 import numpy as np
 import pytest
-from bars import check_whole, labels_of
+from bars import check_whole, labels_of, split_closing
 
 import keras_shapley_prune
 from keras_shapley_prune import PruningBudget, prune_until
@@ -45,10 +47,10 @@ def _data(count, seed):
     return x[..., np.newaxis].astype("float32"), y
 
 
-def _by_norm(*args, **arguments):
-    """Calls `prune_until` with a ranker that takes no time."""
-    ranker = keras_shapley_prune.BaselineRanker("l1_norm")
-    return prune_until(*args, ranker=ranker, verbose=0, **arguments)
+def _by_norm(model, data, *args, **arguments):
+    """Calls `prune_until` with a ranker that takes no time, measured on the data."""
+    settings = {"ranker": "l1_norm", "verbose": 0, "validation_data": data}
+    return prune_until(model, data, *args, **settings | arguments)
 
 
 def _accuracy(model, data):
@@ -79,38 +81,60 @@ def test_more_is_removed_where_more_may_be_lost(trained):
     assert sizes[1] < sizes[0]
 
 
-def test_it_prints_its_trials(trained, capsys):
+def test_it_prints_its_trials_and_what_is_left(trained, capsys):
+    data, held_out = _data(60, seed=1), _data(60, seed=2)
+    pruned = prune_until(
+        trained, data, 0.02, of="params", verbose=2, validation_data=held_out
+    )
+    lines = capsys.readouterr().out.splitlines()
+    trials = [line for line in lines if " of the params removed: accuracy " in line]
+    assert len(trials) == 3
+    assert all(", within 0." in line or ", beyond 0." in line for line in trials)
+    removed, parameters, flops, agreement, metric = lines[-5:]
+    assert re.fullmatch(r"\d+\.\d% of the params removed, in 3 trials", removed)
+    assert f" → {pruned.count_params():,} (" in parameters
+    assert flops.startswith("FLOPs       ") and agreement.startswith("agrees with the")
+    before, after = (_accuracy(model, held_out) for model in (trained, pruned))
+    assert metric.startswith(f"accuracy    {before:.4f} → {after:.4f} (")
+    assert metric.endswith(f" on `validation_data` (allowed: {before - 0.02:.4g})")
+    assert max(map(len, lines[-5:])) <= 80
+
+
+def test_one_bar_over_ranking_and_trials(trained, capsys):
+    data, settings = _data(60, seed=1), {"of": "params", "ranker": "apoz"}
+    prune_until(trained, data, 0.02, metric=_loss, mode="min", **settings)
+    bar, closing = split_closing(capsys.readouterr().out)
+    check_whole(bar)
+    labels = labels_of(bar)
+    assert labels[1].startswith("ranking conv2d, 1 of ")
+    for number in (1, 2, 3):
+        steps = [one for one in labels if one.startswith(f"trial {number} of 3, ")]
+        assert steps[0].endswith(", cutting") and steps[-1].endswith(", measuring")
+    assert closing[0].endswith("of the params removed, in 3 trials")
+    assert re.fullmatch(r"_loss {7}.* → .*\) \(allowed: \S+\)", closing[-1])
+
+
+def test_the_calibration_set_flatters(trained):
     data = _data(60, seed=1)
-    prune_until(trained, data, 0.02, of="params", verbose=2)
-    printed = capsys.readouterr().out
-    assert "of the params removed" in printed
-    assert "within" in printed or "beyond" in printed
+    with pytest.warns(
+        UserWarning, match="none, so 'accuracy' is measured on"
+    ) as caught:
+        prune_until(trained, data, 0.05, ranker="l1_norm", verbose=0)
+    (ours,) = [one for one in caught if "validation_data" in str(one.message)]
+    assert ours.filename == __file__
 
 
-def test_a_bar_of_the_ranking_and_one_of_each_trial(trained, capsys):
+def test_a_ranking_serves_all_trials(trained):
     data = _data(60, seed=1)
-    prune_until(trained, data, 0.02, of="params", ranker="apoz")
-    ranking, *trials, end = capsys.readouterr().out.split("\n")
-    assert end == ""
-    check_whole(ranking + "\n")
-    assert all(label.startswith("ranking ") for label in labels_of(ranking)[:-1])
-    bars, results = trials[::2], trials[1::2]
-    assert len(bars) == len(results) > 1
-    for bar, result in zip(bars, results, strict=True):
-        check_whole(bar + "\n")
-        cutting, *_, checking, end = labels_of(bar)
-        assert (cutting, checking, end) == ("cutting", "checking", "")
-        assert "of the params removed" in result
-
-
-@pytest.mark.slow
-def test_its_lines_and_its_silence(trained, capsys):
-    data = _data(60, seed=1)
-    for verbose, kinds in ((2, {"evaluations", "removed"}), (0, set())):
-        prune_until(trained, data, 0.02, of="params", ranker="apoz", verbose=verbose)
-        lines = capsys.readouterr().out.splitlines()
-        assert {kind for kind in kinds for line in lines if kind in line} == kinds
-        assert all(any(kind in line for kind in kinds) for line in lines)
+    ranking = keras_shapley_prune.BaselineRanker("l1_norm").rank(trained)
+    pruned, expected = (
+        _by_norm(trained, data, 0.1, ranker=ranker) for ranker in (ranking, "l1_norm")
+    )
+    for ours, theirs in zip(pruned.weights, expected.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    half = keras_shapley_prune.ShapleyRanker().rank(trained, data, verbose=0)
+    with pytest.warns(UserWarning, match=r"has looked at 9 of the 16 .*ratio=0\.95`"):
+        _by_norm(trained, data, 0.1, ranker=half)
 
 
 def test_ranked_once(trained, monkeypatch):
@@ -122,7 +146,7 @@ def test_ranked_once(trained, monkeypatch):
         return keras_shapley_prune.BaselineRanker.rank(ranker, *args, **kwargs)
 
     monkeypatch.setattr(ranker, "rank", rank)
-    prune_until(trained, _data(60, seed=1), 0.05, ranker=ranker, verbose=0)
+    _by_norm(trained, _data(60, seed=1), 0.05, ranker=ranker)
     assert len(ranked) == 1
 
 
@@ -132,7 +156,7 @@ def test_what_was_measured_is_not_repaired_again(trained, capsys):
     settings = {"layers": first.name, "min_units": first.filters - 1, "verbose": 2}
     prune_until(trained, data, 9.0, lambda model: 1.0, mode="max", **settings)
     lines = capsys.readouterr().out.splitlines()
-    shares = [line for line in lines if "of the flops removed" in line]
+    shares = [line for line in lines if "of the flops removed: " in line]
     assert len(shares) == len(set(shares)) >= 1
 
 
@@ -259,6 +283,14 @@ def test_other_forms_of_data(trained):
 def test_bad_drops(trained, max_drop):
     with pytest.raises(ValueError, match="`max_drop` should be a number of at least 0"):
         prune_until(trained, _data(8, seed=1), max_drop)
+
+
+@pytest.mark.parametrize(("max_drop", "meant"), [(2, 0.02), (50, 0.5), (1.5, None)])
+def test_a_percentage_of_what_is_at_most_one(trained, max_drop, meant):
+    with pytest.raises(ValueError, match=f"Received: max_drop={max_drop}") as caught:
+        prune_until(trained, _data(8, seed=1), max_drop)
+    question = f". Did you mean {meant}, {max_drop} percent?"
+    assert str(caught.value).endswith(question) == (meant is not None)
 
 
 def test_bad_metrics(trained):

@@ -169,6 +169,19 @@ def test_rankings_that_are_killed_end_bit_equal(tmp_path, kill_at, ranker):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.eager
+def test_the_ranking_and_the_plan_can_be_read(tmp_path):
+    pruned = prune_it(str(tmp_path), repair=None)
+    model, images = build()
+    ranking = ksp.Ranking.load(tmp_path / "ranking.json")
+    plan = ksp.PruningPlan.load(tmp_path / "plan.json", model)
+    for again in (
+        prune_it(ranker=ranking, repair=None),
+        ksp.apply_plan(model, plan, images, repair=None, verbose=0),
+    ):
+        assert are_equal(again.get_weights(), pruned.get_weights())
+
+
 class OwnRanker:
     """A user's ranker, which knows of no checkpoint."""
 

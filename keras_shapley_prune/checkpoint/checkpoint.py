@@ -11,7 +11,7 @@ import time
 from keras_shapley_prune.checkpoint.entries import read_entry, write_entry
 from keras_shapley_prune.checkpoint.fingerprint import describe_run, find_differences
 from keras_shapley_prune.checkpoint.folders import FILE, open_folder
-from keras_shapley_prune.checkpoint.whole_files import is_unfinished
+from keras_shapley_prune.checkpoint.whole_files import is_unfinished, unfinished_beside
 from keras_shapley_prune.devices.workers import (
     WorkerLostError,
     Workers,
@@ -86,6 +86,22 @@ class Checkpoint:
             return Entry(None, "", self._clock, self._workers)
         name = f"{self._prefix}{_name(kind, number)}.npz"
         return Entry(self._folder / name, self._run, self._clock, self._workers)
+
+    def keep(self, name, save):
+        """Writes a file for people beside the entries; it is not read again.
+
+        Args:
+            name: String, a fixed name.
+            save: Callable `fn(path)` that writes it.
+        """
+        if self._folder is None or not self._workers.is_chief:
+            return
+        unfinished = unfinished_beside(self._folder / name)
+        try:
+            save(unfinished)
+            os.replace(unfinished, self._folder / name)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def explain_interruption(self):

@@ -343,7 +343,7 @@ def _write(files, paths, pruned, int8, examples):
         shapes = read_sizes(record_graph(pruned), examples)
         path = files.stage(paths["litert"])
         with hold_back():  # quantizing runs LiteRT, which says so
-            export_litert(pruned, path, int8, data, input_shape=shapes)
+            export_litert(pruned, path, int8, data, input_shape=shapes, verbose=0)
 
 
 def _report(files, paths, model, pruned, ranking, data, runtime):

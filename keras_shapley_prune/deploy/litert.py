@@ -10,16 +10,30 @@ from keras_shapley_prune.deploy.quantization import (
     quantize,
     read_examples,
 )
-from keras_shapley_prune.inputs.arguments import blaming, check_boolean
+from keras_shapley_prune.inputs.arguments import (
+    blaming,
+    check_boolean,
+    check_verbose,
+)
 from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.inputs.paths import check_target
+from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.trace.recording import record_graph
 from keras_shapley_prune.trace.sizes import give_sizes, read_sizes
 
+_CONVERT, _QUANTIZE = 1.0, 1.0  # seconds of a small network, about: parts of a bar
+
 
 @undisturbed
-def export_litert(model, path, int8=False, representative_data=None, input_shape=None):
+def export_litert(
+    model,
+    path,
+    int8=False,
+    representative_data=None,
+    input_shape=None,
+    verbose="auto",
+):
     """Writes a model as a LiteRT file, with float32 or with int8 numbers.
 
     The file takes one example at a time: with a fixed batch, every shape in it is
@@ -48,6 +62,7 @@ def export_litert(model, path, int8=False, representative_data=None, input_shape
             a model that takes any size, such as `keras.Input((None, None, 3))`; a list
             or a dict of them for several inputs. `None` for the sizes of the model's
             own inputs, or of `representative_data`.
+        verbose: `"auto"` or 1 for a progress bar, 0 for silence.
 
     Returns:
         `pathlib.Path` of the file.
@@ -73,6 +88,7 @@ def export_litert(model, path, int8=False, representative_data=None, input_shape
     ```
     """
     path = _check_arguments(model, path, int8, representative_data)
+    check_verbose(verbose)
     graph = record_graph(model)
     shapes = input_shape
     if shapes is None:
@@ -84,9 +100,14 @@ def export_litert(model, path, int8=False, representative_data=None, input_shape
         quantizer = import_quantizer()
         with blaming("dataset", "representative_data"):
             examples = read_examples(model, representative_data)
-    content = convert(model, graph)
-    if int8:
-        content = quantize(quantizer, content, examples)
+    planned = {"convert": _CONVERT, "quantize": _QUANTIZE * int8}
+    with Progress(verbose, planned) as progress:
+        progress.begin("convert")
+        progress.show("converting")
+        content = convert(model, graph)
+        if int8:
+            progress.begin("quantize")
+            content = quantize(quantizer, content, examples, progress)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path

@@ -7,6 +7,7 @@ import warnings
 
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.inputs.finite import check_finite_inputs
+from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.trace.functional_models import input_structure
 
 _SIGNATURE = "serving_default"  # what Keras calls the one it exports
@@ -60,7 +61,7 @@ def import_quantizer():
     return litert_quantizer
 
 
-def quantize(package, float_model, examples):
+def quantize(package, float_model, examples, progress=None):
     """Returns the bytes of the static int8 version of a float file.
 
     Args:
@@ -68,6 +69,7 @@ def quantize(package, float_model, examples):
         float_model: Bytes of the float file.
         examples: List of dicts: input name -> array of as many examples as the file
             takes at a time.
+        progress: A `Progress`, in whose step the examples are run, or `None`.
 
     Raises:
         ValueError: If the quantizer cannot do what the file does.
@@ -86,7 +88,8 @@ def quantize(package, float_model, examples):
             )
             quantizer = package.quantizer.Quantizer(float_model)
             quantizer.load_quantization_recipe(recipe)
-            calibrator.calibrate({_SIGNATURE: examples}, recipes)
+            shown = _Shown(examples, progress or Progress(0))
+            calibrator.calibrate({_SIGNATURE: shown}, recipes)
             result = quantizer.quantize(
                 calibrator.get_model_qsvs(),
                 enable_progress_bar=False,
@@ -99,6 +102,23 @@ def quantize(package, float_model, examples):
             f"Received: a model of which the quantizer says: {error}"
         ) from error
     return bytes(result.quantized_model)
+
+
+class _Shown:
+    """Examples of which a bar tells which one is being run."""
+
+    def __init__(self, examples, progress):
+        self._examples, self._progress = examples, progress
+
+    def __len__(self):
+        return len(self._examples)
+
+    def __iter__(self):
+        count = len(self._examples)
+        for number, example in enumerate(self._examples):
+            label = f"quantizing, example {number + 1} of {count}"
+            self._progress.show_share(label, number / count)
+            yield example
 
 
 @contextlib.contextmanager

@@ -36,6 +36,21 @@ def check_share(name, value, above_zero=False):
         )
 
 
+def suggest_share(value):
+    """Returns the question whether a percentage was meant for a share, or nothing.
+
+    Args:
+        value: What was given where a number of at most 1 is expected.
+
+    Returns:
+        String that ends a message: `""` unless the value may be a percentage.
+    """
+    # 1.5 may be anything; 2 and 50 are hardly meant for more than the whole.
+    if not _is_number(value) or not 2 <= value < 100:
+        return ""
+    return f". Did you mean {value / 100:g}, {value:g} percent?"
+
+
 def check_at_least(name, value, least, excluded=False):
     """Raises a `ValueError` unless an argument is a number of at least `least`.
 

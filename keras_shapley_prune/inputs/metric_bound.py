@@ -1,10 +1,33 @@
 """How far a metric may get worse, and whether trials are within that."""
 
+import time
 import warnings
 
 import numpy as np
 
-from keras_shapley_prune.inputs.metric_direction import resolve_mode
+from keras_shapley_prune.inputs.arguments import suggest_share
+from keras_shapley_prune.inputs.metric_direction import is_share, resolve_mode
+
+
+def check_drop(max_drop, metric, model):
+    """Raises a `ValueError` unless a metric may get worse by so much.
+
+    Args:
+        max_drop: See `prune_until`.
+        metric: See `prune_until`.
+        model: The `keras.Model`, which need not have been evaluated.
+    """
+    number = isinstance(max_drop, (int, float)) and not isinstance(max_drop, bool)
+    if not number or not max_drop >= 0:
+        raise ValueError(
+            "Argument `max_drop` should be a number of at least 0. "
+            f"Received: max_drop={max_drop!r}"
+        )
+    if max_drop > 1 and is_share(metric, model):
+        raise ValueError(
+            f"Argument `max_drop` should be at most 1 for metric={metric!r}, which is "
+            f"between 0 and 1. Received: max_drop={max_drop!r}{suggest_share(max_drop)}"
+        )
 
 
 class MetricBound:
@@ -18,6 +41,8 @@ class MetricBound:
         max_drop: See `prune_until`.
 
     Attributes:
+        before: Float, the metric of `model`.
+        seconds: Float, how long it took to measure that.
         worst: Float, what the metric may be at worst.
         found: List of floats, the metric of each trial.
 
@@ -28,7 +53,9 @@ class MetricBound:
     def __init__(self, metric, mode, model, measure, max_drop):
         self._metric, self._measure, self._max_drop = metric, measure, max_drop
         self.found = []
+        start = time.perf_counter()
         before = self._measure(model)
+        self.seconds = time.perf_counter() - start
         # The metrics of a model are known once it has been evaluated.
         self._mode = resolve_mode(metric, mode, model)
         if not np.isfinite(before):
@@ -36,12 +63,17 @@ class MetricBound:
                 "Expected a finite metric of the model before anything is removed. "
                 f"Received: metric={metric!r}, which is {before}"
             )
+        self.before = before
         self.worst = before + (max_drop if self._mode == "min" else -max_drop)
 
     def measure(self, trial):
         """Returns whether the metric of a model is within the bound."""
         value = self._measure(trial)
         self.found.append(value)
+        return self.allows(value)
+
+    def allows(self, value):
+        """Returns whether a value of the metric is within the bound."""
         # What is not finite has not been measured, though it may be no worse.
         if not np.isfinite(value):
             return False

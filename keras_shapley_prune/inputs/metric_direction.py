@@ -17,6 +17,11 @@ _UP = """
     SensitivityAtSpecificity SparseCategoricalAccuracy SparseTopKCategoricalAccuracy
     SpecificityAtSensitivity TopKCategoricalAccuracy TrueNegatives TruePositives
 """.split()
+# Those of them that are no share: between 0 and 1 are all others.
+_UNBOUNDED = """
+    ConcordanceCorrelation CosineSimilarity PearsonCorrelation R2Score TrueNegatives
+    TruePositives
+""".split()
 _DOWN = """
     BinaryCrossentropy CategoricalCrossentropy CategoricalHinge FalseNegatives
     FalsePositives Hinge KLDivergence LogCoshError MeanAbsoluteError
@@ -71,12 +76,32 @@ def mode_of_name(name, outputs=()):
         outputs: Iterable of strings, the outputs of the model, one of which may stand
             before the name of the metric.
     """
+    names = _names_in(name, outputs)
+    known = [_BY_NAME[_plain(one)] for one in names if _plain(one) in _BY_NAME]
+    return known[0] if known else _LAST_WORDS.get(names[0].lower().split("_")[-1])
+
+
+def is_share(metric, model):
+    """Returns whether a metric is known to be between 0 and 1, as an accuracy is.
+
+    Args:
+        metric: What `resolve_metric` takes.
+        model: The `keras.Model`, which need not have been evaluated.
+    """
+    if not isinstance(metric, str):
+        return False
+    plain = {_plain(name) for name in _names_in(metric, _outputs_of(model))}
+    if plain & _SHARES:
+        return True
+    return not plain & set(_BY_NAME) and metric.lower().split("_")[-1] == "accuracy"
+
+
+def _names_in(name, outputs):
+    """Returns what may be the name of a metric of Keras within another name, a list."""
     # A second metric of a name gets a number.
     name = re.sub(r"_\d+$", "", name)
     names = [name, *(name.removeprefix(f"{output}_") for output in outputs)]
-    names += [one.removeprefix("weighted_") for one in names]
-    known = [_BY_NAME[_plain(one)] for one in names if _plain(one) in _BY_NAME]
-    return known[0] if known else _LAST_WORDS.get(name.lower().split("_")[-1])
+    return names + [one.removeprefix("weighted_") for one in names]
 
 
 def _plain(name):
@@ -90,6 +115,7 @@ _BY_NAME = {
     **dict.fromkeys(map(_plain, _UP_NAMES), "max"),
     **dict.fromkeys(map(_plain, _DOWN_NAMES), "min"),
 }
+_SHARES = {_plain(name) for name in {*_UP, *_UP_NAMES} - set(_UNBOUNDED)}
 
 
 def _mode_of_objects(name, model):

@@ -80,6 +80,14 @@ class Progress:
         self._part = (1 - self._at) * seconds / max(whole, 1e-9)
         self._end = self._at + self._part
 
+    def replan(self, planned):
+        """Corrects what steps to come are planned to take.
+
+        Args:
+            planned: Dict: name of a step -> seconds. Others are as they were.
+        """
+        self._to_come |= {k: v for k, v in planned.items() if k in self._to_come}
+
     def add(self, share):
         """Counts a share of the step, a float in [0, 1]."""
         # The plan may have been too low: the rest of the bar is for other steps.
@@ -94,6 +102,23 @@ class Progress:
     def show_share(self, label, share):
         """Names what is worked on, and says how much of the step is done by now."""
         self._at = max(self._at, self._end - (1 - share) * self._part)
+        self.show(label)
+
+    def part(self, steps, label=""):
+        """Returns a `Progress` of what is done within the step that has begun.
+
+        Its steps share out this step's part of the bar. Nothing ends with it.
+
+        Args:
+            steps: Dict: name of a step -> seconds.
+            label: String, which comes before the labels of these steps.
+        """
+        return _Part(self, steps, label)
+
+    def reach(self, share, label):
+        """Names what is worked on, and moves on to a share of the step."""
+        start = self._end - self._part
+        self._at = min(max(self._at, start + share * self._part), self._end)
         self.show(label)
 
     def note(self, text):
@@ -115,14 +140,37 @@ class Progress:
         self._bar.update(percent)
 
 
-def show_progress(progress, verbose):
+class _Part(Progress):
+    """The steps of a step: what it draws is drawn by the `Progress` of the whole.
+
+    Args:
+        whole: The `Progress`, in whose step these are.
+        steps: See `Progress.part`.
+        label: See `Progress.part`.
+    """
+
+    def __init__(self, whole, steps, label):
+        super().__init__(0, steps)
+        self._whole, self._prefix = whole, label
+
+    def note(self, text):
+        """Prints nothing: the line is that of the whole step."""
+
+    def _draw(self):
+        self._whole.reach(self._at, f"{self._prefix}{self._label}")
+
+
+def show_progress(progress, verbose, planned=None):
     """Returns a context of a `Progress`: of one's own, unless one is handed on.
 
     Args:
         progress: A `Progress`, which the context does not end, or `None`.
         verbose: See `Progress`.
+        planned: See `Progress`, of one's own.
     """
-    return Progress(verbose) if progress is None else contextlib.nullcontext(progress)
+    if progress is not None:
+        return contextlib.nullcontext(progress)
+    return Progress(verbose, planned)
 
 
 def _fit(label):

@@ -5,6 +5,8 @@ import dataclasses
 import keras
 
 from keras_shapley_prune.cut.surgery import cut_out
+from keras_shapley_prune.inputs.arguments import check_verbose
+from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.latency.example_inputs import check_sizes
 from keras_shapley_prune.latency.latency_table import LatencyTable, shapes_of
@@ -28,7 +30,7 @@ _SECONDS = 20.0  # that pieces are timed for, and whole networks
 
 @undisturbed
 def measure_latency_table(
-    model, target="tensorflow", channel_map=None, input_shape=None
+    model, target="tensorflow", channel_map=None, input_shape=None, verbose="auto"
 ):
     """Measures what the pieces of a model take at several widths.
 
@@ -45,6 +47,7 @@ def measure_latency_table(
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
         input_shape: The shape of one example, for a model that takes any size, see
             `count_flops`.
+        verbose: `"auto"` or 1 for a progress bar, 0 for silence.
 
     Returns:
         A `LatencyTable`.
@@ -62,11 +65,14 @@ def measure_latency_table(
     ```
     """
     runtime = resolve_runtime(target)
+    check_verbose(verbose)
     channel_map = map_of(model, channel_map)
     channel_map.select_groups()  # raises if there are none
     graph = give_sizes(channel_map.graph, input_shape)
     channel_map = dataclasses.replace(channel_map, graph=graph)
-    return measure_table(model, runtime, channel_map)
+    with Progress(verbose) as progress:
+        progress.begin("time", 1.0)  # all there is
+        return measure_table(model, runtime, channel_map, progress.show_share)
 
 
 def measure_table(model, runtime, channel_map, show=None):
@@ -86,7 +92,8 @@ def measure_table(model, runtime, channel_map, show=None):
     count = len(cutter.mixes)
     with old_objects_frozen():
         for number in range(count):
-            _show(show, "compiling pieces", _LOADING * number / count)
+            label = f"compiling pieces, {number + 1} of {count}"
+            _show(show, label, _LOADING * number / count)
             network, parts = cutter.cut(number)
             networks.append(timer.load(network))
             for name, piece in parts.items():

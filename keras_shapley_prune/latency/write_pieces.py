@@ -8,9 +8,10 @@ import shutil
 import numpy as np
 
 from keras_shapley_prune.deploy.litert import export_litert
-from keras_shapley_prune.inputs.arguments import check_boolean
+from keras_shapley_prune.inputs.arguments import check_boolean, check_verbose
 from keras_shapley_prune.inputs.json_files import format_of
 from keras_shapley_prune.inputs.paths import check_folder
+from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.latency import time_pieces
 from keras_shapley_prune.latency.example_inputs import check_sizes, draw
@@ -26,7 +27,9 @@ _NUM_EXAMPLES = 4  # that ranges of int8 are taken of: for its speed they are en
 
 
 @undisturbed
-def write_latency_pieces(model, folder, int8=False, channel_map=None, input_shape=None):
+def write_latency_pieces(
+    model, folder, int8=False, channel_map=None, input_shape=None, verbose="auto"
+):
     """Writes the pieces of a model as LiteRT files, to be timed on a device.
 
     Beside them stands a script, `time_pieces.py`, which runs there with NumPy and
@@ -38,6 +41,7 @@ def write_latency_pieces(model, folder, int8=False, channel_map=None, input_shap
         int8: Boolean, whether the files are quantized to 8-bit integers.
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
         input_shape: See `count_flops`, for a model that takes any size.
+        verbose: `"auto"` or 1 for a progress bar, 0 for silence.
 
     Returns:
         `pathlib.Path` of the folder.
@@ -59,6 +63,7 @@ def write_latency_pieces(model, folder, int8=False, channel_map=None, input_shap
     """
     check_folder(folder, "folder")
     check_boolean("int8", int8)
+    check_verbose(verbose)
     channel_map = map_of(model, channel_map)
     channel_map.select_groups()  # raises if there are none
     graph = give_sizes(channel_map.graph, input_shape)
@@ -70,8 +75,12 @@ def write_latency_pieces(model, folder, int8=False, channel_map=None, input_shap
     cutter = NetworkCutter(model, channel_map)
     pieces = {piece.name: [None] * len(cutter.mixes) for piece in cutter.pieces}
     whole, shapes = [], graph.input_shapes or None
-    with old_objects_frozen():
-        for number in range(len(cutter.mixes)):
+    count = len(cutter.mixes)
+    with old_objects_frozen(), Progress(verbose) as progress:
+        progress.begin("write", 1.0)  # all there is
+        for number in range(count):
+            label = f"writing pieces, {number + 1} of {count}"
+            progress.show_share(label, number / count)
             network, parts = cutter.cut(number)
             mix = cutter.mixes[number]  # of a small network several are alike
             key = "whole", frozenset(mix.kept.items()), mix.removed
@@ -117,7 +126,7 @@ class _Files:
             model, name = build(), f"piece_{len(self.names):04d}.tflite"
             data = self._draw(model, shapes) if self._int8 else None
             path = self._folder / name
-            export_litert(model, path, self._int8, data, input_shape=shapes)
+            export_litert(model, path, self._int8, data, input_shape=shapes, verbose=0)
             self._numbers[key] = len(self.names)
             self.names.append(name)
         return self._numbers[key]

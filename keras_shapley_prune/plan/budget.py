@@ -11,6 +11,7 @@ from keras_shapley_prune.inputs.arguments import (
     check_kind,
     check_patterns,
     show,
+    suggest_share,
 )
 from keras_shapley_prune.latency.targets import resolve_target
 from keras_shapley_prune.latency.width_mixes import list_sizes
@@ -30,9 +31,10 @@ class PruningBudget:
     shorthand: `prune(model, x, 0.5, of="flops")` makes this object.
 
     Args:
-        ratio: Float in [0, 1), the share of a quantity to remove. Or a dict: layer
-            name or shell-style pattern -> the share of the units of these layers. The
-            first pattern that matches counts, layers that match none are not pruned.
+        ratio: Float in [0, 1), the share of a quantity to remove. Half of the units
+            is about three quarters of the FLOPs, see `prune`. Or a dict: layer name or
+            shell-style pattern -> the share of the units of these layers. The first
+            pattern that matches counts, layers that match none are not pruned.
         of: String, the quantity: `"units"` (those that can be removed), `"params"`,
             `"flops"`, `"bytes"` (of the weights), or `"latency"` (the seconds of one
             inference), of the whole model.
@@ -287,5 +289,5 @@ def check_ratio(ratio):
     if not number or not 0 <= ratio < 1:
         raise ValueError(
             "Argument `ratio` should be a float in [0, 1). "
-            f"Received: ratio={show(ratio)}"
+            f"Received: ratio={show(ratio)}{suggest_share(ratio)}"
         )

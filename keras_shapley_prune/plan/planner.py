@@ -3,8 +3,11 @@
 import dataclasses
 import warnings
 
+from keras_shapley_prune.checkpoint.checkpoint import Checkpoint
 from keras_shapley_prune.cut.surgery import cut_out
 from keras_shapley_prune.devices.workers import current_workers
+from keras_shapley_prune.inputs.arguments import check_verbose
+from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.latency.latency_table import LatencyTable
 from keras_shapley_prune.latency.measure_table import measure_table
@@ -18,7 +21,7 @@ from keras_shapley_prune.plan.selection import make_plan
 from keras_shapley_prune.trace.sizes import give_sizes
 from keras_shapley_prune.trace.wanted_units import map_for_ranking
 
-_PLANNED_SECONDS = 90.0  # that timing takes, about: a part of a progress bar
+PLANNED_SECONDS = 90.0  # that timing takes, about: a part of a progress bar
 _NEAR = 0.02  # of the asked latency: what is so near is not corrected
 _FAR = 0.05  # what is farther away is told
 _MOST = 4  # plans that are made and measured
@@ -26,7 +29,13 @@ _MOST = 4  # plans that are made and measured
 
 @undisturbed
 def plan_pruning(
-    model, ranking, ratio=0.5, channel_map=None, input_shape=None, **budget
+    model,
+    ranking,
+    ratio=0.5,
+    channel_map=None,
+    input_shape=None,
+    verbose="auto",
+    **budget,
 ):
     """Decides which units of a model are removed.
 
@@ -38,6 +47,8 @@ def plan_pruning(
         channel_map: The `ChannelMap` of `model`, if it has been traced already.
         input_shape: The shape of one example, for which FLOPs are counted where the
             model takes any size, see `count_flops`.
+        verbose: `"auto"` or 1 for a progress bar of what is timed with `of="latency"`,
+            0 for silence. Nothing else takes long.
         **budget: `of`, `scope`, `layers`, `ignore`, `granularity`, `round_to`,
             `min_units` and `target`, a shorthand for the fields of a `PruningBudget`.
             Where the ranking has blocks, these are units whatever `granularity` is.
@@ -65,10 +76,12 @@ def plan_pruning(
     ```
     """
     budget = to_budget("plan_pruning", ratio, budget)
+    check_verbose(verbose)
     channel_map = map_for_ranking(model, ranking, channel_map, budget.granularity)
     graph = give_sizes(channel_map.graph, input_shape)
     channel_map = dataclasses.replace(channel_map, graph=graph)
-    return plan_for(model, ranking, budget, channel_map)
+    with Progress(verbose) as progress:
+        return plan_for(model, ranking, budget, channel_map, progress)
 
 
 def plan_for(model, ranking, budget, channel_map, progress=None, checkpoint=None):
@@ -84,9 +97,12 @@ def plan_for(model, ranking, budget, channel_map, progress=None, checkpoint=None
     """
     show = None if progress is None else progress.show_share
     if progress is not None and budget.of == "latency":
-        progress.begin("time", _PLANNED_SECONDS)
-    entry = checkpoint and checkpoint.within("plan").entry("latency")
-    return Planner(model, channel_map, budget, show).plan(ranking, budget, entry=entry)
+        progress.begin("time", PLANNED_SECONDS)
+    checkpoint = checkpoint or Checkpoint()
+    entry = checkpoint.within("plan").entry("latency")
+    plan = Planner(model, channel_map, budget, show).plan(ranking, budget, entry=entry)
+    checkpoint.keep("plan.json", plan.save)
+    return plan
 
 
 class Planner:
@@ -105,6 +121,11 @@ class Planner:
         self._is_timed = budget.of == "latency"
         self._target = resolve_target(budget.target) if self._is_timed else None
         self._costs, self._timer = None, None
+
+    def prepare(self):
+        """Times what a budget of latency needs, before the first plan."""
+        if self._is_timed:
+            self._open_costs()
 
     def plan(self, ranking, budget, strict=True, entry=None):
         """Returns a `PruningPlan`.

@@ -23,6 +23,7 @@ from keras_shapley_prune.trace.sizes import find_open_inputs, give_sizes
 from keras_shapley_prune.trace.tracer import trace_channels
 
 _KEPT = "a dict: group name -> how many of its units are kept"
+_WIDTH = 72  # characters of a line, without what stands before them
 
 
 class PruningPlan:
@@ -149,7 +150,7 @@ class PruningPlan:
         width = max([len(name) for name in [*self.units, "parameters"]])
         lines = []
         if self.budget is not None:
-            lines.append(self._describe_budget())
+            lines.append(self.describe_budget())
         lines.append(f"{'group':{width}}  {'units':>15}")
         gone = self._find_gone()
         for name, (before, after) in self.units.items():
@@ -194,17 +195,23 @@ class PruningPlan:
         blocks = self.channel_map.blocks
         return tuple(block.name for block in blocks if not self.keep[block.unit])
 
-    def _describe_budget(self):
+    def describe_budget(self):
+        """Returns what was asked for and what is reached, a line."""
         budget = self.budget
+        if budget is None:  # it has been read from a file, or changed since
+            before, after = self.costs["units"]
+            return f"removed: {1 - after / before:.1%} of the units"
         if not isinstance(budget.ratio, (int, float, np.number)):
             groups = [g for g in self.channel_map.groups if g.name in self.units]
             wanted = sum(budget.ratio_of(group) * group.num_units for group in groups)
             whole = max(sum(group.num_units for group in groups), 1)
             removed = sum(before - after for before, after in self.units.values())
-            return (
-                f"asked: {dict(budget.ratio)}, {wanted / whole:.1%} of the units of "
-                f"these layers; reached: {removed / whole:.1%}"
+            shares = f"{dict(budget.ratio)}, "
+            text = (
+                f"{wanted / whole:.1%} of the units of these layers; "
+                f"reached: {removed / whole:.1%}"
             )
+            return f"asked: {shares if len(shares + text) < _WIDTH else ''}{text}"
         before, after = self.costs[budget.of]
         if (budget.of, budget.scope) == ("units", "layer"):
             # Each layer's own: that some of them go with a block is beside the budget.

@@ -142,6 +142,7 @@ class BaselineRanker(Settings):
             ranking = rank_groups(sampler, calibration, shown, checkpoint=kept)
         # Statistics of activations alone do not say what a unit does to the outputs.
         ranking.comparable = self.criterion not in ("apoz", "mean_activation")
+        ranking.costs = "readers" if self.criterion == "reconstruction" else None
         return ranking
 
     def _open_sampler(self, model):

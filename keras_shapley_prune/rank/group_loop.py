@@ -43,9 +43,13 @@ class _GroupLoop:
         self._progress, self._checkpoint = progress, checkpoint or Checkpoint()
         costs = sampler.estimate_costs(calibration)
         self._later = sum(cost.later_seconds for cost in costs)
-        self._seconds = [cost.seconds - cost.later_seconds for cost in costs]
+        self._opening = sum(cost.opening_seconds for cost in costs)
+        self._compiling = sum(cost.compiling_seconds for cost in costs)
+        self._seconds = [
+            cost.seconds - cost.later_seconds - cost.opening_seconds for cost in costs
+        ]
         self._evaluations = [cost.evaluations for cost in costs]
-        self._whole = max(sum(self._seconds) + self._later, 1e-9)
+        self._whole = max(sum(self._seconds) + self._opening + self._later, 1e-9)
         self._workers = current_workers()
         # A budget is shared by groups that follow each other.
         if sampler.plays_groups_alone and stop is None and self._workers.count > 1:
@@ -60,12 +64,14 @@ class _GroupLoop:
         """Returns a dict: group name -> `GroupScores`."""
         calibration, sampler = self._calibration, self._sampler
         self._progress.begin("rank", self._whole)
-        network = sampler.open_network(calibration, self._checkpoint)
+        self._progress.show("running the network" if self._opening else "ranking")
+        network = sampler.open_network(calibration, self._checkpoint, self._on_opening)
         scores = {}
         for index, group in enumerate(calibration.groups):
             if not self._takes(index):
                 continue
-            self._progress.show(f"ranking {group.name}")
+            count = len(calibration.groups)
+            self._progress.show(f"ranking {group.name}, {index + 1} of {count}")
             # What stands before the first reader is run once, for all coalitions.
             network.advance(calibration.first_site(group))
             found = scores[group.name] = self._rank(index, group, network)
@@ -83,6 +89,12 @@ class _GroupLoop:
 
         entry = self._checkpoint.entry("costs")
         return sampler.finish(calibration, network, scores, on_share, entry)
+
+    def _on_opening(self, share, compiled):
+        """Counts shares of what comes before the groups: reading, and compiling."""
+        seconds = share * (self._opening - self._compiling)
+        seconds += compiled * self._compiling
+        self._progress.add(seconds / self._whole)
 
     def _takes(self, index):
         """Returns whether this worker ranks a group; else another one does."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_shapley_prune.inputs.arguments import (
     check_boolean,
+    check_choice,
     check_integer,
     check_kind,
     read_vector,
@@ -17,6 +18,8 @@ from keras_shapley_prune.inputs.json_files import load_json, save_json
 from keras_shapley_prune.inputs.paths import check_folder
 from keras_shapley_prune.rank.tensorboard_events import write_ranking
 from keras_shapley_prune.trace.lock_text import group_reasons
+
+COSTS = ("readers", "outputs")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,6 +78,22 @@ class GroupScores:
         known = np.nan_to_num(self.values, nan=np.inf)
         # By stage, then by value: the last key of `lexsort` comes first.
         return np.lexsort((known, self.stages))
+
+    @property
+    def num_sampled(self):
+        """Integer, of how many units the value was estimated on samples."""
+        return int(np.count_nonzero(~np.isinf(self.standard_errors)))
+
+    def summary(self):
+        """Returns four strings: lowest, median and highest value, and median error.
+
+        The values are those that are known, the errors those of sampled units.
+        """
+        known = self.values[~np.isnan(self.values)]
+        errors = self.standard_errors[~np.isinf(self.standard_errors)]
+        found = [*_quantiles(known, [0, 0.5, 1]), *_quantiles(errors, [0.5])]
+        texts = [f"{number:.3g}" for number in found[:3]] + [f"{found[3]:.2g}"]
+        return [f"{'-' if text == 'nan' else text:>10}" for text in texts]
 
     def equals(self, other):
         """Returns whether two groups have the very same scores.
@@ -180,6 +199,8 @@ class Ranking(Mapping):
             Shapley values are. Values of other criteria, such as weight norms, are
             divided by the mean of their group in a plan over all groups, and what
             a unit saves does not count.
+        costs: String, in what `GroupScores.removal_costs` are counted: `"outputs"` or
+            `"readers"`, see `games.Reconstruction`. `None` if there are none.
 
     Raises:
         ValueError: If an argument is not of that form.
@@ -195,7 +216,15 @@ class Ranking(Mapping):
     ```
     """
 
-    def __init__(self, groups, method, num_examples, locks=None, comparable=True):
+    def __init__(
+        self,
+        groups,
+        method,
+        num_examples,
+        locks=None,
+        comparable=True,
+        costs=None,
+    ):
         check_kind("groups", groups, Mapping, "a dict: group name -> `GroupScores`")
         for name, scores in groups.items():
             if not isinstance(name, str) or not isinstance(scores, GroupScores):
@@ -212,8 +241,10 @@ class Ranking(Mapping):
                 f"Received: locks={show(locks)}"
             )
         check_boolean("comparable", comparable)
+        if costs is not None:
+            check_choice("costs", costs, COSTS)
         self._groups = dict(groups)
-        self.comparable = comparable
+        self.comparable, self.costs = comparable, costs
         self.method = method
         self.num_examples = num_examples
         self.locks = dict(locks or {})
@@ -242,7 +273,7 @@ class Ranking(Mapping):
         """
         if not isinstance(other, Ranking):
             return NotImplemented
-        for name in ("method", "num_examples", "comparable", "locks"):
+        for name in ("method", "num_examples", "comparable", "locks", "costs"):
             ours, theirs = getattr(self, name), getattr(other, name)
             if ours != theirs:
                 raise ValueError(
@@ -258,7 +289,7 @@ class Ranking(Mapping):
                 )
         groups = {**self, **other}
         fields = self.method, self.num_examples, self.locks, self.comparable
-        return Ranking(groups, *fields)
+        return Ranking(groups, *fields, self.costs)
 
     @property
     def num_evaluations(self):
@@ -267,20 +298,25 @@ class Ranking(Mapping):
 
     def __str__(self):
         width = max([len(name) for name in [*self, *self.locks, "group"]])
-        head = (
-            f"{'group':{width}}  units      lowest      median     highest  std. error"
-        )
+        numbers = [f"{title:>10}" for title in ("lowest", "median", "highest")]
+        sampled = {name: scores.num_sampled for name, scores in self.items()}
+        # Most rankings look at all units: the column would repeat the one before.
+        is_partial = any(sampled[name] < len(self[name].values) for name in self)
+        head = [f"{'group':{width}}", "units", *(["sampled"] if is_partial else [])]
         lines = [
             f"{self.method}: {self.num_examples} examples, "
             f"{self.num_evaluations:,} evaluations",
-            head,
+            "  ".join([*head, *numbers, "std. error"]),
         ]
         for name, scores in self.items():
-            low, middle, high = np.nanquantile(scores.values, [0, 0.5, 1])
-            error = np.median(scores.standard_errors)
+            row = [f"{name:{width}}", f"{len(scores.values):5d}"]
+            row += [f"{sampled[name]:7d}"] if is_partial else []
+            lines.append("  ".join([*row, *scores.summary()]))
+        if is_partial:
             lines.append(
-                f"{name:{width}}  {len(scores.values):5d}  {low:10.3g}  {middle:10.3g}"
-                f"  {high:10.3g}  {error:10.2g}"
+                "not sampled: units that are kept at the ratio ranked for. Their value "
+                "is what\ntheir removal alone costs, where that is known; its error is "
+                "not"
             )
         lines += [
             f"{group.names:{width}}  locked: {group.reason}"
@@ -330,6 +366,7 @@ class Ranking(Mapping):
             "num_examples": self.num_examples,
             "locks": self.locks,
             "comparable": self.comparable,
+            "costs": self.costs,
             "groups": groups,
         }
         save_json(path, "Ranking", content)
@@ -349,14 +386,22 @@ class Ranking(Mapping):
                 message names the place.
         """
         fields = load_json(path, "Ranking")
-        scores = fields.dicts("groups")
+        scores, costs = fields.dicts("groups"), fields.get("costs")
+        if costs is not None:  # files of before, and other criteria, have none
+            costs = fields.choice("costs", COSTS, None)
         return cls(
             {name: read_scores(inner) for name, inner in scores.items()},
             fields.string("method"),
             fields.integer("num_examples"),
             fields.texts("locks"),
             fields.boolean("comparable", default=True),
+            costs,
         )
+
+
+def _quantiles(numbers, shares):
+    """Returns quantiles, NaN if there are no numbers."""
+    return np.quantile(numbers, shares) if len(numbers) else [np.nan] * len(shares)
 
 
 def _finite(array):

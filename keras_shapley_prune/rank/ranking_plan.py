@@ -22,6 +22,8 @@ class GroupCost:
         seconds: Float, an estimate for this machine.
         later_seconds: Float, those of `seconds` that are spent on the group once all
             groups have been played.
+        opening_seconds: Float, those that are spent on it before any group is played.
+        compiling_seconds: Float, those of `opening_seconds` before the first batch.
     """
 
     name: str
@@ -30,6 +32,8 @@ class GroupCost:
     flops: int | None
     seconds: float
     later_seconds: float = 0.0
+    opening_seconds: float = 0.0
+    compiling_seconds: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,9 +3,12 @@
 import time
 
 from keras_shapley_prune.checkpoint.checkpoint import Checkpoint
+from keras_shapley_prune.inputs.arguments import show
 from keras_shapley_prune.plan.selection import ratios_to_rank
 from keras_shapley_prune.rank.baseline_ranker import BASELINE_NAMES, BaselineRanker
 from keras_shapley_prune.rank.games.reconstruction import Reconstruction
+from keras_shapley_prune.rank.given_ranking import read_given
+from keras_shapley_prune.rank.ranking import Ranking
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 from keras_shapley_prune.rank.stored_ranking import read_ranking, store_ranking
 
@@ -21,8 +24,9 @@ def resolve_ranker(ranker=None, scope="layer", seed=0):
 
     Args:
         ranker: `None` or `"shapley"` for the default, `ShapleyRanker()`; another
-            string for the `BaselineRanker` of that criterion; or an object with the
-            method `rank` of `ShapleyRanker`, which is returned as it is.
+            string for the `BaselineRanker` of that criterion; a `Ranking`, or the path
+            of a saved one, for one that ranks nothing; or an object with the method
+            `rank` of `ShapleyRanker`, which is returned as it is.
         scope: String, `"layer"` or `"global"`, how a budget will be spent. For
             `"global"` the game of the default has `horizon=0.25, num_copies=2,
             costs="outputs"`.
@@ -39,11 +43,15 @@ def resolve_ranker(ranker=None, scope="layer", seed=0):
         return ShapleyRanker(game, seed=seed)
     if isinstance(ranker, str) and ranker in BASELINE_NAMES:
         return BaselineRanker(ranker, seed=seed)
+    given = read_given(ranker)
+    if given is not None:
+        return given
     if callable(getattr(ranker, "rank", None)) and not isinstance(ranker, type):
         return ranker
     raise ValueError(
-        f"Argument `ranker` should be None, one of {list(RANKER_NAMES)}, or an object "
-        f"with the method `rank` of `ShapleyRanker`. Received: ranker={ranker!r}"
+        f"Argument `ranker` should be None, one of {list(RANKER_NAMES)}, a `Ranking`, "
+        "the path of a saved one (.json), or an object with the method `rank` of "
+        f"`ShapleyRanker`. Received: ranker={show(ranker)}"
     )
 
 
@@ -99,6 +107,8 @@ def rank_for(
         )
         if not reports:
             store_ranking(entry, ranking)
+    if checkpoint is not None and isinstance(ranking, Ranking):
+        checkpoint.keep("ranking.json", ranking.save)
     if progress is not None and not reports:
         # What it did is one step, of which nothing was known before.
         progress.begin("rank", time.perf_counter() - start)

@@ -172,9 +172,10 @@ class ShapleyRanker(Settings):
         kept = calibration.open_checkpoint(checkpoint, self)
         with show_progress(progress, verbose) as shown, kept.explain_interruption():
             ranking = rank_groups(sampler, calibration, shown, self.stop, kept)
-            if calibration.blocks is None:
-                return ranking
-            return add_blocks(sampler, calibration, ranking, shown, kept)
+            if calibration.blocks is not None:
+                ranking = add_blocks(sampler, calibration, ranking, shown, kept)
+        ranking.costs = getattr(self.game, "costs", None)
+        return ranking
 
     @undisturbed
     def plan(self, model, dataset, layers=None, channel_map=None, ratio=0.5):

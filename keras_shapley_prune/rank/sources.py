@@ -44,12 +44,14 @@ class Sampler:
             calibration: A `Calibration`.
         """
 
-    def open_network(self, calibration, checkpoint=None):
+    def open_network(self, calibration, checkpoint=None, on_share=None):
         """Returns the `Network` that the games are played on, at its input.
 
         Args:
             calibration: A `Calibration`.
             checkpoint: The `Checkpoint` of the ranking, or `None`.
+            on_share: Callable `fn(share, compiled)`, see `InputMoments`, or `None`. It
+                is called if data is read here.
         """
         raise NotImplementedError
 

@@ -2,7 +2,7 @@
 
 from keras_shapley_prune.rank.ranking import GroupScores, Ranking
 
-_FIELDS = ("method", "num_examples", "locks", "comparable")
+_FIELDS = ("method", "num_examples", "locks", "comparable", "costs")
 
 
 def store_ranking(entry, ranking):

@@ -9,18 +9,14 @@ import tensorflow as tf
 
 from keras_shapley_prune.inputs.compiling import compile_arguments
 from keras_shapley_prune.inputs.losses import output_names, per_output
-from keras_shapley_prune.plan.flops import count_flops
-from keras_shapley_prune.plan.quantities import describe_cost
 from keras_shapley_prune.repair.augmentation import mix_pairs
 from keras_shapley_prune.repair.augmented_copies import MAX_COPIES, augment_batches
-from keras_shapley_prune.repair.calibration_check import first_examples
+from keras_shapley_prune.repair.sample import FEWEST, first_examples
 from keras_shapley_prune.trace.batches import rebatch
 from keras_shapley_prune.trace.graph import find_activation, find_dependents
 from keras_shapley_prune.trace.recording import record_graph
-from keras_shapley_prune.trace.sizes import sizes_of
 
 COMPARED = 24  # examples: both networks are run, which is to take a tenth of `prune`
-FEWEST = 16  # examples; of fewer, a share says too little to warn of it
 # Losses by a part of their names, with which a linear output is no logits of classes.
 _WITHOUT_CLASSES = "error mse mae mape msle huber cosh cosine poisson binary".split()
 
@@ -41,14 +37,12 @@ class Agreement:
         num_classes: Integer, or `None` if that output does not name a class.
         num_examples: Integer.
         examples: String, what they are.
-        input_shapes: Tuple of the shapes of the inputs' examples.
     """
 
     share: float
     num_classes: int | None
     num_examples: int
     examples: str
-    input_shapes: tuple = ()
 
     @property
     def lowest(self):
@@ -59,7 +53,7 @@ class Agreement:
         percent, on = f"{100 * self.share:.0f}%", f"{self.num_examples} {self.examples}"
         if self.num_classes:
             return f"agrees with the original on {percent} of {on}"
-        return f"explains {percent} of the variance of the original's output on {on}"
+        return f"explains {percent} of the variance of the original on {on}"
 
 
 def measure_agreement(model, graph, pruned, batches, progress):
@@ -73,7 +67,7 @@ def measure_agreement(model, graph, pruned, batches, progress):
         model: The original `keras.Model`.
         graph: Its recorded `Graph`.
         pruned: The pruned `keras.Model`.
-        batches: What `read_sample` returned.
+        batches: List of lists of input tensors, those of a `Sample`.
         progress: A `Progress`, in whose step `"compare"` this is done.
 
     Returns:
@@ -92,30 +86,22 @@ def measure_agreement(model, graph, pruned, batches, progress):
     count, found = sum(int(inputs[0].shape[0]) for inputs in batches), []
     for at, number in classes.items():
         share = share_alike(outputs[0][at], outputs[1][at], number)
-        found.append(Agreement(share, number, count, examples, sizes_of(batches[0])))
+        found.append(Agreement(share, number, count, examples))
     # What comes near to guessing is the worst, whatever is measured.
     return min(found, key=lambda one: one.share - one.lowest)
 
 
-def tell_agreement(agreement, model, pruned, verbose, stacklevel=4):
-    """Prints a line of what pruning has changed, and warns if it was too much.
+def warn_of_disagreement(agreement, stacklevel=4):
+    """Warns if pruning has changed too much.
 
     Args:
         agreement: What `measure_agreement` returned.
-        model: The original `keras.Model`.
-        pruned: The pruned `keras.Model`.
-        verbose: See `Progress`.
         stacklevel: Integer, see `warnings.warn`. By default, the line that called the
-            public function that calls this.
+            public function that calls the one that calls this.
     """
-    if agreement is None:
+    if agreement is None or agreement.num_examples < FEWEST:
         return
-    if verbose != 0:
-        parameters = describe_cost(model.count_params(), pruned.count_params())
-        shapes = agreement.input_shapes or None
-        flops = describe_cost(*(count_flops(one, shapes) for one in (model, pruned)))
-        print(f"Parameters {parameters}, FLOPs {flops}: {agreement}")
-    if agreement.num_examples >= FEWEST and not agreement.share >= agreement.lowest:
+    if not agreement.share >= agreement.lowest:
         warnings.warn(
             "Expected a pruned network that does about what the original does. "
             f"Received: one that {agreement}, below {100 * agreement.lowest:.0f}%. "

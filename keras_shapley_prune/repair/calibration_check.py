@@ -8,13 +8,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.layer_types.bias_folding import normalizes_channels
-from keras_shapley_prune.trace.batches import has_fixed_batch, rebatch
+from keras_shapley_prune.repair.sample import FEWEST
+from keras_shapley_prune.trace.batches import rebatch
 from keras_shapley_prune.trace.graph import find_ancestors, run_calls
 
-SAMPLE = 64  # the first examples; more of them say nothing new
-FEWEST = 16  # fewer say too little about any data
 NUM_LAYERS = 3  # noise is seen in the second or third, a wrong scale in the first
 # Measured (benchmarks/calibration_checks.py): 16 and more images of the training set
 # are at most 0.37, images of a single class 0.46, most wrong scales above 0.75.
@@ -43,54 +41,18 @@ class Distance:
         return float(np.hypot(self.shift, self.stretch))
 
 
-def read_sample(dataset, graph):
-    """Returns the first examples of a dataset, as many as the checks look at.
-
-    Args:
-        dataset: Calibration data, see `prune`, or `None`.
-        graph: The recorded `Graph` of the model.
-
-    Returns:
-        List of lists of input tensors, one list a batch; empty without a dataset.
-    """
-    if dataset is None:
-        return []
-    data = CalibrationData(dataset, graph.input_structure, needs_labels=False)
-    return first_examples((inputs for inputs, _, _ in data), graph)
-
-
-def first_examples(batches, graph, count=SAMPLE):
-    """Returns the first examples of batches that have been read.
-
-    Args:
-        batches: Iterable of lists of input tensors.
-        graph: See `read_sample`.
-        count: Integer, how many.
-
-    Returns:
-        See `read_sample`.
-    """
-    first, missing, divisible = [], count, not has_fixed_batch(graph)
-    for inputs in batches:
-        first.append([t[:missing] for t in inputs] if divisible else list(inputs))
-        missing -= int(inputs[0].shape[0])
-        if missing <= 0:
-            break
-    return first
-
-
-def check_calibration(graph, batches, stacklevel=4):
+def check_calibration(graph, sample, stacklevel=4):
     """Warns if data is unlike what a network's first normalizations remember.
 
     Args:
         graph: The recorded `Graph` of the original.
-        batches: What `read_sample` returned.
+        sample: The `Sample` of the data.
         stacklevel: Integer, see `warnings.warn`. By default, the line that called the
             public function that calls this.
     """
-    if sum(int(inputs[0].shape[0]) for inputs in batches) < FEWEST:
+    if sample.num_examples < FEWEST:
         return
-    distances = measure_distances(graph, batches)
+    distances = measure_distances(graph, sample.inputs)
     farthest = max(distances, key=lambda found: found.total, default=None)
     if farthest is None or not farthest.total > FARTHEST:
         return
@@ -100,8 +62,9 @@ def check_calibration(graph, batches, stacklevel=4):
         f"{farthest.shift:.3g} standard deviations off its moving means, and off its "
         f"moving standard deviations by a factor of {np.exp(farthest.stretch):.3g}: a "
         f"distance of {farthest.total:.3g}, where that of training data is below "
-        f"{FARTHEST}. Check that the examples have the scale and the preprocessing "
-        "that the network was trained with: it is pruned for what it reads here",
+        f"{FARTHEST}. Check that the examples ({sample.describe_range()}) have the "
+        "scale and the preprocessing that the network was trained with: it is pruned "
+        "for what it reads here",
         stacklevel=stacklevel,
     )
 

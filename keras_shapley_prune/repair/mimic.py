@@ -10,8 +10,9 @@ from keras_shapley_prune.checkpoint.checkpoint import (
 )
 from keras_shapley_prune.cut.surgery import copy_whole
 from keras_shapley_prune.devices.workers import check_strategy
-from keras_shapley_prune.inputs.arguments import check_verbose
+from keras_shapley_prune.inputs.arguments import check_verbose, show
 from keras_shapley_prune.inputs.models import check_model
+from keras_shapley_prune.inputs.progress import show_progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.repair.imitation import Imitation
 from keras_shapley_prune.repair.mimic_settings import Mimic
@@ -33,9 +34,10 @@ def mimic(
     settings=None,
     keep=None,
     channel_map=None,
-    verbose=0,
+    verbose="auto",
     progress=None,
     checkpoint=None,
+    callbacks=None,
 ):
     """Returns a copy of a pruned model, trained to have the original's features.
 
@@ -75,10 +77,17 @@ def mimic(
             `None` if it is not known: then no layer from whose inputs channels have
             been removed is compared with the original's.
         channel_map: The `ChannelMap` of `original`, if it has been traced already.
-        verbose: 1 for a progress bar, 0 for silence.
-        progress: A `Progress` in whose step the network is trained, or `None`.
+        verbose: `"auto"` or 1 for a progress bar with the held-out error, 2 for a line
+            at the end, 0 for silence.
+        progress: The `Progress` of `prune`, in whose step the network is trained, and
+            which then counts in place of `verbose`, or `None`.
         checkpoint: String or path-like, a folder that keeps how far the training has
             come, or `None`, see `prune`. After an interruption, the same call goes on.
+        callbacks: A `keras.callbacks.Callback`, or a list of them. Each look at the
+            held-out examples, every 25 steps, is an epoch to them, with the held-out
+            `error` in its `logs`: `EarlyStopping("error", mode="min")` ends the
+            training, `CSVLogger` writes it down. There are no batches for them, and no
+            optimizer of Keras whose rate they could change.
 
     Returns:
         A model like `pruned`, with other weights, not compiled.
@@ -103,6 +112,7 @@ def mimic(
             f"Received: {settings!r}"
         )
     check_verbose(verbose)
+    _check_callbacks(callbacks)
     check_model(pruned, "pruned")
     check_checkpoint(checkpoint)
     check_strategy()
@@ -136,10 +146,20 @@ def mimic(
     rate = settings.learning_rate
     entry = checkpoint.entry("training")
     training = Training(student, imitation, data, rate, pace, entry)
-    report = _Report(settings, verbose, progress)
+    planned = {"mimic": 1.0}  # all there is, if it is no step of something longer
     try:
-        with checkpoint.explain_interruption():
-            training.run(report.show)
+        with (
+            checkpoint.explain_interruption(),
+            show_progress(progress, verbose, planned) as shown,
+        ):
+            if progress is None:
+                shown.begin("mimic")
+                shown.show("training")
+            report = _Report(student, shown, callbacks)
+            training.run(report.look)
+            report.end()
+            if progress is None:
+                shown.note("trained")
     except KeyboardInterrupt:
         again = "With the argument `checkpoint` the same call would go on from there"
         warnings.warn(
@@ -168,32 +188,49 @@ def mimic(
 
 
 class _Report:
-    """Moves bars on: one of its own, and the step of a longer one.
+    """Tells a bar and callbacks of a training.
 
     Args:
-        settings: A `Mimic`.
-        verbose: See `mimic`.
-        progress: See `mimic`.
+        student: The `keras.Model` that is trained.
+        progress: A `Progress`.
+        callbacks: See `mimic`.
     """
 
-    def __init__(self, settings, verbose, progress):
-        in_steps = settings.minutes is None
-        seconds = None if in_steps else max(round(60 * settings.minutes), 1)
-        self._target = settings.most_steps if in_steps else seconds
-        self._bar = keras.utils.Progbar(
-            self._target,
-            verbose=verbose,
-            stateful_metrics=["error"],
-            unit_name="step" if in_steps else "second",
-        )
-        self._progress, self._share = progress, 0.0
+    def __init__(self, student, progress, callbacks):
+        student.stop_training = False
+        self._student, self._progress, self._count = student, progress, 0
+        self._callbacks = keras.callbacks.CallbackList(callbacks, model=student)
+        self._callbacks.on_train_begin()
+        self._callbacks.on_epoch_begin(0)
 
-    def show(self, share, error):
-        """Shows how much of the training is done, and the held-out error."""
-        self._bar.update(round(share * self._target), [("error", error)])
-        if self._progress is not None:
-            self._progress.add(share - self._share)
-        self._share = share
+    def look(self, share, error):
+        """Tells of a look at the held-out examples; returns whether to stop.
+
+        Args:
+            share: Float, how much of the training is done.
+            error: Float, the held-out error.
+        """
+        self._progress.show_share(f"training, error {error:.3g}", share)
+        self._callbacks.on_epoch_end(self._count, {"error": error})
+        self._count += 1
+        if not self._student.stop_training:
+            self._callbacks.on_epoch_begin(self._count)
+        return self._student.stop_training
+
+    def end(self):
+        """Tells callbacks that the training has ended."""
+        self._callbacks.on_train_end()
+
+
+def _check_callbacks(callbacks):
+    """Raises a `ValueError` unless an argument is one callback of Keras, or several."""
+    several = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+    known = keras.callbacks.Callback
+    if callbacks is not None and not all(isinstance(one, known) for one in several):
+        raise ValueError(
+            "Argument `callbacks` should be a `keras.callbacks.Callback`, a list of "
+            f"them, or None. Received: callbacks={show(callbacks)}"
+        )
 
 
 def _unfreeze(layer):

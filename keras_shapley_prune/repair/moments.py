@@ -40,6 +40,9 @@ class InputMoments:
         hold_out: Boolean. If so, every fifth example is not added to the moments, but
             of fewer than `FEWEST` examples none is held out.
         entry: An `Entry` that holds the sums of the batches read so far, or `None`.
+        on_share: Callable `fn(share, compiled)` that is told what share of the data has
+            been read since the last call, and what share of the functions that read it
+            has been compiled, or `None`.
 
     Attributes:
         channel_map: The `ChannelMap`.
@@ -56,6 +59,7 @@ class InputMoments:
         num_copies=0,
         hold_out=False,
         entry=None,
+        on_share=None,
     ):
         check_finite_inputs(channel_map.graph.inputs, batches)
         self.channel_map = channel_map
@@ -82,6 +86,10 @@ class InputMoments:
         compiled = is_worth_compiling(batches[::count])
         network = WatchedPass(channel_map.graph, watches, compiled)
         self._sums = RunningSums(self._grams.values(), entry, self._workers)
+        few = {key: self._count_copies(reader) for key, reader in firsts.items()}
+        num_copies = max(few.values(), default=0)
+        self._on_share, self._part = on_share, 1 / (len(batches) * (1 + num_copies))
+        self._functions = 1 + bool(num_copies)
         first = 0
         for number, inputs in enumerate(batches):
             known = self._sums.skip()
@@ -96,10 +104,16 @@ class InputMoments:
                 if targets is not None:
                     targets.record(seen[len(firsts) :])
             first += len(inputs[0])
-        self._read_copies(firsts, batches)
+            self._tell(is_first=number == 0)
+        self._read_copies(firsts, few, batches)
         self._sums.finish()
         for key, reader in firsts.items():
             check_finite(self._grams[key].xx, reader.call)
+
+    def _tell(self, is_first):
+        """Tells that a batch has been read, the first one by a new function or not."""
+        if self._on_share is not None:
+            self._on_share(self._part, is_first / self._functions)
 
     def advance(self, position):
         """All is known already."""
@@ -126,9 +140,8 @@ class InputMoments:
         )
         self._sums.keep()
 
-    def _read_copies(self, firsts, batches):
+    def _read_copies(self, firsts, few, batches):
         """Reads augmented copies of the data where there are few rows."""
-        few = {key: self._count_copies(reader) for key, reader in firsts.items()}
         few = {key: count for key, count in few.items() if count}
         watches = [(firsts[k].call.index, self._look_at(firsts[k])) for k in few]
         compiled = is_worth_compiling(batches[:: self._workers.count])
@@ -144,6 +157,7 @@ class InputMoments:
                     seen = dict(zip(few, network.run(make()), strict=True))
                     self._add(read, [seen[key] for key in read], first)
                 first += len(inputs[0])
+                self._tell(is_first=copy == number == 0)
 
     def _count_copies(self, reader):
         """Returns how many augmented copies of the data are read too."""

@@ -17,10 +17,8 @@ from keras_shapley_prune.inputs.arguments import check_integer, check_run
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.inputs.progress import Progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
-from keras_shapley_prune.repair.calibration_check import (
-    check_calibration,
-    first_examples,
-)
+from keras_shapley_prune.repair.answers import check_answers
+from keras_shapley_prune.repair.calibration_check import check_calibration
 from keras_shapley_prune.repair.mimic import mimic
 from keras_shapley_prune.repair.mimic_settings import Mimic
 from keras_shapley_prune.repair.planned_steps import plan_steps
@@ -30,6 +28,7 @@ from keras_shapley_prune.repair.resolve_repair import (
     closed_form_of,
     resolve_repair,
 )
+from keras_shapley_prune.repair.sample import Sample, first_examples
 from keras_shapley_prune.repair.targets import RecordedTargets
 from keras_shapley_prune.repair.threads import one_blas_thread
 from keras_shapley_prune.trace.batches import rebatch
@@ -115,16 +114,16 @@ def repair_channels(
     batches = read_batches(dataset, channel_map.graph, repair, verify, batch_size)
     if repair is not None:
         inputs = (inputs for (inputs,) in batches)
-        sample = first_examples(inputs, channel_map.graph)
-        channel_map = try_out(channel_map, sample)
-        check_extra_images(repair, channel_map.graph, sample)
+        sample = Sample(first_examples(inputs, channel_map.graph))
+        channel_map = try_out(channel_map, sample.inputs)
+        check_extra_images(repair, channel_map.graph, sample.inputs)
         check_calibration(channel_map.graph, sample)
+        check_answers(model, channel_map.graph, sample)
     # Nothing is kept; but several workers see to it that they do the same.
     open_run(None, model, channel_map.graph, batches or None, repair, keep=keep)
-    targets, steps = (
-        RecordedTargets(memory),
-        plan_steps(channel_map, keep, repair, verify),
-    )
+    targets = RecordedTargets(memory)
+    steps = plan_steps(channel_map, keep, repair, verify)
+    del steps["compare"]  # which is for those who know what was asked for
     with Progress(verbose, steps) as progress, explain_lost_worker():
         return cut_and_repair(
             model, keep, batches, repair, channel_map, verify, targets, progress

@@ -27,6 +27,7 @@ from keras_shapley_prune.repair.fits import (
 )
 from keras_shapley_prune.repair.later_sums import find_later_sums
 from keras_shapley_prune.repair.layer_data import depthwise_pairs
+from keras_shapley_prune.repair.planned_steps import plan_calls
 from keras_shapley_prune.repair.repaired_layers import RepairedLayers
 from keras_shapley_prune.repair.skip_compensation import is_fitted
 from keras_shapley_prune.repair.targets import (
@@ -309,6 +310,7 @@ class Repairer:
             position: Integer, the index of a call.
             progress: A `Progress` in whose step all calls are repaired, or `None`.
         """
+        seconds = plan_calls(self._cut.channel_map, self._cut.keep) if progress else []
         for index in range(self.position, position):
             call = self.channel_map.graph.calls[index]
             calls = self._calls_of[call.operation]
@@ -323,7 +325,7 @@ class Repairer:
                     self._check_repaired(calls[0])
                     self._repaired.keep(calls)
             if progress is not None:
-                progress.add(1 / len(self.channel_map.graph.calls))
+                progress.add(seconds[index] / sum(seconds))
         self._original.advance(position)
         self._pruned.advance(position)
 

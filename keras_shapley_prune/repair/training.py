@@ -59,7 +59,7 @@ class Training:
 
         Args:
             on_check: Callable `fn(share, error)`, called after each look at the
-                held-out examples.
+                held-out examples. It returns whether the training is to end there.
         """
         batches, pace, was_over = self._data.draw(), self._pace, self._is_over
         while not self._is_over and pace.goes_on():
@@ -68,7 +68,7 @@ class Training:
             pace.step(lambda inputs=inputs, rate=rate: self._take_step(inputs, rate))
             if pace.num_done % CHECK_EVERY == 0 or not pace.goes_on():
                 self._check()
-                on_check(pace.share, self.error)
+                self._is_over |= bool(on_check(pace.share, self.error))
             self._entry.write_if_due(self._collect)
         self._is_over = True
         share_weights(self._student.variables, self._workers)

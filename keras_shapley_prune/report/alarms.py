@@ -2,12 +2,8 @@
 
 import numpy as np
 
-from keras_shapley_prune.repair.agreement import FEWEST
-from keras_shapley_prune.repair.calibration_check import (
-    FARTHEST,
-    first_examples,
-    measure_distances,
-)
+from keras_shapley_prune.repair.calibration_check import FARTHEST, measure_distances
+from keras_shapley_prune.repair.sample import FEWEST, first_examples
 
 # Metrics of which it is known what guessing reaches.
 ACCURACIES = ("accuracy", "acc", "sparse_categorical_accuracy", "categorical_accuracy")

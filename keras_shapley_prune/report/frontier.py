@@ -18,11 +18,13 @@ from keras_shapley_prune.plan.budget import check_ratio, to_budget
 from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.plan.planner import Planner
 from keras_shapley_prune.pruning import carry_out
-from keras_shapley_prune.repair.calibration_check import read_sample
 from keras_shapley_prune.repair.planned_steps import plan_steps
 from keras_shapley_prune.repair.resolve_repair import resolve_repair
-from keras_shapley_prune.report.ratio_progress import RatioProgress, plan_bar
+from keras_shapley_prune.repair.sample import read_sample
 from keras_shapley_prune.trace.wanted_units import map_for_ranking
+
+# In seconds, roughly: what a measurement takes, and planning by a clock.
+_MEASURE, _TIMED_PLANS = 2.0, 30.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,10 +116,12 @@ def measure_frontier(
         one.select_groups(channel_map)
     if not callable(metric):
         check_measured(held_out, channel_map.graph, model, argument)
-    channel_map = try_out(channel_map, read_sample(dataset, channel_map.graph))
+    sample = read_sample(dataset, channel_map.graph)
+    channel_map = try_out(channel_map, sample.inputs)
     shapes = channel_map.graph.input_shapes or None
     removable = channel_map.without(budgets[0].select_groups(channel_map))
     steps = plan_steps(channel_map, removable, repair, verify=True)
+    steps |= {"measure": _MEASURE}
 
     def to_point(ratio, network):
         size = network.count_params()
@@ -126,7 +130,7 @@ def measure_frontier(
             value = measure(network)
         return FrontierPoint(ratio, size, flops, value, name)
 
-    with Progress(verbose, plan_bar(steps, budgets)) as progress:
+    with Progress(verbose, _plan_bar(steps, budgets)) as progress:
         # A budget out of reach is known before any network is pruned.
         progress.begin("plan")
         planner = Planner(model, channel_map, budgets[0], progress.show_share)
@@ -135,13 +139,22 @@ def measure_frontier(
         progress.show("measuring the original")
         points = [to_point(0.0, model)]
         for number, plan in enumerate(plans):
-            part = RatioProgress(progress, number, budgets)
+            which = f"{float(plan.budget.ratio):.3g}: "
+            progress.begin(number)
+            part = progress.part(steps, which)
             pruned = carry_out(model, plan, dataset, repair, progress=part)
             part.begin("measure")
             part.show("measuring")
             points.append(to_point(float(plan.budget.ratio), pruned))
-            part.note(f"{name} {points[-1].value:.4g}")
+            progress.note(f"{which}{name} {points[-1].value:.4g}")
     return points
+
+
+def _plan_bar(steps, budgets):
+    """Returns what a `Progress` over all ratios is planned from, a dict."""
+    timed = any(budget.of == "latency" for budget in budgets)
+    planned = {"plan": _TIMED_PLANS if timed else 0.0, "original": _MEASURE}
+    return planned | dict.fromkeys(range(len(budgets)), sum(steps.values()))
 
 
 def _to_budgets(ratios, keywords):

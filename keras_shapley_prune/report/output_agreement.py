@@ -9,7 +9,7 @@ from keras_shapley_prune.repair.agreement import (
     run_rows,
     share_alike,
 )
-from keras_shapley_prune.repair.calibration_check import first_examples
+from keras_shapley_prune.repair.sample import first_examples
 from keras_shapley_prune.trace.batches import rebatch
 
 MOST_EXAMPLES = 500  # a share of them is right within 4 points, nearly always

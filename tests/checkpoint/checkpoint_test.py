@@ -37,6 +37,22 @@ def test_what_one_process_writes_the_next_one_finds(tmp_path):
     assert names == ["checkpoint.json", "ranking-group-00003.npz"]
 
 
+def test_a_file_for_people_is_there_as_a_whole_or_as_it_was(tmp_path):
+    kept = open_at(tmp_path)
+    kept.keep("plan.json", lambda path: path.write_text("first"))
+
+    def fail(path):
+        path.write_text("half of")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        kept.keep("plan.json", fail)
+    assert (tmp_path / "plan.json").read_text() == "first"
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["checkpoint.json", "plan.json"]
+    Checkpoint().keep("plan.json", fail)  # nothing is kept
+
+
 def test_nothing_is_kept_without_a_folder():
     kept = open_checkpoint(None, None, None)
     kept.within("ranking").entry("group").write({"a": 1})

@@ -243,6 +243,7 @@ def test_prune_until(folder, few_trials, capsys):
 def test_warnings_are_one_line(folder, few_trials, capsys):
     arguments = ["prune-until", "model.keras", "--data", "data.npz", *FAST]
     arguments += ["--metric", "loss", "--max-drop", "0", "--repair", "none"]
+    arguments += ["--validation-data", "validation.npz"]
     assert main([*arguments, "-o", "pruned.keras"]) == 0
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
@@ -264,6 +265,7 @@ def test_a_budget_that_is_missed_is_told(folder, capsys):
 @pytest.mark.eager
 def test_the_mode_of_a_metric(folder, capsys):
     arguments = ["prune-until", "model.keras", "--data", "data.npz", *FAST]
+    arguments += ["--validation-data", "validation.npz"]
     arguments += ["--metric", "accuracy", "--max-drop", "0.05", "-o"]
     assert main([*arguments, "right.keras"]) == 0
     # The wrong way round nothing is too bad: much more is removed.
@@ -410,6 +412,7 @@ def test_metrics_need_what_it_was_compiled_with(own, few_trials, capsys):
     np.savez("data.npz", x=x, y=np.eye(4)[y])
     arguments = ["prune-until", "net.keras", "--data", "data.npz", "--metric", "loss"]
     arguments += [*FAST, "--max-drop", "9", "-o", "out.keras"]
+    arguments += ["--validation-data", "data.npz"]
     assert main(arguments) == 2
     assert "a model that is not compiled" in capsys.readouterr().err
     assert main([*arguments, "--import", module]) == 0

@@ -111,7 +111,8 @@ def test_a_layer_whose_copy_differs_is_named_before_the_ranking(make, monkeypatc
     with pytest.raises(ValueError, match=fault):
         prune(model, IMAGES, 0.5, verify=False, **options)
     with pytest.raises(ValueError, match=fault):
-        prune_until(model, (IMAGES, np.arange(16) % 5), 0.5, **options)
+        data = IMAGES, np.arange(16) % 5
+        prune_until(model, IMAGES, 0.5, validation_data=data, **options)
     with pytest.raises(ValueError, match=fault):
         apply_plan(model, plan, IMAGES, verbose=0)
 

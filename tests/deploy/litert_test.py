@@ -6,6 +6,7 @@ import keras
 import models
 import numpy as np
 import pytest
+from bars import check_whole, labels_of
 from keras import layers
 
 from keras_shapley_prune import export_litert, prune
@@ -104,11 +105,15 @@ def test_a_pruned_model_of_odd_sizes(tmp_path):
     assert models.relative_difference(found, models.outputs_of(pruned, inputs)) < 1e-5
 
 
-def test_int8_of_two_inputs_and_two_outputs(tmp_path):
+def test_int8_of_two_inputs_and_two_outputs(tmp_path, capsys):
     needs_quantizer()
     model = models.build(models.two_ends)
     inputs = models.inputs_of(model, 32)
     path = export_litert(model, tmp_path / "int8.tflite", True, inputs)
+    bar = capsys.readouterr().out
+    check_whole(bar)
+    assert labels_of(bar)[0] == "converting"
+    assert "quantizing, example 32 of 32" in labels_of(bar)
     found = run(path, by_name(model, inputs))
     # Ranges that were averaged over the examples would be wrong by 0.3 and more.
     assert models.relative_difference(found, models.outputs_of(model, inputs)) < 0.03

@@ -140,6 +140,49 @@ def test_one_that_is_handed_on_goes_on(capsys):
     assert drawn(capsys.readouterr().out) == [(50, ""), (100, "")]
 
 
+def test_a_part_has_steps_of_its_own(capsys):
+    with Progress(1, {"first": 5.0, "second": 5.0}) as progress:
+        progress.begin("first")
+        part = progress.part({"cut": 1.0, "fit": 3.0}, "trial 1 of 2, ")
+        part.begin("cut")
+        part.show("cutting")
+        part.begin("fit")
+        part.add(0.5)
+        part.show("fitting")
+        progress.begin("second")
+        part = progress.part({"fit": 1.0}, "trial 2 of 2, ")
+        part.begin("fit")
+        part.show_share("fitting", 0.5)
+        progress.show("the end")
+    out = capsys.readouterr().out
+    check_whole(out)
+    assert drawn(out) == [
+        (0, "trial 1 of 2, cutting"),
+        (31, "trial 1 of 2, cutting"),
+        (31, "trial 1 of 2, fitting"),
+        (75, "trial 2 of 2, fitting"),
+        (75, "the end"),
+        (100, ""),
+    ]
+
+
+def test_a_part_has_no_lines(capsys):
+    with Progress(2, {"first": 1.0}) as progress:
+        progress.begin("first")
+        progress.part({}, "trial 1: ").note("repaired")
+    assert capsys.readouterr().out == ""
+
+
+def test_steps_to_come_are_planned_anew(capsys):
+    with Progress(1, {"rank": 1.0, "repair": 1.0, "check": 1.0}) as progress:
+        progress.begin("rank")
+        progress.add(1.0)
+        progress.replan({"rank": 9.0, "repair": 3.0, "other": 9.0})
+        progress.begin("repair")
+        progress.add(1.0)
+    assert [percent for percent, _ in drawn(capsys.readouterr().out)] == [33, 83, 100]
+
+
 @pytest.mark.parametrize("verbose", ["yes", 3, -1, None, [], "2"])
 def test_bad_verbose(verbose):
     for call in (check_verbose, Progress):

@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from bars import check_whole, labels_of
 from clocks import CALL, SteppedClock, build_residual, linear_clock
 
 from keras_shapley_prune.latency.latency_table import LatencyTable
@@ -23,6 +24,18 @@ def model():
 def table(model):
     """Its table by a function that is no clock."""
     return measure_latency_table(model, linear_clock)
+
+
+def test_a_bar_or_silence(model, table, capsys):
+    measure_latency_table(model, linear_clock)
+    bar = capsys.readouterr().out
+    check_whole(bar)
+    first, *_, last, end = labels_of(bar)  # a function is called where others compile
+    count = len(table.mixes)
+    assert (first, end) == (f"compiling pieces, 1 of {count}", "")
+    assert last == f"compiling pieces, {count} of {count}"
+    measure_latency_table(model, linear_clock, verbose=0)
+    assert capsys.readouterr().out == ""
 
 
 def test_whole_networks_and_pieces_are_timed(model, table):

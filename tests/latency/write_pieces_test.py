@@ -2,11 +2,13 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
 import keras
 import pytest
+from bars import check_whole, labels_of
 from keras import layers
 
 import keras_shapley_prune as ksp
@@ -39,6 +41,15 @@ def test_what_the_script_writes_is_a_table_of_the_model(model, folder, tmp_path)
         table.description
     )
     assert ksp.PruningBudget(0.5, "latency", target=path).target == path
+
+
+def test_a_bar_or_silence(model, tmp_path, capsys):
+    ksp.write_latency_pieces(model, tmp_path / "shown")
+    bar = capsys.readouterr().out
+    check_whole(bar)
+    assert re.fullmatch(r"writing pieces, 1 of \d+", labels_of(bar)[0])
+    ksp.write_latency_pieces(model, tmp_path / "silent", verbose=0)
+    assert capsys.readouterr().out == ""
 
 
 def test_files_that_are_alike_are_written_once(folder):

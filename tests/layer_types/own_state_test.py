@@ -104,7 +104,13 @@ def test_strings_are_compared_and_pruned_until(few_trials):
         found = compare(model, pruned, data, verbose=0).metrics["loss"]
         assert found[0] == pytest.approx(model.evaluate(tf.constant(words), data[1]))
     smaller = prune_until(
-        model, data, metric="loss", max_drop=10.0, ranker="l1_norm", verbose=0
+        model,
+        words,
+        10.0,
+        "loss",
+        validation_data=data,
+        ranker="l1_norm",
+        verbose=0,
     )
     assert smaller.count_params() < model.count_params()
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from bars import check_whole, labels_of
 from clocks import SteppedClock, build_residual, linear_clock
 
 import keras_shapley_prune as ksp
@@ -97,6 +98,19 @@ def shares_predicted(plan):
     """Returns what of the time is kept as predicted."""
     before, after = plan.latency.predicted
     return after / before
+
+
+def test_a_bar_of_what_is_timed_and_of_nothing_else(model, ranking, capsys):
+    budget = {"of": "latency", "target": linear_clock}
+    ksp.plan_pruning(model, ranking, 0.5, **budget)
+    bar = capsys.readouterr().out
+    check_whole(bar)
+    labels = labels_of(bar)
+    assert labels[0].startswith("compiling pieces, 1 of ")
+    assert "timing the plan" in labels
+    ksp.plan_pruning(model, ranking, 0.5, **budget, verbose=0)
+    ksp.plan_pruning(model, ranking, 0.5)
+    assert capsys.readouterr().out == ""
 
 
 def test_text_and_file(model, ranking, table, tmp_path):

@@ -76,6 +76,33 @@ def test_it_prints_groups_and_locks():
     assert len({len(s) for s in text.splitlines()[1:4]}) == 1  # columns line up
 
 
+def test_it_prints_what_is_known_of_units_that_were_not_sampled():
+    groups = {
+        "some": GroupScores([3.0, 1.0, 2.0, np.nan], [0.5, np.inf, 0.3, np.inf], 8),
+        "none": GroupScores([np.nan] * 2, [np.inf] * 2, 0),
+        "all": GroupScores([5.0, 7.0], [0.0, 0.2], 8),
+    }
+    text = str(Ranking(groups, "m", 4))
+    head, some, none, every = (line.split() for line in text.splitlines()[1:5])
+    assert head[:3] == ["group", "units", "sampled"]
+    assert some == ["some", "4", "2", "1", "2", "3", "0.4"]
+    assert none == ["none", "2", "0", "-", "-", "-", "-"]
+    assert every == ["all", "2", "2", "5", "6", "7", "0.1"]
+    assert "not sampled: units that are kept" in text
+    assert "inf" not in text.replace("info", "") and "nan" not in text
+    assert "sampled" not in str(Ranking({"all": groups["all"]}, "m", 4))
+
+
+@pytest.mark.parametrize("costs", [None, "readers", "outputs"])
+def test_what_costs_are_counted_in_is_kept(tmp_path, costs):
+    whole = Ranking(dict(_ranking()), "m", 32, costs=costs)
+    whole.save(tmp_path / "ranking.json")
+    assert Ranking.load(tmp_path / "ranking.json").costs == costs
+    assert (whole | whole).costs == costs
+    with pytest.raises(ValueError, match="costs="):
+        whole | Ranking({}, "m", 32, costs="outputs" if costs is None else None)
+
+
 @pytest.mark.parametrize("content", ["[1, 2]", '{"format": "other"}', "{}"])
 def test_other_files_are_refused(tmp_path, content):
     path = tmp_path / "other.json"

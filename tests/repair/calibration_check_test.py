@@ -13,11 +13,10 @@ from keras import layers
 import keras_shapley_prune
 from keras_shapley_prune.repair.calibration_check import (
     NUM_LAYERS,
-    SAMPLE,
     check_calibration,
     measure_distances,
-    read_sample,
 )
+from keras_shapley_prune.repair.sample import read_sample
 from keras_shapley_prune.trace.recording import record_graph
 
 WORDS = "Expected calibration data like"
@@ -128,21 +127,6 @@ def test_few_examples_say_nothing(model):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         check(model, 255 * images(15))
-
-
-def test_a_sample_is_the_first_examples(model):
-    graph, data = record_graph(model), images(100)
-    for given in (data, tf.data.Dataset.from_tensor_slices(data).batch(40), [data]):
-        sample = np.concatenate([inputs[0] for inputs in read_sample(given, graph)])
-        np.testing.assert_array_equal(sample, data[:SAMPLE])
-    assert read_sample(None, graph) == []
-
-
-def test_batches_of_a_fixed_size_are_kept_whole():
-    inputs = keras.Input((8, 8, 3), batch_size=48)
-    graph = record_graph(keras.Model(inputs, layers.Conv2D(2, 3)(inputs)))
-    sample = read_sample([images(48)] * 3, graph)
-    assert [len(inputs[0]) for inputs in sample] == [48, 48]
 
 
 def _prune(model, data):

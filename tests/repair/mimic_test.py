@@ -1,3 +1,4 @@
+import re
 import sys
 
 import keras
@@ -5,7 +6,7 @@ import models
 import numpy as np
 import pytest
 import tensorflow as tf
-from bars import drawn
+from bars import check_whole, drawn, labels_of
 from keras import layers
 from students import halve, small
 
@@ -205,13 +206,31 @@ def test_images_of_another_shape_are_refused():
         mimic(pruned, model, models.images(model)[:, 1:])
 
 
-def test_it_is_silent_unless_asked(capsys):
+def test_a_bar_with_the_error_a_line_or_silence(capsys):
     model, pruned = halve()
     images = models.images(model, 8)
     mimic(pruned, model, images, Mimic(2))
+    bar = capsys.readouterr().out
+    check_whole(bar)
+    first, last, end = labels_of(bar)
+    assert (first, end) == ("training", "")
+    assert re.fullmatch(r"training, error \d\S*", last)
+    mimic(pruned, model, images, Mimic(2), verbose=2)
+    assert re.fullmatch(r"trained, \d+\.\d s so far\n", capsys.readouterr().out)
+    mimic(pruned, model, images, Mimic(2), verbose=0)
     assert capsys.readouterr().out == ""
-    mimic(pruned, model, images, Mimic(2), verbose=1)
-    assert "2/2" in capsys.readouterr().out
+
+
+def test_callbacks_are_told_the_error_and_may_stop(frequent_looks, tmp_path):
+    model, pruned = halve()
+    images = models.images(model, 8)
+    log = keras.callbacks.CSVLogger(str(tmp_path / "log.csv"))
+    patience = keras.callbacks.EarlyStopping("error", min_delta=9.0, mode="min")
+    mimic(pruned, model, images, Mimic(8), verbose=0, callbacks=[log, patience])
+    lines = (tmp_path / "log.csv").read_text().split()
+    assert lines[0].startswith("epoch,error")
+    assert len(lines) == 3  # the second look was no better by so much
+    assert float(lines[1].split(",")[1]) > 0
 
 
 def test_it_moves_a_bar_on(capsys, frequent_looks):
@@ -220,10 +239,14 @@ def test_it_moves_a_bar_on(capsys, frequent_looks):
         progress.begin("mimic")
         progress.show("training")
         mimic(pruned, model, models.images(model, 8), Mimic(4), progress=progress)
-        assert drawn(capsys.readouterr().out) == [
+        found = [
+            (percent, re.sub(r"\d\S*", "0", label))
+            for percent, label in drawn(capsys.readouterr().out)
+        ]
+        assert found == [
             (0, "training"),
-            (25, "training"),
-            (50, "training"),
+            (25, "training, error 0"),
+            (50, "training, error 0"),
         ]
 
 
@@ -300,7 +323,8 @@ def test_a_bar_of_minutes(monkeypatch, capsys):
     model, pruned = halve()
     Clock(monkeypatch, seconds_a_step=10.0)
     mimic(pruned, model, models.images(model, 8), Mimic(minutes=1), verbose=1)
-    assert "/60" in capsys.readouterr().out
+    percents = [percent for percent, _ in drawn(capsys.readouterr().out)]
+    assert percents[0] == 0 < percents[1] < percents[-1] == 100  # by the clock
 
 
 @pytest.mark.eager

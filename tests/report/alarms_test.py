@@ -7,7 +7,7 @@ import pytest
 from keras import layers
 
 from keras_shapley_prune import compare
-from keras_shapley_prune.repair.agreement import FEWEST
+from keras_shapley_prune.repair.sample import FEWEST
 
 
 def brightest_quarter():

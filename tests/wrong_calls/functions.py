@@ -21,6 +21,7 @@ BUDGET = {
         "a dict with a name that does not exist": {"typo": 0.5},
         "a dict of words": {"conv": "half"},
         "a dict of a share above one": {"conv": 2.0},
+        "a dict of percentages": {"conv": 50},
         "a dict with a number as a name": {3: 0.5},
         "a dict of NaN": {"conv": values.NAN},
     },
@@ -125,7 +126,12 @@ PRUNING = [
         {
             "model": {**NO_MODEL, **values.LOCKED},
             "dataset": values.DATA,
-            "max_drop": {**values.NO_NUMBER, **values.NONE, **values.BELOW},
+            "max_drop": {
+                **values.NO_NUMBER,
+                **values.NONE,
+                **values.BELOW,
+                "a percentage": 2,
+            },
             "metric": METRICS,
             "mode": values.CHOICES,
             "validation_data": without(MEASURED, "None"),
@@ -152,6 +158,7 @@ PRUNING = [
             **BUDGET,
             "channel_map": values.MAPS,
             "input_shape": values.SHAPES,
+            "verbose": values.VERBOSE,
         },
     ),
     Call(
@@ -226,6 +233,12 @@ PRUNING = [
             "keep": values.KEEPS,
             "channel_map": values.MAPS,
             "verbose": values.VERBOSE,
+            "callbacks": {
+                **values.TEXT,
+                **values.NUMBERS,
+                **values.ODD,
+                "a list of words": ["log"],
+            },
             "checkpoint": values.CHECKPOINTS,
         },
     ),

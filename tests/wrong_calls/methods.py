@@ -92,6 +92,7 @@ METHODS = [
             "num_examples": {**values.INTEGERS, **NONE},
             "locks": {**without(NO_DICT, "None"), "numbers": {"conv": 3}},
             "comparable": values.BOOLEANS,
+            "costs": values.CHOICES,
         },
     ),
     Call(

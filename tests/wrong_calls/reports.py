@@ -166,6 +166,7 @@ MEASURING = [
             "target": RUNTIMES,
             "channel_map": values.MAPS,
             "input_shape": values.SHAPES,
+            "verbose": values.VERBOSE,
         },
     ),
     Call(
@@ -178,6 +179,7 @@ MEASURING = [
             "int8": values.BOOLEANS,
             "channel_map": values.MAPS,
             "input_shape": values.SHAPES,
+            "verbose": values.VERBOSE,
         },
     ),
     Call(
@@ -291,6 +293,7 @@ DEPLOYING = [
             "representative_data": {"not asked for": images(4)},
             "representative_data,int8": {"missing": {"...": True, "int8": True}},
             "input_shape": values.SHAPES,
+            "verbose": values.VERBOSE,
         },
     ),
     Call("fold_normalization", ksp.fold_normalization, {}, {"model": NO_MODEL}),

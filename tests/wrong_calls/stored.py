@@ -59,6 +59,7 @@ RANKING_EDITS = {
     "num_examples: a fraction": (("num_examples",), 1.5),
     **_absurd("locks", ("locks",)),
     **_absurd("comparable", ("comparable",), "missing"),
+    **_absurd("costs", ("costs",), "missing", "None"),
     **_absurd("groups", ("groups",)),
     **_absurd("a group", CONV, "missing"),
     **_absurd("values", (*CONV, "values")),

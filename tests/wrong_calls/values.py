@@ -205,7 +205,9 @@ RANKERS = {
     "a list": ["l1_norm"],
     "a class of rankers": Made(lambda w: type(w.ranker)),
     "a function": lambda *arguments: None,
-    "a ranking": Made(lambda w: w.ranking),
+    "a ranking of another model": Made(lambda w: w.other_ranking),
+    "a plan": Made(lambda w: w.plan),
+    "a ranking that does not exist": "none.json",
     "a game": "loss",
 }
 REPAIRS = {

@@ -63,7 +63,7 @@ class ReconstructionSampler(Sampler):
         """Boolean: groups that are played on the original have nothing in common."""
         return not self.sequential
 
-    def open_network(self, calibration, checkpoint=None):
+    def open_network(self, calibration, checkpoint=None, on_share=None):
         channel_map = calibration.channel_map
         batches = [inputs for inputs, _, _ in calibration.batches]
         if self.sequential:
@@ -82,6 +82,7 @@ class ReconstructionSampler(Sampler):
             self._game.num_copies,
             hold_out=self._game.costs == "outputs",
             entry=None if checkpoint is None else checkpoint.entry("moments"),
+            on_share=on_share,
         )
 
     def finish(self, calibration, network, scores, on_share, entry=None):
@@ -119,17 +120,20 @@ class ReconstructionSampler(Sampler):
         # Augmented copies are run through the network as the data is, all of them by
         # one other function.
         copies = self._count_copies(calibration)
-        passes = (1 + copies) * np.array(running)
-        passes += (1 + min(copies, 1)) * np.array(compiling)
+        compiling = (1 + min(copies, 1)) * np.array(compiling)
+        passes = (1 + copies) * np.array(running) + compiling
         seen, costs = set(), []
         finishing = [0.0] * len(passes)
         if self._game.costs == "outputs":
             finishing = estimate_seconds(calibration, seconds, tracing)
-        rows = zip(calibration.groups, passes, finishing, strict=True)
-        for group, spent, later in rows:
+        rows = zip(calibration.groups, passes, compiling, finishing, strict=True)
+        for group, spent, compiled, later in rows:
             cost = self._estimate_cost(calibration, group, seen)
-            total = cost.seconds + float(spent) + later
-            costs.append(dataclasses.replace(cost, seconds=total, later_seconds=later))
+            fields = {"seconds": cost.seconds + float(spent) + later}
+            if not self.sequential:  # the pass, and the moments, come before all groups
+                fields["opening_seconds"] = cost.opening_seconds + float(spent)
+                fields["compiling_seconds"] = float(compiled)
+            costs.append(dataclasses.replace(cost, later_seconds=later, **fields))
         return costs
 
     def _count_copies(self, calibration):
@@ -153,7 +157,7 @@ class ReconstructionSampler(Sampler):
             group: One of its groups.
             seen: Set of what has moments already. What the group reads is added.
         """
-        speed, graph = measure_speed(), calibration.channel_map.graph
+        speed, graph, opening = measure_speed(), calibration.channel_map.graph, 0.0
         sizes = self._sizes_of_walks(group, calibration.num_removed[group.name])
         evaluations = sum(self._estimator.num_evaluations(size) for size in sizes)
         num_examples, flops, seconds = sum(calibration.batch_sizes), 0, 0.0
@@ -166,8 +170,8 @@ class ReconstructionSampler(Sampler):
                 seen.add((call.inputs[max(position, 0)], columns))
                 rows = min(positions * num_examples, ROWS_A_COLUMN * columns)
                 flops += 2 * rows * columns**2
-                seconds += 2 * rows * columns**2 / speed.moments
-                seconds += rows * columns / speed.elements
+                opening += 2 * rows * columns**2 / speed.moments
+                opening += rows * columns / speed.elements
             # The inverse, then a factorization and its solves for each walk, and what
             # each stage takes out of the inverse. Where several groups are read side by
             # side, the columns of the others are dropped before.
@@ -181,8 +185,14 @@ class ReconstructionSampler(Sampler):
             seconds += sum(steps) / speed.factoring
             # A walk is a dozen operations of NumPy on small matrices, too.
             seconds += num_walks * len(sizes) * _A_WALK * speed.small_factoring
-        seconds += _A_GROUP
-        return GroupCost(group.name, group.num_units, evaluations, int(flops), seconds)
+        return GroupCost(
+            group.name,
+            group.num_units,
+            evaluations,
+            int(flops),
+            seconds + opening + _A_GROUP,
+            opening_seconds=opening,
+        )
 
     def _sizes_of_walks(self, group, num_removed):
         """Returns how many units a walk removes in each stage that is played."""

@@ -12,6 +12,7 @@ from keras_shapley_prune.inputs.arguments import (
 from keras_shapley_prune.rank.closed_form.sampler import ReconstructionSampler
 from keras_shapley_prune.rank.estimators.closed_form import ClosedFormPermutation
 from keras_shapley_prune.rank.games.game import Game
+from keras_shapley_prune.rank.ranking import COSTS
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -74,7 +75,7 @@ class Reconstruction(Game):
     def __post_init__(self):
         check_share("horizon", self.horizon, above_zero=True)
         check_integer("num_copies", self.num_copies, 0)
-        check_choice("costs", self.costs, ["readers", "outputs"])
+        check_choice("costs", self.costs, COSTS)
         if self.candidates is not None:
             check_at_least("candidates", self.candidates, 1)
         elif self.horizon != 1:

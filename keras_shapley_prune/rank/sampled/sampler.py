@@ -41,7 +41,7 @@ class OutputSampler(Sampler):
         for _, labels, _ in calibration.batches if self.needs_labels else ():
             self._value.check_labels(labels, outputs)
 
-    def open_network(self, calibration, checkpoint=None):
+    def open_network(self, calibration, checkpoint=None, on_share=None):
         # A forward pass is enough if nothing is removed, and costs far less.
         network = calibration.open_network(self.sequential, checkpoint)
         # To measure means, it is run up to every reader of a group.

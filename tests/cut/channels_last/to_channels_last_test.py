@@ -122,7 +122,8 @@ def test_prune_until_measures_what_it_can_run(few_trials):
     model.compile("sgd", "mse")
     inputs = models.images(model, 16)
     labels = to_channels_last(model).predict(inputs, verbose=0)
-    pruned = prune_until(model, (inputs, labels), 100.0, "loss", verbose=0)
+    data = inputs, labels
+    pruned = prune_until(model, inputs, 100.0, "loss", validation_data=data, verbose=0)
     assert pruned.count_params() < model.count_params()
 
 
