@@ -41,7 +41,7 @@ def tutorials():
 
 
 def format_tutorial(path):
-    """Returns the Markdown of a tutorial: text, code, and what each cell has printed."""
+    """Returns the Markdown of a tutorial: texts, code, and what each cell printed."""
     converter = load_converter()
     (_, header), *cells = converter.split_cells(read(path))
     outputs, count = converter.read_outputs(path), 0

@@ -142,7 +142,9 @@ print(sizes)
 """
 
 print(f"{'':16}{'FLOPs':>8}{'parameters':>12}{'accuracy':>10}")
-print(f"{'original':16}{1:8.1%}{model.count_params():12,}{measure_accuracy(model):10.1%}")
+print(
+    f"{'original':16}{1:8.1%}{model.count_params():12,}{measure_accuracy(model):10.1%}"
+)
 for name, plan in plans.items():
     pruned = apply_plan(model, plan, train_x[:200], verbose=0)
     share, accuracy = count_flops(pruned) / count_flops(model), measure_accuracy(pruned)

@@ -119,14 +119,12 @@ def format_outputs(outputs):
 
 
 def read_outputs(script):
-    """Returns what the cells of a script have printed, if it is kept, as `run_cells`."""
+    """Returns what the cells of a script printed, as `run_cells`, if it is kept."""
     path = pathlib.Path(script).with_suffix(".txt")
     if not path.exists():
         return {}
     _, *parts = _OUTPUT.split(path.read_text(encoding="utf-8"))
-    return {
-        int(n): text for n, text in zip(parts[::2], parts[1::2], strict=True)
-    }
+    return {int(n): text for n, text in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def keep_outputs(script):

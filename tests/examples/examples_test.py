@@ -75,7 +75,7 @@ def test_cells_print_the_lines_that_are_shown(name, run):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FEW)
 def test_cells_print_the_numbers_that_are_shown(name, run):
-    """To within a tenth, or five: a machine rounds otherwise, and so trains otherwise."""
+    """To within a tenth, or five: another machine rounds, and so trains, otherwise."""
     printed = run(name, {})
     for number, text in shown(name).items():
         expected, found = (
@@ -88,5 +88,3 @@ def test_cells_print_the_numbers_that_are_shown(name, run):
 def test_all_tutorials_are_run():
     kept = {path.stem for path in EXAMPLES.glob("*.txt")}
     assert {*TUTORIALS} - {"quickstart"} == kept == FEW.keys()
-
-
