@@ -113,8 +113,10 @@ for group in keras_shapley_prune.trace_channels(model).groups:
 
 `layers` says which layers lose units. The name of an attention stands for its heads and
 for the embedding that it writes to, so `ignore` leaves the embedding alone. A hundred
-images without labels rank the units and refit the kept ones. The last row has a budget instead: half of the FLOPs
-are removed, from units of any kind, where they cost least.
+images without labels rank the units and refit the kept ones.
+
+The last row has a budget instead: half of the FLOPs are removed, from units of any
+kind, where they cost least.
 """
 
 choices = {
@@ -162,6 +164,6 @@ for block in range(NUM_BLOCKS):
 - [Train after pruning, towards the original](iterative_pruning.py) wins back more.
 - [A residual network under a budget of FLOPs](flops_budget.py): budgets, and plans that
   you can edit.
-- [What can be pruned](../docs/what_can_be_pruned.md): which layers lose units, and which
-  attention is found where it is written out.
+- [What can be pruned](../docs/what_can_be_pruned.md): which layers lose units, and how
+  attention is found that is written out.
 """
