@@ -155,7 +155,11 @@ for name, network in (("original", model), ("pruned", pruned)):
     print(f"{name:10} mean IoU {result['mean_iou']:.1%}")
 
 """
-## Look at it
+On the 100 images of the validation set the IoU has dropped by no more than a point. On
+the test set it has dropped by two. So small a validation set is a rough measure: with
+few images, allow less than you can afford.
+
+## Look at some images
 """
 
 shown = test[0][:4]
