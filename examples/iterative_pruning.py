@@ -144,7 +144,7 @@ for number in range(1, NUM_ROUNDS + 1):
     print_row(f"round {number}, distilled", pruned)
 
 """
-A network of a twentieth of the FLOPs is within two or three points of the original. The
+A network of a twentieth of the FLOPs is within three points of the original. The
 ways to train it differ by less, and half a point is noise of 1,197 test images. So
 begin with one cut and a `Distiller`; rounds are for the last point.
 
