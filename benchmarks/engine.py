@@ -176,7 +176,7 @@ def rank_vgg(num_examples=200, longest=300):
         "permutation, 1 walk": ksp.ShapleyRanker("loss"),
     }
     for name, chosen in rankers.items():
-        plan = chosen.plan(model, data)
+        plan = chosen.estimate_cost(model, data)
         seconds, measured = plan.seconds, plan.seconds < longest
         if measured:
             start = time.process_time()
@@ -184,7 +184,7 @@ def rank_vgg(num_examples=200, longest=300):
             seconds = time.process_time() - start
         yield name, plan.evaluations, plan.seconds, seconds, measured
     papers = ksp.ShapleyRanker("loss", SharedPermutation(num_draws=5))
-    plan = papers.plan(model, random_data(model, 1000))
+    plan = papers.estimate_cost(model, random_data(model, 1000))
     yield (
         "paper's: 5 shared, 1,000 images",
         plan.evaluations,

@@ -114,7 +114,7 @@ def time_case(case, args):
     ranker, data = ksp.ShapleyRanker(case.game, case.estimator), (images, labels)
     # By the clock of engine.py, which other programs do not run.
     with mock.patch("time.perf_counter", time.process_time):
-        planned = ranker.plan(model, data).seconds
+        planned = ranker.estimate_cost(model, data).seconds
     start = time.process_time()
     ranker.rank(model, data, verbose=0)
     return planned, time.process_time() - start

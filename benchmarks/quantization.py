@@ -85,7 +85,7 @@ def after_training(name, what, model, images, problem, args):
     path = args.output / "quantization.tflite"
     ksp.export_litert(model, path)
     yield name, f"{what}, float32", problem.accuracy(model), path.stat().st_size
-    ksp.export_litert(model, path, int8=True, representative_data=images)
+    ksp.export_litert(model, path, int8=True, dataset=images)
     content = path.read_bytes()
     path.unlink()
     yield name, f"{what}, int8", _accuracy_of_file(content, problem.test), len(content)

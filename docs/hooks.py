@@ -41,15 +41,20 @@ def tutorials():
 
 
 def format_tutorial(path):
-    """Returns the Markdown of a tutorial: text, code, and its output if it is kept."""
-    (_, header), *cells = load_converter().split_cells(read(path))
-    title, rest = header.split("\n\n", 1)
-    parts = [title, rest, f"[This page as a notebook]({path.stem}.ipynb)"]
+    """Returns the Markdown of a tutorial: texts, code, and what each cell printed."""
+    converter = load_converter()
+    (_, header), *cells = converter.split_cells(read(path))
+    outputs, count = converter.read_outputs(path), 0
+    head, _, rest = header.partition("\n\n## ")
+    parts = [head, f"[This page as a notebook]({path.stem}.ipynb)", f"## {rest}"]
     for kind, text in cells:
-        parts.append(f"```python\n{text}\n```" if kind == "code" else text)
-    output = path.with_suffix(".txt")
-    if output.exists():
-        parts.append(f"## Output\n\n```\n{read(output).rstrip()}\n```")
+        if kind == "markdown":
+            parts.append(text)
+            continue
+        count += 1
+        parts.append(f"```python\n{text}\n```")
+        if count in outputs:
+            parts.append(f"```\n{outputs[count].rstrip()}\n```")
     return "\n\n".join(parts) + "\n"
 
 
@@ -58,7 +63,9 @@ def on_files(files, config):
     for source, page in PAGES.items():
         files.append(File.generated(config, page, content=read(ROOT / source)))
     for page, path in tutorials().items():
-        notebook = nbformat.writes(load_converter().build_notebook(read(path)))
+        converter = load_converter()
+        outputs = converter.read_outputs(path)
+        notebook = nbformat.writes(converter.build_notebook(read(path), outputs))
         place = page.replace(".md", ".ipynb")
         files.append(File.generated(config, page, content=format_tutorial(path)))
         files.append(File.generated(config, place, content=notebook))

@@ -1,39 +1,47 @@
 """
 Title: Prune a network with a layer of your own
+Author: The maintainers of keras-shapley-prune
+Date created: 2026/11/25
+Last modified: 2026/11/29
 Description: One call tells the pruner how channels pass a layer it does not know.
 Accelerator: None
 
 ## Introduction
 
 The pruner removes a channel only where it knows what every layer does with it. A layer
-of your own is run on random numbers: if it keeps its channels apart, nothing has to be
-said. Any other one locks the channels that it reads and those that it returns: they are
-kept, and the report says why. One call of `register_layer` opens them.
+of your own is run on random numbers: if it keeps its channels apart, you have nothing
+to do. Any other layer *locks* the channels that it reads and those that it returns:
+they are kept, and the report says why. One call of `register_layer` opens them.
 
+    python -m pip install ".[examples]"
     python examples/own_layer.py
 """
 
-import argparse
+"""
+## Setup
+"""
+
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
-import numpy as np
 from keras import layers
 from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 
 import keras_shapley_prune
 from keras_shapley_prune import LayerType, prune, register_layer, trace_channels
 from keras_shapley_prune.layer_types.convolution_forms import ConvolutionForm
 
-"""
-## Four layers
+EPOCHS = 30
 
-The first scales each channel: what happens to one channel concerns no other. The second
-is a convolution whose kernel is normalized in each call: it mixes all channels that it
-reads into new ones. The others are subclasses of layers of Keras: one computes what its
-parent does, in a `call` of its own, one something else.
+keras.utils.set_random_seed(0)
+
+"""
+## Three layers
+
+The first scales each channel: what happens to one channel does not depend on another.
 """
 
 
@@ -48,6 +56,12 @@ class ChannelScale(layers.Layer):
 
     def call(self, inputs):
         return inputs * self.scale
+
+
+"""
+The second is a convolution whose kernel is normalized in each call. It mixes all
+channels that it reads into new ones.
+"""
 
 
 @keras.saving.register_keras_serializable("own_layer")
@@ -74,12 +88,10 @@ class UnitConvolution(layers.Layer):
         return {**super().get_config(), "filters": self.filters}
 
 
-@keras.saving.register_keras_serializable("own_layer")
-class Blur(layers.DepthwiseConv2D):
-    """A `DepthwiseConv2D` that takes arrays, too."""
-
-    def call(self, inputs):
-        return super().call(keras.ops.convert_to_tensor(inputs))
+"""
+The third is a subclass of a layer of Keras. It computes something else in a `call` of
+its own, so what is known of its parent does not hold.
+"""
 
 
 @keras.saving.register_keras_serializable("own_layer")
@@ -91,93 +103,75 @@ class LoudConv2D(layers.Conv2D):
 
 
 """
-## What the pruner says before
+## Train a network of them
 
-A network of these layers, trained on the digits of scikit-learn. The first and the
-third layer pass the trial: they keep their channels apart. The others lock what they
-read and return, and the reason says what the trial found.
+The data are the digits that scikit-learn ships.
 """
 
+images, labels = load_digits(return_X_y=True)
+images = images.reshape(-1, 8, 8, 1).astype("float32") / 16
+train_x, test_x, train_y, test_y = train_test_split(
+    images, labels, test_size=500, random_state=0, stratify=labels
+)
 
-def load_data():
-    images, labels = load_digits(return_X_y=True)
-    order = np.random.default_rng(0).permutation(len(images))
-    images = images[order].reshape(-1, 8, 8, 1).astype("float32") / 16
-    return (images[500:], labels[order][500:]), (images[:500], labels[order][:500])
+model = keras.Sequential(
+    [
+        keras.Input((8, 8, 1)),
+        layers.Conv2D(32, 3, padding="same", name="stem"),
+        ChannelScale(name="scale"),
+        layers.ReLU(),
+        UnitConvolution(48, name="unit"),
+        layers.ReLU(),
+        LoudConv2D(48, 3, activation="relu", name="loud"),
+        layers.GlobalMaxPooling2D(),
+        layers.Dense(10, name="classes"),
+    ]
+)
+loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+model.compile(keras.optimizers.Adam(3e-3), loss, metrics=["accuracy"])
+model.fit(train_x, train_y, epochs=EPOCHS, verbose=0)
 
-
-def train(data, epochs):
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [
-            keras.Input((8, 8, 1)),
-            layers.Conv2D(32, 3, padding="same", name="stem"),
-            ChannelScale(name="scale"),
-            layers.ReLU(),
-            Blur(3, padding="same", name="blur"),
-            UnitConvolution(48, name="unit"),
-            layers.ReLU(),
-            LoudConv2D(48, 3, activation="relu", name="loud"),
-            layers.GlobalMaxPooling2D(),
-            layers.Dense(10, name="classes"),
-        ]
-    )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(3e-3), loss, metrics=["accuracy"])
-    model.fit(*data, epochs=epochs, verbose=0)
-    return model
-
-
-def print_locks(model):
-    for layer, reason in trace_channels(model).lock_reasons().items():
-        print(f"{layer:8} {reason}")
-
+accuracy = model.evaluate(test_x, test_y, verbose=0, return_dict=True)["accuracy"]
+print(f"{model.count_params():,} parameters, accuracy {accuracy:.1%}")
 
 """
-## Registering them: the short form
+## See what is locked
 
-`flow` is what happens to the channels. `weights` names the axes of each weight, from
-the right: `"i"` for the channels that the layer reads, `"o"` for those that it returns,
-`"."` for any other axis. `size` is the entry of the layer's config that counts the
-channels it returns; where Keras infers their number from the input, there is none.
-
-That is enough to cut a layer. It does not say what the layer computes: so its kernels
-count as FLOPs once for each position of its output, and repair does not refit it. For
-the second layer, which has a kernel, a warning says so.
+`ChannelScale` has passed the trial: it keeps its channels apart. The others lock what
+they read and what they return. The reasons say why.
 """
 
-
-def register_short_forms():
-    register_layer(ChannelScale, flow="keep", weights={"scale": "i"})
-    register_layer(
-        UnitConvolution,
-        flow="mix",
-        size="filters",
-        weights={"direction": "..io", "length": "o"},
-    )
-
+for layer, reason in trace_channels(model).lock_reasons().items():
+    print(f"{layer}: {reason}")
 
 """
-## Like another layer
+## Register a layer by its weights
 
-A subclass that overrides nothing of the computation counts as its parent. Any other one
-may compute something else, so it is registered by itself. Where it computes the same,
-all that is known of the parent holds. A trial has told that the third layer can be cut,
-but not that it is linear, and so can be refitted by repair.
+`flow` is what happens to the channels: this layer mixes them. `weights` names the axes
+of each weight, from the right: `"i"` for the channels that the layer reads, `"o"` for
+those that it returns, `"."` for any other axis. `size` is the entry of the config that
+counts the channels it returns.
+
+That is enough to cut the layer. It does not say what the layer computes, so repair does
+not refit its kernel. A warning says so.
 """
 
-
-def register_like_another():
-    register_layer(Blur, like=layers.DepthwiseConv2D)
-
+register_layer(
+    UnitConvolution,
+    flow="mix",
+    size="filters",
+    weights={"direction": "..io", "length": "o"},
+)
 
 """
-## Everything there is to say
+A layer that computes exactly what a layer of Keras does needs less:
+`register_layer(MyConv2D, like=layers.Conv2D)`.
 
-A `LayerType` has a method for each question that a step of pruning asks. The third
-layer is a convolution, and then a function of its own on each number: with a
-`linear_form`, repair refits its kernel as it does a `Conv2D`'s. `LayerType` lists the
-other methods.
+## Register a layer by a `LayerType`
+
+A `LayerType` has a method for each question that a step of pruning asks. `LoudConv2D`
+is a convolution, and then a function of its own on each number. With a `linear_form`,
+repair refits its kernel as it does that of a `Conv2D`.
 """
 
 
@@ -205,55 +199,64 @@ class LoudType(LayerType):
         return LoudForm(operation)
 
 
-def register():
-    register_short_forms()
-    register_like_another()
-    register_layer(LoudConv2D, LoudType())
-
+register_layer(LoudConv2D, LoudType())
 
 """
-## When the declaration is wrong
+## Prune
 
-`prune` runs the network that it cut against the one in which the same channels are
-masked, and returns nothing if they differ. A layer that centres its channels makes each
-depend on all others. Whoever registers it as one that keeps channels apart is told so.
+Now only the output of the network is locked.
+"""
+
+print(trace_channels(model).lock_reasons())
+
+pruned = prune(model, train_x[:200], ratio=0.5, verbose=0)
+keras_shapley_prune.compare(model, pruned)
+accuracy = pruned.evaluate(test_x, test_y, verbose=0, return_dict=True)["accuracy"]
+print(f"accuracy {accuracy:.1%}")
+
+"""
+## What if the declaration is wrong?
+
+Before `prune` returns a network, it compares it with the original in which the same
+channels are masked. If they differ, there is an error. For example, this layer centers
+its channels, so each depends on all others:
 """
 
 
 @keras.saving.register_keras_serializable("own_layer")
-class Centre(layers.Layer):
+class Center(layers.Layer):
     """Subtracts the mean over the channels."""
 
     def call(self, inputs):
         return inputs - keras.ops.mean(inputs, axis=-1, keepdims=True)
 
 
-def build_centred():
-    inputs = keras.Input((8, 8, 1))
-    x = Centre()(layers.Conv2D(16, 3, activation="relu", name="conv")(inputs))
-    return keras.Model(inputs, layers.Dense(10)(layers.Flatten()(x)))
+"""
+Whoever registers it as a layer that keeps its channels apart is told so:
+"""
 
+register_layer(Center, flow="keep")
 
-def prune_wrongly(images):
-    register_layer(Centre, flow="keep")
-    try:
-        prune(build_centred(), images, verbose=0)
-    except RuntimeError as error:
-        return str(error)
-    raise AssertionError("Expected an error")
-
+inputs = keras.Input((8, 8, 1))
+x = Center()(layers.Conv2D(16, 3, activation="relu", name="conv")(inputs))
+centered = keras.Model(inputs, layers.Dense(10)(layers.Flatten()(x)))
+try:
+    prune(centered, train_x[:32], verbose=0)
+except RuntimeError as error:
+    print(str(error).split(". ")[0])
 
 """
 ## A masked form
 
-The channels still pass it one by one, but what happens to one depends on which others
-there are: that is what `observe` says. While a channel is only masked, its zeros must
-not count in the mean, as they will not in the smaller network: that is the masked form.
+In truth, each channel still passes this layer as itself, but what happens to it depends
+on which others there are: that is what `observe` says. While a channel is only masked,
+its zeros must not count in the mean, as they will not in the smaller network. `masked`
+is what the layer computes then.
 """
 
 
-class CentreType(LayerType):
-    """What pruning knows of `Centre`."""
+class CenterType(LayerType):
+    """What pruning knows of `Center`."""
 
     def flow(self, call, channels):
         channels.observe(call, 0)
@@ -265,34 +268,15 @@ class CentreType(LayerType):
         return inputs - keras.ops.sum(inputs, axis=-1, keepdims=True) / count
 
 
-def prune_rightly(images):
-    register_layer(Centre, CentreType())
-    return prune(build_centred(), images, verbose=0).get_layer("conv").filters
+register_layer(Center, CenterType())
+pruned = prune(centered, train_x[:32], verbose=0)
+print(pruned.get_layer("conv").filters, "of 16 filters are kept")
 
+"""
+## What to read next
 
-def main(argv=None):
-    parser = argparse.ArgumentParser(description="Prune a network of your own layers.")
-    parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--ratio", type=float, default=0.5)
-    args = parser.parse_args(argv)
-    if not 0 <= args.ratio < 1:
-        parser.error(f"--ratio should be in [0, 1). Received: {args.ratio}")
-    data, (test_images, test_labels) = load_data()
-    model = train(data, args.epochs)
-    print("Locked before:")
-    print_locks(model)
-    register()
-    print("\nLocked after:")
-    print_locks(model)
-    pruned = prune(model, data[0][:200], args.ratio, verbose=0)
-    print()
-    keras_shapley_prune.compare(model, pruned)
-    for name, network in [("original", model), ("pruned", pruned)]:
-        accuracy = network.evaluate(test_images, test_labels, verbose=0)[1]
-        print(f"{name}: accuracy {accuracy:.1%}")
-    print(f"\nA wrong declaration: {prune_wrongly(data[0][:32])}")
-    print(f"\nWith a masked form: {prune_rightly(data[0][:32])} of 16 filters are kept")
-
-
-if __name__ == "__main__":
-    main()
+- [Extend](../docs/api/extend.md): all methods of a `LayerType`, and their defaults.
+- [What can be pruned](../docs/what_can_be_pruned.md): layers that are known, and models
+  that are code, such as a subclass with a `call`.
+- [Prune the heads and the neurons of a vision transformer](transformer.py).
+"""

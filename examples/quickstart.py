@@ -1,6 +1,9 @@
 """
 Title: Remove half of the filters of a convolutional network
-Description: Train a small CNN, remove half of its filters without training, serve.
+Author: The maintainers of keras-shapley-prune
+Date created: 2026/11/22
+Last modified: 2026/11/29
+Description: Train a small CNN, remove half of its filters without training, save it.
 Accelerator: None
 
 ## Introduction

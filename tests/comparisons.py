@@ -2,12 +2,9 @@
 
 import numpy as np
 
-from keras_shapley_prune import (
-    Comparison,
-    GroupComparison,
-    GroupScores,
-    RuntimeComparison,
-)
+from keras_shapley_prune import Comparison, GroupScores
+from keras_shapley_prune.report.group_comparison import GroupComparison
+from keras_shapley_prune.report.runtime_comparison import RuntimeComparison
 
 SCORES = GroupScores(
     values=np.array([0.5, -0.25, np.nan, 2.0]),

@@ -15,15 +15,8 @@ from keras_shapley_prune.layer_types import registry
 
 NAMES = keras_shapley_prune.__all__
 MADE_BY_THE_PACKAGE = {  # and not by a user, or shown where they are made
-    "AblationCurve",
-    "ChannelGroup",
     "ChannelMap",
-    "Inspection",
-    "FrontierPoint",
-    "GroupComparison",
     "GroupScores",
-    "RankingPlan",
-    "RuntimeComparison",
 }
 LONG = ("mimic", "prune_until")  # they train, or search
 NEEDED = {

@@ -84,7 +84,10 @@ CASES = {
         lambda m, _: package.prune_until(m, DATA, 0.9, ranker="l1_norm", verbose=0),
         None,
     ),
-    "ShapleyRanker.plan": (lambda m, _: package.ShapleyRanker().plan(m, X), None),
+    "ShapleyRanker.estimate_cost": (
+        lambda m, _: package.ShapleyRanker().estimate_cost(m, X),
+        None,
+    ),
     "export_litert": (lambda m, _: package.export_litert(m, "no.such"), None),
     "fold_normalization": (lambda m, _: package.fold_normalization(m), None),
     "to_tf_keras": (lambda m, _: package.to_tf_keras(m), None),

@@ -28,9 +28,7 @@ EACH = 4  # by day, one in four of the values that another function is given too
 CALLS = [*PRUNING, *MEASURING, *DEPLOYING, *SETTINGS, *METHODS, *STORED]
 # Records that only the package makes, what is derived from, what has no argument.
 NOT_CALLED = {
-    *("AblationCurve", "ChannelGroup", "ChannelMap", "ChannelMask", "Inspection"),
-    *("Comparison", "FrontierPoint", "GroupComparison", "LayerType", "RankingPlan"),
-    *("LatencyTable", "RuntimeComparison"),
+    *("ChannelMap", "ChannelMask", "Comparison", "LatencyTable", "LayerType"),
     *("games.Game", "estimators.Exact"),
 }
 

@@ -11,7 +11,6 @@ from keras_shapley_prune.deploy.quantization import (
     read_examples,
 )
 from keras_shapley_prune.inputs.arguments import (
-    blaming,
     check_boolean,
     check_verbose,
 )
@@ -25,12 +24,12 @@ from keras_shapley_prune.trace.sizes import give_sizes, read_sizes
 _CONVERT, _QUANTIZE = 1.0, 1.0  # seconds of a small network, about: parts of a bar
 
 
-@undisturbed
+@undisturbed(old_names={"representative_data": "dataset"})
 def export_litert(
     model,
     path,
     int8=False,
-    representative_data=None,
+    dataset=None,
     input_shape=None,
     verbose="auto",
 ):
@@ -46,7 +45,7 @@ def export_litert(
 
     With `int8=True` weights (one scale a channel), activations, inputs and outputs are
     8-bit integers. Their ranges are the smallest and the largest values that occur on
-    `representative_data`. Operations that the quantizer does not know, such as `PReLU`
+    `dataset`. Operations that the quantizer does not know, such as `PReLU`
     and `LeakyReLU`, compute in float, between a dequantization and a quantization.
 
     Args:
@@ -55,13 +54,13 @@ def export_litert(
             that is there already is replaced.
         int8: Boolean, whether to quantize to 8-bit integers. Needs the packages of
             `pip install "keras-shapley-prune[litert]"`.
-        representative_data: Some 100 examples that look like those to come, without
+        dataset: Some 100 examples that look like those to come, without
             labels or with labels that are not read; see `dataset` of `prune`. Only for
             `int8=True`, which needs them.
         input_shape: Tuple of integers, the shape of one example, without the batch, for
             a model that takes any size, such as `keras.Input((None, None, 3))`; a list
             or a dict of them for several inputs. `None` for the sizes of the model's
-            own inputs, or of `representative_data`.
+            own inputs, or of `dataset`.
         verbose: `"auto"` or 1 for a progress bar, 0 for silence.
 
     Returns:
@@ -70,7 +69,7 @@ def export_litert(
     Raises:
         ValueError: If an argument is not of that form, a size is not known without
             which the model cannot be converted, the model has operations that LiteRT,
-            or its quantizer, cannot do, or `representative_data` is not finite.
+            or its quantizer, cannot do, or `dataset` is not finite.
         ImportError: If `int8=True` and the quantizer is not installed.
 
     Example:
@@ -78,7 +77,7 @@ def export_litert(
     ```python
     keras_shapley_prune.export_litert(pruned, "pruned.tflite")
     keras_shapley_prune.export_litert(
-        pruned, "pruned_int8.tflite", int8=True, representative_data=images
+        pruned, "pruned_int8.tflite", int8=True, dataset=images
     )
 
     from ai_edge_litert.interpreter import Interpreter
@@ -87,19 +86,17 @@ def export_litert(
     outputs = run(image=images[:1])  # a dict; the model's input is named "image"
     ```
     """
-    path = _check_arguments(model, path, int8, representative_data)
+    path = _check_arguments(model, path, int8, dataset)
     check_verbose(verbose)
     graph = record_graph(model)
     shapes = input_shape
     if shapes is None:
-        with blaming("dataset", "representative_data"):
-            shapes = read_sizes(graph, representative_data)
+        shapes = read_sizes(graph, dataset)
     graph = give_sizes(graph, shapes)
     model = _in_float32(model)
     if int8:  # what may be missing, or wrong, is known before the model is converted
         quantizer = import_quantizer()
-        with blaming("dataset", "representative_data"):
-            examples = read_examples(model, representative_data)
+        examples = read_examples(model, dataset)
     planned = {"convert": _CONVERT, "quantize": _QUANTIZE * int8}
     with Progress(verbose, planned) as progress:
         progress.begin("convert")
@@ -113,7 +110,7 @@ def export_litert(
     return path
 
 
-def _check_arguments(model, path, int8, representative_data):
+def _check_arguments(model, path, int8, dataset):
     check_model(model)
     check_target(path)
     path = pathlib.Path(path)
@@ -122,11 +119,11 @@ def _check_arguments(model, path, int8, representative_data):
             f"Argument `path` should end with '.tflite'. Received: path='{path}'"
         )
     check_boolean("int8", int8)
-    if int8 != (representative_data is not None):
+    if int8 != (dataset is not None):
         expected = "data for `int8=True`" if int8 else "`None` for `int8=False`"
         raise ValueError(
-            f"Argument `representative_data` should be {expected}. Received: "
-            f"int8={int8}, representative_data of type {type(representative_data)}"
+            f"Argument `dataset` should be {expected}. Received: "
+            f"int8={int8}, dataset of type {type(dataset)}"
         )
     return path
 

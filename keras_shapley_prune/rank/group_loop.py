@@ -3,7 +3,7 @@
 from keras_shapley_prune.checkpoint.checkpoint import Checkpoint
 from keras_shapley_prune.devices.workers import current_workers
 from keras_shapley_prune.rank.ranking import GroupScores
-from keras_shapley_prune.rank.ranking_plan import RankingPlan
+from keras_shapley_prune.rank.ranking_cost import RankingCost
 from keras_shapley_prune.rank.shared_groups import assign_groups, exchange_scores
 from keras_shapley_prune.rank.staging import play_stages
 from keras_shapley_prune.rank.stopping import Budget, StopWhen
@@ -146,11 +146,11 @@ def plan_groups(sampler, calibration):
         calibration: A `Calibration`.
 
     Returns:
-        A `RankingPlan`.
+        A `RankingCost`.
     """
     num_examples = sum(calibration.batch_sizes)
     costs = sampler.estimate_costs(calibration) if calibration.groups else ()
-    return RankingPlan(sampler.method, num_examples, tuple(costs))
+    return RankingCost(sampler.method, num_examples, tuple(costs))
 
 
 def _share(costs):

@@ -1,6 +1,7 @@
 """Shapley values of filters: the ranker that people use."""
 
 import dataclasses
+import warnings
 
 from keras_shapley_prune.checkpoint.checkpoint import check_checkpoint
 from keras_shapley_prune.devices.workers import check_strategy
@@ -72,7 +73,7 @@ class ShapleyRanker(Settings):
 
     ```python
     ranker = keras_shapley_prune.ShapleyRanker("loss", seed=1)
-    print(ranker.plan(model, (images, labels)))
+    print(ranker.estimate_cost(model, (images, labels)))
     ranking = ranker.rank(model, (images, labels))
     print(ranking)
     ```
@@ -178,7 +179,7 @@ class ShapleyRanker(Settings):
         return ranking
 
     @undisturbed
-    def plan(self, model, dataset, layers=None, channel_map=None, ratio=0.5):
+    def estimate_cost(self, model, dataset, layers=None, channel_map=None, ratio=0.5):
         """Estimates what `rank` would cost, before anything is ranked.
 
         Args:
@@ -189,7 +190,7 @@ class ShapleyRanker(Settings):
             ratio: As in `rank`.
 
         Returns:
-            A `RankingPlan`: evaluations, FLOPs and an estimate of the seconds of each
+            A `RankingCost`: evaluations, FLOPs and an estimate of the seconds of each
             group; `print` shows a table. Stopping early is not foreseen.
         """
         opened = self._open(model, dataset, layers, channel_map, ratio)
@@ -198,6 +199,25 @@ class ShapleyRanker(Settings):
             return plan
         cost = BlockRanking(calibration, self.seed, sampler.costs_of_outputs)
         return dataclasses.replace(plan, groups=(*plan.groups, cost.estimate_cost()))
+
+    def plan(self, model, dataset, **options):
+        """Does what `estimate_cost` does, and warns that this is its name now.
+
+        Args:
+            model: As in `estimate_cost`.
+            dataset: As in `estimate_cost`.
+            **options: As in `estimate_cost`.
+
+        Returns:
+            A `RankingCost`.
+        """
+        warnings.warn(
+            "`ShapleyRanker.plan` is now named `estimate_cost`. The old name will be "
+            "removed in the release after this one",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.estimate_cost(model, dataset, **options)
 
     def _open(self, model, dataset, layers, channel_map, ratio, targets=None):
         """Returns the `Sampler` and the `Calibration`."""

@@ -159,7 +159,7 @@ def test_int8_is_smaller_and_replaces_what_is_there(tmp_path):
     path = tmp_path / "model.tflite"
     export_litert(model, str(path))
     before = path.stat().st_size
-    export_litert(model, path, int8=True, representative_data=np.ones((4, 16)))
+    export_litert(model, path, int8=True, dataset=np.ones((4, 16)))
     assert path.stat().st_size < before / 3
 
 
@@ -168,7 +168,7 @@ def test_data_and_int8_go_together(tmp_path):
     with pytest.raises(ValueError, match="data for `int8=True`"):
         export_litert(model, path, int8=True)
     with pytest.raises(ValueError, match="`None` for `int8=False`"):
-        export_litert(model, path, representative_data=np.ones((1, 6, 6, 1)))
+        export_litert(model, path, dataset=np.ones((1, 6, 6, 1)))
     assert not path.exists()
 
 

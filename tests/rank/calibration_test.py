@@ -191,9 +191,11 @@ def test_wrong_arguments(game, arguments, message):
 
 def test_no_loss_and_no_graph():
     with pytest.raises(ValueError, match="or a loss by itself"):
-        ShapleyRanker("loss").plan(models.classifier(compiled=False), Exploding())
+        ShapleyRanker("loss").estimate_cost(
+            models.classifier(compiled=False), Exploding()
+        )
     with pytest.raises(ValueError, match="a subclassed model"):
-        ShapleyRanker().plan(models.Subclassed(), Exploding())
+        ShapleyRanker().estimate_cost(models.Subclassed(), Exploding())
 
 
 def test_nothing_to_remove():

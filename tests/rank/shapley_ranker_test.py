@@ -617,7 +617,9 @@ def test_functions_and_losses_are_in_the_config_by_name():
     ],
 )
 def test_the_method_names_game_and_estimator(ranker, method):
-    plan = ranker.plan(models.classifier(), models.labelled_images(4), layers="conv")
+    plan = ranker.estimate_cost(
+        models.classifier(), models.labelled_images(4), layers="conv"
+    )
     assert plan.method.startswith(method)
 
 

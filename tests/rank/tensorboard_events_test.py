@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_shapley_prune import FrontierPoint, GroupScores, Ranking
+from keras_shapley_prune import GroupScores, Ranking
+from keras_shapley_prune.report.frontier import FrontierPoint
 
 event_pb2 = pytest.importorskip("tensorflow.core.util.event_pb2")
 

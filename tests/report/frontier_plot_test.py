@@ -4,12 +4,8 @@ import models
 import numpy as np
 import pytest
 
-from keras_shapley_prune import (
-    BaselineRanker,
-    FrontierPoint,
-    measure_frontier,
-    plot_frontier,
-)
+from keras_shapley_prune import BaselineRanker, measure_frontier, plot_frontier
+from keras_shapley_prune.report.frontier import FrontierPoint
 
 matplotlib = pytest.importorskip("matplotlib")
 

@@ -105,10 +105,10 @@ def test_one_bar_over_all_ratios(setting, capsys):
     labels = labels_of(out)
     assert labels[0] == "measuring the original"
     for step in ("cutting", "repairing", "checking", "measuring"):
-        for which in ("25%", "50%"):
+        for which in ("0.25", "0.5"):
             assert any(label.startswith(f"{which}: {step}") for label in labels), step
     measure_frontier(*setting, [0.5], repair=None, verbose=2)
     lines = capsys.readouterr().out.splitlines()
-    assert all(line.startswith("50%: ") for line in lines) and lines
+    assert all(line.startswith("0.5: ") for line in lines) and lines
     measure_frontier(*setting, [0.5], repair=None, verbose=0)
     assert capsys.readouterr().out == ""

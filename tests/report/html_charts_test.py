@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from comparisons import SCORES
 
-from keras_shapley_prune import GroupComparison, GroupScores
+from keras_shapley_prune import GroupScores
+from keras_shapley_prune.report.group_comparison import GroupComparison
 from keras_shapley_prune.report.html_charts import (
     BOTTOM,
     HEIGHT,

@@ -8,8 +8,9 @@ import pytest
 from browser import open_browser
 from comparisons import RUNTIME, SCORES, make
 
-from keras_shapley_prune import Comparison, GroupComparison, GroupScores
+from keras_shapley_prune import Comparison, GroupScores
 from keras_shapley_prune.repair.agreement import Agreement
+from keras_shapley_prune.report.group_comparison import GroupComparison
 from keras_shapley_prune.report.html_report import render_html
 
 LONG = "a_layer_of_a_backbone/with_a_very_long_name/" + "x" * 80

@@ -113,7 +113,7 @@ FUNCTIONS = {
         m, IMAGES, 1.0, metric=lambda model: 1.0, verbose=0
     ),
     "rank": lambda m: package.ShapleyRanker().rank(m, IMAGES),
-    "ranking plan": lambda m: package.ShapleyRanker().plan(m, IMAGES),
+    "ranking plan": lambda m: package.ShapleyRanker().estimate_cost(m, IMAGES),
     "baseline": lambda m: package.BaselineRanker("l1_norm").rank(m),
     "plan_pruning": lambda m: package.plan_pruning(m, {}, 0.5),
     "mask_channels": lambda m: package.mask_channels(m, remove={"conv": [0]}),

@@ -549,7 +549,9 @@ def test_the_map_of_another_model_is_refused():
     for ask in (
         lambda wrong: plan_pruning(model, ranker.rank(model), channel_map=wrong),
         lambda wrong: ranker.rank(model, channel_map=wrong),
-        lambda wrong: ShapleyRanker().plan(model, pytest.fail, channel_map=wrong),
+        lambda wrong: ShapleyRanker().estimate_cost(
+            model, pytest.fail, channel_map=wrong
+        ),
         lambda wrong: remove_channels(model, wrong.without([]), wrong),
     ):
         with pytest.raises(ValueError, match="`channel_map` should be"):

@@ -60,8 +60,8 @@ METHODS = [
         },
     ),
     Call(
-        "ShapleyRanker.plan",
-        method("plan"),
+        "ShapleyRanker.estimate_cost",
+        method("estimate_cost"),
         {"self": Made(lambda w: w.ranker), "model": MODEL, "dataset": SPY},
         {**RANK, "dataset": values.DATA},
     ),

@@ -10,6 +10,8 @@ import numpy as np
 from wrong_calls.cases import LongWorkError
 
 import keras_shapley_prune as ksp
+from keras_shapley_prune.report.ablation import AblationCurve
+from keras_shapley_prune.report.frontier import FrontierPoint
 
 
 class Spy(keras.utils.PyDataset):
@@ -124,11 +126,11 @@ class World:
 
     @functools.cached_property
     def points(self):
-        return [ksp.FrontierPoint(0.0, 100, 200, 0.5, "accuracy")]
+        return [FrontierPoint(0.0, 100, 200, 0.5, "accuracy")]
 
     @functools.cached_property
     def curves(self):
-        return [ksp.AblationCurve("conv", 6, (0, 5), (0.5, 0.1), "loss")]
+        return [AblationCurve("conv", 6, (0, 5), (0.5, 0.1), "loss")]
 
     def path(self, name, content=None):
         """Returns a path in the folder, of a file of that content if it is given."""

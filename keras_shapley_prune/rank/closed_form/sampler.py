@@ -16,7 +16,7 @@ from keras_shapley_prune.rank.closed_form.source import (
 from keras_shapley_prune.rank.machine_speed import measure_speed, time_tracing
 from keras_shapley_prune.rank.output_costs.planned_seconds import estimate_seconds
 from keras_shapley_prune.rank.output_costs.removal_costs import measure_removal_costs
-from keras_shapley_prune.rank.ranking_plan import (
+from keras_shapley_prune.rank.ranking_cost import (
     GroupCost,
     profile_calls,
     time_passes,

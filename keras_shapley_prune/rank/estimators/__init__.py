@@ -11,7 +11,7 @@ Example:
 from keras_shapley_prune import ShapleyRanker, estimators
 
 ranker = ShapleyRanker("loss", estimators.Permutation(num_draws=2))
-print(ranker.plan(model, dataset))
+print(ranker.estimate_cost(model, dataset))
 ```
 """
 

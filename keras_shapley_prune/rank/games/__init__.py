@@ -9,7 +9,7 @@ Example:
 from keras_shapley_prune import ShapleyRanker, games
 
 ranker = ShapleyRanker(games.Loss("sparse_categorical_crossentropy"), stages=4)
-print(ranker.plan(model, dataset))
+print(ranker.estimate_cost(model, dataset))
 ```
 """
 

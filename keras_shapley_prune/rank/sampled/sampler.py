@@ -4,7 +4,7 @@ import dataclasses
 
 from keras_shapley_prune.rank.estimators.corrected import SHARE
 from keras_shapley_prune.rank.machine_speed import time_tracing
-from keras_shapley_prune.rank.ranking_plan import cost_of, profile_calls, time_passes
+from keras_shapley_prune.rank.ranking_cost import cost_of, profile_calls, time_passes
 from keras_shapley_prune.rank.sampled.game import OutputGame
 from keras_shapley_prune.rank.sampled.incremental import plan_incremental
 from keras_shapley_prune.rank.sampled.replacement import mean_shifts

@@ -53,7 +53,7 @@ def test_a_block_that_does_nothing_is_worth_nothing(model, images, game):
 def test_plan_and_files(model, images, tmp_path):
     channel_map = trace_channels(model, granularity="block")
     ranker = ShapleyRanker()
-    planned = ranker.plan(model, images, channel_map=channel_map)
+    planned = ranker.estimate_cost(model, images, channel_map=channel_map)
     ranking = ranker.rank(model, images, channel_map=channel_map, verbose=0)
     assert planned.groups[-1].evaluations == ranking["blocks"].num_evaluations
     ranking.save(tmp_path / "ranking.json")

@@ -332,7 +332,7 @@ def test_a_horizon_bounds_the_candidates():
     assert near["units"].num_evaluations == 3 * 4 * 2 * 2
     assert far["units"].num_evaluations > near["units"].num_evaluations
     ranker = _ranker(stages="units", candidates=1, horizon=0.25)
-    assert ranker.plan(model, x, ratio=0.75).evaluations == 3 * 4 * 2 * 2
+    assert ranker.estimate_cost(model, x, ratio=0.75).evaluations == 3 * 4 * 2 * 2
 
 
 @pytest.mark.parametrize("stages", [1, 3])

@@ -81,7 +81,7 @@ def test_the_plan_counts_both():
     model = models.classifier()
     data = models.labelled_images(20)
     ranker = ShapleyRanker("loss", CorrectedGradient(3))
-    planned = ranker.plan(model, data).evaluations
+    planned = ranker.estimate_cost(model, data).evaluations
     assert ranker.rank(model, data, verbose=0).num_evaluations == planned
 
 

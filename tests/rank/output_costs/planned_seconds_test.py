@@ -10,7 +10,7 @@ from keras_shapley_prune.rank.calibration import Calibration
 from keras_shapley_prune.rank.output_costs import planned_seconds
 from keras_shapley_prune.rank.output_costs.output_pass import NUM_VECTORS
 from keras_shapley_prune.rank.output_costs.planned_seconds import estimate_seconds
-from keras_shapley_prune.rank.ranking_plan import profile_calls
+from keras_shapley_prune.rank.ranking_cost import profile_calls
 
 
 def planned(model, count=20, tracing=0.0):

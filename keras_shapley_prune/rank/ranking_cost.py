@@ -37,7 +37,7 @@ class GroupCost:
 
 
 @dataclasses.dataclass(frozen=True)
-class RankingPlan:
+class RankingCost:
     """What a ranking will cost: printed, a table with a line for each group.
 
     Attributes:

@@ -15,7 +15,7 @@ from keras_shapley_prune.rank.estimators import (
     Permutation,
 )
 from keras_shapley_prune.rank.games import Loss, Reconstruction
-from keras_shapley_prune.rank.ranking_plan import GroupCost, RankingPlan, profile_calls
+from keras_shapley_prune.rank.ranking_cost import GroupCost, RankingCost, profile_calls
 from keras_shapley_prune.rank.sampled import sampler
 from keras_shapley_prune.rank.sampled.suffix import Suffix
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
@@ -27,7 +27,7 @@ def _both(model, data, *game_and_estimator, ratio=0.5, layers=None, **arguments)
     ranker = ShapleyRanker(*game_and_estimator, batch_size=4, **arguments)
     chosen = {"layers": layers, "ratio": ratio}
     return (
-        ranker.plan(model, data, **chosen),
+        ranker.estimate_cost(model, data, **chosen),
         ranker.rank(model, data, verbose=0, **chosen),
     )
 
@@ -87,7 +87,7 @@ def test_a_group_of_several_readers_is_played_once():
 def test_flops_are_those_of_the_suffix():
     model = models.build(models.residual)
     x = models.images(model, 4)
-    plan = ShapleyRanker("kl").plan(model, x)
+    plan = ShapleyRanker("kl").estimate_cost(model, x)
     channel_map = trace_channels(model)
     assert {cost.name for cost in plan.groups} == {g.name for g in channel_map.groups}
     for cost in plan.groups:
@@ -101,7 +101,9 @@ def test_flops_are_those_of_the_suffix():
 
 
 def test_groups_are_planned_in_the_order_of_play():
-    plan = ShapleyRanker("loss").plan(models.classifier(), models.labelled_images(4))
+    plan = ShapleyRanker("loss").estimate_cost(
+        models.classifier(), models.labelled_images(4)
+    )
     assert [cost.name for cost in plan.groups] == ["conv", "hidden"]
 
 
@@ -112,14 +114,14 @@ def test_planning_reads_the_data_once():
         reads.append(True)
         yield models.labelled_images(4)
 
-    ShapleyRanker("loss").plan(models.classifier(), batches())
+    ShapleyRanker("loss").estimate_cost(models.classifier(), batches())
     assert len(reads) == 1
 
 
 @pytest.mark.parametrize("game", ["kl", "reconstruction"])
 def test_it_prints_every_group(game):
     model = models.build(models.residual)
-    plan = ShapleyRanker(game).plan(model, models.images(model, 4))
+    plan = ShapleyRanker(game).estimate_cost(model, models.images(model, 4))
     first, head, *lines, total = str(plan).splitlines()
     assert first == f"{plan.method}: 4 examples"
     assert head.split() == ["group", "units", "evaluations", "GFLOPs", "seconds"]
@@ -136,7 +138,7 @@ def test_unknown_sizes():
     x = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")(inputs)
     x = layers.Conv2D(1, 1, name="pixels")(x)
     model = keras.Model(inputs, x)
-    plan = ShapleyRanker("kl").plan(model, np.ones((2, 6, 6, 3)))
+    plan = ShapleyRanker("kl").estimate_cost(model, np.ones((2, 6, 6, 3)))
     assert plan.flops is None
     assert plan.groups[0].flops is None
     assert plan.evaluations == 2 * 5
@@ -145,7 +147,7 @@ def test_unknown_sizes():
 
 def test_one_unknown_size_makes_the_sum_unknown():
     groups = (GroupCost("a", 4, 10, 10**9, 1.0), GroupCost("b", 2, 5, None, 2.0))
-    plan = RankingPlan("Values", 3, groups)
+    plan = RankingCost("Values", 3, groups)
     assert plan.flops is None
     assert plan.evaluations == 15
     assert plan.seconds == 3
@@ -176,7 +178,8 @@ def test_more_examples_take_as_many_times_longer(monkeypatch):
     monkeypatch.setattr(sampler, "time_tracing", lambda graph, inputs: 0.0)
     model, ranker = models.classifier(), ShapleyRanker("loss", batch_size=4)
     few, many = (
-        ranker.plan(model, models.labelled_images(count)).seconds for count in (4, 16)
+        ranker.estimate_cost(model, models.labelled_images(count)).seconds
+        for count in (4, 16)
     )
     assert many == pytest.approx(4 * few, rel=1e-6)
 
@@ -186,7 +189,7 @@ def test_to_compile_counts_once_for_each_network_in_a_step(monkeypatch):
     for tracing in (0.0, 1.0):
         monkeypatch.setattr(sampler, "time_tracing", lambda *_, t=tracing: t)
         for estimator in (Gradient(), Gradient(window=0.5)):
-            plan = ShapleyRanker("loss", estimator).plan(model, data)
+            plan = ShapleyRanker("loss", estimator).estimate_cost(model, data)
             found[tracing, estimator] = plan.seconds
     channel_map = trace_channels(model)
     suffixes = [Suffix(channel_map, group) for group in channel_map.groups]
@@ -198,7 +201,9 @@ def test_to_compile_counts_once_for_each_network_in_a_step(monkeypatch):
 
 @pytest.mark.parametrize("game", ["loss", "reconstruction"])
 def test_the_seconds_of_the_groups_add_up(game):
-    plan = ShapleyRanker(game).plan(models.classifier(), models.labelled_images(8))
+    plan = ShapleyRanker(game).estimate_cost(
+        models.classifier(), models.labelled_images(8)
+    )
     assert plan.seconds == pytest.approx(sum(cost.seconds for cost in plan.groups))
     assert min(cost.seconds for cost in plan.groups) > 0
 
@@ -213,7 +218,9 @@ def test_a_layer_with_many_columns_has_those_of_its_channels():
                 layers.Conv2D(8, 3, name="reader"),
             ]
         )
-        plan = ShapleyRanker().plan(model, models.images(model, 4), layers="wide")
+        plan = ShapleyRanker().estimate_cost(
+            model, models.images(model, 4), layers="wide"
+        )
         found.append(plan.flops)
     # A ninth of the columns, in products of three of them.
     assert found[1] < found[0] / 9**2
@@ -224,7 +231,7 @@ def test_columns_of_other_groups_are_dropped_before_stages():
     few, many = (layers.Conv2D(n, 1, name=f"of_{n}")(inputs) for n in (2, 198))
     outputs = layers.Conv2D(8, 1)(layers.Concatenate()([few, many]))
     model = keras.Model(inputs, outputs)
-    plan = ShapleyRanker().plan(model, models.images(model, 1), layers="of_2")
+    plan = ShapleyRanker().estimate_cost(model, models.images(model, 1), layers="of_2")
     # The inverse alone counts three times the third power.
     assert 3 * 200**3 < plan.flops < 3.8 * 200**3
 
@@ -232,7 +239,9 @@ def test_columns_of_other_groups_are_dropped_before_stages():
 @pytest.mark.parametrize("costs", ["readers", "outputs"])
 def test_what_comes_after_all_groups_is_planned(costs):
     model, data = models.classifier(), models.labelled_images(20)
-    groups = ShapleyRanker(Reconstruction(costs=costs)).plan(model, data).groups
+    groups = (
+        ShapleyRanker(Reconstruction(costs=costs)).estimate_cost(model, data).groups
+    )
     for cost in groups:
         assert (cost.later_seconds > 0) == (costs == "outputs")
         assert cost.later_seconds < cost.seconds
@@ -252,7 +261,7 @@ def test_it_takes_about_as_long_as_planned(game, estimator):
     # Loosely, for other programs may run: the benchmarks show how near it is.
     model, data = models.classifier(), models.labelled_images(256)
     ranker = ShapleyRanker(game, estimator)
-    planned = ranker.plan(model, data).seconds
+    planned = ranker.estimate_cost(model, data).seconds
     start = time.perf_counter()
     ranker.rank(model, data, verbose=0)
     assert 1 / 6 < planned / (time.perf_counter() - start) < 6
