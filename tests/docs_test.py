@@ -56,7 +56,10 @@ def anchors_of(path):
 
 @pytest.mark.parametrize(
     "path",
-    [ROOT / "README.md", ROOT / "CHANGELOG.md", *PAGES],
+    [
+        *(ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING")),
+        *PAGES,
+    ],
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_links_lead_somewhere(path):
@@ -96,7 +99,12 @@ def test_every_page_is_in_the_navigation_once():
     yaml = pytest.importorskip("yaml", reason='needs pip install ".[docs]"')
     found = list(entries(yaml.safe_load(text_of(ROOT / "mkdocs.yml"))["nav"]))
     pages = [path.relative_to(DOCS).as_posix() for path in PAGES]
-    made = ["index.md", "changelog.md", *(f"examples/{n}.md" for n in TUTORIALS)]
+    made = [
+        "index.md",
+        "changelog.md",
+        "contributing.md",
+        *(f"examples/{n}.md" for n in TUTORIALS),
+    ]
     assert sorted(found) == sorted(pages + made)
 
 
