@@ -53,7 +53,7 @@ def export_litert(
         path: String or path-like, the file to write; ends with `".tflite"`. A file
             that is there already is replaced.
         int8: Boolean, whether to quantize to 8-bit integers. Needs the packages of
-            `pip install "keras-shapley-prune[litert]"`.
+            `pip install litert-quantizer ai-edge-litert`.
         dataset: Some 100 examples that look like those to come, without
             labels or with labels that are not read; see `dataset` of `prune`. Only for
             `int8=True`, which needs them.

@@ -56,7 +56,7 @@ def import_quantizer():
     except ImportError as error:
         raise ImportError(
             "`int8=True` needs the packages litert-quantizer and ai-edge-litert. "
-            'Install them with: pip install "keras-shapley-prune[litert]"'
+            "Install them with: pip install litert-quantizer ai-edge-litert"
         ) from error
     return litert_quantizer
 

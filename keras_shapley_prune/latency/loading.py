@@ -139,7 +139,7 @@ def import_interpreter():
     except ImportError as error:
         raise ImportError(
             "The runtime 'litert' needs the package ai-edge-litert. Install it with: "
-            'pip install "keras-shapley-prune[litert]"'
+            "pip install ai-edge-litert"
         ) from error
     return ai_edge_litert.interpreter
 

@@ -45,7 +45,7 @@ class Runtime:
         name: `"tensorflow"`, the compiled forward pass, a `tf.function` of
             `model(x, training=False)`; or `"litert"`, the `.tflite` file that
             `export_litert` writes, run by LiteRT with XNNPACK, which needs the packages
-            of `pip install "keras-shapley-prune[litert]"`.
+            of `pip install litert-quantizer ai-edge-litert`.
         batch_size: Integer, examples an inference.
         threads: Integer, how many threads LiteRT may use, `None` for one. TensorFlow
             keeps the threads that it started with in this process, so that for it

@@ -103,7 +103,7 @@ def _import_pydot():
         import pydot
     except ImportError as error:
         raise ImportError(
-            'Plots of channels need pydot: `pip install ".[plots]"` in a clone of '
-            "keras-shapley-prune"
+            "Plots of channels need the package pydot. Install it with: "
+            "pip install pydot"
         ) from error
     return pydot

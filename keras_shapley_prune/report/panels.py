@@ -44,8 +44,7 @@ def get_axes(ax, num_panels=1):
         from matplotlib import pyplot
     except ImportError as error:
         raise ImportError(
-            'Plots need matplotlib: `pip install ".[plots]"` in a clone of '
-            "keras-shapley-prune"
+            "Plots need the package Matplotlib. Install it with: pip install matplotlib"
         ) from error
     size = None
     if num_panels > 1:

@@ -108,7 +108,7 @@ def test_what_names_none(wrong):
 
 def test_without_the_packages(monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    with pytest.raises(ImportError, match=r"keras-shapley-prune\[litert\]"):
+    with pytest.raises(ImportError, match="pip install ai-edge-litert"):
         resolve_runtime("litert")
     assert resolve_runtime("tensorflow") == Runtime()
 

@@ -70,7 +70,7 @@ def _import_tf_keras():
     except ImportError as error:
         raise ImportError(
             "`to_tf_keras` needs the package tf_keras. Install it, and tfmot, with: "
-            'pip install "keras-shapley-prune[tfmot]"'
+            "pip install tf_keras tensorflow-model-optimization"
         ) from error
     return tf_keras
 
