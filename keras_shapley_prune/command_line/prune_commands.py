@@ -301,7 +301,7 @@ def _check(options, targets):
         )
     if options.int8 and importlib.util.find_spec("litert_quantizer") is None:
         raise ImportError(  # best known before the work
-            "`--int8` needs the packages of: pip install litert-quantizer ai-edge-litert"
+            "`--int8` needs: pip install litert-quantizer ai-edge-litert"
         )
     make_runtime(options)
     is_read = options.report is not None or options.of == "latency"
