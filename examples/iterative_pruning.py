@@ -119,7 +119,7 @@ in place.
 on_labels.fit(train_x, train_y, epochs=NUM_ROUNDS * FIT_EPOCHS, verbose=0)
 print_row("trained on the labels", on_labels)
 
-distiller = PruningDistiller(student=distilled, teacher=model)
+distiller = PruningDistiller(teacher=model, student=distilled)
 distiller.fit(train_x, train_y, epochs=NUM_ROUNDS * FIT_EPOCHS, verbose=0)
 print_row("distilled", distilled)
 
@@ -138,7 +138,7 @@ pruned = model
 for number in range(1, NUM_ROUNDS + 1):
     pruned = cut(pruned, KEPT ** (number / NUM_ROUNDS), keep_optimizer=number > 1)
     print_row(f"round {number}, cut", pruned)
-    PruningDistiller(student=pruned, teacher=model).fit(
+    PruningDistiller(teacher=model, student=pruned).fit(
         train_x, train_y, epochs=FIT_EPOCHS, verbose=0
     )
     print_row(f"round {number}, distilled", pruned)

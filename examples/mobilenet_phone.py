@@ -141,10 +141,10 @@ networks = {"original": model, "pruned": pruned}
 paths = {}
 for name, network in networks.items():
     paths[name, "float32"] = keras_shapley_prune.export_litert(
-        network, f"{name}.tflite"
+        network, f"{name}.tflite", verbose=0
     )
     paths[name, "int8"] = keras_shapley_prune.export_litert(
-        network, f"{name}_int8.tflite", int8=True, representative_data=train_x
+        network, f"{name}_int8.tflite", int8=True, dataset=train_x, verbose=0
     )
 
 """
