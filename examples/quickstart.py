@@ -246,17 +246,21 @@ def main(argv=None):
     fit(model, train, args.epochs)
     rows = {"original": measure(model, test)}
 
-    # Pruning is one call. It takes a few hundred images, without labels, and returns a
-    # new model, compiled like the first one.
+    # `rank` is the first step of `prune`, which does it by itself. Done beforehand, the
+    # ranking can be looked at, and serves any number of calls of `prune`.
     calibration = train[0][: args.calibration_examples]
-    pruned = keras_shapley_prune.prune(model, calibration, ratio=args.ratio, verbose=2)
-    rows["pruned"] = measure(pruned, test)
-
-    # `rank` is the first step of `prune`; with the same seed and data it gives the same
-    # values again. `compare` shows what has changed, and writes a page about it.
     ranker = keras_shapley_prune.ShapleyRanker()
     ranking = ranker.rank(model, calibration, ratio=args.ratio, verbose=0)
     print(ranking)
+
+    # Pruning is one call. It takes a few hundred images, without labels, and returns a
+    # new model, compiled like the first one.
+    pruned = keras_shapley_prune.prune(
+        model, calibration, ratio=args.ratio, ranker=ranking, verbose=2
+    )
+    rows["pruned"] = measure(pruned, test)
+
+    # `compare` shows what has changed, and writes a page about it.
     comparison = keras_shapley_prune.compare(model, pruned, test, ranking)
     comparison.to_html(args.output / "report.html")
 

@@ -1,5 +1,6 @@
 """The README and the guides that go on from it: their Python and commands run."""
 
+import configparser
 import contextlib
 import io
 import os
@@ -81,9 +82,20 @@ def test_picture_is_before_line_40():
     assert pictures[0] < 40
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_commands_are_on_the_first_screen(command):
-    assert command in README.splitlines()[:80]
+def test_the_commands_stand_there():
+    """The one that runs the main job at the beginning, that of the tests at the end."""
+    lines = README.splitlines()
+    assert COMMANDS[0] in lines[:60]
+    assert lines.index(COMMANDS[1]) > lines.index("## Contributing")
+
+
+def test_everything_that_is_optional_can_be_installed_at_once():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    extras = {
+        k: set(v.split("\n")) for k, v in config["options.extras_require"].items()
+    }
+    assert extras["all"] == extras["plots"] | extras["litert"] | extras["tfmot"]
 
 
 # What the others call, measure and draw, other tests do too.
