@@ -131,8 +131,8 @@ def prune(options):
                 if is_chief:
                     pruned = cluster.release(pruned)
                     _write(files, paths, pruned, options.int8, examples)
-                    data, runtime = (examples, validation), make_runtime(options)
-                    _report(files, paths, model, pruned, ranking, data, runtime)
+                    data, decided = (examples, validation), (ranking, plan)
+                    _report(files, paths, (model, pruned), decided, data, options)
         if is_chief:
             print_written(files.commit())
 
@@ -171,9 +171,8 @@ def prune_until(options):
     with StagedFiles() as files:
         with progress():
             _write(files, targets, pruned, options.int8, examples)
-            ranking = ranker.ranking
-            data, runtime = (examples, validation), make_runtime(options)
-            _report(files, targets, model, pruned, ranking, data, runtime)
+            data, decided = (examples, validation), (ranker.ranking, None)
+            _report(files, targets, (model, pruned), decided, data, options)
         print_written(files.commit())
 
 
@@ -346,7 +345,7 @@ def _write(files, paths, pruned, int8, examples):
             export_litert(pruned, path, int8, data, input_shape=shapes, verbose=0)
 
 
-def _report(files, paths, model, pruned, ranking, data, runtime):
+def _report(files, paths, models, decided, data, options):
     """Writes the comparison with the original.
 
     Metrics are of the validation data only: on the calibration data, which the model
@@ -355,16 +354,15 @@ def _report(files, paths, model, pruned, ranking, data, runtime):
     Args:
         files: See `_write`.
         paths: See `_write`.
-        model: The original `keras.Model`.
-        pruned: The pruned one.
-        ranking: The `Ranking`.
+        models: Tuple of the original `keras.Model` and the pruned one.
+        decided: Tuple of the `Ranking`, and of the `PruningPlan` or `None`.
         data: Tuple of the calibration data, and of the validation data or `None`.
-        runtime: What `make_runtime` returned.
+        options: What the parser returned.
     """
     if paths["report"] is None:
         return
-    examples, validation = data
+    (examples, validation), (ranking, plan) = data, decided
     measure = None if validation else ["file_size", "activations", "latency"]
-    data = validation or examples
-    comparison = compare(model, pruned, data, ranking, measure, 0, runtime)
+    dataset, runtime = validation or examples, make_runtime(options)
+    comparison = compare(*models, dataset, ranking, measure, 0, runtime, plan)
     write_comparison(comparison, files.stage(paths["report"]))
