@@ -160,9 +160,7 @@ def prune_until(
     bound = MetricBound(metric, mode, model, measure, max_drop)
     targets = RecordedTargets()  # all trials are repaired towards the same
     taken = targets if closed_form_of(repair) == "least_squares" else None
-    # Bisection takes the metric to fall with the share. Where it does not quite, the
-    # result is still within the drop: only what was measured to be so is returned.
-    best, best_plan, low, high, measured = None, None, 0.0, 1.0, {}
+    found = _Bisection()
     surely_kept = channel_map.without(budget.select_groups(channel_map))
     steps = plan_steps(channel_map, surely_kept, repair, verify=True)
     seconds = bound.seconds + sum(steps.values())
@@ -177,14 +175,11 @@ def prune_until(
         planner.prepare()
         for name in trials:
             progress.begin(name)
-            ratio = (low + high) / 2
-            trial_budget = dataclasses.replace(budget, ratio=ratio)
+            trial_budget = dataclasses.replace(budget, ratio=found.ratio)
             plan = planner.plan(ranking, trial_budget, strict=False)
             if plan.keep.all():  # even a single step would remove more than that
                 break
-            known = measured.get(plan.keep.tobytes())
-            if known is not None:  # such as all that can be removed, whatever the ratio
-                low, high = (ratio, high) if known else (low, ratio)
+            if found.knows(plan):  # such as all that can be removed, whatever the ratio
                 continue
             steps = plan_steps(channel_map, plan.keep, repair, verify=True)
             steps["compare"] = bound.seconds
@@ -194,25 +189,61 @@ def prune_until(
             )
             part.begin("compare")
             part.show("measuring")
-            within = measured[plan.keep.tobytes()] = bound.measure(trial)
+            within = bound.measure(trial)
+            found.take(plan, trial, within)
             progress.note(f"{name}: {_describe_trial(plan, metric, bound, within)}")
-            if within:
-                # What is returned has been measured itself: the deepest trial within
-                # the drop.
-                best, best_plan, low = trial, plan, ratio
-            else:
-                high = ratio
-    bound.tell(best is not None, budget.of)
-    if best is not None:
+    bound.tell(found.best is not None, budget.of)
+    if found.best is not None:
         outcome = measure_outcome(
-            model, best_plan, best, sample, {}, repair, Progress(0)
+            model, found.plan, found.best, sample, {}, repair, Progress(0)
         )
-        tell_outcome(_add_metric(outcome, metric, bound, best_plan, argument), verbose)
-        return best
+        tell_outcome(_add_metric(outcome, metric, bound, found.plan, argument), verbose)
+        return found.best
     # A copy, as always: it shares no weights with the model.
     whole = np.ones(channel_map.num_units, bool)
     copy = remove_channels(model, whole, channel_map)
     return compile_with(copy, copy_compile_config(model))
+
+
+class _Bisection:
+    """Looks for the largest share whose network is within the bound.
+
+    It takes the metric to fall with the share. Where it does not quite, the result is
+    still within the bound: only what was measured to be so is returned.
+
+    Attributes:
+        best: The `keras.Model` of the deepest trial within the bound, or `None`.
+        plan: Its `PruningPlan`.
+    """
+
+    def __init__(self):
+        self._low, self._high, self._measured = 0.0, 1.0, {}
+        self.best, self.plan = None, None
+
+    @property
+    def ratio(self):
+        """Float, the share to try next."""
+        return (self._low + self._high) / 2
+
+    def knows(self, plan):
+        """Returns whether the same network was measured before, and goes on if so."""
+        within = self._measured.get(plan.keep.tobytes())
+        if within is not None:
+            self._move(within)
+        return within is not None
+
+    def take(self, plan, trial, within):
+        """Takes note of a network, and whether it is within the bound."""
+        self._measured[plan.keep.tobytes()] = within
+        if within:
+            self.best, self.plan = trial, plan
+        self._move(within)
+
+    def _move(self, within):
+        if within:
+            self._low = self.ratio
+        else:
+            self._high = self.ratio
 
 
 def _resolve_budget(budget, shorthand):

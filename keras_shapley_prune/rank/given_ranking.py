@@ -57,9 +57,9 @@ class GivenRanking:
 
     def _find_missing(self, groups):
         names = [group.name for group in groups if group.name not in self.ranking]
-        shown = ", ".join(names[:3]) + (
-            f" and {len(names) - 3} more" * (len(names) > 3)
-        )
+        shown = ", ".join(names[:_SHOWN])
+        if len(names) > _SHOWN:
+            shown += f" and {len(names) - _SHOWN} more"
         return f"without these groups, which lose nothing: {shown}" if names else None
 
     def _find_unsampled(self, groups, ratios):
