@@ -88,10 +88,10 @@ def prune(
         ratio: Float in [0, 1), the share to remove: of the units of each layer, if
             nothing else is said. The default, half of them, is about three quarters of
             the FLOPs and parameters, as a layer loses inputs as well as outputs;
-            `of="flops"` halves the FLOPs. Or a dict: layer name or shell-style pattern
-            -> the share of the units of these layers; the first pattern that matches
-            counts, layers that match none are not pruned. Or a `PruningBudget`, which
-            holds the next eight arguments too.
+            `of="flops"` halves the FLOPs. Or a dict: layer name, shell-style pattern
+            or compiled regular expression -> the share of the units of these layers;
+            the first pattern that matches counts, layers that match none are not
+            pruned. Or a `PruningBudget`, which holds the next eight arguments too.
         of: String, the share of what: `"units"` (of those that can be removed),
             `"params"`, `"flops"`, `"bytes"` (of the weights), or `"latency"` (the
             seconds of one inference on `target`) of the whole model. The budget is met
@@ -108,10 +108,12 @@ def prune(
             compared as they are. Weight norms and activations are divided by the mean
             of their group, and not by what a unit saves.
         layers: `None` for all layers, or a layer name, a shell-style pattern such as
-            `"block2_*"`, or a list of them: only these layers (and the layers tied
-            to them) lose units. What is the name of a layer is no pattern: `"c[1]"` is
-            not `"c1"` where there is a layer `"c[1]"`.
-        ignore: `None`, or names or patterns of layers that lose no units.
+            `"block2_*"`, a compiled regular expression that is searched for in the
+            names, a callable `fn(layer)` that returns `True` or `False`, or a list of
+            them: only these layers (and the layers tied to them) lose units. Of a
+            block, `layer` is the addition. What is the name of a layer is no pattern:
+            `"c[1]"` is not `"c1"` where there is a layer `"c[1]"`.
+        ignore: `None`, or the same of layers that lose no units.
         granularity: String, what is removed: `"filter"`, filters and neurons;
             `"block"`, whole residual blocks, of which the skip connection stays; or
             `"both"`, best with `scope="global"`. See `trace_channels`.
@@ -204,6 +206,7 @@ def prune(
     dataset = make_repeatable(dataset)  # it is read to rank, and again to repair
     model = convert_if_needed(model, verbose, keep_optimizer)
     channel_map = trace_channels(model, budget.granularity)
+    budget = budget.name_layers(channel_map)
     check_prunable(model, channel_map, keep_optimizer)
     ranker = open_ranker(model, ranker, budget, channel_map)
     surely_kept = channel_map.without(budget.select_groups(channel_map))

@@ -141,6 +141,7 @@ def prune_until(
             return measure_raw(candidate)
 
     channel_map = trace_channels(model, budget.granularity)
+    budget = budget.name_layers(channel_map)
     check_steps(budget, budget.select_groups(channel_map))
     # Any share of a group may be removed in the end: all of it has to be ranked.
     to_rank = dataclasses.replace(budget, ratio=DEEPEST, scope="global")

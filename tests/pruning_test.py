@@ -183,6 +183,23 @@ def test_layers_limit_what_leaves(trained):
     assert pruned.get_layer("hidden").units == 4
 
 
+@pytest.mark.parametrize(
+    "selected",
+    [re.compile("^hid"), lambda layer: isinstance(layer, keras.layers.Dense)],
+)
+def test_an_expression_or_function_limits_what_leaves(trained, selected):
+    x, names = models.labelled_images(8), ("conv", "hidden")
+    quick = {"ranker": "l1_norm", "repair": None, "verbose": 0}
+    limited = prune(trained, x, 0.5, layers=selected, **quick)
+    ignored = prune(trained, x, 0.5, ignore=[selected], **quick)
+    for pruned, sizes in ((limited, [6, 4]), (ignored, [3, 8])):
+        assert [_width(pruned.get_layer(name)) for name in names] == sizes
+
+
+def _width(layer):
+    return getattr(layer, "filters", None) or layer.units
+
+
 def test_a_ranker_of_ones_own(trained):
     asked = []
 

@@ -217,6 +217,23 @@ def test_another_run_is_refused_before_anything_is_ranked(tmp_path):
 
 
 @pytest.mark.eager
+def test_a_function_that_selects_other_layers_is_refused(tmp_path):
+    quick = {"ranker": "l1_norm", "repair": None}
+    names = [group.name for group in ksp.trace_channels(build()[0]).groups]
+    first = prune_it(
+        str(tmp_path), layers=lambda layer: layer.name == names[0], **quick
+    )
+    # What it selects counts, and not how it is written.
+    again = prune_it(
+        str(tmp_path), layers=lambda layer: names[0] == layer.name, **quick
+    )
+    assert are_equal(first, again)
+    named = f'budget.layers (was ["{names[0]}"], is ["{names[1]}"])'
+    with pytest.raises(ValueError, match=re.escape(named)):
+        prune_it(str(tmp_path), layers=lambda layer: layer.name == names[1], **quick)
+
+
+@pytest.mark.eager
 def test_a_damaged_entry_is_an_error_that_names_it(tmp_path):
     prune_it(str(tmp_path), ranker="l1_norm", repair="mean")
     path = next(tmp_path.glob("repair-layer-*.npz"))

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import re
 import types
 from collections.abc import Mapping
 
@@ -118,9 +119,13 @@ def _describe(value):
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):
-        return {str(key): _describe(entry) for key, entry in value.items()}
+        return {str(_describe(key)): _describe(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [_describe(entry) for entry in value]
+    if isinstance(value, (set, frozenset)):  # whose order differs between processes
+        return sorted(map(_describe, value), key=repr)
+    if isinstance(value, re.Pattern):  # `repr` would show no more than its beginning
+        return f"re.compile({value.pattern!r}, {value.flags})"
     if isinstance(value, keras.Model):
         return _describe_model(value)
     if isinstance(value, np.ndarray):

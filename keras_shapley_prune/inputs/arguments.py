@@ -136,24 +136,6 @@ def read_vector(name, value, length=None, kinds="iuf"):
     return array
 
 
-def check_patterns(name, value):
-    """Raises a `ValueError` unless an argument is a name or pattern, or several.
-
-    Args:
-        name: String, the argument.
-        value: What was given for it. `None` stands for none and is right.
-    """
-    entries = [value] if isinstance(value, str) else value
-    # What can be read only once would be empty when the groups are looked for again.
-    several = isinstance(entries, (list, tuple, set, frozenset))
-    if value is None or (several and all(isinstance(e, str) for e in entries)):
-        return
-    raise ValueError(
-        f"Argument `{name}` should be a layer name, a shell-style pattern such as "
-        f"'block2_*', a list of them, or None. Received: {name}={show(value)}"
-    )
-
-
 def check_verbose(verbose):
     """Raises a `ValueError` unless `verbose` is one that rankers know."""
     # An array is none of them, and cannot be compared with all at once.

@@ -9,10 +9,10 @@ from keras_shapley_prune.inputs.arguments import (
     check_choice,
     check_integer,
     check_kind,
-    check_patterns,
     show,
     suggest_share,
 )
+from keras_shapley_prune.inputs.patterns import as_list, check_patterns, is_expression
 from keras_shapley_prune.latency.targets import resolve_target
 from keras_shapley_prune.latency.width_mixes import list_sizes
 from keras_shapley_prune.plan.cost_models import QUANTITIES
@@ -32,19 +32,20 @@ class PruningBudget:
 
     Args:
         ratio: Float in [0, 1), the share of a quantity to remove. Half of the units
-            is about three quarters of the FLOPs, see `prune`. Or a dict: layer name or
-            shell-style pattern -> the share of the units of these layers. The first
-            pattern that matches counts, layers that match none are not pruned.
+            is about three quarters of the FLOPs, see `prune`. Or a dict: layer name,
+            shell-style pattern or compiled regular expression -> the share of the units
+            of these layers. The first pattern that matches counts, layers that match
+            none are not pruned.
         of: String, the quantity: `"units"` (those that can be removed), `"params"`,
             `"flops"`, `"bytes"` (of the weights), or `"latency"` (the seconds of one
             inference), of the whole model.
         scope: `"layer"`: every layer loses the same share of its units. `"global"`:
             units of any layer are removed, first those that lose least for what
             they save.
-        layers: `None` for all layers, or a layer name, a shell-style pattern, or a
-            list of them: only these (and the layers tied to them) lose units. What is
-            the name of a layer is no pattern, whatever characters it holds.
-        ignore: `None`, or names or patterns of layers that lose no units.
+        layers: `None` for all layers, or a layer name, a shell-style pattern, a
+            compiled regular expression, a function of a layer, or a list of them: only
+            these (and the layers tied to them) lose units. See `prune`.
+        ignore: `None`, or the same of layers that lose no units.
         granularity: String, what a unit is: `"filter"`, `"block"` or `"both"`, see
             `trace_channels`.
         round_to: Integer. The number of units kept in each group is a multiple of
@@ -71,8 +72,8 @@ class PruningBudget:
     ratio: float | Mapping = 0.5
     of: str = "units"
     scope: str = "layer"
-    layers: str | list | None = None
-    ignore: str | list | None = None
+    layers: object = None
+    ignore: object = None
     granularity: str = "filter"
     round_to: int = 1
     min_units: int = 1
@@ -86,10 +87,12 @@ class PruningBudget:
                     "Argument `ratio` can be a dict only with of='units' and "
                     f"scope='layer'. Received: of={self.of!r}, scope={self.scope!r}"
                 )
-            if not self.ratio or not all(isinstance(key, str) for key in self.ratio):
+            known = [isinstance(k, str) or is_expression(k) for k in self.ratio]
+            if not known or not all(known):
                 raise ValueError(
                     "Argument `ratio`, where it is a dict, should give a share for "
-                    "layer names or shell-style patterns, at least for one. "
+                    "layer names, shell-style patterns or compiled regular "
+                    "expressions, at least for one. "
                     f"Received: ratio={show(self.ratio)}"
                 )
             for ratio in self.ratio.values():
@@ -113,6 +116,23 @@ class PruningBudget:
                 "Argument `target` should be None but for of='latency'. Received: "
                 f"target={show(self.target)}, of={self.of!r}"
             )
+
+    def name_layers(self, channel_map):
+        """Returns the same budget with names of layers in the place of functions.
+
+        So a function is asked once, and what it has selected can be told, compared and
+        kept.
+
+        Args:
+            channel_map: The `ChannelMap` of the model.
+
+        Raises:
+            ValueError: If a function selects no layer that can lose units, raises, or
+                returns neither `True` nor `False`.
+        """
+        given = {"layers": self.layers, "ignore": self.ignore}
+        named = {key: channel_map.name_selected(given[key], key) for key in given}
+        return self if named == given else dataclasses.replace(self, **named)
 
     def select_groups(self, channel_map):
         """Returns the groups that may lose units, a tuple of `ChannelGroup`.
@@ -210,15 +230,6 @@ class PruningBudget:
             return np.append(fine, least)
         start = (size - 1) // multiple * multiple
         return np.append(size, np.arange(start, least - 1, -multiple))
-
-
-def as_list(patterns):
-    """Returns a pattern, or several, as a list.
-
-    Args:
-        patterns: String, or a collection of strings.
-    """
-    return [patterns] if isinstance(patterns, str) else list(patterns)
 
 
 def check_steps(budget, groups):

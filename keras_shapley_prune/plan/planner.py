@@ -78,6 +78,7 @@ def plan_pruning(
     budget = to_budget("plan_pruning", ratio, budget)
     check_verbose(verbose)
     channel_map = map_for_ranking(model, ranking, channel_map, budget.granularity)
+    budget = budget.name_layers(channel_map)
     graph = give_sizes(channel_map.graph, input_shape)
     channel_map = dataclasses.replace(channel_map, graph=graph)
     with Progress(verbose) as progress:

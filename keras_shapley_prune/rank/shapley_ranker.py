@@ -135,8 +135,9 @@ class ShapleyRanker(Settings):
                 `tf.data.Dataset`, a `keras.utils.PyDataset`, arrays `(x, y)` or
                 `(x, y, sample_weight)`, or an iterable of batches. It is read once.
                 If the game needs no labels, batches of `x` alone are enough.
-            layers: `None` for all groups, or layer names or shell-style patterns:
-                only the groups that one of these layers produces.
+            layers: `None` for all groups, or layer names, shell-style patterns,
+                compiled regular expressions or functions of a layer, see `prune`: only
+                the groups that one of these layers produces.
             channel_map: The `ChannelMap` of `model`, if it has been traced already.
             ratio: Float in [0, 1), the share of each group that is to be removed, or
                 a dict: group name -> float. It says where staged play and

@@ -56,8 +56,8 @@ def measure_ablation(
         dataset: Labelled data, what `model.evaluate` takes.
         metric: String, an entry of what `model.evaluate(..., return_dict=True)`
             returns, such as `"loss"` or `"accuracy"`, or a callable `fn(model)`.
-        layers: `None` for all groups of the ranking, or layer names or patterns, see
-            `prune`.
+        layers: `None` for all groups of the ranking, or layer names, shell-style
+            patterns, compiled regular expressions or functions of a layer, see `prune`.
         num_points: Integer of at least 2: at how many numbers of units each group is
             measured, from none to all but one.
         channel_map: The `ChannelMap` of `model`, if it has been traced already.

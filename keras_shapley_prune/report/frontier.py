@@ -112,6 +112,7 @@ def measure_frontier(
     measure = resolve_metric(metric, model, held_out)
     name = metric if isinstance(metric, str) else "metric"
     channel_map = map_for_ranking(model, ranking)
+    budgets = [one.name_layers(channel_map) for one in budgets]
     for one in budgets:
         one.select_groups(channel_map)
     if not callable(metric):

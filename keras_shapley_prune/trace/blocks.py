@@ -83,7 +83,7 @@ def add_blocks(channel_map, granularity):
             width = graph.calls[index].inputs[position].shape[-1]
             sites[index, position] = np.full(width, block.unit)
     if free:
-        groups.append(_group(free, names_of(channel_map.groups)))
+        groups.append(_group(graph, free, names_of(channel_map.groups)))
     known = {
         field.name: getattr(channel_map, field.name)
         for field in dataclasses.fields(ChannelMap)
@@ -103,15 +103,18 @@ def names_of(groups):
     return [group.name for group in groups]
 
 
-def _group(blocks, taken):
+def _group(graph, blocks, taken):
     names = UniqueNames("#")
     for name in taken:
         names.take(name)
+    calls = {block.name: graph.calls[block.places[0][0]] for block in blocks}
+    operations = {name: innermost(call.operation) for name, call in calls.items()}
     return ChannelGroup(
         name=names.take(NAME),
         units=np.array([block.unit for block in blocks]),
         producers=tuple(block.name for block in blocks),
         consumers=(),
+        operations=operations,
         kind=NAME,
     )
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from keras_shapley_prune.inputs.arguments import check_patterns
+from keras_shapley_prune.inputs.arguments import show
+from keras_shapley_prune.inputs.patterns import as_list, check_patterns, is_function
 from keras_shapley_prune.layer_types.obstacles import describe_trials
 from keras_shapley_prune.trace.block_places import BlockPlaces
 from keras_shapley_prune.trace.lock_text import describe_locks
@@ -86,46 +87,79 @@ class ChannelMap(UnitPlaces, BlockPlaces):
 
         Args:
             layers: `None` for all groups, or a layer name, a shell-style pattern
-                such as `"block2_*"`, or a list of them. A group is selected when one
-                of its producers matches. The name of a layer is no pattern, whatever
-                characters it holds. The layers of a nested model have its name
-                before theirs: `"backbone/conv1"`, `"backbone/*"`.
+                such as `"block2_*"`, a compiled regular expression, a function of a
+                layer, or a list of them. A group is selected when one of its producers
+                is. The name of a layer is no pattern, whatever characters it holds.
+                The layers of a nested model have its name before theirs:
+                `"backbone/conv1"`, `"backbone/*"`. A regular expression is searched for
+                in these names. A callable `fn(layer)` returns `True` or `False`.
             argument: String, the argument that it was given as, for errors.
 
         Returns:
             Tuple of `ChannelGroup`.
 
         Raises:
-            ValueError: If a pattern selects nothing, or the model has no groups.
+            ValueError: If a pattern selects nothing, a callable raises or returns
+                something else, or the model has no groups.
         """
         check_patterns(argument, layers)
-        if not self.groups:
-            raise ValueError(
-                "Argument `model` should be a model with removable units. "
-                f"Received: one without: {self.describe_locks()}"
-            )
+        self._check_groups()
         if layers is None:
             return self.groups
-        patterns = [layers] if isinstance(layers, str) else list(layers)
+        patterns = as_list(layers)
         if not patterns:
             raise ValueError(
                 f"Argument `{argument}` should hold a layer name or pattern, or be "
                 f"None. Received: {argument}={layers!r}"
             )
-        found = [self._match(pattern, argument) for pattern in patterns]
+        found = [self._find_producers(pattern, argument) for pattern in patterns]
         # From the input to the output and each once, in whatever order patterns come.
         return tuple(g for g in self.groups if any(g in f for f in found))
 
-    def _match(self, pattern, argument):
-        matched = [group for group in self.groups if group.matches(pattern)]
-        if matched:
-            return matched
+    def name_selected(self, patterns, argument):
+        """Returns patterns with the names of layers in the place of functions.
+
+        Args:
+            patterns: See `layers` of `select_groups`.
+            argument: String, the argument that they were given as, for errors.
+
+        Raises:
+            ValueError: See `select_groups`.
+        """
+        if patterns is None or not any(map(is_function, as_list(patterns))):
+            return patterns
+        self._check_groups()
+        named = []
+        for pattern in as_list(patterns):
+            if is_function(pattern):
+                found = self._find_producers(pattern, argument)
+                named += dict.fromkeys(
+                    name for names in found.values() for name in names
+                )
+            else:
+                named.append(pattern)
+        return named
+
+    def _check_groups(self):
+        if not self.groups:
+            raise ValueError(
+                "Argument `model` should be a model with removable units. "
+                f"Received: one without: {self.describe_locks()}"
+            )
+
+    def _find_producers(self, pattern, argument):
+        """Returns a dict: group -> the names of its producers that are selected."""
+        found = {g: g.find_producers(pattern, argument) for g in self.groups}
+        found = {group: names for group, names in found.items() if names}
+        if found:
+            return found
         # A name that is right but locked deserves the reason, not a list of names only.
         locked = {n: r for n, r in self.lock_reasons().items() if n == pattern}
         names = [name for group in self.groups for name in group.producers]
         raise ValueError(
             f"Argument `{argument}` should hold names of layers with removable units, "
-            f"or shell-style patterns that match some. Received: {pattern!r}"
+            "or shell-style patterns, compiled regular expressions or functions that "
+            f"select some. Received: {show(pattern)}"
             + (f", which is locked: {locked[pattern]}. " if locked else ". ")
             + f"Layers with removable units: {names}"
         )

@@ -1,11 +1,12 @@
 """Units that are removed together, and the groups that units form."""
 
 import dataclasses
-import fnmatch
+from collections.abc import Mapping
 
 import numpy as np
 import scipy.sparse
 
+from keras_shapley_prune.inputs.patterns import as_list, find_names
 from keras_shapley_prune.layer_types.unit_ids import FIXED
 from keras_shapley_prune.trace.unique_names import UniqueNames
 
@@ -23,8 +24,8 @@ class ChannelGroup:
         producers: Tuple of the names of the layers that compute the units. Of blocks,
             the name of each.
         consumers: Tuple of the names of the layers that read them; empty of blocks.
-        layer_names: Frozenset of strings, the names of all layers of the model that
-            compute units.
+        operations: Dict: name -> layer, of all layers of the model that compute units;
+            of what a `TimeDistributed` wraps, that itself. Of blocks, the additions.
         kind: `"channels"` or `"blocks"`.
     """
 
@@ -32,7 +33,7 @@ class ChannelGroup:
     units: np.ndarray
     producers: tuple
     consumers: tuple
-    layer_names: frozenset = dataclasses.field(default=frozenset(), repr=False)
+    operations: Mapping = dataclasses.field(default_factory=dict, repr=False)
     kind: str = "channels"
 
     @property
@@ -46,35 +47,44 @@ class ChannelGroup:
         return len(self.units)
 
     def matches(self, pattern):
-        """Returns whether a producer has this name, or matches this pattern.
+        """Returns whether a pattern selects a producer.
 
         Args:
-            pattern: String, a layer name or shell-style pattern. The name of a layer
-                is that layer alone, though it may hold characters that mean something
-                in a pattern: `"c[1]"` is not `"c1"` where there is a layer `"c[1]"`.
+            pattern: See `find_producers`.
         """
-        return bool(self._find_producers(pattern))
+        return bool(self.find_producers(pattern))
 
     def find_units(self, patterns):
         """Returns which units some patterns select, one by one.
 
         Args:
-            patterns: String, or a collection of strings, see `matches`: names of
-                blocks, or of the group for all of them.
+            patterns: A pattern, see `find_producers`, or a list, tuple or set of them:
+                of blocks, or the name of the group for all of them.
 
         Returns:
             Boolean array, shape `(num_units,)`.
         """
-        patterns = [patterns] if isinstance(patterns, str) else patterns
-        found = [name for p in patterns for name in self._find_producers(p)]
+        found = [name for p in as_list(patterns) for name in self.find_producers(p)]
         return np.isin(self.producers, found)
 
-    def _find_producers(self, pattern):
+    def find_producers(self, pattern, argument="layers"):
+        """Returns the names of the producers that a pattern selects, a list.
+
+        Args:
+            pattern: String, a layer name or shell-style pattern. The name of a layer
+                is that layer alone, though it may hold characters that mean something
+                in a pattern: `"c[1]"` is not `"c1"` where there is a layer `"c[1]"`.
+                Or a compiled regular expression, which is searched for in the names.
+                Or a callable `fn(layer)` that returns `True` or `False`; of a block it
+                is called with the addition.
+            argument: String, the argument that it was given as, for errors.
+
+        Raises:
+            ValueError: If the callable raises, or returns something else.
+        """
         if self.kind != "channels" and pattern == self.name:
-            return self.producers
-        if pattern in self.producers or pattern in self.layer_names:
-            return [name for name in self.producers if name == pattern]
-        return fnmatch.filter(self.producers, pattern)
+            return list(self.producers)
+        return find_names(pattern, self.producers, self.operations, argument)
 
 
 def number_units(num_units, ties):
@@ -111,7 +121,7 @@ def fix_followers(numbers, produced):
     return np.where(led, np.cumsum(led) - 1, FIXED)[numbers]
 
 
-def group_units(num_units, produced, read, carried, locks):
+def group_units(num_units, produced, read, carried, locks, operations):
     """Gathers the units that have the same producers into groups.
 
     Units that are carried by different tensors, such as the parts of a split, are in
@@ -124,6 +134,7 @@ def group_units(num_units, produced, read, carried, locks):
         read: List of `(layer name, ids)`: who reads which units.
         carried: Iterable of integer arrays, the unit ids of each tensor.
         locks: Collection of the units that are in no group.
+        operations: Dict: name -> layer, of those that produce units.
 
     Returns:
         Tuple of `ChannelGroup`.
@@ -139,12 +150,11 @@ def group_units(num_units, produced, read, carried, locks):
             members.setdefault((labels, carriers[unit]), []).append(unit)
     readers = _find_readers(num_units, members.values(), read)
     groups, names = [], UniqueNames("#")
-    layer_names = frozenset(name for name, _, _ in produced)
     for ((labels, _), units), consumers in zip(members.items(), readers, strict=True):
         name = names.take("/".join(word for word in labels[0] if word))
         makers = tuple(dict.fromkeys(layer for layer, _ in labels))
         groups.append(
-            ChannelGroup(name, np.array(units), makers, consumers, layer_names)
+            ChannelGroup(name, np.array(units), makers, consumers, operations)
         )
     return tuple(groups)
 

@@ -6,6 +6,7 @@ from keras_shapley_prune.inputs.arguments import check_choice, check_kind
 from keras_shapley_prune.inputs.models import check_model
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.layer_types.registry import find_layer_type
+from keras_shapley_prune.layer_types.stepwise.layer import innermost
 from keras_shapley_prune.layer_types.unit_ids import FIXED, INSIDE
 from keras_shapley_prune.trace.blocks import GRANULARITIES, add_blocks
 from keras_shapley_prune.trace.channel_map import ChannelMap
@@ -145,10 +146,13 @@ class _MapMaker(ChannelTracer):
         # Without any units the maximum is FIXED, and their number 0.
         num_units = int(compact.max(initial=FIXED)) + 1
         produced, read = self._name_produced(parts, units), self._name_read(sites)
+        operations = {self._graph.name_of(op): innermost(op) for op, _ in parts}
         return ChannelMap(
             graph=self._graph,
             num_units=num_units,
-            groups=group_units(num_units, produced, read, carried.values(), locks),
+            groups=group_units(
+                num_units, produced, read, carried.values(), locks, operations
+            ),
             locks=locks,
             ids=carried,
             layer_ids={

@@ -1,5 +1,7 @@
 """Tests of what tells one run from another."""
 
+import re
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -54,3 +56,26 @@ def test_a_weight_that_changes_is_another_model():
     before = _describe(model)
     model.get_layer("units").kernel.assign(np.ones((4, 3)))
     assert find_differences(before, _describe(model)) == ["weights of the model"]
+
+
+def test_what_selects_layers_is_told_apart():
+    long = "a" * 300  # of which the end is not shown
+    different = [
+        {"a"},
+        {"b"},
+        ["a", "b"],
+        re.compile("a"),
+        re.compile("a", re.IGNORECASE),
+        re.compile(f"{long}b"),
+        re.compile(f"{long}c"),
+        {re.compile(f"{long}b"): 0.5},
+        {re.compile(f"{long}c"): 0.5},
+    ]
+    found = [_describe(_model(), layers=value) for value in different]
+    for number, one in enumerate(found):
+        same = [not find_differences(one, other) for other in found]
+        assert same.index(True) == number and sum(same) == 1
+    assert not find_differences(
+        _describe(_model(), layers={"a", re.compile("b"), "c"}),
+        _describe(_model(), layers={"c", "a", re.compile("b")}),
+    )

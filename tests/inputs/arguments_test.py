@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_shapley_prune.inputs.arguments import blaming, check_patterns, show
+from keras_shapley_prune.inputs.arguments import blaming, show
 from keras_shapley_prune.inputs.limits import endless
 
 
@@ -35,11 +35,3 @@ def test_values_are_shown_in_one_short_line():
             raise RuntimeError
 
     assert "Unshown" in show(Unshown())
-
-
-def test_patterns():
-    for right in (None, "conv*", ["a", "b"], ("a",), {"a"}, []):
-        check_patterns("layers", right)
-    for wrong in (3, b"a", ["a", 3], {"a": 1}, np.array(["a"]), iter(["a"]), str):
-        with pytest.raises(ValueError, match=r"`ignore` .*Received: ignore="):
-            check_patterns("ignore", wrong)

@@ -28,6 +28,45 @@ def test_which_groups(channel_map):
     assert _names(channel_map, ratio={"conv2": 0.5, "d*": 0.1}) == ["conv2", "dense1"]
 
 
+def _is_wide(layer):
+    return getattr(layer, "filters", 0) > 10
+
+
+def test_expressions_and_functions(channel_map):
+    conv = re.compile("^conv")
+    assert _names(channel_map, layers=conv) == ["conv1", "conv2"]
+    assert _names(channel_map, layers=_is_wide) == ["conv2"]
+    assert _names(channel_map, layers=["dense1", _is_wide]) == ["conv2", "dense1"]
+    assert _names(channel_map, layers=conv, ignore=_is_wide) == ["conv1"]
+    shares = PruningBudget({re.compile("1$"): 0.25, conv: 0.5})
+    assert [shares.ratio_of(g) for g in channel_map.groups] == [0.25, 0.5, 0.25]
+    with pytest.raises(ValueError, match="a share for layer names"):
+        PruningBudget({_is_wide: 0.5})
+
+
+def test_functions_are_asked_once(channel_map):
+    asked = []
+
+    def is_first(layer):
+        asked.append(layer.name)
+        return len(asked) == 1  # says something else whenever it is asked again
+
+    conv = re.compile("conv")
+    budget = PruningBudget(0.5, of="flops", layers=is_first, ignore=[conv, _is_wide])
+    named = budget.name_layers(channel_map)
+    assert named == PruningBudget(
+        0.5, of="flops", layers=["conv1"], ignore=[conv, "conv2"]
+    )
+    assert asked == ["conv1", "conv2", "dense1"]
+    assert named.name_layers(channel_map) is named
+    with pytest.raises(ValueError, match=r"`ignore` .*Received: <function _is_model"):
+        PruningBudget(ignore=_is_model).name_layers(channel_map)
+
+
+def _is_model(layer):
+    return False
+
+
 def test_the_first_pattern_counts(channel_map):
     budget = PruningBudget({"conv1": 0.1, "conv*": 0.5, "*": 0.9})
     assert [budget.ratio_of(g) for g in channel_map.groups] == [0.1, 0.5, 0.9]

@@ -1,8 +1,14 @@
 """Tests of units that are removed only with those of others."""
 
+import re
+
+import block_models
 import keras
+import models
+import nested_models
 import numpy as np
 import pytest
+from keras import layers
 
 from keras_shapley_prune.layer_types.unit_ids import FIXED
 from keras_shapley_prune.plan.budget import PruningBudget
@@ -45,3 +51,54 @@ def test_the_name_of_a_layer_is_no_pattern():
         selected("c?")
     shares = PruningBudget({"c[1]": 0.5, "c*": 0.25})
     assert [shares.ratio_of(group) for group in channel_map.groups] == [0.25, 0.5, 0.25]
+
+
+def test_expressions_are_searched_for_in_the_names_of_nested_layers():
+    channel_map = trace_channels(models.build(nested_models.transfer))
+    names = [group.name for group in channel_map.groups]
+    nested = [name for name in names if name.startswith("backbone/")]
+    assert nested and len(nested) < len(names)
+
+    def selected(*patterns):
+        return [group.name for group in channel_map.select_groups(list(patterns))]
+
+    assert selected(re.compile("^backbone/")) == nested
+    assert selected(re.compile("^(?!backbone/)"), "backbone/*") == names
+    with pytest.raises(ValueError, match=r"Received: re\.compile\('typo'\)\. Layers"):
+        selected(re.compile("typo"))
+
+
+def test_functions_get_the_layers_that_produce_units():
+    inputs = keras.Input((5, 4))
+    x = layers.TimeDistributed(layers.Dense(6, name="each"), name="steps")(inputs)
+    x = layers.LSTM(5, name="lstm")(x)
+    model = keras.Model(inputs, layers.Dense(2, name="out")(x))
+    channel_map = trace_channels(model)
+    seen = []
+
+    def is_dense(layer):
+        seen.append(layer)
+        return isinstance(layer, layers.Dense)
+
+    (group,) = channel_map.select_groups(is_dense)
+    assert group.name == "steps"  # the locked output is not asked for
+    assert seen == [model.get_layer("steps").layer, model.get_layer("lstm")]
+    assert channel_map.name_selected(["lstm", is_dense], "layers") == ["lstm", "steps"]
+    with pytest.raises(ValueError, match=r"`ignore` .* Received: <function .*is_model"):
+        channel_map.select_groups(is_model, "ignore")
+
+
+def is_model(layer):
+    return isinstance(layer, keras.Model)
+
+
+def test_functions_get_the_additions_of_blocks():
+    model = models.build(block_models.chain_of_blocks)
+    channel_map = trace_channels(model, granularity="block")
+    (group,) = channel_map.groups
+    assert group.producers == ("a_add", "b_add", "c_add")
+    for pattern in (re.compile("^[ac]_"), lambda layer: layer.name != "b_add"):
+        assert group.find_units(pattern).tolist() == [True, False, True]
+        assert group.find_units([pattern, "b_add"]).all()
+    assert group.matches(lambda layer: isinstance(layer, layers.Add))
+    assert not group.matches(lambda layer: isinstance(layer, layers.Conv2D))

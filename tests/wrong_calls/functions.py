@@ -1,5 +1,7 @@
 """Wrong calls of the functions that prune, and of the steps they are made of."""
 
+import re
+
 import numpy as np
 from wrong_calls import values
 from wrong_calls.cases import Call, Made
@@ -24,6 +26,9 @@ BUDGET = {
         "a dict of percentages": {"conv": 50},
         "a dict with a number as a name": {3: 0.5},
         "a dict of NaN": {"conv": values.NAN},
+        "a dict with an expression that matches nothing": {re.compile("typo"): 0.5},
+        "a dict with an expression of bytes": {re.compile(b"conv"): 0.5},
+        "a dict with a function": {len: 0.5},
     },
     "of": values.CHOICES,
     "scope": values.CHOICES,

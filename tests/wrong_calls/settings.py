@@ -56,6 +56,7 @@ SETTINGS = [
                 "an empty dict": {},
                 "a dict of words": {"conv": "half"},
                 "a dict with a number as a name": {3: 0.5},
+                "a dict with a function": {len: 0.5},
             },
             "of": CHOICES,
             "scope": CHOICES,

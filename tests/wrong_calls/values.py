@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 
 import keras
 import numpy as np
@@ -157,8 +158,16 @@ LAYERS = {
     "a dict": {"conv": 0.5},
     "an array": np.ones(2),
     "a layer": Made(lambda w: w.model.layers[0]),
+    "a list of layers": Made(lambda w: w.model.layers),
     "a class": dict,
     "NaN": NAN,
+    "an expression of bytes": re.compile(b"conv"),
+    "an expression that matches nothing": re.compile("typo"),
+    "a function that selects nothing": lambda layer: False,
+    "a function that returns nothing": lambda layer: None,
+    "a function that raises": lambda layer: {}[layer.name],
+    "a function of nothing": lambda: True,
+    "a list with such a function": ["conv", lambda layer: "conv" in layer.name or 0],
 }
 KEEPS = {
     "a string": "conv",
@@ -292,6 +301,12 @@ NO_NAMES = without(
     "a locked layer",
     "an empty list",
     "an empty string",
+    "an expression that matches nothing",
+    "a function that selects nothing",
+    "a function that returns nothing",
+    "a function that raises",
+    "a function of nothing",
+    "a list with such a function",
 )
 # What no data can be, whatever the model.
 NO_DATA = {
