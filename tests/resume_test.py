@@ -227,7 +227,7 @@ def test_a_function_that_selects_other_layers_is_refused(tmp_path):
     again = prune_it(
         str(tmp_path), layers=lambda layer: names[0] == layer.name, **quick
     )
-    assert are_equal(first, again)
+    assert are_equal(first.get_weights(), again.get_weights())
     named = f'budget.layers (was ["{names[0]}"], is ["{names[1]}"])'
     with pytest.raises(ValueError, match=re.escape(named)):
         prune_it(str(tmp_path), layers=lambda layer: layer.name == names[1], **quick)
