@@ -1,13 +1,16 @@
 """Tests of which units leave."""
 
 import dataclasses
+import re
 
+import keras
 import models
 import numpy as np
 import pytest
 
 from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.plan.planner import plan_pruning
+from keras_shapley_prune.plan.pruning_plan import PruningPlan
 from keras_shapley_prune.plan.selection import make_plan, ratios_to_rank
 from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
 from keras_shapley_prune.rank.ranking import GroupScores, Ranking
@@ -109,6 +112,23 @@ def test_the_public_function():
     )
     with pytest.raises(ValueError, match="`of` should be one of"):
         plan_pruning(model, ranking, of="weight")
+
+
+def test_a_plan_names_what_a_function_has_selected(tmp_path):
+    model = models.build(models.chain)
+    ranking = _scores(trace_channels(model))
+
+    def is_dense(layer):
+        return isinstance(layer, keras.layers.Dense)
+
+    plan = plan_pruning(model, ranking, 0.5, layers=is_dense)
+    assert plan.budget == PruningBudget(0.5, layers=["dense1"])
+    assert list(plan.units) == ["dense1"]
+    plan.save(tmp_path / "plan.json")
+    loaded = PruningPlan.load(tmp_path / "plan.json", model)
+    np.testing.assert_array_equal(loaded.keep, plan.keep)
+    shares = plan_pruning(model, ranking, {re.compile("^d"): 0.5})
+    np.testing.assert_array_equal(shares.keep, plan.keep)
 
 
 def test_a_budget_out_of_reach_may_be_met_as_far_as_possible():

@@ -41,7 +41,14 @@ def test_points_are_pruned_models(setting):
 def test_a_budget_and_no_validation_data(setting):
     model, ranking, data = setting
     whole, half = measure_frontier(
-        model, ranking, data, [0.5], of="flops", repair=None, metric=lambda model: 1
+        model,
+        ranking,
+        data,
+        [0.5],
+        of="flops",
+        repair=None,
+        metric=lambda model: 1,
+        layers=lambda layer: True,
     )
     assert (whole.value, whole.metric) == (1.0, "metric")
     assert 0.4 < half.flops / whole.flops < 0.6
