@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
@@ -132,10 +133,8 @@ class ChannelMap(UnitPlaces, BlockPlaces):
         named = []
         for pattern in as_list(patterns):
             if is_function(pattern):
-                found = self._find_producers(pattern, argument)
-                named += dict.fromkeys(
-                    name for names in found.values() for name in names
-                )
+                found = self._find_producers(pattern, argument).values()
+                named += dict.fromkeys(itertools.chain(*found))  # each name once
             else:
                 named.append(pattern)
         return named
@@ -156,10 +155,14 @@ class ChannelMap(UnitPlaces, BlockPlaces):
         # A name that is right but locked deserves the reason, not a list of names only.
         locked = {n: r for n, r in self.lock_reasons().items() if n == pattern}
         names = [name for group in self.groups for name in group.producers]
+        expected = "select layers with removable units"
+        if isinstance(pattern, str):  # the command line takes nothing else
+            expected = (
+                "hold names of layers with removable units, or shell-style patterns "
+                "that match some"
+            )
         raise ValueError(
-            f"Argument `{argument}` should hold names of layers with removable units, "
-            "or shell-style patterns, compiled regular expressions or functions that "
-            f"select some. Received: {show(pattern)}"
+            f"Argument `{argument}` should {expected}. Received: {show(pattern)}"
             + (f", which is locked: {locked[pattern]}. " if locked else ". ")
             + f"Layers with removable units: {names}"
         )
