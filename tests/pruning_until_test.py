@@ -106,7 +106,7 @@ def test_one_bar_over_ranking_and_trials(trained, capsys):
     bar, closing = split_closing(capsys.readouterr().out)
     check_whole(bar)
     labels = labels_of(bar)
-    assert labels[1].startswith("ranking conv2d, 1 of ")
+    assert re.match(r"ranking conv2d\w*, 1 of ", labels[1])
     for number in (1, 2, 3):
         steps = [one for one in labels if one.startswith(f"trial {number} of 3, ")]
         assert steps[0].endswith(", cutting") and steps[-1].endswith(", measuring")

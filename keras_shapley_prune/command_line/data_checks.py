@@ -27,12 +27,14 @@ _LEAST_CHANGE = 0.1
 
 class _Problem(typing.NamedTuple):
     text: str
-    # Whether other data can be the cause, and not other labels.
-    is_of_data: bool = True
+    # Whether it is an error. `None`: if a usual scale would do, as else the model may
+    # be one that guesses.
+    is_error: bool | None = None
+    question: str = "Check `--rescale` and `--offset`"
 
 
 def check_data(model, examples, source):
-    """Raises an error if examples are not like what a model was trained on.
+    """Raises an error, or warns, if examples are not like what a model was trained on.
 
     What the first BatchNormalizations read is compared with what they remember. A model
     that returns probabilities of classes should neither leave nothing to the second
@@ -45,7 +47,9 @@ def check_data(model, examples, source):
         source: The `DataSource`.
 
     Raises:
-        InputError: If they are not. It says which usual scale would do.
+        InputError: If they are far from what normalizations remember, or another usual
+            scale would do: it says which. A model that answers as if it guessed may
+            be one that is not trained, of which a warning tells.
     """
     x, *labels = examples
     parts = keras.tree.flatten(x)
@@ -65,11 +69,11 @@ def check_data(model, examples, source):
         return _find_problem(graph, (scaled, *labels)) is None
 
     scale = find_scale(x, source.rescale, source.offset, fits)
-    if scale is None and not problem.is_of_data:
-        question = "Are the labels numbered as in training?"
-        warnings.warn(f"{message}. {question}", stacklevel=2)
+    hint = f"Did you mean {scale}?" if scale else problem.question
+    is_error = scale is not None if problem.is_error is None else problem.is_error
+    if not is_error:
+        warnings.warn(f"{message}. {hint}", stacklevel=2)
         return
-    hint = f"Did you mean {scale}?" if scale else "Check `--rescale` and `--offset`"
     raise InputError(f"{message}. {hint} (`--force` takes them as they are)")
 
 
@@ -81,7 +85,8 @@ def _find_problem(graph, examples):
         if found.total > FARTHEST:
             return _Problem(
                 f"what layer {found.name!r} reads is at a distance of {found.total:.3g}"
-                f" from what it remembers (of training data: below {FARTHEST})"
+                f" from what it remembers (of training data: below {FARTHEST})",
+                is_error=True,
             )
     outputs = [keras.tree.flatten(graph.run(batch)) for batch in sample]
     if len(outputs[0]) != 1:
@@ -91,11 +96,12 @@ def _find_problem(graph, examples):
         return None
     labels = _find_classes(outputs, examples)
     if labels is not None and not _are_named(labels, outputs):
-        # Normalizations that know the data leave the labels.
-        return _Problem(
-            "the model names the classes of the first examples no better than guessing",
-            not distances,
+        text = (
+            "the model names the classes of the first examples no better than guessing"
         )
+        if distances:  # normalizations that know the data leave the labels
+            return _Problem(text, question="Are the labels numbered as in training?")
+        return _Problem(text)
     return _look_at_probabilities(outputs, labels is None)
 
 
@@ -150,5 +156,7 @@ def _look_at_probabilities(outputs, are_unknown):
     if np.mean(second == 0) > _MOST_SURE:
         return _Problem("most outputs are 1 for one class and 0 for all others")
     if are_unknown and np.ptp(outputs, axis=0).max() < _LEAST_CHANGE:
-        return _Problem("outputs hardly differ among examples (is the model trained?)")
+        # Larger numbers make the outputs of any model differ.
+        text = "outputs hardly differ among examples (is the model trained?)"
+        return _Problem(text, is_error=False)
     return None

@@ -113,6 +113,6 @@ def test_a_game_says_what_it_is():
 def test_costs_of_the_outputs_are_those_of_the_original_network():
     model, data = models.classifier(), models.labelled_images(4)
     ranker = ShapleyRanker(Reconstruction(costs="outputs"), sequential=True)
-    for method in (ranker.rank, ranker.plan):
+    for method in (ranker.rank, ranker.estimate_cost):
         with pytest.raises(ValueError, match=r"`sequential` .*costs='outputs'"):
             method(model, data)
