@@ -196,7 +196,7 @@ def test_tutorial_is_a_page_with_its_output(name, site):
 def test_readme_is_the_home_page(site):
     page = page_named(site, "index.html")
     assert {"accuracy.html", "examples/quickstart.html"} <= set(page.links)
-    assert any(link.endswith("#keras_shapley_prune.compare") for link in page.links)
+    assert any(link.endswith("#keras_shapley_prune.prune") for link in page.links)
 
 
 @pytest.fixture(scope="module")
