@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import scipy.sparse
 
-from keras_shapley_prune.inputs.patterns import as_list, find_names
+from keras_shapley_prune.inputs.patterns import as_list, find_names, is_function
 from keras_shapley_prune.layer_types.unit_ids import FIXED
 from keras_shapley_prune.trace.unique_names import UniqueNames
 
@@ -74,6 +74,8 @@ class ChannelGroup:
             pattern: String, a layer name or shell-style pattern. The name of a layer
                 is that layer alone, though it may hold characters that mean something
                 in a pattern: `"c[1]"` is not `"c1"` where there is a layer `"c[1]"`.
+                A group that is named otherwise than its layers, such as
+                `"attention/heads"`, is selected by its own name, too.
                 Or a compiled regular expression, which is searched for in the names.
                 Or a callable `fn(layer)` that returns `True` or `False`; of a block it
                 is called with the addition.
@@ -83,6 +85,10 @@ class ChannelGroup:
             ValueError: If the callable raises, or returns something else.
         """
         if self.kind != "channels" and pattern == self.name:
+            return list(self.producers)
+        # A layer may have units of several kinds, such as `"attention/heads"`.
+        is_own = self.kind == "channels" and self.name not in self.operations
+        if is_own and not is_function(pattern) and find_names(pattern, [self.name], {}):
             return list(self.producers)
         return find_names(pattern, self.producers, self.operations, argument)
 

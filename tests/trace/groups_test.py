@@ -102,3 +102,14 @@ def test_functions_get_the_additions_of_blocks():
         assert group.find_units([pattern, "b_add"]).all()
     assert group.matches(lambda layer: isinstance(layer, layers.Add))
     assert not group.matches(lambda layer: isinstance(layer, layers.Conv2D))
+
+
+def test_groups_of_a_layer_are_selected_by_their_own_names():
+    channel_map = trace_channels(models.build(block_models.vision_transformer))
+    heads = ["one_attention/heads", "two_attention/heads"]
+    for pattern in ("*/heads", re.compile("/heads$"), heads):
+        found = channel_map.select_groups(pattern)
+        assert [group.name for group in found] == heads
+    budget = PruningBudget(layers="two_*/heads")
+    (group,) = budget.select_groups(channel_map)
+    assert budget.may_remove(group).all()
