@@ -111,16 +111,16 @@ for group in keras_shapley_prune.trace_channels(model).groups:
 """
 ## Remove one kind at a time
 
-`layers` says which layers lose units. The name of an attention stands for its heads and
-for the embedding that it writes to, so `ignore` leaves the embedding alone. A hundred
-images without labels rank the units and refit the kept ones.
+`layers` says which layers lose units. The name of an attention would stand for its
+heads and for the embedding that it writes to; the group of its heads has its own name.
+A hundred images without labels rank the units and refit the kept ones.
 """
 
 choices = {
-    "heads": {"layers": "*_attention", "ignore": "positions"},
+    "heads": {"layers": "*/heads"},
     "neurons": {"layers": "*_mlp"},
     "embedding": {"layers": "positions"},
-    "heads and neurons": {"layers": ["*_attention", "*_mlp"], "ignore": "positions"},
+    "heads and neurons": {"layers": ["*/heads", "*_mlp"]},
 }
 networks = {"nothing": model}
 for name, choice in choices.items():

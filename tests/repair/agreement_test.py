@@ -126,8 +126,8 @@ def test_without_data_there_is_nothing_to_measure():
     warn_of_disagreement(found)  # of nothing
 
 
-def tell(share, num_classes=4, num_examples=16):
-    agreement = Agreement(share, num_classes, num_examples, "examples")
+def tell(share, num_classes=4, num_examples=16, fitted_share=None):
+    agreement = Agreement(share, num_classes, num_examples, "examples", fitted_share)
     warn_of_disagreement(agreement)
 
 
@@ -146,6 +146,13 @@ def test_others_are_not():
         tell(0.51, None)
         tell(0.51, 1000)
         tell(0.1, num_examples=15)  # says too little
+        tell(0.3, 10, fitted_share=0.8)  # only what is varied is taken for another
+
+
+def test_examples_that_it_was_fitted_to_excuse_little():
+    for fitted_share in (0.3, 0.77, np.nan):
+        with pytest.warns(UserWarning, match=WORDS):
+            tell(0.3, 10, fitted_share=fitted_share)
 
 
 @pytest.fixture(scope="module")
