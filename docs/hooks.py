@@ -98,7 +98,11 @@ def on_page_markdown(markdown, page, **_):
 
 
 def on_page_content(html, **_):
-    """Links the names of the package, where they stand as code, to their reference."""
+    """Links names of the package to their reference, and pictures to their files.
+
+    A phone shows a picture as wide as its screen; its file can be enlarged.
+    """
+    html = re.sub(r'(<img [^>]*src="([^"]+)"[^>]*>)', r'<a href="\2">\1</a>', html)
     paths = api_paths()
     code = re.compile(rf'(?<!">)<code>({"|".join(paths)})(\([^<]*\))?</code>')
     return code.sub(
