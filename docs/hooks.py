@@ -98,13 +98,27 @@ def on_page_markdown(markdown, page, **_):
 
 
 def on_page_content(html, **_):
-    """Links the names of the package, where they stand as code, to their reference."""
+    """Links names of the package to their reference, and pictures to their files.
+
+    A phone shows a picture as wide as its screen; its file can be enlarged. Code in a
+    table may break after signs, for a column that is narrower than a name.
+    """
+    html = re.sub(r'(<img [^>]*src="([^"]+)"[^>]*>)', r'<a href="\2">\1</a>', html)
     paths = api_paths()
     code = re.compile(rf'(?<!">)<code>({"|".join(paths)})(\([^<]*\))?</code>')
-    return code.sub(
+    html = code.sub(
         lambda match: f'<autoref identifier="{paths[match[1]]}">{match[0]}</autoref>',
         html,
     )
+    cell = re.compile(r"<td.*?</td>", re.DOTALL)
+    return cell.sub(lambda match: re.sub(r"<code>[^<]*", allow_breaks, match[0]), html)
+
+
+def allow_breaks(code):
+    """Returns code, a match; if it is long, lines may end where its words do."""
+    if len(code[0]) < len("<code>") + 20:
+        return code[0]
+    return re.sub(r"(?<=\w)([._(/=]+)(?=[\w&])", r"\1<wbr>", code[0])
 
 
 def api_paths():

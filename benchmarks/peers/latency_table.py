@@ -3,8 +3,8 @@
 import csv
 
 HEADER = (
-    "| | removed from | as cut | BatchNorm | trained | least squares | time | FLOPs |",
-    "|---|---|---|---|---|---|---|---|",
+    "| | removed from | as cut | BatchNorm | trained | least squares | time, FLOPs |",
+    "|---|---|---|---|---|---|---|",
 )
 AFTERWARDS = ("none", "batchnorm", "trained", "least_squares")
 PLACES = {
@@ -47,10 +47,13 @@ def _line(name, place, rows):
     for repair in AFTERWARDS:
         found = [float(row["accuracy"]) for row in rows if row["repair"] == repair]
         cells.append(" / ".join(_unless_equal(f"{100 * one:.1f}" for one in found)))
-    for share in ("measured", "flops"):
-        shares = [f"{float(row[share]):.2f}".lstrip("0") for row in rows]
-        cells.append(" / ".join(dict.fromkeys(shares)))
+    cells.append(", ".join(_shares(rows, share) for share in ("measured", "flops")))
     return "| " + " | ".join(cell or "–" for cell in cells) + " |"
+
+
+def _shares(rows, name):
+    found = [f"{float(row[name]):.2f}".lstrip("0") for row in rows]
+    return " / ".join(dict.fromkeys(found))
 
 
 def _unless_equal(texts):
