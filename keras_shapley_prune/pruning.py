@@ -69,7 +69,7 @@ def prune(
     A model with layers of `data_format="channels_first"` is converted first, see
     `to_channels_last`; the result takes and returns what `model` does.
 
-    In the scope of a `tf.distribute` strategy the work is shared out among its devices
+    In the scope of a `tf.distribute` strategy the work is divided among its devices
     and processes, each of which makes this same call, and returns the same network.
 
     Args:
@@ -100,22 +100,22 @@ def prune(
             for: with a ratio of 0.5 the result is twice as fast. For that, the model
             and smaller ones of it are timed, some seconds to some minutes.
         scope: `"layer"`: every layer loses the same share of its units. `"global"`:
-            units of any layer are removed, first those that lose least for what they
-            save. With the default ranker, units are removed in ranked order, and what
-            a unit loses is by how much more the model's outputs change once it, and
-            all units before it, have been removed and the layers that read them have
-            been refitted (`GroupScores.removal_costs`). Other Shapley values are
-            compared as they are. Weight norms and activations are divided by the mean
+            units of any layer are removed, first those whose removal costs least for
+            what it saves. With the default ranker, units are removed in ranked order.
+            A unit costs the change of the model's outputs that it adds when all units
+            before it are gone and their readers are refitted
+            (`GroupScores.removal_costs`). Other Shapley values are compared as they
+            are. Weight norms and activations are divided by the mean
             of their group, and not by what a unit saves.
         layers: `None` for all layers, or a layer name, a shell-style pattern such as
             `"block2_*"`, a compiled regular expression that is searched for in the
             names, a callable `fn(layer)` that returns `True` or `False`, or a list of
             them: only these layers (and the layers tied to them) lose units. Of a
-            block, `layer` is the addition. What is the name of a layer is no pattern:
-            `"c[1]"` is not `"c1"` where there is a layer `"c[1]"`.
+            block, `layer` is the addition. A layer's own name is never read as a
+            pattern: `"c[1]"` is not `"c1"` where there is a layer `"c[1]"`.
         ignore: `None`, or the same of layers that lose no units.
         granularity: String, what is removed: `"filter"`, filters and neurons;
-            `"block"`, whole residual blocks, of which the skip connection stays; or
+            `"block"`, whole residual blocks, whose skip connection is kept; or
             `"both"`, best with `scope="global"`. See `trace_channels`.
         round_to: Integer. The number of units kept in each group is a multiple of
             it, or all of them. Many processors are fastest with multiples of 8.
@@ -137,8 +137,8 @@ def prune(
             `"mean"`, `"batchnorm"`, or `None`. See `repair_channels`.
         verify: Boolean, whether to check on the first eight examples that the smaller
             model computes what the masked one does, see `verify_removal`.
-        keep_optimizer: Boolean, whether the optimizer goes on from where that of
-            `model` is: with its number of steps, learning rate and, cut like the
+        keep_optimizer: Boolean, whether the optimizer continues with the state of
+            `model`'s optimizer: its number of steps, learning rate and, cut like the
             weights, its slots such as momentum.
         memory: Integer, how many bytes of activations may be held at a time. What does
             not fit is computed again. `None` for a quarter of what is free, at most

@@ -40,8 +40,8 @@ class PruningBudget:
             `"flops"`, `"bytes"` (of the weights), or `"latency"` (the seconds of one
             inference), of the whole model.
         scope: `"layer"`: every layer loses the same share of its units. `"global"`:
-            units of any layer are removed, first those that lose least for what
-            they save.
+            units of any layer are removed, first those whose removal costs least for
+            what it saves.
         layers: `None` for all layers, or a layer name, a shell-style pattern, a
             compiled regular expression, a function of a layer, or a list of them: only
             these (and the layers tied to them) lose units. See `prune`.
@@ -180,7 +180,7 @@ class PruningBudget:
         return 0.0
 
     def may_remove(self, group):
-        """Returns which units of a group `layers`, `ignore` and `ratio` let go.
+        """Returns which units of a group may be removed under the budget's layers.
 
         Of layers that are tied all or none are selected, but each block by its name.
 

@@ -42,7 +42,7 @@ def to_channels_last(model):
     weights, states and flags are copied.
 
     Around an operation that is not known in the other order, tensors are transposed
-    back and forth. It stays as it was, and locks what it reads.
+    back and forth. It is not changed, and locks what it reads.
 
     `prune` and `prune_until` do this on their own. To rank, plan or report, do it first
     and use the result as the model.
