@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # In an order in which each finds the names that those before it have made.
 GUIDES = (
+    "getting_started",
     "steps",
     "latency",
     "reports",
@@ -99,8 +100,9 @@ def test_everything_that_is_optional_can_be_installed_at_once():
 
 
 # What the others call, measure and draw, other tests do too.
-QUICK = ("what_can_be_pruned",)
+QUICK = ("getting_started", "what_can_be_pruned")
 PRINTED = {
+    "getting_started": r"^asked: 50.0% of the units, layer scope; reached: 50.0%$",
     "steps": r"^conv2d 32 read by",
     "what_can_be_pruned": r"^stem: 8 units$(.|\n)*^block/wide: 32 units$",
 }
