@@ -218,27 +218,25 @@ class _Walk:
     def _next_group(self, fitting=False):
         """Returns the number of the group to take a step in, `None` if there is none.
 
-        What a step saves is taken from the prices of the axes as long as they are
-        now, a first-order estimate: a unit gets cheaper as its neighbours shrink.
+        What a step saves depends on how long the axes are now: a unit gets cheaper as
+        its neighbours shrink.
 
         Args:
             fitting: See `_walk`.
         """
-        prices = self._costs.prices(self._lengths)
+        both = enumerate(zip(self._steps, self._taken, strict=True))
+        open_groups = [group for group, (steps, taken) in both if taken < len(steps)]
+        next_steps = [self._steps[g][self._taken[g]] for g in open_groups]
+        savings = self._costs.savings(self._lengths, next_steps)
         best, lowest = None, np.inf
-        for group, (steps, taken) in enumerate(
-            zip(self._steps, self._taken, strict=True)
-        ):
-            if taken == len(steps):
-                continue
-            saved = steps[taken] @ prices
+        for group, step, saved in zip(open_groups, next_steps, savings, strict=True):
             if saved <= 0:  # it would never come nearer to the budget
                 continue
             if fitting and self._is_of_blocks[group]:
-                after = self._costs.total(self._lengths - steps[taken])
+                after = self._costs.total(self._lengths - step)
                 if after < self._target - self._near:
                     continue
-            priority = self._priorities[group][taken]
+            priority = self._priorities[group][self._taken[group]]
             if self._budget.scope == "global" and self._by_saving:
                 priority = priority / saved  # loss per FLOP, byte, ...
             if priority < lowest:

@@ -106,7 +106,7 @@ class CostModel:
         return self._factors * rounded[self._products].prod(axis=1)
 
     def prices(self, lengths):
-        """Returns what one more position on each axis costs, on the average of a tile.
+        """Returns what one more position on each axis costs.
 
         Args:
             lengths: Float array, from `lengths`.
@@ -123,6 +123,16 @@ class CostModel:
             np.add.at(prices, self._products[:, column], self._factors * others)
         prices[0] = 0.0  # it stands for what has no units
         return prices
+
+    def savings(self, lengths, steps):
+        """Returns what is saved by each of some steps, to first order, a float array.
+
+        Args:
+            lengths: Float array, from `lengths`.
+            steps: List of arrays of that shape, by how much each shortens the axes.
+        """
+        prices = self.prices(lengths)
+        return np.array([step @ prices for step in steps])
 
     def count(self, keep=None):
         """Returns the cost if only the units `keep` are kept, see `total`."""
