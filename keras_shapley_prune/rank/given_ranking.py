@@ -7,7 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from keras_shapley_prune.inputs.arguments import blaming
-from keras_shapley_prune.plan.selection import check_ranking, ratios_to_rank
+from keras_shapley_prune.plan.selection import (
+    check_ranking,
+    check_selected,
+    ratios_to_rank,
+)
 from keras_shapley_prune.rank.ranking import Ranking
 
 _SUFFIX = ".json"  # any other string is the name of a criterion, or a typing error
@@ -39,11 +43,13 @@ class GivenRanking:
             stacklevel: Integer, see `warnings.warn`.
 
         Raises:
-            ValueError: If the ranking is of another model.
+            ValueError: If the ranking is of another model, or of none of the groups
+                that the budget selects.
         """
         with blaming("ranking", "ranker"):
             check_ranking(self.ranking, channel_map)
-        groups = budget.select_groups(channel_map)
+            groups = budget.select_groups(channel_map)
+            check_selected(self.ranking, groups)
         if ratios is None:
             ratios = ratios_to_rank(channel_map, budget)
         for reason in (
