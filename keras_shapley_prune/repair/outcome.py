@@ -1,7 +1,9 @@
 """What pruning has cost: the lines with which `prune` ends."""
 
 import dataclasses
+import itertools
 import numbers
+import textwrap
 
 from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.plan.quantities import Quantity, describe_cost
@@ -13,6 +15,7 @@ from keras_shapley_prune.repair.agreement import (
 from keras_shapley_prune.repair.answers import measure_answers
 from keras_shapley_prune.trace.sizes import sizes_of
 
+_WIDTH = 80  # characters of a line
 _MOST = 3  # metrics that are told
 _FAR = 0.1  # share of the FLOPs that is lost beyond what was asked of the units
 
@@ -51,7 +54,8 @@ class Outcome:
         for name, values in self.metrics.items():
             value = Quantity(name, *values, unit="metric")
             lines.append(f"{name:{width}}  {value} {self.data}")
-        return "\n".join(lines)
+        fitted = [textwrap.wrap(x, _WIDTH, subsequent_indent="    ") for x in lines]
+        return "\n".join(itertools.chain(*fitted))
 
 
 def measure_outcome(model, plan, pruned, sample, before, repair, progress):
