@@ -23,10 +23,11 @@ class GivenRanking:
 
     Args:
         ranking: A `Ranking`.
+        argument: String, what it is given for.
     """
 
-    def __init__(self, ranking):
-        self.ranking = ranking
+    def __init__(self, ranking, argument="ranker"):
+        self.ranking, self._argument = ranking, argument
 
     def rank(self, *args, **options):
         """Returns the ranking, whatever `ShapleyRanker.rank` takes."""
@@ -46,7 +47,7 @@ class GivenRanking:
             ValueError: If the ranking is of another model, or of none of the groups
                 that the budget selects.
         """
-        with blaming("ranking", "ranker"):
+        with blaming("ranking", self._argument):
             check_ranking(self.ranking, channel_map)
             groups = budget.select_groups(channel_map)
             check_selected(self.ranking, groups)
@@ -58,7 +59,7 @@ class GivenRanking:
             self._find_other_costs(budget),
         ):
             if reason:
-                text = f"Argument `ranker` is a ranking {reason}"
+                text = f"Argument `{self._argument}` is a ranking {reason}"
                 warnings.warn(text, stacklevel=stacklevel)
 
     def _find_missing(self, groups):
