@@ -1,5 +1,7 @@
 """The arguments of a distiller: that they fit together, before any of them is used."""
 
+import warnings
+
 import keras
 
 from keras_shapley_prune.inputs.arguments import check_at_least, check_kind, show
@@ -10,7 +12,10 @@ _OF_KERAS = ("activity_regularizer", "autocast", "dtype", "trainable")
 
 
 def check_pair(teacher, student):
-    """Raises a `ValueError` unless both take and return the same shapes."""
+    """Raises a `ValueError` unless both take and return the same shapes.
+
+    Warns if the teacher is the smaller one: the original would be trained, in place.
+    """
     for end in ("input", "output"):
         theirs, ours = (
             [tensor.shape for tensor in getattr(model, f"{end}s")]
@@ -21,6 +26,14 @@ def check_pair(teacher, student):
                 f"Arguments `teacher` and `student` should have the same {end} shapes. "
                 f"Received: {theirs} of the teacher, {ours} of the student"
             )
+    theirs, ours = teacher.count_params(), student.count_params()
+    if theirs < ours:
+        warnings.warn(
+            "Arguments `teacher` and `student` should be the original and the pruned "
+            "model, in this order: the student is trained. Received: a teacher of "
+            f"{theirs:,} parameters, which are fewer than the {ours:,} of the student",
+            stacklevel=3,
+        )
 
 
 def read_losses(losses):
