@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import numbers
+import shutil
 import textwrap
 
 from keras_shapley_prune.plan.flops import count_flops
@@ -15,7 +16,7 @@ from keras_shapley_prune.repair.agreement import (
 from keras_shapley_prune.repair.answers import measure_answers
 from keras_shapley_prune.trace.sizes import sizes_of
 
-_WIDTH = 80  # characters of a line
+_NARROWEST = 40  # characters of a line
 _MOST = 3  # metrics that are told
 _FAR = 0.1  # share of the FLOPs that is lost beyond what was asked of the units
 
@@ -54,7 +55,8 @@ class Outcome:
         for name, values in self.metrics.items():
             value = Quantity(name, *values, unit="metric")
             lines.append(f"{name:{width}}  {value} {self.data}")
-        fitted = [textwrap.wrap(x, _WIDTH, subsequent_indent="    ") for x in lines]
+        width = max(shutil.get_terminal_size().columns, _NARROWEST)
+        fitted = [textwrap.wrap(x, width, subsequent_indent="    ") for x in lines]
         return "\n".join(itertools.chain(*fitted))
 
 
