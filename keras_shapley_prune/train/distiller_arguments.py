@@ -1,10 +1,9 @@
 """The arguments of a distiller: that they fit together, before any of them is used."""
 
-import warnings
-
 import keras
 
 from keras_shapley_prune.inputs.arguments import check_at_least, check_kind, show
+from keras_shapley_prune.inputs.models import warn_of_order
 from keras_shapley_prune.train.output_distillation import OutputDistillation
 
 # Other arguments that a model takes, and so Keras's distiller.
@@ -26,14 +25,7 @@ def check_pair(teacher, student):
                 f"Arguments `teacher` and `student` should have the same {end} shapes. "
                 f"Received: {theirs} of the teacher, {ours} of the student"
             )
-    theirs, ours = teacher.count_params(), student.count_params()
-    if theirs < ours:
-        warnings.warn(
-            "Arguments `teacher` and `student` should be the original and the pruned "
-            "model, in this order: the student is trained. Received: a teacher of "
-            f"{theirs:,} parameters, which are fewer than the {ours:,} of the student",
-            stacklevel=3,
-        )
+    warn_of_order(teacher, student, "`teacher` and `student`", stacklevel=3)
 
 
 def read_losses(losses):

@@ -211,7 +211,7 @@ def test_a_pair_in_the_wrong_order_is_told(pair, recwarn):
     PruningDistiller(teacher, student)
     PruningDistiller(teacher, models.classifier())  # as large
     assert not recwarn.list
-    with pytest.warns(UserWarning, match="in this order.* fewer than the") as told:
+    with pytest.warns(UserWarning, match=r"in its place.* fewer than the") as told:
         PruningDistiller(student, teacher)
     assert told[0].filename == __file__
 
