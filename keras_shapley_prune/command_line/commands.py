@@ -84,7 +84,9 @@ def report(options):
     models = load_model(options.model), load_model(options.pruned)
     _check_order(options, *models)
     data = load_examples(options, models[0])
-    with progress():
+    with progress(), warnings.catch_warnings():
+        # It is said above, with the names of the files.
+        warnings.filterwarnings("ignore", "Arguments `original` and `pruned` should")
         ranking = load_ranking(options.ranking)
         comparison = compare(*models, data, ranking, verbose=0, runtime=runtime)
     # The result alone goes to standard output.

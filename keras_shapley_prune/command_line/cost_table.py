@@ -4,7 +4,7 @@ import keras
 
 from keras_shapley_prune.plan.flops import count_call_flops
 
-_NAME_WIDTH = 34  # so that a row is at most 80 characters wide
+_NAME_WIDTH = 33  # so that a row is at most 80 characters wide
 _ROW = "{:{width}}  {:>6}  {:>12}  {:>15}  {:>6}"
 
 

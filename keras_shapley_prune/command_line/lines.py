@@ -39,7 +39,10 @@ class _FittedStream:
 
     def write(self, text):
         """Writes a text, see `io.TextIOBase`."""
-        return self._stream.write(fit_lines(text) if text.isprintable() else text)
+        if not text.replace("\n", "").isprintable():  # of a bar
+            return self._stream.write(text)
+        end = "\n" if text.endswith("\n") else ""
+        return self._stream.write(fit_lines(text) + end)
 
     def __getattr__(self, name):
         return getattr(self._stream, name)

@@ -42,10 +42,11 @@ def main(arguments=None):
     options = parse(arguments)
     told = set()
 
-    def show_warning(message, category, *place, **options):
+    def show_warning(message, category, *place, **others):
         if not is_of_library(category):
             told.add(category.__name__)
-            _say(f"warning: {describe(message, _LONGEST)}")
+            text = describe(message, _LONGEST)
+            _say(f"warning: {_in_options(text, options)}")
 
     with warnings.catch_warnings():
         # `catch_warnings` puts back the old one in the end.

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.util
-import warnings
 
 import keras
 
@@ -33,9 +32,9 @@ from keras_shapley_prune.deploy.litert import export_litert
 from keras_shapley_prune.latency.example_inputs import draw
 from keras_shapley_prune.plan.budget import PruningBudget
 from keras_shapley_prune.plan.planner import Planner
-from keras_shapley_prune.plan.selection import check_ranking
 from keras_shapley_prune.pruning import apply_plan
 from keras_shapley_prune.pruning_until import prune_until as prune_within
+from keras_shapley_prune.rank.given_ranking import GivenRanking
 from keras_shapley_prune.repair.mimic_settings import Mimic
 from keras_shapley_prune.report.compare import compare
 from keras_shapley_prune.trace.recording import record_graph
@@ -72,7 +71,8 @@ def prune(options):
     channel_map = trace_channels(model, options.granularity)
     if ranking is not None:
         channel_map = with_blocks_named(channel_map, ranking)
-        check_ranking(ranking, channel_map)
+        deepest = max(budgets, key=lambda budget: budget.ratio)
+        GivenRanking(ranking, "ranking").check(channel_map, deepest)
     examples = load_examples(options, model)
     graph = channel_map.graph  # FLOPs are counted for the sizes of the examples
     graph = give_sizes(graph, read_sizes(graph, examples))
@@ -97,7 +97,6 @@ def prune(options):
             ranked = to_rank, ranker, options, channel_map, run
             with run.explain_interruption():
                 ranking = make_ranking(model, examples, *ranked)
-    _warn_of_unranked(ranking, budgets[0].select_groups(channel_map))
     planner = Planner(model, channel_map, budgets[0])
     with progress(), cluster.scope():
         plans = [
@@ -152,7 +151,10 @@ def prune_until(options):
     examples = load_examples(options, model)
     validation = load_examples(options, model, validation=True)
     # The report shows the ranking, which the pruned model does not hold.
-    ranker = _RankOnce(ranking or make_ranker(options, budget_to_rank(options)))
+    if ranking is None:
+        ranker = _RankOnce(make_ranker(options, budget_to_rank(options)))
+    else:
+        ranker = GivenRanking(ranking, "ranking")
     with progress():
         pruned = prune_within(
             model,
@@ -196,31 +198,19 @@ def _draw(graph):
     return (keras.tree.pack_sequence_as(graph.input_structure, drawn),)
 
 
-def _warn_of_unranked(ranking, groups):
-    """Warns of groups that may lose units, but were not ranked (`rank --layers`)."""
-    unranked = [group.name for group in groups if group.name not in ranking]
-    if unranked:
-        warnings.warn(
-            f"Not in the ranking, and so not pruned: {', '.join(unranked)}",
-            stacklevel=2,
-        )
-
-
 class _RankOnce:
-    """A ranker that keeps its ranking, or has it already.
+    """A ranker that keeps its ranking.
 
     Args:
-        source: A `Ranking`, or a ranker.
+        ranker: The ranker.
     """
 
-    def __init__(self, source):
-        self._ranker = source if hasattr(source, "rank") else None
-        self.ranking = None if self._ranker else source
+    def __init__(self, ranker):
+        self._ranker, self.ranking = ranker, None
 
     def rank(self, *arguments, **options):
         """Returns the ranking, see `ShapleyRanker.rank`."""
-        if self._ranker is not None:
-            self.ranking = self._ranker.rank(*arguments, **options)
+        self.ranking = self._ranker.rank(*arguments, **options)
         return self.ranking
 
 

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_shapley_prune.inputs import limits
+from keras_shapley_prune.inputs.arguments import show
 from keras_shapley_prune.inputs.data import CalibrationData, find_fixed_size
 from keras_shapley_prune.inputs.forms import find_arrays, open_batches, unpack
 from keras_shapley_prune.inputs.one_line import first_line
@@ -29,7 +30,7 @@ def resolve_metric(metric, model, data):
             exist is noticed at the first call.
     """
     if callable(metric):
-        return lambda candidate: float(metric(candidate))
+        return lambda candidate: _ask(metric, candidate)
     if not model.compiled:
         raise ValueError(
             f"Argument `model` should be compiled with metric {metric!r}, or `metric` "
@@ -46,6 +47,18 @@ def resolve_metric(metric, model, data):
         return float(found[metric])
 
     return measure
+
+
+def _ask(metric, model):
+    """Returns what a user's function says of a model, a float."""
+    answer = metric(model)
+    try:
+        return float(answer)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "Argument `metric` should be a callable `fn(model)` that returns a number. "
+            f"Received: one that returns {show(answer)}"
+        ) from error
 
 
 def check_labels(data, graph):

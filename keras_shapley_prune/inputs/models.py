@@ -1,5 +1,7 @@
 """Models that users hand in: that there is a graph of layers."""
 
+import warnings
+
 import keras
 
 from keras_shapley_prune.inputs.arguments import check_kind
@@ -43,4 +45,23 @@ def check_model(model, name="model"):
             "`model.build(input_shape)`; a subclassed model has none, but "
             "`keras_shapley_prune.to_functional(model)` may make one. "
             f"Received: {kind} model named {model.name!r} (of type {type(model)})"
+        )
+
+
+def warn_of_order(original, pruned, names, stacklevel):
+    """Warns if the one of two models that should be smaller is the larger one.
+
+    Args:
+        original: A `keras.Model`.
+        pruned: The one that was made of it.
+        names: String, what the arguments are named, in their order.
+        stacklevel: Integer, see `warnings.warn`: 1 for the line that calls this.
+    """
+    before, after = original.count_params(), pruned.count_params()
+    if before < after:
+        warnings.warn(
+            f"Arguments {names} should be the original and the pruned model, each in "
+            f"its place: the latter is trained. Received: an original of {before:,} "
+            f"parameters, which are fewer than the {after:,} of the pruned model",
+            stacklevel=stacklevel + 1,
         )

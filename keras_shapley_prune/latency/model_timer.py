@@ -2,11 +2,13 @@
 
 import keras
 
+from keras_shapley_prune.cut.model_copies import ModelCopier
 from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.latency.example_inputs import draw
 from keras_shapley_prune.latency.runtime import Runtime
 from keras_shapley_prune.latency.time_models import time_models
 from keras_shapley_prune.latency.timing import time_in_turn
+from keras_shapley_prune.trace.recording import record_graph
 
 _NUM_RUNS = 300  # of each model: the fastest one is what counts
 _LEAST_SECONDS = 3e-4  # of a sample
@@ -52,7 +54,7 @@ class ModelTimer:
             # Before it is repaired, all that a layer of a cut network returns may be 0,
             # for which there is no scale: XNNPACK refuses the file or ends the process.
             # What a model takes does not depend on its weights; new ones are alive.
-            model = keras.models.clone_model(model)
+            model = ModelCopier(record_graph(model)).copy_model(model)
         return self._runtime.load(model, self._examples if is_open else None)
 
     def time_all(self, loaded, max_seconds, on_share=None):

@@ -28,6 +28,7 @@ def make_plan(channel_map, ranking, budget, strict=True, costs=None):
         ValueError: See `plan_pruning`.
     """
     check_ranking(ranking, channel_map)
+    check_selected(ranking, budget.select_groups(channel_map))
     ranked = [group for group in channel_map.groups if group.name in ranking]
     orders = {group.name: ranking[group.name].order for group in ranked}
     comparable = getattr(ranking, "comparable", True)
@@ -124,6 +125,21 @@ def check_ranking(ranking, channel_map):
                 f"{sizes}. Received: {len(scores.values)} values for {name!r}"
             )
         _check_finite(name, scores)
+
+
+def check_selected(ranking, groups):
+    """Raises a `ValueError` if a ranking scores none of the groups that may lose units.
+
+    Args:
+        ranking: See `check_ranking`.
+        groups: List of `ChannelGroup`, those that a budget selects.
+    """
+    names = [group.name for group in groups]
+    if names and not any(name in ranking for name in names):
+        raise ValueError(
+            "Argument `ranking` should score groups that may lose units: "
+            f"{show(names)}. Received: a ranking of {show(list(ranking))}"
+        )
 
 
 def _check_finite(name, scores):

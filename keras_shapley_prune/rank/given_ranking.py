@@ -7,7 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from keras_shapley_prune.inputs.arguments import blaming
-from keras_shapley_prune.plan.selection import check_ranking, ratios_to_rank
+from keras_shapley_prune.plan.selection import (
+    check_ranking,
+    check_selected,
+    ratios_to_rank,
+)
 from keras_shapley_prune.rank.ranking import Ranking
 
 _SUFFIX = ".json"  # any other string is the name of a criterion, or a typing error
@@ -19,10 +23,11 @@ class GivenRanking:
 
     Args:
         ranking: A `Ranking`.
+        argument: String, what it is given for.
     """
 
-    def __init__(self, ranking):
-        self.ranking = ranking
+    def __init__(self, ranking, argument="ranker"):
+        self.ranking, self._argument = ranking, argument
 
     def rank(self, *args, **options):
         """Returns the ranking, whatever `ShapleyRanker.rank` takes."""
@@ -39,11 +44,13 @@ class GivenRanking:
             stacklevel: Integer, see `warnings.warn`.
 
         Raises:
-            ValueError: If the ranking is of another model.
+            ValueError: If the ranking is of another model, or of none of the groups
+                that the budget selects.
         """
-        with blaming("ranking", "ranker"):
+        with blaming("ranking", self._argument):
             check_ranking(self.ranking, channel_map)
-        groups = budget.select_groups(channel_map)
+            groups = budget.select_groups(channel_map)
+            check_selected(self.ranking, groups)
         if ratios is None:
             ratios = ratios_to_rank(channel_map, budget)
         for reason in (
@@ -52,7 +59,7 @@ class GivenRanking:
             self._find_other_costs(budget),
         ):
             if reason:
-                text = f"Argument `ranker` is a ranking {reason}"
+                text = f"Argument `{self._argument}` is a ranking {reason}"
                 warnings.warn(text, stacklevel=stacklevel)
 
     def _find_missing(self, groups):

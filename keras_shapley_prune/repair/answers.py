@@ -102,7 +102,16 @@ def _run(graph, sample):
 
 
 def _join(batches):
-    return keras.tree.map_structure(lambda *parts: tf.concat(parts, axis=0), *batches)
+    return keras.tree.map_structure(lambda *parts: _concatenate(parts), *batches)
+
+
+def _concatenate(parts):
+    """Returns tensors as one, with the mask that Keras's metrics go by."""
+    joined = tf.concat(parts, axis=0)
+    masks = [getattr(part, "_keras_mask", None) for part in parts]
+    if all(mask is not None for mask in masks):
+        joined._keras_mask = tf.concat(masks, axis=0)
+    return joined
 
 
 def _read_classes(sample, num_classes):

@@ -11,7 +11,7 @@ from keras_shapley_prune.checkpoint.checkpoint import (
 from keras_shapley_prune.cut.surgery import copy_whole
 from keras_shapley_prune.devices.workers import check_strategy
 from keras_shapley_prune.inputs.arguments import check_verbose, show
-from keras_shapley_prune.inputs.models import check_model
+from keras_shapley_prune.inputs.models import check_model, warn_of_order
 from keras_shapley_prune.inputs.progress import show_progress
 from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.repair.imitation import Imitation
@@ -90,7 +90,8 @@ def mimic(
             optimizer of Keras whose rate they could change.
 
     Returns:
-        A model like `pruned`, with other weights, not compiled.
+        A model like `pruned`, with other weights, not compiled. A `UserWarning` tells
+        if `pruned` is larger than `original`.
 
     Raises:
         ValueError: If `pruned` does not come from `original`, it has other units than
@@ -119,6 +120,8 @@ def mimic(
     # The time runs from here: it is the user's.
     pace = Pace(settings.most_steps, settings.minutes)
     channel_map = map_for_units(original, channel_map, keep, name="original")
+    # Behind `undisturbed`: the line that called `mimic`.
+    warn_of_order(original, pruned, "`original` and `pruned`", stacklevel=3)
     absent = frozenset()
     if keep is not None:
         keep = channel_map.check_keep(keep)

@@ -1,7 +1,10 @@
 """What pruning has cost: the lines with which `prune` ends."""
 
 import dataclasses
+import itertools
 import numbers
+import shutil
+import textwrap
 
 from keras_shapley_prune.plan.flops import count_flops
 from keras_shapley_prune.plan.quantities import Quantity, describe_cost
@@ -13,6 +16,7 @@ from keras_shapley_prune.repair.agreement import (
 from keras_shapley_prune.repair.answers import measure_answers
 from keras_shapley_prune.trace.sizes import sizes_of
 
+_NARROWEST = 40  # characters of a line
 _MOST = 3  # metrics that are told
 _FAR = 0.1  # share of the FLOPs that is lost beyond what was asked of the units
 
@@ -51,7 +55,9 @@ class Outcome:
         for name, values in self.metrics.items():
             value = Quantity(name, *values, unit="metric")
             lines.append(f"{name:{width}}  {value} {self.data}")
-        return "\n".join(lines)
+        width = max(shutil.get_terminal_size().columns, _NARROWEST)
+        fitted = [textwrap.wrap(x, width, subsequent_indent="    ") for x in lines]
+        return "\n".join(itertools.chain(*fitted))
 
 
 def measure_outcome(model, plan, pruned, sample, before, repair, progress):

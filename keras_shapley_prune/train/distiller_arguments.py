@@ -3,6 +3,7 @@
 import keras
 
 from keras_shapley_prune.inputs.arguments import check_at_least, check_kind, show
+from keras_shapley_prune.inputs.models import warn_of_order
 from keras_shapley_prune.train.output_distillation import OutputDistillation
 
 # Other arguments that a model takes, and so Keras's distiller.
@@ -10,7 +11,10 @@ _OF_KERAS = ("activity_regularizer", "autocast", "dtype", "trainable")
 
 
 def check_pair(teacher, student):
-    """Raises a `ValueError` unless both take and return the same shapes."""
+    """Raises a `ValueError` unless both take and return the same shapes.
+
+    Warns if the teacher is the smaller one: the original would be trained, in place.
+    """
     for end in ("input", "output"):
         theirs, ours = (
             [tensor.shape for tensor in getattr(model, f"{end}s")]
@@ -21,6 +25,7 @@ def check_pair(teacher, student):
                 f"Arguments `teacher` and `student` should have the same {end} shapes. "
                 f"Received: {theirs} of the teacher, {ours} of the student"
             )
+    warn_of_order(teacher, student, "`teacher` and `student`", stacklevel=3)
 
 
 def read_losses(losses):

@@ -37,7 +37,8 @@ class PruningDistiller(keras.distillation.Distiller):
       are not trained.
 
     `fit`, `evaluate`, callbacks and data are Keras's. The student is trained in place
-    and is a plain model as before: save that.
+    and is a plain model as before: save that. A `UserWarning` tells if the teacher is
+    the smaller one of the two.
 
     Args:
         teacher: A built Sequential or functional `keras.Model`, such as the original.

@@ -37,3 +37,8 @@ def test_sizes_that_are_not_known():
     (name,) = set(rows) - {"layer", "total"}
     assert "..." in name and rows[name] == ["4", "40", "?"]
     assert rows["total"] == ["40", "?"]
+
+
+def test_a_long_name_and_all_columns_fit_80_characters():
+    image = keras.Input((6, 6, 1))
+    rows_of(keras.Sequential([image, layers.Conv2D(4, 3, name="n" * 80)]))

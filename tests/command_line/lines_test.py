@@ -25,9 +25,10 @@ def test_progress_goes_to_standard_error(monkeypatch, capsys):
     bar = "\r" + 60 * "="
     with progress():
         print("repaired, " * 10)
+        print("short\n" + "checked, " * 10)
         print(bar, end="")
     printed = capsys.readouterr()
     assert not printed.out
     *lines, last = printed.err.split("\n")
-    assert max(map(len, lines)) <= 40
+    assert max(map(len, lines)) <= 40 and "short" in lines
     assert last == bar

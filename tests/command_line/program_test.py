@@ -207,9 +207,31 @@ def test_ranking_of_some_layers(folder, capsys):
     arguments = ["prune", "model.keras", "--ranking", "ranking.json", "--dry-run"]
     assert main(arguments) == 0
     printed = capsys.readouterr()
-    assert "not pruned: hidden\n" in printed.err and "hidden" not in printed.out
+    told = "Argument `--ranking` is a ranking without these groups, which lose nothing"
+    assert f"{told}: hidden\n" in printed.err and "hidden" not in printed.out
     assert main([*arguments, "--layers", "conv"]) == 0
     assert not capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("command", ["prune --dry-run", "prune-until --max-drop 0.5"])
+def test_a_ranking_made_for_less_is_told(folder, few_trials, capsys, command):
+    ranker = keras_shapley_prune.ShapleyRanker()
+    x = np.load("data.npz")["x"]
+    ranker.rank(load("model.keras"), x, ratio=0.1, verbose=0).save("shallow.json")
+    arguments = [*command.split(), "model.keras", "--ranking", "shallow.json"]
+    arguments += ["--data", "data.npz", "--validation-data", "validation.npz"]
+    assert main([*arguments, "--force", "--quiet", "-o", "pruned.keras"]) == 0
+    told = "warning: Argument `--ranking` is a ranking that has looked at "
+    assert capsys.readouterr().err.count(told) == 1
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_have_the_names_of_options(folder, few_trials, capsys):
+    arguments = ["prune-until", "model.keras", "--data", "data.npz", *FAST]
+    assert main([*arguments, "--max-drop", "0.5", "-o", "pruned.keras"]) == 0
+    told = "Expected `--validation-data`: examples that the network is not fitted to"
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.eager
@@ -572,11 +594,13 @@ def test_a_network_that_does_something_else(folder, capsys, monkeypatch, more, c
 
 
 @pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("default")
 def test_models_in_the_wrong_order(folder, capsys):
     main(["prune", "model.keras", "--data", "data.npz", *FAST, "-o", "pruned.keras"])
     capsys.readouterr()
     assert main(["report", "pruned.keras", "model.keras"]) == 0
-    assert "wrong order?" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "pruned.keras, has fewer" in line and line.endswith("in the wrong order?")
     assert main(["report", "model.keras", "pruned.keras"]) == 0
     assert not capsys.readouterr().err
 

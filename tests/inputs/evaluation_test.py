@@ -44,6 +44,8 @@ def test_what_cannot_be_measured():
         resolve_metric("f1", model, data)(model)
     with pytest.raises(ValueError, match="not compiled"):
         resolve_metric("loss", models.classifier(compiled=False), data)
+    with pytest.raises(ValueError, match=r"`metric`.*a number. Received: .*None"):
+        resolve_metric(lambda model: None, model, data)(model)
 
 
 def _in_batches(x, y, sizes):

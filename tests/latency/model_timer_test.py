@@ -22,3 +22,13 @@ def test_a_cut_network_of_dead_filters_is_timed_in_int8():
     (seconds,) = timer.time_all([timer.load(model)], 0.01)
     assert seconds > 0
     assert all(map(np.array_equal, model.get_weights(), before))
+
+
+def test_a_model_with_a_lambda_is_timed_in_int8():
+    """Keras refuses to clone it."""
+    pytest.importorskip("ai_edge_litert")
+    inner = keras.Sequential([keras.Input((8, 8, 4)), layers.Lambda(lambda x: 2 * x)])
+    model = keras.Sequential([keras.Input((8, 8, 4)), inner, layers.Conv2D(4, 1)])
+    timer = ModelTimer(model, Runtime("litert", int8=True), record_graph(model))
+    (seconds,) = timer.time_all([timer.load(model)], 0.01)
+    assert seconds > 0

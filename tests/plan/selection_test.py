@@ -98,6 +98,16 @@ def test_a_ranking_of_another_model_is_refused(name, count):
     assert f"{count} values for {name!r}" in str(info.value)
 
 
+@pytest.mark.parametrize("ratio", [0.5, {"second": 0.5}])
+def test_a_ranking_of_other_layers_is_refused(ratio):
+    model = keras.Sequential([keras.Input((4,))])
+    for name in ("first", "second", "last"):
+        model.add(keras.layers.Dense(4, name=name))
+    ranking = Ranking({"first": GroupScores(np.arange(4), np.zeros(4), 1)}, "m", 1)
+    with pytest.raises(ValueError, match=r"`ranking` should score .*of .'first'"):
+        plan_pruning(model, ranking, ratio, layers=["second"])
+
+
 def test_the_public_function():
     model = models.build(models.chain)
     channel_map = trace_channels(model)

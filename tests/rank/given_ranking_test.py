@@ -69,6 +69,14 @@ def test_groups_that_are_not_in_it_are_told(model, ranking):
     assert f"without these groups, which lose nothing: {others[0]}" in missing
 
 
+def test_a_ranking_of_other_layers_is_refused(model, ranking):
+    first, second = list(ranking)[:2]
+    part = Ranking({first: ranking[first]}, "part", 16)
+    given, budget = GivenRanking(part), PruningBudget(0.5, layers=second)
+    with pytest.raises(ValueError, match=f"lose units: .'{second}'.*of .'{first}'"):
+        given.check(trace_channels(model), budget)
+
+
 def test_a_ranking_of_another_model_is_refused(model, ranking):
     scores = GroupScores(np.zeros(3), np.zeros(3), 1)
     for other in ({"other": scores}, {next(iter(ranking)): scores}):

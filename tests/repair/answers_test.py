@@ -113,6 +113,18 @@ def test_weights_count_and_dicts_are_taken():
     assert list(check(both, (x, {"a": x, "b": x + 1})).values()) == [1.0]
 
 
+def test_masked_steps_do_not_count():
+    x = np.tile([[1, 2, 3, 0, 0]], (40, 1))
+    steps = [layers.Embedding(4, 4, mask_zero=True), layers.Activation("softmax")]
+    model = keras.Sequential([keras.Input((5,), dtype="int32"), *steps])
+    model.build()
+    steps[0].embeddings.assign(np.eye(4))
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    y = np.where(x == 0, 1, x)  # wrong where nothing is looked at
+    assert model.evaluate(x, y, verbose=0)[1] == pytest.approx(1.0)
+    assert check(model, (x, y))["accuracy"] == pytest.approx(1.0)
+
+
 def test_a_metric_that_fails_is_no_error():
     def broken(labels, outputs):
         raise TypeError("not of this form")

@@ -200,6 +200,14 @@ def test_the_pruned_model_comes_from_the_original():
 
 
 @pytest.mark.eager
+def test_models_in_the_wrong_order_are_told():
+    model, pruned = halve()
+    images = models.images(model, 8)
+    with pytest.warns(UserWarning, match=r"each in its place.*original of ") as told:
+        mimic(model, pruned, images, Mimic(num_steps=1), verbose=0)
+    assert __file__ in [one.filename for one in told]
+
+
 def test_images_of_another_shape_are_refused():
     model, pruned = halve(layers="inner")
     with pytest.raises(ValueError, match="in batches of shape"):

@@ -98,3 +98,13 @@ def test_a_plan_that_was_read_has_no_budget(model, tmp_path):
     ).describe_budget()
     pattern = r"asked: \d+\.\d% of the units of these layers; reached: \d+\.\d%"
     assert re.fullmatch(pattern, long)
+
+
+def test_no_line_is_wider_than_the_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    agreement = Agreement(1.0, None, 24, "examples that it was fitted to")
+    metrics = {"sparse_categorical_accuracy": (0.5, 0.5)}
+    on = "on 64 examples that it was fitted to"
+    lines = str(Outcome("", (2, 1), (2, 1), "", agreement, metrics, on)).splitlines()
+    assert max(map(len, lines)) <= 50
+    assert " ".join(map(str.strip, lines)).endswith(on)

@@ -206,6 +206,16 @@ def test_a_teacher_of_other_classes(pair):
         PruningDistiller(teacher, student)
 
 
+def test_a_pair_in_the_wrong_order_is_told(pair, recwarn):
+    teacher, student = pair
+    PruningDistiller(teacher, student)
+    PruningDistiller(teacher, models.classifier())  # as large
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match=r"in its place.* fewer than the") as told:
+        PruningDistiller(student, teacher)
+    assert told[0].filename == __file__
+
+
 def test_arguments_are_those_of_keras():
     ours, theirs = (
         list(inspect.signature(distiller).parameters)
