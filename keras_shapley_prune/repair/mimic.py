@@ -120,8 +120,6 @@ def mimic(
     # The time runs from here: it is the user's.
     pace = Pace(settings.most_steps, settings.minutes)
     channel_map = map_for_units(original, channel_map, keep, name="original")
-    # Behind `undisturbed`: the line that called `mimic`.
-    warn_of_order(original, pruned, "`original` and `pruned`", stacklevel=3)
     absent = frozenset()
     if keep is not None:
         keep = channel_map.check_keep(keep)
@@ -132,6 +130,8 @@ def mimic(
     student_graph = record_graph(student)
     ids = channel_map.ids
     imitation = Imitation(channel_map.graph, student_graph, ids, keep, absent)
+    # Behind `undisturbed`: the line that called `mimic`.
+    warn_of_order(original, pruned, "`original` and `pruned`", stacklevel=3)
     data = TrainingData(dataset, channel_map.graph, settings)
     trained = copy_whole(pruned, pruned_map).model  # it keeps the flags of `pruned`
     if data.num_examples < MIN_EXAMPLES or not imitation.layers:
