@@ -31,7 +31,8 @@ from keras_shapley_prune.pruning import apply_plan, prune
 from keras_shapley_prune.pruning_until import prune_until
 from keras_shapley_prune.rank import estimators, games
 from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
-from keras_shapley_prune.rank.ranking import GroupScores, Ranking
+from keras_shapley_prune.rank.group_scores import GroupScores
+from keras_shapley_prune.rank.ranking import Ranking
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 from keras_shapley_prune.rank.stopping import StopWhen
 from keras_shapley_prune.repair.mimic import mimic

@@ -20,7 +20,8 @@ from keras_shapley_prune import ShapleyRanker, estimators, games, prune, trace_c
 from keras_shapley_prune.cut.verification import verify_cut
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.plan.flops import count_flops
-from keras_shapley_prune.rank.ranking import GroupScores, Ranking
+from keras_shapley_prune.rank.group_scores import GroupScores
+from keras_shapley_prune.rank.ranking import Ranking
 from keras_shapley_prune.repair import repair_channels as repair_channels_module
 
 

@@ -22,7 +22,8 @@ from keras_shapley_prune.rank.games.outputs import Custom, OutputGame
 from keras_shapley_prune.rank.games.reconstruction import Reconstruction
 from keras_shapley_prune.rank.games.resolve_game import resolve_game
 from keras_shapley_prune.rank.group_loop import rank_groups
-from keras_shapley_prune.rank.ranking import GroupScores, Ranking, unread_scores
+from keras_shapley_prune.rank.group_scores import GroupScores, unread_scores
+from keras_shapley_prune.rank.ranking import Ranking
 from keras_shapley_prune.rank.reductions import resolve_reduction
 from keras_shapley_prune.rank.settings import Settings
 from keras_shapley_prune.rank.sources import stream_of

@@ -8,7 +8,8 @@ from keras_shapley_prune.devices.parts import Parts
 from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.inputs.finite import check_finite_inputs
 from keras_shapley_prune.plan.budget import check_ratio
-from keras_shapley_prune.rank.ranking import Ranking, unread_scores
+from keras_shapley_prune.rank.group_scores import unread_scores
+from keras_shapley_prune.rank.ranking import Ranking
 from keras_shapley_prune.repair.repairer import Repairer
 from keras_shapley_prune.trace.batches import has_fixed_batch
 from keras_shapley_prune.trace.finite_weights import check_weights

@@ -2,7 +2,7 @@
 
 from keras_shapley_prune.checkpoint.checkpoint import Checkpoint
 from keras_shapley_prune.devices.workers import current_workers
-from keras_shapley_prune.rank.ranking import GroupScores
+from keras_shapley_prune.rank.group_scores import GroupScores
 from keras_shapley_prune.rank.ranking_cost import RankingCost
 from keras_shapley_prune.rank.shared_groups import assign_groups, exchange_scores
 from keras_shapley_prune.rank.staging import play_stages

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_shapley_prune.rank.ranking import GroupScores
+from keras_shapley_prune.rank.group_scores import GroupScores
 
 
 def assign_groups(seconds, workers):

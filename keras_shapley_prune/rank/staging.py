@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 
 from keras_shapley_prune.checkpoint.checkpoint import Checkpoint
-from keras_shapley_prune.rank.ranking import GroupScores
+from keras_shapley_prune.rank.group_scores import GroupScores
 from keras_shapley_prune.rank.reductions import reduce_table
 from keras_shapley_prune.rank.shared_samples import SharedSamples
 

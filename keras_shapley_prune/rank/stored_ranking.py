@@ -1,6 +1,7 @@
 """A whole ranking in a checkpoint: that of a ranker which keeps nothing itself."""
 
-from keras_shapley_prune.rank.ranking import GroupScores, Ranking
+from keras_shapley_prune.rank.group_scores import GroupScores
+from keras_shapley_prune.rank.ranking import Ranking
 
 _FIELDS = ("method", "num_examples", "locks", "comparable", "costs")
 

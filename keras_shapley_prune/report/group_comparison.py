@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from keras_shapley_prune.rank.ranking import GroupScores, read_scores
+from keras_shapley_prune.rank.group_scores import GroupScores, read_scores
 
 
 @dataclasses.dataclass(frozen=True)

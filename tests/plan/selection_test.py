@@ -13,7 +13,8 @@ from keras_shapley_prune.plan.planner import plan_pruning
 from keras_shapley_prune.plan.pruning_plan import PruningPlan
 from keras_shapley_prune.plan.selection import make_plan, ratios_to_rank
 from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
-from keras_shapley_prune.rank.ranking import GroupScores, Ranking
+from keras_shapley_prune.rank.group_scores import GroupScores
+from keras_shapley_prune.rank.ranking import Ranking
 from keras_shapley_prune.trace.tracer import trace_channels
 
 

@@ -12,7 +12,7 @@ from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
 from keras_shapley_prune.rank.calibration import Calibration
 from keras_shapley_prune.rank.estimators import Permutation
 from keras_shapley_prune.rank.games import Loss
-from keras_shapley_prune.rank.ranking import GroupScores
+from keras_shapley_prune.rank.group_scores import GroupScores
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 from keras_shapley_prune.rank.sources import Network
 from keras_shapley_prune.repair.repairer import Repairer

@@ -10,7 +10,8 @@ from keras_shapley_prune import PruningBudget, ShapleyRanker, prune, trace_chann
 from keras_shapley_prune.rank.baseline_ranker import BaselineRanker
 from keras_shapley_prune.rank.games import Reconstruction
 from keras_shapley_prune.rank.given_ranking import GivenRanking, read_given
-from keras_shapley_prune.rank.ranking import GroupScores, Ranking
+from keras_shapley_prune.rank.group_scores import GroupScores
+from keras_shapley_prune.rank.ranking import Ranking
 
 
 @pytest.fixture(scope="module")

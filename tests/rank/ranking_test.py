@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_shapley_prune.rank.ranking import GroupScores, Ranking
+from keras_shapley_prune.rank.group_scores import GroupScores
+from keras_shapley_prune.rank.ranking import Ranking
 
 
 def _ranking():

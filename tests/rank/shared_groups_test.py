@@ -6,7 +6,7 @@ import spread
 import spread_killed_rank
 
 from keras_shapley_prune.devices.workers import Workers
-from keras_shapley_prune.rank.ranking import GroupScores
+from keras_shapley_prune.rank.group_scores import GroupScores
 from keras_shapley_prune.rank.shared_groups import assign_groups, exchange_scores
 
 

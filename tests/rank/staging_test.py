@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from keras_shapley_prune.rank.ranking import GroupScores, Ranking
+from keras_shapley_prune.rank.group_scores import GroupScores
+from keras_shapley_prune.rank.ranking import Ranking
 from keras_shapley_prune.rank.sources import SampleSource
 from keras_shapley_prune.rank.staging import Staging, count_legs, play_stages
 from keras_shapley_prune.rank.table import SampleTable

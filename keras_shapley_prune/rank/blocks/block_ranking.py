@@ -13,7 +13,7 @@ from keras_shapley_prune.rank.blocks.block_game import (
 )
 from keras_shapley_prune.rank.blocks.block_values import AllCoalitions, Walks
 from keras_shapley_prune.rank.blocks.coalition_runs import CoalitionRuns
-from keras_shapley_prune.rank.ranking import GroupScores
+from keras_shapley_prune.rank.group_scores import GroupScores
 from keras_shapley_prune.rank.ranking_cost import GroupCost, profile_calls
 from keras_shapley_prune.rank.sources import stream_of
 from keras_shapley_prune.repair.threads import one_blas_thread

@@ -11,11 +11,12 @@ from keras import layers
 from keras_shapley_prune.plan.planner import plan_pruning
 from keras_shapley_prune.pruning import prune
 from keras_shapley_prune.rank.games import Reconstruction
+from keras_shapley_prune.rank.group_scores import GroupScores
 from keras_shapley_prune.rank.output_costs.removal_costs import (
     measure_removal_costs,
     with_costs,
 )
-from keras_shapley_prune.rank.ranking import GroupScores, Ranking
+from keras_shapley_prune.rank.ranking import Ranking
 from keras_shapley_prune.rank.shapley_ranker import ShapleyRanker
 from keras_shapley_prune.repair.moments import InputMoments
 from keras_shapley_prune.trace.tracer import trace_channels
