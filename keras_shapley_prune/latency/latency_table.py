@@ -37,7 +37,7 @@ class LatencyTable:
     table = keras_shapley_prune.measure_latency_table(model, target="litert")
     table.save("litert.json")
     table = keras_shapley_prune.LatencyTable.load("litert.json")
-    pruned = keras_shapley_prune.prune(model, images, 0.5, of="latency", target=table)
+    pruned = keras_shapley_prune.prune(model, images, 0.1, of="latency", target=table)
     ```
     """
 

@@ -55,10 +55,8 @@ def write_latency_pieces(
 
     ```python
     keras_shapley_prune.write_latency_pieces(model, "pieces", int8=True)
-    # on the device: python pieces/time_pieces.py --output phone.json
-    pruned = keras_shapley_prune.prune(
-        model, images, 0.5, of="latency", target="phone.json"
-    )
+    # On the device: python pieces/time_pieces.py --output phone.json
+    # Then here: prune(model, images, 0.5, of="latency", target="phone.json")
     ```
     """
     check_folder(folder, "folder")
