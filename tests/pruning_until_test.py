@@ -274,7 +274,7 @@ def test_other_forms_of_data(trained):
     batched = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
     sizes = set()
     for data in ((x, y), batched, list(batched), iter(list(batched))):
-        pruned = _by_norm(trained, data, 0.1)
+        pruned = _by_norm(trained, data, 0.1, validation_data=(x, y))
         sizes.add(count_flops(pruned))
     assert len(sizes) == 1
 

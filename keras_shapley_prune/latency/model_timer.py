@@ -2,13 +2,12 @@
 
 import keras
 
-from keras_shapley_prune.cut.model_copies import ModelCopier
 from keras_shapley_prune.cut.state_copies import kept_states
 from keras_shapley_prune.latency.example_inputs import draw
+from keras_shapley_prune.latency.live_copies import copy_alive
 from keras_shapley_prune.latency.runtime import Runtime
 from keras_shapley_prune.latency.time_models import time_models
 from keras_shapley_prune.latency.timing import time_in_turn
-from keras_shapley_prune.trace.recording import record_graph
 
 _NUM_RUNS = 300  # of each model: the fastest one is what counts
 _LEAST_SECONDS = 3e-4  # of a sample
@@ -51,10 +50,7 @@ class ModelTimer:
         # Only of open sizes does an input have to be known: pieces have none.
         is_open = any(None in tensor.shape[1:] for tensor in model.inputs)
         if self._runtime.int8:
-            # Before it is repaired, all that a layer of a cut network returns may be 0,
-            # for which there is no scale: XNNPACK refuses the file or ends the process.
-            # What a model takes does not depend on its weights; new ones are alive.
-            model = ModelCopier(record_graph(model)).copy_model(model)
+            model = copy_alive(model)
         return self._runtime.load(model, self._examples if is_open else None)
 
     def time_all(self, loaded, max_seconds, on_share=None):

@@ -16,6 +16,7 @@ from keras_shapley_prune.inputs.undisturbed import undisturbed
 from keras_shapley_prune.latency import time_pieces
 from keras_shapley_prune.latency.example_inputs import check_sizes, draw
 from keras_shapley_prune.latency.latency_table import VERSION, shapes_of
+from keras_shapley_prune.latency.live_copies import copy_alive
 from keras_shapley_prune.latency.measure_table import NetworkCutter, make_empty
 from keras_shapley_prune.latency.old_objects import old_objects_frozen
 from keras_shapley_prune.latency.width_mixes import count_units
@@ -122,7 +123,10 @@ class _Files:
         """
         if key not in self._numbers:
             model, name = build(), f"piece_{len(self.names):04d}.tflite"
-            data = self._draw(model, shapes) if self._int8 else None
+            data = None
+            if self._int8:
+                model = copy_alive(model)
+                data = self._draw(model, shapes)
             path = self._folder / name
             export_litert(model, path, self._int8, data, input_shape=shapes, verbose=0)
             self._numbers[key] = len(self.names)
