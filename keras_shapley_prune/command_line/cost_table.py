@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_shapley_prune.inputs.short_text import shorten
 from keras_shapley_prune.plan.flops import count_call_flops
 
 _NAME_WIDTH = 33  # so that a row is at most 80 characters wide
@@ -28,7 +29,7 @@ def format_costs(model, channel_map):
             parameters = sum(keras.ops.size(weight) for weight in weights)
         costs[name] = parameters, _add(before, flops)
     rows = [
-        (_shorten(name), units.get(name, ""), *cost)
+        (shorten(name, _NAME_WIDTH, "..."), units.get(name, ""), *cost)
         for name, cost in costs.items()
         if cost != (0, 0)
     ]
@@ -46,11 +47,3 @@ def format_costs(model, channel_map):
 
 def _add(before, flops):
     return None if before is None or flops is None else before + flops
-
-
-def _shorten(name):
-    """Returns a name without its middle, if it is too long for the table."""
-    if len(name) <= _NAME_WIDTH:
-        return name
-    half = (_NAME_WIDTH - 3) // 2
-    return f"{name[:half]}...{name[half + 3 - _NAME_WIDTH :]}"

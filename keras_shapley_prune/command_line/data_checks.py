@@ -9,12 +9,10 @@ import numpy as np
 from keras_shapley_prune.command_line.input_files import InputError
 from keras_shapley_prune.command_line.npz_files import TEXT
 from keras_shapley_prune.command_line.usual_scales import find_range, find_scale
-from keras_shapley_prune.inputs.data import CalibrationData
 from keras_shapley_prune.repair.calibration_check import FARTHEST, measure_distances
+from keras_shapley_prune.repair.sample import FEWEST, read_sample
 from keras_shapley_prune.trace.recording import record_graph
 
-_SAMPLE = 64  # examples
-_FEWEST = 16  # fewer say too little
 _FEWEST_LABELLED = 32
 _NUM_DEVIATIONS = 2  # of the share of examples that guessing would name rightly
 # Measured on networks of digits. On the pixels they were trained on, 0..1 or 0..255, at
@@ -53,7 +51,7 @@ def check_data(model, examples, source):
     """
     x, *labels = examples
     parts = keras.tree.flatten(x)
-    if len(parts[0]) < _FEWEST or any(part.dtype.kind in TEXT for part in parts):
+    if len(parts[0]) < FEWEST or any(part.dtype.kind in TEXT for part in parts):
         return
     graph = record_graph(model)
     problem = _find_problem(graph, examples)
@@ -79,7 +77,7 @@ def check_data(model, examples, source):
 
 def _find_problem(graph, examples):
     """Returns the `_Problem` that a model has with examples, or `None`."""
-    sample = _read_sample(examples, graph)
+    sample = read_sample(examples, graph).inputs
     distances = measure_distances(graph, sample)
     for found in sorted(distances, key=lambda one: -one.total):
         if found.total > FARTHEST:
@@ -103,19 +101,6 @@ def _find_problem(graph, examples):
             return _Problem(text, question="Are the labels numbered as in training?")
         return _Problem(text)
     return _look_at_probabilities(outputs, labels is None)
-
-
-def _read_sample(examples, graph):
-    """Returns batches of the first examples, lists of tensors."""
-    batches, count = [], 0
-    for inputs, _, _ in CalibrationData(
-        examples, graph.input_structure, needs_labels=False
-    ):
-        batches.append(inputs)
-        count += len(inputs[0])
-        if count >= _SAMPLE:
-            break
-    return batches
 
 
 def _find_classes(outputs, examples):

@@ -7,6 +7,7 @@ import time
 import keras
 
 from keras_shapley_prune.inputs.arguments import check_verbose
+from keras_shapley_prune.inputs.short_text import shorten
 
 # A line that is broken by the terminal cannot be overwritten: what is not the label
 # takes up to so many characters.
@@ -176,8 +177,5 @@ def show_progress(progress, verbose, planned=None):
 def _fit(label):
     """Returns a label, shortened in its middle where the terminal is too narrow."""
     room = max(shutil.get_terminal_size().columns - _BAR_WIDTH, 12)
-    if len(label) <= room:
-        return label
     # The step's name is at the beginning, and what tells layers apart at the end.
-    head = (room - 3) // 2
-    return f"{label[:head]}...{label[head + 3 - room :]}"
+    return shorten(label, room, "...")

@@ -5,22 +5,22 @@ import itertools
 import re
 import textwrap
 
+from keras_shapley_prune.inputs.short_text import shorten
 from keras_shapley_prune.layer_types.stepwise.layer import innermost
 from keras_shapley_prune.report.channel_boxes import find_boxes
 from keras_shapley_prune.report.channel_colors import (
     LOCKED,
     MOST_COLORS,
     NEUTRAL,
-    ChannelColors,
     quote,
     shorten_reason,
 )
-from keras_shapley_prune.report.short_names import drop_prefix, shorten
+from keras_shapley_prune.report.graph_drawing import MOST_REASONS, GraphDrawing
+from keras_shapley_prune.report.short_names import drop_prefix
 
 _A_ROW, _ALONE = 6, 8  # boxes in a row, and in one that is the only one
 _LONGEST = 24  # characters in a box
 _MOST_TYPES = 3  # of layers that are named
-_MOST_REASONS = 3  # in one tooltip
 
 
 def draw_boxes(report, pydot, dot):
@@ -31,15 +31,14 @@ def draw_boxes(report, pydot, dot):
         pydot: The module.
         dot: The `pydot.Dot` to add to.
     """
-    _Drawing(report, pydot, dot).draw()
+    _BoxDrawing(report, pydot, dot).draw()
 
 
-class _Drawing:
-    """Nodes and edges of one graph."""
+class _BoxDrawing(GraphDrawing):
+    """A node for each block."""
 
     def __init__(self, report, pydot, dot):
-        self._report, self._pydot, self._dot = report, pydot, dot
-        self._map, self._colors = report.channel_map, ChannelColors(report.channel_map)
+        super().__init__(report, pydot, dot)
         self._makers = {operation for operation, _ in self._map.produced}
         makers = [self._map.graph.name_of(operation) for operation in self._makers]
         groups = [group.name for group in self._map.groups]
@@ -49,7 +48,8 @@ class _Drawing:
     def draw(self):
         graph, sources, keys = self._map.graph, {}, []
         for index, tensor in enumerate(graph.inputs):
-            key = self._add_end(f"input{index}", "input", tensor.name, graph.inputs)
+            label = "input" + f" {tensor.name}" * (len(graph.inputs) > 1)
+            key = self._add_end(f"input{index}", label)
             sources[tensor] = key
             keys.append(key)
         for index, box in enumerate(find_boxes(graph, self._colors)):
@@ -61,8 +61,8 @@ class _Drawing:
                         self._edges[sources[tensor], keys[-1], tensor] = None
                 sources.update(dict.fromkeys(call.outputs, keys[-1]))
         for index, tensor in enumerate(graph.outputs):
-            end = self._add_end(f"output{index}", "output", index, graph.outputs)
-            keys.append(end)
+            label = "output" + f" {index}" * (len(graph.outputs) > 1)
+            keys.append(self._add_end(f"output{index}", label))
             self._edges[sources[tensor], keys[-1], tensor] = None
         in_rows = self._is_path(keys) and len(keys) > _ALONE
         in_rows = in_rows and self._dot.get_rankdir() == "LR"
@@ -96,12 +96,6 @@ class _Drawing:
         for above, below in zip(keys, keys[a_row:], strict=False):
             self._dot.add_edge(self._pydot.Edge(above, below, **unseen))
 
-    def _add_end(self, key, label, name, tensors):
-        label += f" {name}" if len(tensors) > 1 else ""
-        options = {"shape": "ellipse", "fillcolor": quote("#ffffff")}
-        self._dot.add_node(self._pydot.Node(key, label=quote(label), **options))
-        return key
-
     def _add_box(self, key, box):
         graph, rows, locked = self._map.graph, [], {}
         operations = list(dict.fromkeys(call.operation for call in box.calls))
@@ -130,7 +124,7 @@ class _Drawing:
             f'color="{LOCKED}">{"".join(rows)}</table>>'
         )
         tip = ", ".join(names.values()) + "".join(
-            f"; locked: {reason}" for reason in list(locked)[:_MOST_REASONS]
+            f"; locked: {reason}" for reason in list(locked)[:MOST_REASONS]
         )
         shape = {"shape": "box" if locked else "plain", "margin": "0.04"}
         options = {**shape, **style, "tooltip": quote(tip)}

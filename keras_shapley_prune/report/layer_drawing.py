@@ -3,12 +3,10 @@
 from keras_shapley_prune.layer_types.stepwise.layer import innermost
 from keras_shapley_prune.report.channel_colors import (
     MOST_COLORS,
-    ChannelColors,
     quote,
     shorten_reason,
 )
-
-_MOST_REASONS = 3  # in one tooltip
+from keras_shapley_prune.report.graph_drawing import MOST_REASONS, GraphDrawing
 
 
 def draw_layers(report, pydot, dot):
@@ -19,15 +17,11 @@ def draw_layers(report, pydot, dot):
         pydot: The module.
         dot: The `pydot.Dot` to add to.
     """
-    _Drawing(report, pydot, dot).draw()
+    _LayerDrawing(report, pydot, dot).draw()
 
 
-class _Drawing:
-    """Nodes and edges of one graph."""
-
-    def __init__(self, report, pydot, dot):
-        self._report, self._pydot, self._dot = report, pydot, dot
-        self._map, self._colors = report.channel_map, ChannelColors(report.channel_map)
+class _LayerDrawing(GraphDrawing):
+    """A node for each layer."""
 
     def draw(self):
         graph, drawn, sources = self._map.graph, {}, {}
@@ -44,11 +38,6 @@ class _Drawing:
         for index, tensor in enumerate(graph.outputs):
             end = self._add_end(f"output{index}", f"output {index}")
             self._add_edge(sources[tensor], end, tensor)
-
-    def _add_end(self, key, label):
-        options = {"shape": "ellipse", "fillcolor": quote("#ffffff")}
-        self._dot.add_node(self._pydot.Node(key, label=quote(label), **options))
-        return key
 
     def _add_layer(self, key, call):
         name = self._map.graph.name_of(call.operation)
@@ -69,7 +58,7 @@ class _Drawing:
             style = "striped" if "style" in options else "filled,rounded"
             options["style"] = quote(f"{style},dashed")
             lines.append("locked: " + shorten_reason(next(iter(reasons))))
-            tip = f"{name} is locked: " + "; ".join(list(reasons)[:_MOST_REASONS])
+            tip = f"{name} is locked: " + "; ".join(list(reasons)[:MOST_REASONS])
         options["tooltip"] = quote(tip)
         node = self._pydot.Node(key, label=quote("\n".join(lines)), **options)
         self._dot.add_node(node)

@@ -3,7 +3,7 @@
 import textwrap
 
 from keras_shapley_prune.inputs.arguments import show
-from keras_shapley_prune.report.short_names import shorten
+from keras_shapley_prune.inputs.short_text import shorten
 
 REMOVED, KEPT, SOFT = "#c44e52", "#4c72b0", "0.45"
 # In inches; a report is about as wide as a page.

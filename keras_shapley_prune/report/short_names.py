@@ -27,18 +27,3 @@ def drop_prefix(names):
             break
         prefix, rest = prefix + word.group(), shorter
     return prefix, dict(zip(names, rest, strict=True))
-
-
-def shorten(text, length):
-    """Returns a text of at most so many characters, cut in its middle.
-
-    What tells layers apart is at both ends of their names.
-
-    Args:
-        text: String.
-        length: Integer of at least 3.
-    """
-    if len(text) <= length:
-        return text
-    head = (length - 1) // 2
-    return f"{text[:head]}…{text[head + 1 - length :]}"

@@ -10,13 +10,7 @@ from keras_shapley_prune.report.ablation import AblationCurve
 matplotlib = pytest.importorskip("matplotlib")
 
 
-@pytest.fixture(autouse=True)
-def no_windows():
-    from matplotlib import pyplot
-
-    matplotlib.use("Agg")
-    yield
-    pyplot.close("all")
+pytestmark = pytest.mark.usefixtures("no_windows")
 
 
 CONV = AblationCurve("conv", 4, (0, 2, 3), (0.9, 0.8, 0.3), "accuracy")

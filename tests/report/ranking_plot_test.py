@@ -17,13 +17,7 @@ from keras_shapley_prune import (
 matplotlib = pytest.importorskip("matplotlib")
 
 
-@pytest.fixture(autouse=True)
-def no_windows():
-    from matplotlib import pyplot
-
-    matplotlib.use("Agg")
-    yield
-    pyplot.close("all")
+pytestmark = pytest.mark.usefixtures("no_windows")
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_shapley_prune.report.short_names import drop_prefix, shorten
+from keras_shapley_prune.report.short_names import drop_prefix
 
 
 @pytest.mark.parametrize(
@@ -22,9 +22,3 @@ def test_what_all_names_begin_with_is_dropped(names, prefix):
     assert found == prefix
     assert list(short) == names
     assert all(prefix + rest == name for name, rest in short.items())
-
-
-def test_both_ends_of_a_name_remain():
-    assert shorten("conv", 4) == "conv"
-    assert shorten("abcdefghij", 5) == "ab…ij"
-    assert all(len(shorten("a" * 30, length)) == length for length in (3, 8, 9))
