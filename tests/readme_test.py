@@ -2,6 +2,7 @@
 
 import configparser
 import contextlib
+import csv
 import io
 import os
 import pathlib
@@ -146,6 +147,25 @@ def test_snippets_and_commands_print_what_is_shown(
 
 def test_the_readme_is_short():
     assert len(README.splitlines()) <= 180
+
+
+def test_the_table_is_of_what_was_measured():
+    """Each row stands on the page of its benchmark, or in the file of it."""
+    table = README.split("| original 91.7 % |")[1].split("\n\n")[0]
+    cells = [line.split("|")[2].strip(" *") for line in table.splitlines()[2:]]
+    path = ROOT / "benchmarks" / "results" / "ranking_quality.csv"
+    with open(path, newline="", encoding="utf-8") as file:
+        unrepaired = [
+            f"{100 * float(row['accuracy']):.1f}"
+            for row in csv.DictReader(file)
+            if (row["network"], row["seed"], row["repair"]) == ("resnet20", "0", "None")
+            and row["ranking"] == "Shapley, reconstruction, staged"
+        ]
+    known = guide("peers") + " / ".join(unrepaired)
+    assert len(cells) == 6
+    for cell in cells:
+        assert all(part in known for part in cell.removeprefix("– / ").split(" / "))
+        assert cell in known or cell.startswith("–"), cell
 
 
 def without_scores(text):
