@@ -31,6 +31,7 @@ from keras_shapley_prune import estimators, games
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 from networks import parse_arguments, write_csv
+from paper.runs import print_versions
 
 HIDDEN = [[-0.25, 1.0, 1.0, 1.0], [0.25, -1.0, 1.0, 1.0]]
 OUTPUT = [[2.0], [0.5], [0.5], [0.0]]
@@ -111,7 +112,7 @@ def main():
         [str(v) if isinstance(v, (str, int)) else f"{v:.3f}" for v in row]
         for row in measure(args.examples, args.seed)
     ]
-    print(f"keras {keras.__version__}, seed {args.seed}, {args.examples} examples")
+    print_versions(seed=args.seed, examples=args.examples)
     for name, *values in rows:
         print(f"{name:42}" + "".join(f"{value:>9}" for value in values[:4]))
     print(f"{'by hand':42}" + "".join(f"{value:9.3f}" for value in BY_HAND))
