@@ -11,8 +11,8 @@ coverage.csv, prints the tables.
 
 relMSE is |estimate - truth|^2 / |truth - mean|^2, tau is Kendall's, overlap the share
 of the true lower half in the estimated one: all averaged over games and seeds. The
-estimators of shapiq play the game whose value is the mean over the examples, which
-is the only one they know.
+estimators of shapiq (shapiq_estimators.py) play the game whose value is the mean over
+the examples, which is the only one they know (shapiq_game.py).
 
 Coverage is the share of the units of the exact games whose 95 % interval (estimate and
 1.96 standard errors) holds the value in a population of 1,200 other examples (20
@@ -24,26 +24,26 @@ import csv
 import itertools
 import os
 import pathlib
+import zlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import estimator_reports as reports
 import keras
 import networks
 import numpy as np
 import scipy.stats
-import tensorflow as tf
 from keras import layers
+from shapiq_estimators import RememberedGame, print_versions, shapiq_estimates
+from shapiq_game import GroupGame
 
 import keras_shapley_prune
 from keras_shapley_prune import estimators
-from keras_shapley_prune.inputs.losses import resolve_loss
 from keras_shapley_prune.rank.estimators.exact import all_coalitions, shapley_weights
-from keras_shapley_prune.rank.sampled.suffix import Suffix
-from keras_shapley_prune.trace.forward_pass import ForwardPass
 from keras_shapley_prune.trace.tracer import trace_channels
 
 NUM_EXAMPLES = 200
-COSTS = (0.05, 0.25, 1, 5)
+COSTS = (0.01, 0.02, 0.05, 0.1, 0.25, 1, 5)
 ESTIMATORS = {
     "permutation": estimators.Permutation,
     "shared_permutation": estimators.SharedPermutation,
@@ -134,24 +134,24 @@ def our_estimates(model, data, group, seed):
             yield "corrected_gradient", cost, scores.values
 
 
-def coalition_table(model, data, group):
-    """Returns the mean value of every coalition of a group, `(2**n,)`."""
-    channel_map = trace_channels(model)
-    suffix = Suffix(channel_map, group)
-    loss = resolve_loss(model)
-    images, labels = data
-    frontier = ForwardPass(channel_map.graph, [[keras.ops.array(images)]])
-    frontier.advance(suffix.start)
-    cut = suffix.cut_values(frontier.values(0))
-
-    @tf.function
-    def value(coalition):
-        outputs = suffix.run(cut, tf.repeat(coalition[tf.newaxis], len(labels), axis=0))
-        return -tf.reduce_mean(loss(labels, outputs))
-
-    return np.array(
-        [float(value(tf.constant(c))) for c in all_coalitions(group.num_units)]
-    )
+def find_truth(args, name, model, data, group, exact):
+    """Returns the game of shapiq that a group is, and the values to come close to."""
+    if exact:
+        # Small networks: many coalitions at once.
+        game = GroupGame(model, data, group.name, batch_size=3200)
+        table = game(all_coalitions(group.num_units))
+        powers = 1 << np.arange(group.num_units)
+        looked_up = RememberedGame(lambda coalitions: table[coalitions @ powers])
+        return looked_up, shapley_weights(group.num_units).T @ table
+    game = GroupGame(model, data, group.name, batch_size=NUM_EXAMPLES)
+    # Forty walks take longer than all that they are compared with.
+    weights = b"".join(weight.tobytes() for weight in model.get_weights())
+    path = f"truth_{name}_{group.name}_{zlib.crc32(weights):x}.npy".replace(" ", "_")
+    path = pathlib.Path(args.cache) / path
+    if not path.exists():
+        truth = rank(model, data, group, "permutation", 40, 999).values
+        np.save(path, truth)
+    return RememberedGame(game), np.load(path)
 
 
 def measure_coverage(args):
@@ -177,104 +177,31 @@ def measure_coverage(args):
                     yield f"{name} {group.name}", estimator, num_draws, seed, covered
 
 
-def shapiq_estimates(table, num_units, seed):
-    """Yields `(estimator, cost, values)` of shapiq's estimators on a value table."""
-    from shapiq import approximator
-
-    def game(coalitions):
-        numbers = np.atleast_2d(coalitions).astype(int) @ (1 << np.arange(num_units))
-        return table[numbers]
-
-    for cost in [c for c in COSTS if c >= 1]:
-        budget = round(cost * (num_units + 1))
-        for make in (
-            approximator.PermutationSamplingSV,
-            approximator.KernelSHAP,
-            approximator.UnbiasedKernelSHAP,
-            approximator.SVARM,
-            approximator.StratifiedSamplingSV,
-            approximator.OwenSamplingSV,
-        ):
-            estimator = make(num_units, random_state=seed)
-            values = estimator.approximate(budget, game).get_n_order_values(1)
-            yield f"shapiq {make.__name__}", cost, values
-
-
 def measure(args):
     """Yields a row for each game, estimator, cost and seed."""
     for name, model, data, _, chosen, exact in load_problems(args):
         for group in trace_channels(model).select_groups(chosen):
             kind = "exact" if exact else "large"
-            if exact:
-                table = coalition_table(model, data, group)
-                truth = shapley_weights(group.num_units).T @ table
-            else:
-                truth = rank(model, data, group, "permutation", 40, 999).values
+            game, truth = find_truth(args, name, model, data, group, exact)
             for seed in range(args.seeds):
                 estimates = our_estimates(model, data, group, seed)
-                if exact:
-                    theirs = shapiq_estimates(table, group.num_units, seed)
-                    estimates = itertools.chain(estimates, theirs)
-                for estimator, cost, values in estimates:
+                theirs = shapiq_estimates(game, group.num_units, seed)
+                for estimator, cost, values in itertools.chain(estimates, theirs):
                     where = kind, name, group.name, estimator, cost, seed
                     yield *where, *score(values, truth)
 
 
-def summarize(rows):
-    """Returns dict: `(kind, estimator, cost)` -> mean relMSE, tau, overlap."""
-    cells = {}
-    for kind, _, _, estimator, cost, _, *scores in rows:
-        cells.setdefault((kind, estimator, cost), []).append(scores)
-    return {key: np.nanmean(values, axis=0) for key, values in cells.items()}
-
-
-def print_table(summary):
-    """Prints relMSE / tau / overlap for each estimator and cost."""
-    for kind in ("exact", "large"):
-        names = dict.fromkeys(e for k, e, _ in summary if k == kind)
-        print(f"\n{kind} games: relMSE / tau / overlap, by cost in walks")
-        print(" " * 30 + "".join(f"{cost:>20}" for cost in COSTS))
-        for name in names:
-            cells = [summary.get((kind, name, cost)) for cost in COSTS]
-            shown = [
-                "" if c is None else "{:.2g} / {:.2f} / {:.2f}".format(*c)
-                for c in cells
-            ]
-            print(f"{name:30}" + "".join(f"{text:>20}" for text in shown))
-
-
-def print_coverage(rows):
-    """Prints the share of units within their 95 % intervals, by game."""
-    games = list(dict.fromkeys(row[0] for row in rows))
-    print("\nunits within the 95 % interval, by game: " + ", ".join(games))
-    for kind in dict.fromkeys(row[1:3] for row in rows):
-        shares = [
-            np.mean([r[4] for r in rows if (r[0], *r[1:3]) == (game, *kind)])
-            for game in games
-        ]
-        shown = " ".join(f"{share:.3f}" for share in shares)
-        print(f"{kind[0]:20} {kind[1]} draw(s): {np.mean(shares):.3f}   ({shown})")
-
-
-def plot(summary, path):
-    """Draws relMSE against cost."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, panels = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-    for axes, kind in zip(panels, ("exact", "large"), strict=True):
-        for name in dict.fromkeys(e for k, e, _ in summary if k == kind):
-            costs = [c for c in COSTS if (kind, name, c) in summary]
-            errors = [summary[kind, name, c][0] for c in costs]
-            style = "--" if name.startswith("shapiq") else "-"
-            axes.plot(costs, errors, style, marker="o", markersize=3, label=name)
-        axes.set(xscale="log", yscale="log", xlabel="cost (walks an example)")
-        axes.set_title(f"{kind} games")
-        axes.set_ylabel("relative MSE")
-        axes.legend(fontsize=7, frameon=False)
-    figure.savefig(path, dpi=110)
+def write_rows(path, header, rows):
+    """Writes rows as they come, and returns them as a list."""
+    written = []
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header.split())
+        for row in rows:
+            written.append(row)
+            writer.writerow(row)
+            file.flush()
+    return written
 
 
 def main():
@@ -282,28 +209,18 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--coverage-seeds", type=int, default=20)
     args = networks.parse_arguments(parser)
-    rows = []
-    with open(args.output / "estimators.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            "kind game group estimator cost seed relmse tau overlap".split()
-        )
-        for row in measure(args):
-            rows.append(row)
-            writer.writerow(row)
-            file.flush()
-    summary = summarize(rows)
-    print_table(summary)
-    plot(summary, args.output / "estimators.png")
-    rows = []
-    with open(args.output / "coverage.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow("game estimator draws seed covered".split())
-        for row in measure_coverage(args):
-            rows.append(row)
-            writer.writerow(row)
-            file.flush()
-    print_coverage(rows)
+    keras.utils.set_random_seed(0)
+    print_versions()
+    header = "kind game group estimator cost seed relmse tau overlap"
+    rows = write_rows(args.output / "estimators.csv", header, measure(args))
+    summary = reports.summarize(rows)
+    reports.print_table(summary)
+    reports.print_halves(rows)
+    reports.print_paper_order(rows)
+    reports.plot(summary, args.output / "estimators.png")
+    header = "game estimator draws seed covered"
+    rows = write_rows(args.output / "coverage.csv", header, measure_coverage(args))
+    reports.print_coverage(rows)
 
 
 if __name__ == "__main__":
