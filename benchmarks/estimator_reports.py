@@ -29,14 +29,14 @@ def print_table(summary):
     for kind in KINDS:
         names = dict.fromkeys(e for k, e, _ in summary if k == kind)
         print(f"\n{kind} games: relMSE / tau / overlap, by cost in walks")
-        print(" " * 30 + "".join(f"{cost:>20}" for cost in SHOWN_COSTS))
+        print(" " * 30 + "".join(f"{cost:>22}" for cost in SHOWN_COSTS))
         for name in names:
             cells = [summary.get((kind, name, cost)) for cost in SHOWN_COSTS]
             shown = [
                 "" if c is None else "{:.2g} / {:.2f} / {:.2f}".format(*c)
                 for c in cells
             ]
-            print(f"{name:30}" + "".join(f"{text:>20}" for text in shown))
+            print(f"{name:30}" + "".join(f"{text:>22}" for text in shown))
 
 
 def print_halves(rows):
@@ -71,7 +71,7 @@ def compare_with_best(rows, kind, cost):
     if not whole:
         return
     best = min(whole, key=whole.get)
-    for name in errors.keys() - theirs.keys():
+    for name in (name for name in errors if name not in theirs):
         ratio = _mean_error(errors[name]) / whole[best]
         pairs = []
         for game, seeds in errors[name].items():

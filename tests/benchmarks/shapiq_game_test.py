@@ -14,7 +14,7 @@ shapiq = pytest.importorskip("shapiq")
 datasets = pytest.importorskip("sklearn.datasets")
 
 NUM_EXAMPLES = 60
-GROUPS = {"first": 5, "second": 8}
+GROUPS = {"first": 4, "second": 6}
 GAMES = {
     "loss": "loss",
     "kl": "kl",
@@ -85,8 +85,9 @@ def rank(model, data, group, game, estimator, **arguments):
     return ranker.rank(model, data, layers=group, verbose=0)[group]
 
 
-@pytest.mark.parametrize("game", GAMES)
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize(
+    ("group", "game"), [("first", "loss"), *(("second", game) for game in GAMES)]
+)
 def test_exact_values_are_ours(shapiq_game, model, data, group, game):
     # Batches of 32 and 28 examples, of which one and two are evaluated at once.
     played = shapiq_game.GroupGame(model, data, group, GAMES[game], batch_size=32)
@@ -99,7 +100,7 @@ def test_values_are_those_of_masked_networks(shapiq_game, model, data):
     (images, labels), channel_map = data, ksp.trace_channels(model)
     game = shapiq_game.GroupGame(model, data, "second", normalize=False)
     (group,) = channel_map.select_groups("second")
-    coalitions = np.random.default_rng(0).random((3, 8)) < 0.5
+    coalitions = np.random.default_rng(0).random((2, 6)) < 0.5
     for coalition, value in zip(coalitions, game(coalitions), strict=True):
         keep = np.ones(channel_map.num_units, bool)
         keep[group.units] = coalition
@@ -110,7 +111,7 @@ def test_values_are_those_of_masked_networks(shapiq_game, model, data):
 
 
 def test_batches_and_folds_change_nothing(shapiq_game, model, data):
-    coalitions = np.random.default_rng(1).random((7, 8)) < 0.5
+    coalitions = np.random.default_rng(1).random((7, 6)) < 0.5
     values = [
         shapiq_game.GroupGame(model, data, "second", batch_size=size)(coalitions)
         for size in (7, 60, 500)
@@ -120,15 +121,15 @@ def test_batches_and_folds_change_nothing(shapiq_game, model, data):
 
 def test_the_game_keeps_the_contract_of_shapiq(shapiq_game, model, data):
     game = shapiq_game.GroupGame(model, data, "first")
-    assert game.n_players == 5
+    assert game.n_players == 4
     assert game.access_counter == 0
     assert game.is_normalized
     assert game(game.empty_coalition) == pytest.approx([0.0])
     assert game.access_counter == 2
-    coalitions = np.eye(5, dtype=bool)
+    coalitions = np.eye(4, dtype=bool)
     values = game(coalitions)
-    assert values.shape == (5,)
-    assert game.access_counter == 7
+    assert values.shape == (4,)
+    assert game.access_counter == 6
     for unit, value in enumerate(values):
         assert game((unit,)) == pytest.approx([value], abs=1e-6)
     plain = shapiq_game.GroupGame(model, data, "first", normalize=False)
@@ -155,9 +156,10 @@ def approximators():
             yield pytest.param(make, id=name)
 
 
-@pytest.mark.parametrize("make", approximators())
+@pytest.mark.parametrize("make", list(approximators()))
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.filterwarnings("ignore:Not all budget is required")
 def test_estimators_of_shapiq_keep_their_contract(tables, make, group, seed):
     num_units, truth = GROUPS[group], exact(tables[group])
     errors = []
