@@ -17,10 +17,10 @@ import platform
 import warnings
 
 import numpy as np
+from estimator_reports import PREFIX
 from shapiq import approximator
 
 COSTS = (0.25, 1, 5)
-PREFIX = "shapiq "
 _PROXIES = ("xgboost", "lightgbm", "tree", "linear")
 _MOST_UNITS = {"kADDSHAP": 16}  # of 128 units, it solves for all 8,256 pairs
 _PACKAGES = "keras tensorflow numpy scipy scikit-learn shapiq xgboost lightgbm".split()

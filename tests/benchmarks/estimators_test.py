@@ -1,5 +1,7 @@
 """Tests of how estimators are compared: with those of shapiq, and with the paper's."""
 
+import collections
+import csv
 import sys
 
 import numpy as np
@@ -133,3 +135,20 @@ def test_the_comparison_with_the_best_of_shapiq(reports):
     # What cannot run in one of the games has no place in means over all of them.
     assert ("exact", "shapiq good", 1) in reports.summarize(rows)
     assert ("exact", "shapiq partial", 1) not in reports.summarize(rows)
+
+
+def test_the_results_are_of_whole_runs(reports):
+    path = ROOT / "benchmarks" / "results" / "estimators.csv"
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = [
+            (*row[:4], float(row[4]), int(row[5]), *map(float, row[6:]))
+            for row in list(csv.reader(file))[1:]
+        ]
+    keys = [row[:6] for row in rows]
+    assert len(set(keys)) == len(keys)
+    seeds = collections.Counter(key[:5] for key in keys)
+    assert set(seeds.values()) == {3}
+    assert len(reports.costs_of_paper_order(rows)) == 8
+    for kind in reports.KINDS:
+        for cost in (0.25, 1, 5):
+            assert list(reports.compare_with_best(rows, kind, cost))
