@@ -106,14 +106,17 @@ def test_the_cost_of_the_order_of_the_paper(reports):
         *rows_of("shared_permutation", 1, (1, 1), (0.9, 0.9)),
         *rows_of("gradient", 0.05, (1, 1), (0.9, 0.0)),
         *rows_of("gradient", 0.1, (1, 1), (0.5, 0.5)),
+        *rows_of("gradient", 0.25, (1, 1), (0.3, 0.3)),
         *rows_of("gradient", 1, (1, 1), (0.9, 0.9)),
         *rows_of("permutation", 1, (1, 1), (0.4, 0.5)),
         *rows_of("shapiq KernelSHAP", 1, (1, 1), (1, 1)),
         *rows_of("gradient", 0.05, (1, 1), (1, 1), game="no paper"),
     ]
-    assert reports.costs_of_paper_order(rows) == {
-        ("exact", "digits", "conv2d"): {"gradient": 0.1, "permutation": None}
-    }
+    game = "exact", "digits", "conv2d"
+    found = reports.costs_of_paper_order(rows)
+    assert found == {game: {"gradient": 0.1, "permutation": None}}
+    found = reports.costs_of_paper_order(rows, lasting=True)
+    assert found == {game: {"gradient": 1, "permutation": None}}
 
 
 def test_the_comparison_with_the_best_of_shapiq(reports):
