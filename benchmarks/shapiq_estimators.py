@@ -13,6 +13,7 @@ tree).
 
 import functools
 import importlib.metadata
+import importlib.util
 import platform
 import warnings
 
@@ -53,13 +54,18 @@ def open_estimators():
     found, missing = {}, []
     for name, kind, arguments in _list_estimators():
         make = getattr(approximator, kind, None)
-        if make is None:
+        # Without the package of its trees, shapiq would quietly take others.
+        needs = "lightgbm" if kind == "OddSHAP" else arguments.get("proxy_model")
+        absent = needs in ("xgboost", "lightgbm") and not importlib.util.find_spec(
+            needs
+        )
+        if make is None or absent:
             missing.append(name)
         else:
             found[PREFIX + name] = functools.partial(make, **arguments)
     if missing:
         version = importlib.metadata.version("shapiq")
-        print(f"shapiq {version} does not have, and so left out: {'; '.join(missing)}")
+        print(f"shapiq {version}, as installed, has not: {'; '.join(missing)}")
     return found
 
 

@@ -78,7 +78,7 @@ def test_what_an_older_shapiq_lacks_is_named(theirs, monkeypatch, capsys):
     theirs.open_estimators.cache_clear()
     assert "shapiq PermutationSamplingSV" in names
     assert "shapiq KernelSHAP" not in names
-    assert "left out: KernelSHAP; KernelSHAP, pairs" in capsys.readouterr().out
+    assert "has not: KernelSHAP; KernelSHAP, pairs" in capsys.readouterr().out
 
 
 def test_an_estimator_that_asks_for_more_is_an_error(theirs, game):
