@@ -99,9 +99,10 @@ class SampleSource:
     Attributes:
         is_shared: Boolean, whether each worker estimates for its own examples: samples
             of others are 0, and those of all workers are added up.
+        looks: Boolean, whether what a round draws depends on the table.
     """
 
-    is_shared = False
+    is_shared = looks = False
 
     def __init__(self, table):
         self.table = table
@@ -114,8 +115,8 @@ class SampleSource:
     def rounds(self, active, stage):
         """Tells how to draw the samples of a stage, a round at a time.
 
-        What a round draws depends on its place alone, and not on what was drawn before:
-        rounds that another process has drawn can be left out.
+        What a round draws depends on its place alone, and on the table if the source
+        looks at it: rounds that another process has drawn can be left out.
 
         Args:
             active: Boolean array, shape `(num_units,)`, the units in play.

@@ -102,7 +102,7 @@ def _play_stage(play, leg, on_round, entry):
         play.num_rounds += 1
         if on_round is not None:
             on_round(cost)
-        if leg.looks:
+        if leg.looks or play.source.looks:
             play.samples.settle()
         play.is_over = bool(leg.is_over(cost, play.table, play.active))
         entry.write_if_due(lambda: {**play.content, "leg": leg.state})

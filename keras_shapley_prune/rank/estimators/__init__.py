@@ -1,7 +1,7 @@
 """How Shapley values are estimated: the second argument of `ShapleyRanker`.
 
-The games on the network's outputs take any of the first five. The short forms
-`"permutation"`, `"gradient"`, `"corrected_gradient"`, `"exact"` and
+The games on the network's outputs take all but the last. The short forms
+`"permutation"`, `"adaptive"`, `"gradient"`, `"corrected_gradient"`, `"exact"` and
 `"shared_permutation"` are these classes with their defaults. The reconstruction game
 has an estimator of its own, `ClosedFormPermutation`: there, `"permutation"` means that.
 
@@ -15,6 +15,7 @@ print(ranker.estimate_cost(model, dataset))
 ```
 """
 
+from keras_shapley_prune.rank.estimators.adaptive import Adaptive
 from keras_shapley_prune.rank.estimators.closed_form import ClosedFormPermutation
 from keras_shapley_prune.rank.estimators.corrected import CorrectedGradient
 from keras_shapley_prune.rank.estimators.exact import Exact
@@ -25,6 +26,7 @@ from keras_shapley_prune.rank.estimators.permutation import (
 )
 
 __all__ = [
+    "Adaptive",
     "ClosedFormPermutation",
     "CorrectedGradient",
     "Exact",

@@ -84,6 +84,14 @@ class OutputEstimator(Estimator):
     correction = None
     num_traced = 1
 
+    def for_group(self, walk):
+        """Returns the estimator of a group: this one, or one that costs less there.
+
+        Args:
+            walk: The group's `IncrementalWalk`, or `None`.
+        """
+        return self
+
     def num_evaluations(self, num_active):
         """Returns how many coalitions one draw evaluates for one example.
 

@@ -8,6 +8,7 @@ import keras
 
 from keras_shapley_prune.inputs.arguments import check_choice, show
 from keras_shapley_prune.inputs.losses import resolve_loss
+from keras_shapley_prune.rank.estimators.adaptive import Adaptive
 from keras_shapley_prune.rank.estimators.corrected import CorrectedGradient
 from keras_shapley_prune.rank.estimators.exact import Exact
 from keras_shapley_prune.rank.estimators.gradient import Gradient
@@ -34,6 +35,7 @@ class OutputGame(Game):
 
     estimators: typing.ClassVar[dict] = {
         "permutation": Permutation,
+        "adaptive": Adaptive,
         "gradient": Gradient,
         "corrected_gradient": CorrectedGradient,
         "exact": Exact,

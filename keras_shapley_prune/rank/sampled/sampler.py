@@ -2,9 +2,11 @@
 
 import dataclasses
 
+from keras_shapley_prune.rank.estimators.adaptive import Adaptive
 from keras_shapley_prune.rank.estimators.corrected import SHARE
 from keras_shapley_prune.rank.machine_speed import time_tracing
 from keras_shapley_prune.rank.ranking_cost import cost_of, profile_calls, time_passes
+from keras_shapley_prune.rank.sampled.adaptive import AdaptiveSource
 from keras_shapley_prune.rank.sampled.game import OutputGame
 from keras_shapley_prune.rank.sampled.incremental import plan_incremental
 from keras_shapley_prune.rank.sampled.replacement import mean_shifts
@@ -62,7 +64,13 @@ class OutputSampler(Sampler):
             key = [self.seed, stream_of(group)]
             return OutputSource(game, network, calibration, estimator, key, step)
 
-        source, correction = open_with(self._estimator), self._estimator.correction
+        estimator = self._estimator.for_group(walk)
+        if isinstance(estimator, Adaptive):
+            parts = map(open_with, estimator.parts(group.num_units))
+            num_removed = calibration.num_removed[group.name]
+            sizes = calibration.batch_sizes
+            return AdaptiveSource(estimator, *parts, sizes, num_removed)
+        source, correction = open_with(estimator), estimator.correction
         if correction is None:
             return source
         return CorrectedSource(source, open_with(correction, STEP))
@@ -73,21 +81,23 @@ class OutputSampler(Sampler):
         # Of the original network: sequential play, which makes it smaller, takes less.
         seconds = profile_calls(channel_map.graph, inputs)
         tracing = time_tracing(channel_map.graph, inputs)
-        draws = [(self._estimator, sum(calibration.batch_sizes))]
+        draws = []
         if self._estimator.correction is not None:
             chosen = rows_of_batches(calibration.batch_sizes, STEP)
             draws.append((self._estimator.correction, sum(map(len, chosen))))
         passes, costs = time_passes(calibration, seconds, tracing), []
         for group, spent in zip(calibration.groups, passes, strict=True):
             suffix, count = Suffix(channel_map, group), calibration.num_removed
+            walk = plan_incremental(suffix)
+            estimator = self._estimator.for_group(walk)
             cost = cost_of(
                 suffix,
-                draws,
+                [(estimator, sum(calibration.batch_sizes)), *draws],
                 self.staging,
                 count[group.name],
                 seconds,
                 tracing,
-                plan_incremental(suffix),
+                walk,
             )
             costs.append(dataclasses.replace(cost, seconds=cost.seconds + spent))
         return costs
