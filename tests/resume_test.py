@@ -142,6 +142,10 @@ def scores_of(ranking):
             marks=pytest.mark.slow,
         ),
         pytest.param(
+            ksp.ShapleyRanker("kl", ksp.estimators.Adaptive(3), batch_size=4),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             ksp.ShapleyRanker("kl", sequential=True, batch_size=4),
             marks=pytest.mark.slow,
         ),

@@ -12,6 +12,7 @@ from keras_shapley_prune import (
 )
 
 SURE = ShapleyRanker("loss", estimators.Permutation(9), stop=StopWhen(misassigned=0.2))
+ADAPTIVE = estimators.Adaptive(2)
 RMS = games.Loss(replacement="mean", reduction="rms")
 OUTPUTS = games.Reconstruction(costs="outputs")
 # Name -> ranker, number of examples, whether there are sample weights.
@@ -21,6 +22,7 @@ CASES = {
     "few": (ShapleyRanker("loss", batch_size=8), 2, False),
     "default of few": (ShapleyRanker(), 1, False),
     "corrected": (ShapleyRanker("kl", "corrected_gradient", batch_size=6), 21, False),
+    "adaptive": (ShapleyRanker("loss", ADAPTIVE, batch_size=8), 40, False),
     "stages": (ShapleyRanker("kl", "gradient", stages=3, batch_size=8), 21, False),
     "rms": (ShapleyRanker(RMS, batch_size=8), 21, False),
     "sure": (SURE, 40, False),

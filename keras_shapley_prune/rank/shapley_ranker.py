@@ -45,8 +45,8 @@ class ShapleyRanker(Settings):
         estimator: How the values are estimated: an object of
             `keras_shapley_prune.estimators` that the game takes, or its short form.
             `"permutation"` for every game; for those on outputs also `"gradient"`,
-            `"corrected_gradient"`, `"exact"` and `"shared_permutation"`. `None` for
-            `"permutation"`.
+            `"corrected_gradient"`, `"adaptive"`, `"exact"` and `"shared_permutation"`.
+            `None` for `"permutation"`.
         stages: Integer c, or `"units"` for as many as a group has units. After each
             stage the lowest 1/c of the units are removed for good, and the remaining
             units are valued again without them. If two units do the same work, one of

@@ -510,6 +510,8 @@ def test_bad_arguments(name, value, least):
         ({"game": "kl", "estimator": "exact", "stages": "units"}, "stages='units'"),
         ({"game": "kl", "estimator": "corrected_gradient", "stages": 2}, "stages=2"),
         ({"game": KL("mean", "rms"), "estimator": "corrected_gradient"}, "'rms'"),
+        ({"game": "kl", "estimator": "adaptive", "stages": 2}, "stages=2"),
+        ({"game": KL("mean", "rms"), "estimator": "adaptive"}, "'rms'"),
         ({"game": KL("mean", "rms"), "estimator": "shared_permutation"}, "'rms'"),
     ],
     ids=str,

@@ -186,6 +186,12 @@ SETTINGS = [
             "costs": CHOICES,
         },
     ),
+    Call(
+        "estimators.Adaptive",
+        estimators.Adaptive,
+        {},
+        {"num_draws": POSITIVE_INTEGERS},
+    ),
     Call("estimators.Permutation", estimators.Permutation, {}, WALKS),
     Call("estimators.SharedPermutation", estimators.SharedPermutation, {}, WALKS),
     Call("estimators.Gradient", estimators.Gradient, {}, WALKS),

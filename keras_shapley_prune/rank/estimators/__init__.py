@@ -1,7 +1,7 @@
 """How Shapley values are estimated: the second argument of `ShapleyRanker`.
 
 The games on the network's outputs take all but the last. The short forms
-`"permutation"`, `"adaptive"`, `"gradient"`, `"corrected_gradient"`, `"exact"` and
+`"permutation"`, `"gradient"`, `"corrected_gradient"`, `"adaptive"`, `"exact"` and
 `"shared_permutation"` are these classes with their defaults. The reconstruction game
 has an estimator of its own, `ClosedFormPermutation`: there, `"permutation"` means that.
 

@@ -35,9 +35,9 @@ class OutputGame(Game):
 
     estimators: typing.ClassVar[dict] = {
         "permutation": Permutation,
-        "adaptive": Adaptive,
         "gradient": Gradient,
         "corrected_gradient": CorrectedGradient,
+        "adaptive": Adaptive,
         "exact": Exact,
         "shared_permutation": SharedPermutation,
     }

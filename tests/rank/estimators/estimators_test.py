@@ -8,6 +8,7 @@ from keras import layers
 
 from keras_shapley_prune.cut.masking import mask_channels
 from keras_shapley_prune.rank.estimators import (
+    Adaptive,
     ClosedFormPermutation,
     CorrectedGradient,
     Exact,
@@ -165,6 +166,8 @@ def test_folding_changes_nothing(problem):
     [
         (Exact, {"num_draws": 2}),
         (Exact, {"window": 0.5}),
+        (Adaptive, {"window": 0.5}),
+        (Adaptive, {"decay": 0.5}),
         (CorrectedGradient, {"window": 0.5}),
         (CorrectedGradient, {"decay": 0.5}),
         (ClosedFormPermutation, {"window": 0.5}),
