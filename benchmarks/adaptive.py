@@ -292,30 +292,44 @@ def find_saved(summary, rule, cost):
     return 1 - cost / plain
 
 
-def print_table(summary, title):
-    """Prints wrong units / regret / saved, for each rule and cost."""
-    costs = [c for c in COSTS if ("permutation", c) in summary]
-    print(f"\n{title}: wrong units / regret in % / saved %, by cost in walks")
-    print(" " * 42 + "".join(f"{cost:>22}" for cost in costs))
-    for rule in dict.fromkeys(name for name, _ in summary):
-        shown = []
-        for cost in costs:
-            wrong, regret, _ = summary[rule, cost]
-            saved = find_saved(summary, rule, cost)
-            saved = "" if rule == "permutation" else f" / {100 * saved:.0f}"
-            shown.append(f"{100 * wrong:.1f} / {100 * regret:.2f}{saved}")
-        print(f"{rule:42}" + "".join(f"{text:>22}" for text in shown))
+def table_lines(rows):
+    """Returns the lines of a table: wrong units in % (saved evaluations in %).
+
+    Args:
+        rows: List of rows, of numbers or of strings.
+    """
+    parts = {
+        "exact": summarize(rows, "exact", 0),
+        "large": summarize(rows, "large"),
+        "cheap": summarize(rows, "exact", 1),
+    }
+    columns = [(p, c) for p in parts for c in COSTS if ("permutation", c) in parts[p]]
+    lines = [
+        "| rule | " + " | ".join(f"{part}, {cost:g}" for part, cost in columns) + " |",
+        "|---" * (len(columns) + 1) + "|",
+    ]
+    for rule in RULES:
+        cells = []
+        for part, cost in columns:
+            cells.append(f"{100 * parts[part][rule, cost][0]:.1f}")
+            if rule != "permutation":
+                saved = find_saved(parts[part], rule, cost)
+                cells[-1] += f" ({100 * saved:+.0f})"
+        lines.append(f"| {rule} | " + " | ".join(cells) + " |")
+    return lines
 
 
-def print_tables(rows):
-    """Prints all tables."""
-    print_table(summarize(rows, "exact", 0), "exact games, four where walks are dear")
-    print_table(summarize(rows, "exact", 1), "exact games, two where walks are cheap")
-    print_table(summarize(rows, "large"), "large games")
-    for part, column in (("package", 0), ("coverage", 2)):
-        print(f"\n{part}, in %")
+def other_lines(rows):
+    """Returns lines on the package itself and on the intervals, a list of strings."""
+    lines = ["| | walks | wrong units | regret | covered |", "|---|---|---|---|---|"]
+    for part in ("package", "coverage"):
         for (rule, cost), found in summarize(rows, part, 0).items():
-            print(f"{rule:24} {cost:>5} walks: {100 * found[column]:.1f}")
+            shown = [f"{100 * found[0]:.1f} %", f"{100 * found[1]:.2f} %"]
+            shown.append("" if part == "package" else f"{100 * found[2]:.1f} %")
+            name = {"Permutation": "`Permutation`", "Adaptive": "`Adaptive`"}
+            shown = [name.get(rule, rule), f"{cost:g}", *shown]
+            lines.append("| " + " | ".join(shown) + " |")
+    return lines
 
 
 def main():
@@ -332,7 +346,7 @@ def main():
         print(game.name, flush=True)
     rows += measure_package(args, exact)
     networks.write_csv(args.output / "adaptive.csv", HEADER, rows)
-    print_tables(rows)
+    print("\n".join([*table_lines(rows), "", *other_lines(rows)]))
 
 
 if __name__ == "__main__":

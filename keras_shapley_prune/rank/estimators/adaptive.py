@@ -34,8 +34,9 @@ class Adaptive(OutputEstimator):
     (`scope="global"`), use `Permutation`.
 
     At most `num_draws * (num_units + 1)` coalitions are evaluated for each example, as
-    many as with `Permutation`, and fewer if no unit is open any more. In a group where a step of a walk costs less than half
-    of an evaluation, such as the last before the output, `Permutation` takes over.
+    many as with `Permutation`, and fewer if no unit is open any more. In a group where
+    a step of a walk costs less than half of an evaluation, such as the last before the
+    output, `Permutation` takes over.
 
     Args:
         num_draws: Integer, how much may be spent: as much as so many permutations for
