@@ -33,7 +33,7 @@ import keras_shapley_prune
 from keras_shapley_prune import estimators
 from keras_shapley_prune.rank.table import SampleTable
 
-HEADER = "part game units replaced rule walks removed seed wrong regret covered"
+HEADER = "part game units replaced rule walks removed seeds wrong regret covered"
 COSTS = (0.5, 1, 2, 5)
 PLAIN_COSTS = (0.125, 0.18, 0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4, 5, 7, 10)
 SHARES = (0.25, 0.5, 0.75)
@@ -232,34 +232,42 @@ def measure_coverage(game, seeds):
         yield *where, name, cost, 0.5, seed, *score(values, game.truth, count), covered
 
 
-def measure_package(args, truths):
-    """Yields rows of the package's two estimators on the exact games.
+def measure_package(args, games):
+    """Yields rows of the package's two estimators, one draw each.
 
     Args:
         args: Parsed options.
-        truths: Dict: name of a game -> `ExactGame`.
+        games: Dict: name of a game -> game.
     """
-    for name, model, data, *_, exact in exactness.load_problems(args):
-        groups = [layer.name for layer in model.layers if hasattr(layer, "filters")]
-        for group in groups if exact else ():
-            game = truths[f"{name} {group}"]
-            where = "package", game.name, game.num_units, int(game.replaced)
-            for kind, draws, seed in itertools.product(
-                ("Permutation", "Adaptive"), (1,), range(args.package_seeds)
+    for name, model, data, *_ in exactness.load_problems(args):
+        names = [layer.name for layer in model.layers if hasattr(layer, "filters")]
+        for group in names:
+            game = games.get(f"{name} {group}")
+            if game is None or game.replaced:
+                continue
+            where = f"package {game.kind}", game.name, game.num_units, 0
+            cases = itertools.product(("Permutation", "Adaptive"), SHARES)
+            for (kind, share), seed in itertools.product(
+                cases, range(args.package_seeds)
             ):
-                # The plain values do not depend on the share that is removed.
-                for share in SHARES if not game.replaced else ():
-                    estimator = getattr(estimators, kind)(draws)
-                    ranker = keras_shapley_prune.ShapleyRanker(
-                        "loss", estimator, seed=seed
-                    )
-                    if kind == "Adaptive" or share == SHARES[0]:
-                        found = ranker.rank(
-                            model, data, layers=group, ratio=share, verbose=0
-                        )[group]
-                    count = round(share * game.num_units)
-                    scores = score(found.values, game.truth, count)
-                    yield *where, kind, draws, share, seed, *scores, ""
+                estimator = getattr(estimators, kind)()
+                ranker = keras_shapley_prune.ShapleyRanker("loss", estimator, seed=seed)
+                found = ranker.rank(model, data, layers=group, ratio=share, verbose=0)
+                count = round(share * game.num_units)
+                scores = score(found[group].values, game.truth, count)
+                yield *where, kind, 1, share, seed, *scores, ""
+
+
+def average(rows):
+    """Returns the means over the seeds, and how many they are in place of the seed."""
+    cells = {}
+    for *where, _seed, wrong, regret, covered in rows:
+        cells.setdefault(tuple(where), []).append((wrong, regret, covered or 0))
+    means = {where: np.mean(found, axis=0).round(5) for where, found in cells.items()}
+    return [
+        (*where, len(cells[where]), *mean[:2], mean[2] or "")
+        for where, mean in means.items()
+    ]
 
 
 def summarize(rows, part, replaced=None):
@@ -322,12 +330,12 @@ def table_lines(rows):
 def other_lines(rows):
     """Returns lines on the package itself and on the intervals, a list of strings."""
     lines = ["| | walks | wrong units | regret | covered |", "|---|---|---|---|---|"]
-    for part in ("package", "coverage"):
+    for part in ("package exact", "package large", "coverage"):
         for (rule, cost), found in summarize(rows, part, 0).items():
             shown = [f"{100 * found[0]:.1f} %", f"{100 * found[1]:.2f} %"]
-            shown.append("" if part == "package" else f"{100 * found[2]:.1f} %")
-            name = {"Permutation": "`Permutation`", "Adaptive": "`Adaptive`"}
-            shown = [name.get(rule, rule), f"{cost:g}", *shown]
+            is_covered = part == "coverage"
+            shown.append(f"{100 * found[2]:.1f} %" if is_covered else "")
+            shown = [f"{part}: {rule}", f"{cost:g}", *shown]
             lines.append("| " + " | ".join(shown) + " |")
     return lines
 
@@ -337,14 +345,15 @@ def main():
     parser.add_argument("--seeds", type=int, default=12)
     parser.add_argument("--package-seeds", type=int, default=4)
     args = networks.parse_arguments(parser)
-    rows, exact = [], {}
+    rows, games = [], {}
     for game in adaptive_games.load_games(args):
+        games[game.name] = game
         rows += simulate(game, args.seeds)
         if game.kind == "exact":
-            exact[game.name] = game
             rows += measure_coverage(game, 4 * args.seeds)
         print(game.name, flush=True)
-    rows += measure_package(args, exact)
+    rows += measure_package(args, games)
+    rows = average(rows)
     networks.write_csv(args.output / "adaptive.csv", HEADER, rows)
     print("\n".join([*table_lines(rows), "", *other_lines(rows)]))
 
