@@ -91,8 +91,8 @@ def add_convolution(model, width, **normalization):
     model.add(layers.ReLU())
 
 
-def fashion_mnist(args, seed=0):
-    """The design note's CNN (32-32-M-64-64-M-128-128), 5 epochs on 20,000 images."""
+def read_fashion_mnist(args):
+    """Returns `(x, y), (x_test, y_test)`, images from 0 to 1."""
     import tensorflow_datasets as tfds
 
     data = {
@@ -101,9 +101,14 @@ def fashion_mnist(args, seed=0):
         )
         for split in ("train", "test")
     }
-    (x, y), (x_test, y_test) = (
+    return tuple(
         (part["image"].astype("float32") / 255, part["label"]) for part in data.values()
     )
+
+
+def fashion_mnist(args, seed=0):
+    """The design note's CNN (32-32-M-64-64-M-128-128), 5 epochs on 20,000 images."""
+    (x, y), test = read_fashion_mnist(args)
     path = pathlib.Path(args.cache) / f"fashion_mnist_{seed}.keras"
     if path.exists():
         model = keras.models.load_model(path)
@@ -114,9 +119,7 @@ def fashion_mnist(args, seed=0):
         model.fit(x[:20000], y[:20000], epochs=5, batch_size=64, verbose=2)
         path.parent.mkdir(parents=True, exist_ok=True)
         model.save(path)
-    return Problem(
-        f"fashion_mnist_{seed}", model, (x[:20000], y[:20000]), (x_test, y_test)
-    )
+    return Problem(f"fashion_mnist_{seed}", model, (x[:20000], y[:20000]), test)
 
 
 _CIFAR10_FILES = {
