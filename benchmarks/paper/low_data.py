@@ -1,7 +1,7 @@
 """Pruning with few images: ranked, repaired and fine-tuned on the same ones.
 
     python benchmarks/paper/low_data.py [--full] [--networks fashion_small resnet8]
-        [--images 10 100 1000] [--ratios 0.3 0.5 0.7] [--seeds 1]
+        [--images 10 100 1000] [--ratios 0.3 0.5 0.7] [--seeds 0 1 2]
 
 The last experiment of "Shapley Value as Principled Metric for Structured Network
 Pruning" (Ancona et al., arXiv 2006.01795): a trained network loses the same share of
@@ -18,13 +18,14 @@ else is read of the training set. Rankings:
 Each is measured without repair, as in the paper, and with `prune`'s least squares;
 before and after fine-tuning: 100 steps of Adam, 32 images each, flipped at random.
 Accuracy is that on the first 2,000 test images. Without `--full`, three ratios, three
-numbers of images and one seed of one network: some minutes. `--full` takes hours. Writes
+numbers of images, one seed, one network: some minutes. `--full` takes hours. Writes
 paper_low_data.csv and .png; the same command goes on where it was stopped.
 """
 
 import argparse
 import functools
 import itertools
+import math
 import os
 import pathlib
 import sys
@@ -48,15 +49,16 @@ REDUCED = {
     "networks": ["resnet8"],
     "images": [10, 100, 1000],
     "ratios": [0.3, 0.5, 0.7],
-    "seeds": 1,
+    "seeds": [0],
 }
 FULL = {
     "networks": ["fashion_small", "resnet8", "resnet20"],
     "images": [10, 50, 100, 500, 1000],
     "ratios": [tenths / 10 for tenths in range(1, 10)],
-    "seeds": 3,
+    "seeds": [0, 1, 2],
 }
 WAYS = ("cut", "cut_tuned", "repaired", "repaired_tuned")
+TITLES = ("no repair", "no repair, fine-tuned", "repaired", "repaired, fine-tuned")
 COLUMNS = f"network images seed ranking ratio {' '.join(WAYS)} params seconds"
 NUM_STEPS, BATCH_SIZE, NUM_TESTED = 100, 32, 2000
 
@@ -91,7 +93,11 @@ class Tuner:
                 # At the 0.99 of some networks a third would be the original's.
                 layer.momentum = 0.9
         schedule = keras.optimizers.schedules.CosineDecay(1e-3, num_steps)
-        self.model.compile(keras.optimizers.Adam(schedule), model.loss)
+        self.model.compile(
+            keras.optimizers.Adam(schedule),
+            model.loss,
+            steps_per_execution=math.gcd(num_steps, 25),
+        )
         self._optimizer = self.model.optimizer
         self._optimizer.build(self.model.trainable_variables)
         self._start = [variable.numpy() for variable in self._optimizer.variables]
@@ -103,7 +109,8 @@ class Tuner:
         keras.utils.set_random_seed(seed)
         batches = tf.data.Dataset.from_tensor_slices(data).shuffle(len(data[0]))
         batches = batches.repeat().batch(BATCH_SIZE).map(flip)
-        self.model.fit(batches, steps_per_epoch=self._num_steps, verbose=0)
+        options = {"steps_per_epoch": self._num_steps, "shuffle": False}
+        self.model.fit(batches, **options, verbose=0)
 
 
 def flip(x, y):
@@ -123,10 +130,9 @@ def measure(problem, data, ranking, ratio, seed, tuners):
         tuners: Dict: number of parameters -> `Tuner`, to which this adds.
     """
     start, accuracies = time.process_time(), []
+    options = {"ratio": ratio, "ranker": ranking, "verbose": 0}
     for repair in (None, "least_squares"):
-        pruned = ksp.prune(
-            problem.model, data, ratio, ranker=ranking, repair=repair, verbose=0
-        )
+        pruned = ksp.prune(problem.model, data[0], repair=repair, **options)
         num_params = pruned.count_params()
         if num_params not in tuners:
             tuners[num_params] = Tuner(pruned)
@@ -156,9 +162,8 @@ def measure_network(name, args, runs):
         data, found = rank(images, seed, ranking)
         return [measure(problem, data, found, ratio, seed, tuners)]
 
-    seeds = range(args.seeds)
     # Seeds first: a run that is stopped early has all rankings of the seeds it has.
-    keys = itertools.product(seeds, args.images, args.rankings, args.ratios)
+    keys = itertools.product(args.seeds, args.images, args.rankings, args.ratios)
     runs.run([(name, n, seed, *key) for seed, n, *key in keys], run)
 
 
@@ -182,19 +187,32 @@ def average(rows):
     }
 
 
-def print_table(rows):
-    """Prints means over seeds: a line for each ranking and number of images."""
-    means = average(rows)
+def list_lines(rows):
+    """Returns the lines of Markdown tables: means over the seeds, in %.
+
+    Args:
+        rows: The rows of the table, lists of strings.
+    """
+    means, lines = average(rows), []
     for network, position in itertools.product(
         dict.fromkeys(key[0] for key in means), range(len(WAYS))
     ):
-        ratios = sorted({key[3] for key in means if key[0] == network})
-        print(f"\n{network}, {WAYS[position]}: accuracy in % (seeds)")
-        print(" " * 22 + "".join(f"{ratio:>11}" for ratio in ratios))
-        for images, ranking in dict.fromkeys(k[1:3] for k in means if k[0] == network):
-            cells = [means.get((network, images, ranking, ratio)) for ratio in ratios]
-            texts = [f"{c[position]:.1f} ({c[-1]})" if c else "" for c in cells]
-            print(f"{images:>10}  {ranking:10}" + "".join(f"{t:>11}" for t in texts))
+        known = {key[1:]: m for key, m in means.items() if key[0] == network}
+        counts = sorted({images for images, _, _ in known}, key=int)
+        titles = [f"{images} images" for images in counts]
+        lines += ["", f"{network}, {TITLES[position]}:", ""]
+        lines += [f"| ranking | {' | '.join(titles)} |", "|---" * len(titles) + "|---|"]
+        for ranking in dict.fromkeys(name for _, name, _ in known):
+            cells = [
+                " / ".join(
+                    f"{known[key][position]:.1f}"
+                    for key in sorted(known)
+                    if key[:2] == (images, ranking)
+                )
+                for images in counts
+            ]
+            lines.append(f"| {ranking} | {' | '.join(cells)} |")
+    return lines
 
 
 def plot(rows, network, path):
@@ -206,7 +224,6 @@ def plot(rows, network, path):
 
     means = {key[1:]: m for key, m in average(rows).items() if key[0] == network}
     counts = sorted({key[0] for key in means}, key=int)
-    titles = ("no repair", "no repair, fine-tuned", "repair", "repair, fine-tuned")
     figure, panels = pyplot.subplots(
         len(counts),
         len(WAYS),
@@ -226,7 +243,7 @@ def plot(rows, network, path):
             )
             style = "o-" if ranking in ("shapley", "default") else ".:"
             panel.plot(*np.transpose(points), style, ms=4, label=ranking)
-        panel.set_title(f"{images} images, {titles[column]}", fontsize=9)
+        panel.set_title(f"{images} images, {TITLES[column]}", fontsize=9)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0][0].legend(frameon=False, fontsize=7)
     figure.supxlabel("share of every layer's filters removed")
@@ -242,7 +259,7 @@ def main():
     parser.add_argument("--images", nargs="+", type=int)
     parser.add_argument("--ratios", nargs="+", type=float)
     parser.add_argument("--rankings", nargs="+", choices=RANKINGS, default=RANKINGS)
-    parser.add_argument("--seeds", type=int)
+    parser.add_argument("--seeds", nargs="+", type=int)
     args = parse_arguments(parser)
     for name, value in (FULL if args.full else REDUCED).items():
         if getattr(args, name) is None:
@@ -251,7 +268,7 @@ def main():
     runs = Runs(args.output / "paper_low_data.csv", COLUMNS, num_keys=5)
     for name in args.networks:
         measure_network(name, args, runs)
-    print_table(runs.rows)
+    print(*list_lines(runs.rows), sep="\n")
     plot(runs.rows, args.networks[0], args.output / "paper_low_data.png")
 
 

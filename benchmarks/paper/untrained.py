@@ -204,17 +204,30 @@ def measure(model, data, test, ranking, seed, counts=(None, None)):
     return [*measured, left, evaluations, seconds]
 
 
-def print_table(runs):
-    """Prints means over the seeds, and the range of the accuracies."""
-    print(f"\n{'before, outer layer cut, both cut (range), parameters left':>60}")
-    for key in dict.fromkeys((r[0], r[1], r[3]) for r in runs.rows):
-        found = [r[4:] for r in runs.rows if (r[0], r[1], r[3]) == key]
-        before, outer, after, _, _, _, params, *_ = 100 * np.array(found, float).T
-        print(
-            f"{' '.join(key):34}{before.mean():6.1f}{outer.mean():6.1f}"
-            f"{after.mean():6.1f} ({after.min():.1f} to {after.max():.1f})"
-            f"{params.mean():6.1f} %, {len(found)} seeds"
+def list_lines(rows):
+    """Returns the lines of a Markdown table: means over the seeds.
+
+    Args:
+        rows: The rows of the table, lists of strings.
+    """
+    lines = [
+        "| data | weights | ranking | before | last layer cut | both cut (range) | "
+        "parameters left, % | evaluations | CPU s | seeds |",
+        "|" + "---|" * 10,
+    ]
+    for key in dict.fromkeys((row[0], row[1], row[3]) for row in rows):
+        found = [row[4:] for row in rows if (row[0], row[1], row[3]) == key]
+        values = dict(zip(COLUMNS.split()[4:], np.array(found, float).T, strict=True))
+        shares = [100 * values[name] for name in ("before", "outer", "after", "params")]
+        before, outer, after, params = (share.mean() for share in shares)
+        low, high = shares[2].min(), shares[2].max()
+        evaluations, seconds = (values[k].mean() for k in ("evaluations", "seconds"))
+        lines.append(
+            f"| {' | '.join(key)} | {before:.1f} | {outer:.1f} | {after:.1f} "
+            f"({low:.1f} to {high:.1f}) | {params:.1f} | {evaluations:,.0f} "
+            f"| {seconds:.0f} | {len(found)} |"
         )
+    return lines
 
 
 def plot(rows, path):
@@ -275,7 +288,7 @@ def main():
             for ranking in args.rankings
         ]
         runs.run(keys, run)
-    print_table(runs)
+    print("", *list_lines(runs.rows), sep="\n")
     plot(runs.rows, args.output / "paper_untrained.png")
 
 
