@@ -1,5 +1,6 @@
 """Tests of the paper's experiment with few images, and of what is said of it."""
 
+import csv
 import sys
 
 import keras
@@ -81,3 +82,13 @@ def test_means_are_over_seeds(low_data):
     ]
     means = low_data.average(rows)
     assert means["a", "10", "taylor", "0.5000"] == pytest.approx([20, 0, 0, 0, 2])
+
+
+def test_the_page_shows_what_was_measured(low_data):
+    path = ROOT / "benchmarks" / "results" / "paper_low_data.csv"
+    with open(path, newline="", encoding="utf-8") as file:
+        columns, *rows = list(csv.reader(file))
+    assert columns == low_data.COLUMNS.split()
+    page = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8").splitlines()
+    missing = [line for line in low_data.list_lines(rows) if line not in page]
+    assert not missing

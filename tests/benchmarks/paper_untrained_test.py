@@ -1,5 +1,6 @@
 """Tests of the paper's experiment on untrained networks, and of what is said of it."""
 
+import csv
 import sys
 
 import numpy as np
@@ -76,3 +77,17 @@ def test_images_to_rank_on_are_not_tested_on(untrained):
     assert sorted([*y, *y_test]) == list(range(50))
     np.testing.assert_array_equal(x[:, 0], y)
     np.testing.assert_array_equal(x_test[:, 0], y_test)
+
+
+def test_the_page_shows_what_was_measured(untrained):
+    path = ROOT / "benchmarks" / "results" / "paper_untrained.csv"
+    with open(path, newline="", encoding="utf-8") as file:
+        columns, *rows = list(csv.reader(file))
+    assert columns == untrained.COLUMNS.split()
+    page = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8").splitlines()
+    missing = [line for line in untrained.list_lines(rows) if line not in page]
+    assert not missing
+    for row in rows:
+        if row[3] == "random":  # as many units as the published estimator removes
+            (published,) = (r for r in rows if r[:4] == [*row[:3], "published"])
+            assert row[8:11] == published[8:11]
