@@ -198,8 +198,10 @@ def list_lines(rows):
         dict.fromkeys(key[0] for key in means), range(len(WAYS))
     ):
         known = {key[1:]: m for key, m in means.items() if key[0] == network}
-        counts = sorted({images for images, _, _ in known}, key=int)
-        titles = [f"{images} images" for images in counts]
+        cuts = {}  # number of images -> the ratios that were measured
+        for images, _, ratio in sorted(known, key=lambda key: (int(key[0]), key[2])):
+            cuts.setdefault(images, {})[ratio] = f"{float(ratio):.0%}".rstrip("%")
+        titles = [f"{n} images: {' / '.join(r.values())} %" for n, r in cuts.items()]
         lines += ["", f"{network}, {TITLES[position]}:", ""]
         lines += [f"| ranking | {' | '.join(titles)} |", "|---" * len(titles) + "|---|"]
         for ranking in dict.fromkeys(name for _, name, _ in known):
@@ -209,7 +211,7 @@ def list_lines(rows):
                     for key in sorted(known)
                     if key[:2] == (images, ranking)
                 )
-                for images in counts
+                for images in cuts
             ]
             lines.append(f"| {ranking} | {' | '.join(cells)} |")
     return lines

@@ -1,7 +1,7 @@
 """Networks that nobody has trained: their accuracy without the units that do harm.
 
     python benchmarks/paper/untrained.py [--data digits mnist fashion_mnist cifar10]
-        [--initializers pytorch keras] [--rankings ...] [--seeds 5]
+        [--initializers pytorch keras] [--rankings ...] [--seeds 0 1 2 3 4]
 
 The experiment of TorchPruner's notebook "Pruning Untrained Networks", of the authors of
 "Shapley Value as Principled Metric for Structured Network Pruning" (arXiv 2006.01795).
@@ -207,6 +207,8 @@ def measure(model, data, test, ranking, seed, counts=(None, None)):
 def list_lines(rows):
     """Returns the lines of a Markdown table: means over the seeds.
 
+    A network of more than five seeds has two lines: of the first five, and of all.
+
     Args:
         rows: The rows of the table, lists of strings.
     """
@@ -217,17 +219,23 @@ def list_lines(rows):
     ]
     for key in dict.fromkeys((row[0], row[1], row[3]) for row in rows):
         found = [row[4:] for row in rows if (row[0], row[1], row[3]) == key]
-        values = dict(zip(COLUMNS.split()[4:], np.array(found, float).T, strict=True))
-        shares = [100 * values[name] for name in ("before", "outer", "after", "params")]
-        before, outer, after, params = (share.mean() for share in shares)
-        low, high = shares[2].min(), shares[2].max()
-        evaluations, seconds = (values[k].mean() for k in ("evaluations", "seconds"))
-        lines.append(
-            f"| {' | '.join(key)} | {before:.1f} | {outer:.1f} | {after:.1f} "
-            f"({low:.1f} to {high:.1f}) | {params:.1f} | {evaluations:,.0f} "
-            f"| {seconds:.0f} | {len(found)} |"
-        )
+        lines.append(_describe(key, found[:5]))
+        if len(found) > 5:
+            lines.append(_describe(key, found))
     return lines
+
+
+def _describe(key, rows):
+    values = dict(zip(COLUMNS.split()[4:], np.array(rows, float).T, strict=True))
+    before, outer, after, params = (
+        100 * values[name] for name in ("before", "outer", "after", "params")
+    )
+    evaluations, seconds = (values[k].mean() for k in ("evaluations", "seconds"))
+    return (
+        f"| {' | '.join(key)} | {before.mean():.1f} | {outer.mean():.1f} "
+        f"| {after.mean():.1f} ({after.min():.1f} to {after.max():.1f}) "
+        f"| {params.mean():.1f} | {evaluations:,.0f} | {seconds:.0f} | {len(rows)} |"
+    )
 
 
 def plot(rows, path):
@@ -266,9 +274,9 @@ def main():
     parser.add_argument("--data", nargs="+", choices=READERS, default=["digits"])
     parser.add_argument("--initializers", nargs="+", choices=kinds, default=kinds)
     parser.add_argument("--rankings", nargs="+", choices=RANKINGS, default=RANKINGS)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", nargs="+", type=int, default=range(5))
     args = parse_arguments(parser)
-    print_versions(seeds=args.seeds, images="1,000 (500 of the digits)")
+    print_versions(seeds=list(args.seeds), images="1,000 (500 of the digits)")
     runs = Runs(args.output / "paper_untrained.csv", COLUMNS, num_keys=4)
     for name in args.data:
         sets = READERS[name](args)
@@ -283,7 +291,7 @@ def main():
 
         keys = [
             (name, initializer, seed, ranking)
-            for seed in range(args.seeds)
+            for seed in args.seeds
             for initializer in args.initializers
             for ranking in args.rankings
         ]
