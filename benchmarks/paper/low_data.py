@@ -245,6 +245,7 @@ def plot(rows, network, path):
             )
             style = "o-" if ranking in ("shapley", "default") else ".:"
             panel.plot(*np.transpose(points), style, ms=4, label=ranking)
+            panel.set_xticks([ratio for ratio, _ in points])
         panel.set_title(f"{images} images, {TITLES[column]}", fontsize=9)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0][0].legend(frameon=False, fontsize=7)
