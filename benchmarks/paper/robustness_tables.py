@@ -131,7 +131,9 @@ def plot(rows, path):
                 )
         panel.set_title(layer, fontsize=9)
         panel.spines[["top", "right"]].set_visible(False)
-    figure.supxlabel("share of the layer's units that is zero")
+    panels[-1, panels.shape[1] // 2].set_xlabel(
+        "share of the layer's units that is zero"
+    )
     figure.supylabel("loss on test images")
     handles, labels = panels.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
