@@ -229,6 +229,7 @@ class ShapleyRanker(Settings):
         sampler = self.game.open_sampler(
             model, self.estimator, staging, self.sequential, self.batch_size, self.seed
         )
+        sampler.draws_all = self.stop is None
         calibration = Calibration(
             model,
             dataset,

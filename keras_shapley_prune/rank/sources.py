@@ -23,6 +23,8 @@ class Sampler:
 
     Attributes:
         needs_labels: Boolean, whether labels of the examples are read.
+        draws_all: Boolean, whether all samples are drawn, so that what the last example
+            draws may depend on the first; else a limit may stop them early.
         plays_groups_alone: Boolean, whether a worker can play the game of a group
             without the others, once the network is open.
         plays_blocks: Boolean, whether it plays with whole blocks as with filters; else
@@ -31,7 +33,7 @@ class Sampler:
     """
 
     needs_labels = plays_groups_alone = costs_of_outputs = False
-    plays_blocks = True
+    plays_blocks = draws_all = True
 
     def __init__(self, method, staging, sequential=False, seed=0):
         self.method, self.staging = method, staging

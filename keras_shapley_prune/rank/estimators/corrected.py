@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_shapley_prune.rank.estimators.gradient import GradientEstimator
 from keras_shapley_prune.rank.estimators.permutation import Permutation
+from keras_shapley_prune.rank.estimators.walks import walk_marginals
 from keras_shapley_prune.rank.table import SampleTable
 
 SHARE = 0.2  # of the examples that walk
@@ -22,7 +23,7 @@ class BiasEstimator(Permutation):
     estimates large is in both, and cancels.
     """
 
-    walks = False
+    walks = controls = False
     num_traced = 2 + 3 * _LOOKS
 
     def num_evaluations(self, num_active):
@@ -31,6 +32,7 @@ class BiasEstimator(Permutation):
 
     def estimate(self, values_of, ranks):
         num_units = ranks.shape[1]
+        ends, ranks = values_of.match(ranks)
         # One look in each quarter of a walk. Where in the quarter it is differs from
         # example to example, so that the batch looks at coalitions of all sizes.
         gains = []
@@ -39,7 +41,8 @@ class BiasEstimator(Permutation):
             gone = tf.cast(spread / _LOOKS * (num_units + 1), tf.int32)
             coalitions = tf.cast(ranks >= gone[:, tf.newaxis], tf.float32)
             gains.append(GradientEstimator().estimate(values_of, coalitions))
-        return super().estimate(values_of, ranks) - tf.add_n(gains) / _LOOKS
+        walked = walk_marginals(values_of.walk(ranks, ends), ranks)
+        return walked - tf.add_n(gains) / _LOOKS
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

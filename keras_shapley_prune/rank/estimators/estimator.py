@@ -73,6 +73,7 @@ class OutputEstimator(Estimator):
             are free.
         matches: Boolean, whether draws go to the examples of a batch by what each has
             to share out, see `CoalitionValues.match`.
+        controls: Boolean, whether there is a control variate, see `control`.
         num_traced: Integer, how many times the network is in its compiled step; once
             more for a backward pass.
         correction: Another `OutputEstimator`, of what these estimates have to be
@@ -80,7 +81,7 @@ class OutputEstimator(Estimator):
     """
 
     dtype = tf.float32
-    walks = matches = False
+    walks = matches = controls = False
     correction = None
     num_traced = 1
 
@@ -134,6 +135,21 @@ class OutputEstimator(Estimator):
     def counted(self, drawn):
         """Returns which units a draw samples, a boolean array of its shape."""
         return drawn != OUT
+
+    def control(self, contributions, drawn):
+        """Returns what a draw of the closed-form game exceeds its mean by.
+
+        The game is `|sum of the contributions of the removed units|²`, see
+        `Contributions`. Over all draws the mean is 0, whatever the contributions are.
+
+        Args:
+            contributions: Float array, shape `(num_units, num_terms)`, of one example.
+            drawn: Array, shape `(num_units,)`, its row of what `draw` returned.
+
+        Returns:
+            Float array, shape `(num_units,)`.
+        """
+        raise NotImplementedError
 
     def estimate(self, values_of, drawn):
         """Returns the estimates of one draw, shape `(batch, num_units)`.

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from keras_shapley_prune.inputs.arguments import check_boolean
 from keras_shapley_prune.rank.estimators.estimator import OutputEstimator, counted_noun
 from keras_shapley_prune.rank.estimators.walks import OUT
 
@@ -12,18 +13,25 @@ from keras_shapley_prune.rank.estimators.walks import OUT
 class GradientEstimator(OutputEstimator):
     """What `Gradient` and `CorrectedGradient` share: how they draw and estimate."""
 
+    efficient = True
+
     def describe(self):
         return f"{counted_noun(self.num_draws, 'gradient')} an example"
 
     @property
+    def _is_efficient(self):
+        # With a window, what is to be added up to is not known.
+        return self.efficient and self.window == 1
+
+    @property
     def num_traced(self):
         """Integer, forward and backward, and both ends at once."""
-        return 3 if self.window == 1 else 2
+        return 3 if self._is_efficient else 2
 
     def num_evaluations(self, num_active):
         """A backward pass counts as two evaluations."""
         # One forward, two for the backward pass, and without a window the two ends.
-        return 5 if self.window == 1 else 3
+        return 5 if self._is_efficient else 3
 
     def draw(self, key, size, active):
         generator = np.random.default_rng(key)
@@ -32,6 +40,14 @@ class GradientEstimator(OutputEstimator):
         density = 1 - self.window * (strata + generator.random(size)) / size
         inside = generator.random((size, len(active))) < density[:, np.newaxis]
         return np.where(active, inside, OUT).astype("float32")
+
+    def control(self, contributions, drawn):
+        # A unit is missing with the mean of the densities: half of the window.
+        missing = np.where(drawn == OUT, 0, 1 - drawn - self.window / 2)
+        gains = 2 * contributions @ (missing @ contributions)
+        if self._is_efficient:  # what is spread evenly is noise that is spread
+            gains -= gains[drawn != OUT].mean()
+        return np.where(drawn == OUT, 0, gains)
 
     def estimate(self, values_of, drawn):
         active = tf.cast(drawn != OUT, tf.float32)
@@ -43,7 +59,7 @@ class GradientEstimator(OutputEstimator):
             total = tf.reduce_sum(values_of(coalitions))
         # Of units that do not reach the outputs there is none.
         gains = tape.gradient(total, coalitions, unconnected_gradients="zero") * active
-        if self.window < 1:
+        if not self._is_efficient:
             return gains
         # What is known exactly is the sum over the units: the error in it is shared.
         first, last = values_of.ends(active)
@@ -78,6 +94,10 @@ class Gradient(GradientEstimator):
         window: Float in (0, 1], the share of the units in play that a coalition may
             lack: the density of S is uniform on `(1 - window, 1)`.
         decay: Float in [0, 1], what the samples of a stage weigh in the next one.
+        efficient: Boolean, whether the values are made to add up. If not, a draw costs
+            3 evaluations instead of 5, and has the same order.
+        control_variate: Boolean. If so, the noise that a closed form explains is taken
+            off, see `Permutation`.
 
     Raises:
         ValueError: If an argument is not of that form.
@@ -93,3 +113,14 @@ class Gradient(GradientEstimator):
     num_draws: int = 1
     window: float = 1.0
     decay: float = 0.8
+    efficient: bool = True
+    control_variate: bool = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_boolean("efficient", self.efficient)
+        check_boolean("control_variate", self.control_variate)
+
+    @property
+    def controls(self):
+        return self.control_variate

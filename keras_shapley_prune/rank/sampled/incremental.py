@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from keras_shapley_prune.layer_types.registry import find_linear_form
 from keras_shapley_prune.plan.flops import estimate_cost
-from keras_shapley_prune.rank.estimators.permutation import Permutation
+from keras_shapley_prune.rank.estimators.permutation import WalkEstimator
 from keras_shapley_prune.rank.estimators.walks import OUT, left_after
 from keras_shapley_prune.rank.sampled.game import repeat_batch
 from keras_shapley_prune.rank.sampled.unit_terms import UnitTerms
@@ -62,7 +62,7 @@ class IncrementalWalk:
         Args:
             estimator: An `OutputEstimator`.
         """
-        if not isinstance(estimator, Permutation):
+        if not isinstance(estimator, WalkEstimator):
             return 1.0
         # In a large batch, as free walks make, each of them costs far less.
         free = estimator.walks and self.num_free > 1
@@ -193,7 +193,7 @@ def plan_incremental(suffix):
         return None
     whole, num_units = sum(costs.values()), suffix.num_units
     walk, most = None, 0
-    for call, columns in _find_readers(suffix):
+    for call, _, columns in find_readers(suffix):
         outputs = math.prod(call.outputs[0].shape[1:])
         a_step = outputs * (_A_PRODUCT * columns.shape[1] + _AN_ELEMENT)
         # The ends of a walk, where all and no units are there, are evaluated twice.
@@ -206,14 +206,15 @@ def plan_incremental(suffix):
     return walk
 
 
-def _find_readers(suffix):
+def find_readers(suffix):
     """Yields the linear layers that read the units as they enter the suffix.
 
     Args:
         suffix: A `Suffix`.
 
     Yields:
-        Tuple of a call and an integer array, see `IncrementalWalk`.
+        Tuple of a call, its `LinearForm`, and the columns of each unit, see
+        `IncrementalWalk`.
     """
     calls = {call.index: call for call in suffix.calls}
     read_at = collections.Counter(index for index, _ in suffix.masker.sites)
@@ -227,7 +228,7 @@ def _find_readers(suffix):
         units = suffix.masker.columns((index, position))[form.channel_of]
         columns = [np.flatnonzero(units == unit) for unit in range(suffix.num_units)]
         if len({len(found) for found in columns}) == 1:  # the terms are one tensor
-            yield call, np.stack(columns)
+            yield call, form, np.stack(columns)
 
 
 def _to_rank(tensor, rank):

@@ -7,8 +7,9 @@ from keras_shapley_prune.rank.estimators.corrected import SHARE
 from keras_shapley_prune.rank.machine_speed import time_tracing
 from keras_shapley_prune.rank.ranking_cost import cost_of, profile_calls, time_passes
 from keras_shapley_prune.rank.sampled.adaptive import AdaptiveSource
+from keras_shapley_prune.rank.sampled.contributions import Contributions
 from keras_shapley_prune.rank.sampled.game import OutputGame
-from keras_shapley_prune.rank.sampled.incremental import plan_incremental
+from keras_shapley_prune.rank.sampled.incremental import find_readers, plan_incremental
 from keras_shapley_prune.rank.sampled.replacement import mean_shifts
 from keras_shapley_prune.rank.sampled.source import (
     CorrectedSource,
@@ -57,12 +58,24 @@ class OutputSampler(Sampler):
         if self._replacement == "mean":
             shifts = mean_shifts(network, channel_map, group)
         suffix = Suffix(channel_map, group, keep, shifts)
-        walk = plan_incremental(suffix)
+        walk, readers = plan_incremental(suffix), list(find_readers(suffix))
 
         def open_with(estimator, step=1):
             game = OutputGame(suffix, self._value, estimator, self._fold_size, walk)
             key = [self.seed, stream_of(group)]
-            return OutputSource(game, network, calibration, estimator, key, step)
+            # Walks that are nearly free need no help.
+            controls = estimator.controls and readers and game.free_walks == 1
+            contributions = Contributions(suffix, readers) if controls else None
+            return OutputSource(
+                game,
+                network,
+                calibration,
+                estimator,
+                key,
+                step,
+                contributions,
+                self.draws_all,
+            )
 
         estimator = self._estimator.for_group(walk)
         if isinstance(estimator, Adaptive):

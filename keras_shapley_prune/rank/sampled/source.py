@@ -10,8 +10,10 @@ import tensorflow as tf
 from keras_shapley_prune.devices.replicas import count_replicas
 from keras_shapley_prune.devices.workers import current_workers
 from keras_shapley_prune.inputs.finite import find_not_finite
+from keras_shapley_prune.rank.controlled_table import ControlledTable
 from keras_shapley_prune.rank.estimators.corrected import CorrectedTable
 from keras_shapley_prune.rank.sampled.game import places_in, repeat_batch
+from keras_shapley_prune.rank.sampled.matching import find_kinds, place_examples
 from keras_shapley_prune.rank.sources import SampleSource
 
 
@@ -28,19 +30,44 @@ class OutputSource(SampleSource):
         estimator: An `OutputEstimator`.
         key: List of integers `[seed, group]`, of random streams.
         step: Integer: every so many examples one takes part.
+        contributions: The `Contributions` that the estimator's control variate needs,
+            or `None` for none.
+        draws_all: Boolean, see `Sampler`.
     """
 
-    def __init__(self, game, network, calibration, estimator, key, step=1):
+    def __init__(
+        self,
+        game,
+        network,
+        calibration,
+        estimator,
+        key,
+        step=1,
+        contributions=None,
+        draws_all=True,
+    ):
         self._game, self._network, self._calibration = game, network, calibration
         self._estimator, self._key = estimator, key
         self._workers = current_workers()
         self.is_shared = self._workers.count > 1
         self._rows_of = rows_of_batches(calibration.batch_sizes, step)
         num_examples = sum(len(rows) for rows in self._rows_of)
-        super().__init__(estimator.new_table(num_examples, game.suffix.num_units))
+        # Free walks are so many that their order does not matter.
+        self._matches_all = draws_all and estimator.matches and game.free_walks == 1
+        # Within a compiled step that matches, it is not known which walk is whose.
+        known = self._matches_all or not estimator.matches
+        self._contributions = contributions if known else None
+        self._matched = []  # of each draw of a stage, what every example draws
+        num_units = game.suffix.num_units
+        if self._contributions is None:
+            super().__init__(estimator.new_table(num_examples, num_units))
+        else:
+            super().__init__(ControlledTable(num_examples, num_units))
 
     def rounds(self, active, stage):
         ends = self._measure_ends(active) if self._matches_ahead else None
+        if self._matches_all:
+            self._match_all(active, stage, ends)
         for draw in range(self._estimator.num_draws):
             first = 0
             for batch, chosen in enumerate(self._rows_of):
@@ -58,12 +85,20 @@ class OutputSource(SampleSource):
         # A stream for each batch: what is drawn does not depend on how much was drawn
         # before it.
         key = [*self._key, stage, draw, batch]
-        drawn = estimator.draw(key, copies * size, active)
+        if self._matches_all:
+            drawn = self._matched[draw][first : first + size]
+        else:
+            drawn = estimator.draw(key, copies * size, active)
         samples, counted = self._estimate(drawn, batch, ends), estimator.counted(drawn)
         # Samples that do not count may hold anything.
         self._check_finite(np.where(counted, samples, 0), batch, chosen)
         # All walks of an example are added up in its one row.
         rows = np.tile(estimator.rows(first, size, draw), copies)
+        if self._contributions is not None:
+            controls = self._control(drawn, batch)
+            rows = np.concatenate([rows, self.table.num_rows + rows])
+            samples = np.concatenate([samples, controls])
+            counted = np.concatenate([counted, counted])
         # Extra walks are not counted: what is planned in evaluations is what is asked
         # for. What they cost is in the seconds that are planned.
         cost = size * estimator.num_evaluations(int(active.sum()))
@@ -76,28 +111,79 @@ class OutputSource(SampleSource):
         if not len(own):
             return samples
         data = repeat_batch(self._data(batch, own), copies)
-        matched = () if ends is None else _match(drawn, np.tile(ends, (copies, 1)))
+        matched = ()
+        if self._matches_all:
+            matched = ends, drawn
+        elif ends is not None:
+            matched = _match(drawn, np.tile(ends, (copies, 1)))
         at = (size * np.arange(copies)[:, np.newaxis] + own).ravel()
         matched = tuple(array[at] for array in matched)
         places = places_in(len(drawn))[at]
         samples[at] = self._game.estimate(drawn[at], data, places, matched)
         return samples
 
+    def _control(self, drawn, batch):
+        """Returns the control variate of a draw; 0 for examples of other workers."""
+        own, controls = self._find_own(batch), np.zeros(drawn.shape, "float32")
+        if len(own):
+            cut, *_ = self._data(batch, own)
+            for row, found in zip(own, self._contributions.of(cut), strict=True):
+                controls[row] = self._estimator.control(found, drawn[row])
+        return controls
+
     @property
     def _matches_ahead(self):
-        """Boolean: what all examples of a batch have to share out is to be known."""
-        return self._estimator.matches and (self.is_shared or count_replicas() > 1)
+        """Boolean: what examples have to share out is to be known before they draw."""
+        divided = self.is_shared or count_replicas() > 1
+        return self._matches_all or (self._estimator.matches and divided)
+
+    def _match_all(self, active, stage, ends):
+        """Gives all walks of a stage to the examples, see `place_examples`."""
+        count = sum(len(chosen) for chosen in self._rows_of)
+        places = place_examples(ends, self._find_kinds())
+        self._matched = []
+        for draw in range(self._estimator.num_draws):
+            drawn = self._estimator.draw([*self._key, stage, draw, 0], count, active)
+            self._matched.append(drawn[places])
+        if self._contributions is not None:
+            # A block of four walks is in one half.
+            self.table.halves = places * self._estimator.num_draws // 4 % 2
 
     def _measure_ends(self, active):
         """Returns the values of all units in play and of none, of every example."""
+        (ends,) = self._workers.sum(
+            self._of_examples(
+                2, lambda batch, own: self._game.ends(active, self._data(batch, own))
+            )
+        )
+        return ends.astype("float32")
+
+    def _find_kinds(self):
+        """Returns the class of every example; 0 for all where it is not known."""
+
+        def find(batch, own):
+            _, *others = self._data(batch, own)
+            kinds = find_kinds(*map(keras.tree.flatten, others), len(own))
+            return kinds[:, np.newaxis]
+
+        (kinds,) = self._workers.sum(self._of_examples(1, find))
+        return kinds[:, 0].astype(int)
+
+    def _of_examples(self, num_columns, function):
+        """Returns what a function says of this worker's examples; 0 for the others.
+
+        Args:
+            num_columns: Integer.
+            function: Callable `fn(batch, own)` -> array, shape `(len(own),
+                num_columns)`.
+        """
         found = []
         for batch, chosen in enumerate(self._rows_of):
-            own, ends = self._find_own(batch), np.zeros((len(chosen), 2))
+            own, values = self._find_own(batch), np.zeros((len(chosen), num_columns))
             if len(own):
-                ends[own] = self._game.ends(active, self._data(batch, own))
-            found.append(ends)
-        (ends,) = self._workers.sum(np.concatenate(found))
-        return ends.astype("float32")
+                values[own] = function(batch, own)
+            found.append(values)
+        return np.concatenate(found)
 
     def _find_own(self, batch):
         """Returns which of the rows that take part are this worker's."""
