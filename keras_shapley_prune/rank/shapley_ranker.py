@@ -59,7 +59,7 @@ class ShapleyRanker(Settings):
         stop: A `StopWhen`, or `None` to draw all that the estimator is set to.
         batch_size: Integer, the size of a batch where the data comes as arrays.
             Smaller batches are evaluated on several coalitions at once, up to this
-            many examples. Estimators of games on outputs draw batch by batch: in
+            many examples. Some estimators of games on outputs draw batch by batch: in
             batches of another size, the values are other draws of the same estimate,
             within their standard errors. Those of the reconstruction game are the same.
         seed: Integer. The same seed, and data in the same batches, give the same

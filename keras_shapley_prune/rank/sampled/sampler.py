@@ -8,14 +8,11 @@ from keras_shapley_prune.rank.machine_speed import time_tracing
 from keras_shapley_prune.rank.ranking_cost import cost_of, profile_calls, time_passes
 from keras_shapley_prune.rank.sampled.adaptive import AdaptiveSource
 from keras_shapley_prune.rank.sampled.contributions import Contributions
+from keras_shapley_prune.rank.sampled.corrected_source import CorrectedSource
 from keras_shapley_prune.rank.sampled.game import OutputGame
 from keras_shapley_prune.rank.sampled.incremental import find_readers, plan_incremental
 from keras_shapley_prune.rank.sampled.replacement import mean_shifts
-from keras_shapley_prune.rank.sampled.source import (
-    CorrectedSource,
-    OutputSource,
-    rows_of_batches,
-)
+from keras_shapley_prune.rank.sampled.source import OutputSource, rows_of_batches
 from keras_shapley_prune.rank.sampled.suffix import Suffix
 from keras_shapley_prune.rank.sources import Sampler, stream_of
 

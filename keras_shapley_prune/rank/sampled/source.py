@@ -1,6 +1,5 @@
 """Samples of a game on the network's outputs, drawn batch by batch."""
 
-import itertools
 from functools import partial
 
 import keras
@@ -11,7 +10,6 @@ from keras_shapley_prune.devices.replicas import count_replicas
 from keras_shapley_prune.devices.workers import current_workers
 from keras_shapley_prune.inputs.finite import find_not_finite
 from keras_shapley_prune.rank.controlled_table import ControlledTable
-from keras_shapley_prune.rank.estimators.corrected import CorrectedTable
 from keras_shapley_prune.rank.sampled.game import places_in, repeat_batch
 from keras_shapley_prune.rank.sampled.matching import find_kinds, place_examples
 from keras_shapley_prune.rank.sources import SampleSource
@@ -89,13 +87,15 @@ class OutputSource(SampleSource):
             drawn = self._matched[draw][first : first + size]
         else:
             drawn = estimator.draw(key, copies * size, active)
-        samples, counted = self._estimate(drawn, batch, ends), estimator.counted(drawn)
+        own, counted = self._find_own(batch), estimator.counted(drawn)
+        data = self._data(batch, own) if len(own) else None
+        samples = self._estimate(drawn, own, data, ends)
         # Samples that do not count may hold anything.
         self._check_finite(np.where(counted, samples, 0), batch, chosen)
         # All walks of an example are added up in its one row.
         rows = np.tile(estimator.rows(first, size, draw), copies)
         if self._contributions is not None:
-            controls = self._control(drawn, batch)
+            controls = self._control(drawn, own, data)
             rows = np.concatenate([rows, self.table.num_rows + rows])
             samples = np.concatenate([samples, controls])
             counted = np.concatenate([counted, counted])
@@ -104,31 +104,30 @@ class OutputSource(SampleSource):
         cost = size * estimator.num_evaluations(int(active.sum()))
         return rows, samples, counted, cost
 
-    def _estimate(self, drawn, batch, ends):
+    def _estimate(self, drawn, own, data, ends):
         """Returns the estimates of a draw; 0 for examples of other workers."""
-        size, copies = len(self._rows_of[batch]), self._game.free_walks
-        own, samples = self._find_own(batch), np.zeros(drawn.shape, "float32")
-        if not len(own):
+        copies, samples = self._game.free_walks, np.zeros(drawn.shape, "float32")
+        if data is None:
             return samples
-        data = repeat_batch(self._data(batch, own), copies)
         matched = ()
         if self._matches_all:
             matched = ends, drawn
         elif ends is not None:
             matched = _match(drawn, np.tile(ends, (copies, 1)))
+        size = len(drawn) // copies
         at = (size * np.arange(copies)[:, np.newaxis] + own).ravel()
         matched = tuple(array[at] for array in matched)
-        places = places_in(len(drawn))[at]
+        places, data = places_in(len(drawn))[at], repeat_batch(data, copies)
         samples[at] = self._game.estimate(drawn[at], data, places, matched)
         return samples
 
-    def _control(self, drawn, batch):
+    def _control(self, drawn, own, data):
         """Returns the control variate of a draw; 0 for examples of other workers."""
-        own, controls = self._find_own(batch), np.zeros(drawn.shape, "float32")
-        if len(own):
-            cut, *_ = self._data(batch, own)
-            for row, found in zip(own, self._contributions.of(cut), strict=True):
-                controls[row] = self._estimator.control(found, drawn[row])
+        controls = np.zeros(drawn.shape, "float32")
+        if data is not None:
+            found = self._contributions.of(data[0])
+            for row, contributions in zip(own, found, strict=True):
+                controls[row] = self._estimator.control(contributions, drawn[row])
         return controls
 
     @property
@@ -162,7 +161,7 @@ class OutputSource(SampleSource):
         """Returns the class of every example; 0 for all where it is not known."""
 
         def find(batch, own):
-            _, *others = self._data(batch, own)
+            others = self._beside(batch, own)
             kinds = find_kinds(*map(keras.tree.flatten, others), len(own))
             return kinds[:, np.newaxis]
 
@@ -197,20 +196,28 @@ class OutputSource(SampleSource):
             batch: Integer.
             own: What `_find_own` returned, not empty.
         """
+        values = self._network.values(self._calibration.parts.own(batch))
+        cut = self._game.suffix.cut_values(values, self._network.find_masks)
+        return self._choose(cut, batch, own), *self._beside(batch, own)
+
+    def _beside(self, batch, own):
+        """Returns the labels, the weights and the reference, see `_data`."""
         parts, (_, *others) = self._calibration.parts, self._calibration.batches[batch]
         rows, size = parts.rows(batch), self._calibration.batch_sizes[batch]
         if rows != slice(0, size):
             others = keras.tree.map_structure(lambda tensor: tensor[rows], others)
-        values = self._network.values(parts.own(batch))
-        cut = self._game.suffix.cut_values(values, self._network.find_masks)
         needed = self._game.needs_reference
         reference = self._calibration.outputs(batch) if needed else ()
-        data = cut, *others, reference
+        return self._choose((*others, reference), batch, own)
+
+    def _choose(self, tensors, batch, own):
+        """Returns the examples that take part, of those of this worker."""
+        rows = self._calibration.parts.rows(batch)
         # To gather all rows would only copy them.
         if len(own) == rows.stop - rows.start:
-            return data
+            return tensors
         chosen = self._rows_of[batch][own] - rows.start
-        return keras.tree.map_structure(lambda tensor: tf.gather(tensor, chosen), data)
+        return keras.tree.map_structure(lambda t: tf.gather(t, chosen), tensors)
 
     def _check_finite(self, samples, batch, chosen):
         found = find_not_finite(samples)
@@ -224,39 +231,6 @@ class OutputSource(SampleSource):
                 f"loss that is not finite, in group {name!r}, batch {batch}, example "
                 f"{example} of all (counted from 0)"
             )
-
-
-class CorrectedSource(SampleSource):
-    """Samples of estimates, and of their biases on some of the examples.
-
-    Both are of the same game on the same network. Their rounds take turns: wherever a
-    limit stops them, there are some of each.
-
-    Args:
-        estimates: An `OutputSource`.
-        biases: An `OutputSource` of the estimator's `correction`.
-    """
-
-    def __init__(self, estimates, biases):
-        self._estimates, self._biases = estimates, biases
-        self.is_shared = estimates.is_shared
-        num_rows = [len(source.table.sum) for source in (estimates, biases)]
-        super().__init__(CorrectedTable(*num_rows, estimates.num_units))
-
-    def rounds(self, active, stage):
-        pairs = itertools.zip_longest(
-            self._estimates.rounds(active, stage), self._biases.rounds(active, stage)
-        )
-        for estimate, bias in pairs:
-            if estimate is not None:
-                yield estimate
-            if bias is not None:
-                yield partial(self._draw_bias, bias)
-
-    def _draw_bias(self, draw):
-        # Biases have rows of their own, behind those of the estimates.
-        rows, *rest = draw()
-        return self.table.num_rows + rows, *rest
 
 
 def rows_of_batches(batch_sizes, step):
