@@ -1,13 +1,14 @@
 """How close each estimator of Shapley values comes, and at what cost.
 
-    python benchmarks/estimators.py [--seeds 3] [--output benchmarks/results]
+    python benchmarks/estimators.py [--seeds 3] [--ours] [--output benchmarks/results]
 
 Exact games (groups of 12 to 16 filters, all coalitions evaluated) and large games (128
 filters, the truth by 40 permutations an example with another seed). Cost is counted in
 walks: 1 is n + 1 evaluations of the network's suffix for each of the 200 calibration
 examples, n the number of filters; a backward pass counts as two evaluations. A budget
-below one draw an example is spent on fewer examples. Writes estimators.csv, .png and
-coverage.csv, prints the tables.
+below one draw an example is spent on fewer examples, as many of each class as possible.
+Writes estimators.csv, .png and coverage.csv, prints the tables. `--ours` measures the
+package's estimators anew, and keeps the rows of shapiq's that estimators.csv has.
 
 relMSE is |estimate - truth|^2 / |truth - mean|^2, tau is Kendall's, overlap the share
 of the true lower half in the estimated one: all averaged over games and seeds. The
@@ -21,6 +22,7 @@ permutations each), from which 200 are drawn, with replacement, for each seed.
 
 import argparse
 import csv
+import functools
 import itertools
 import os
 import pathlib
@@ -48,6 +50,7 @@ ESTIMATORS = {
     "permutation": estimators.Permutation,
     "shared_permutation": estimators.SharedPermutation,
     "gradient": estimators.Gradient,
+    "gradient, order only": functools.partial(estimators.Gradient, efficient=False),
     "corrected_gradient": estimators.CorrectedGradient,
 }
 
@@ -110,6 +113,18 @@ def rank(model, data, group, estimator, num_draws, seed):
     return ranker.rank(model, data, layers=group.name, verbose=0)[group.name]
 
 
+def balance(labels, count, seed):
+    """Returns which examples to take, in random order: as many of each class."""
+    generator = np.random.default_rng([seed, 5])
+    order = generator.permutation(len(labels))
+    turns = np.zeros(len(labels), int)  # how many of its class come before an example
+    for label in np.unique(labels):
+        own = order[labels[order] == label]
+        turns[own] = np.arange(len(own))
+    order = np.lexsort((generator.random(len(labels)), turns))
+    return order[:count]
+
+
 def our_estimates(model, data, group, seed):
     """Yields `(estimator, cost in walks, values)`."""
     walk = group.num_units + 1
@@ -118,12 +133,14 @@ def our_estimates(model, data, group, seed):
             ("permutation", 1),
             ("shared_permutation", 1),
             ("gradient", 5 / walk),
+            ("gradient, order only", 3 / walk),
         ):
             if estimator == "shared_permutation" and cost < 1:
                 continue
             num_draws = max(round(cost / draw), 1)
             count = max(round(min(cost / draw, 1) * len(data[0])), 2)
-            few = tuple(array[:count] for array in data)
+            chosen = balance(data[1], count, seed)
+            few = tuple(array[chosen] for array in data)
             scores = rank(model, few, group, estimator, num_draws, seed)
             yield estimator, cost, scores.values
         num_draws = round(
@@ -185,7 +202,9 @@ def measure(args):
             game, truth = find_truth(args, name, model, data, group, exact)
             for seed in range(args.seeds):
                 estimates = our_estimates(model, data, group, seed)
-                theirs = shapiq_estimates(game, group.num_units, seed)
+                theirs = ()
+                if not args.ours:
+                    theirs = shapiq_estimates(game, group.num_units, seed)
                 for estimator, cost, values in itertools.chain(estimates, theirs):
                     where = kind, name, group.name, estimator, cost, seed
                     yield *where, *score(values, truth)
@@ -204,15 +223,29 @@ def write_rows(path, header, rows):
     return written
 
 
+def read_theirs(path):
+    """Returns the rows of a table that are of shapiq's estimators."""
+    found = []
+    for row in networks.read_csv(path):
+        if row["estimator"].startswith("shapiq"):
+            kind, game, group, estimator, cost, seed, *scores = row.values()
+            where = kind, game, group, estimator, float(cost), int(seed)
+            found.append((*where, *map(float, scores)))
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--coverage-seeds", type=int, default=20)
+    parser.add_argument("--ours", action="store_true")
     args = networks.parse_arguments(parser)
     keras.utils.set_random_seed(0)
     print_versions()
     header = "kind game group estimator cost seed relmse tau overlap"
-    rows = write_rows(args.output / "estimators.csv", header, measure(args))
+    path = args.output / "estimators.csv"
+    kept = read_theirs(path) if args.ours else []
+    rows = write_rows(path, header, itertools.chain(kept, measure(args)))
     summary = reports.summarize(rows)
     reports.print_table(summary)
     reports.print_halves(rows)
