@@ -36,7 +36,7 @@ from paper.runs import print_versions
 from keras_shapley_prune import ShapleyRanker, StopWhen
 from keras_shapley_prune.rank.closed_form.source import find_games
 from keras_shapley_prune.rank.estimators import Gradient, Permutation
-from keras_shapley_prune.rank.estimators.exact import all_coalitions
+from keras_shapley_prune.rank.estimators.exact import all_coalitions, shapley_weights
 from keras_shapley_prune.rank.estimators.walks import draw_ranks
 from keras_shapley_prune.rank.games.resolve_game import resolve_game
 from keras_shapley_prune.rank.sampled.contributions import Contributions
