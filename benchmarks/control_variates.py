@@ -28,6 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
+import rankings_page
 import tensorflow as tf
 from estimators import load_problems, score
 from networks import cifar10, parse_arguments, write_csv
@@ -216,17 +217,6 @@ def measure(args):
                         yield "error", [*where, variant, seed, *scores]
 
 
-def print_errors(rows):
-    """Prints the mean relative squared error of each game and variant."""
-    names = [name for name, *_ in VARIANTS]
-    print("\nrelative squared error: " + "; ".join(names))
-    for where in dict.fromkeys(tuple(row[:4]) for row in rows):
-        own = [row for row in rows if tuple(row[:4]) == where]
-        means = [np.mean([r[6] for r in own if r[4] == name]) for name in names]
-        name = " ".join(map(str, where))
-        print(f"{name:40}" + "".join(f"{mean:9.4f}" for mean in means))
-
-
 def main():
     """Measures and prints both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -249,7 +239,8 @@ def main():
         "network group units game variant seed relmse tau overlap",
         found["error"],
     )
-    print_errors(found["error"])
+    print(rankings_page.show_causes(args.output))
+    print(rankings_page.show_errors(args.output))
 
 
 if __name__ == "__main__":

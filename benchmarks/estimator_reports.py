@@ -87,6 +87,27 @@ def compare_with_best(rows, kind, cost):
         )
 
 
+def compare_means(rows, kind, cost):
+    """Returns our mean errors, over that of the best estimator of shapiq.
+
+    Args:
+        rows: See `compare_with_best`.
+        kind: See `compare_with_best`.
+        cost: See `compare_with_best`.
+
+    Returns:
+        Tuple of the name of the best of shapiq, and a dict: estimator -> ratio.
+    """
+    means = {
+        name: mean[0]
+        for (found, name, at), mean in summarize(rows).items()
+        if (found, at) == (kind, cost)
+    }
+    theirs = {name: e for name, e in means.items() if name.startswith(PREFIX)}
+    best = min(theirs, key=theirs.get)
+    return best, {n: e / theirs[best] for n, e in means.items() if n not in theirs}
+
+
 def _mean_error(games):
     """Returns the mean of a dict: game -> seed -> error."""
     return np.mean([error for seeds in games.values() for error in seeds.values()])
