@@ -81,7 +81,8 @@ class Adaptive(OutputEstimator):
             num_units: Integer.
         """
         # More than can be paid for: a draw evaluates two coalitions at least.
-        return Permutation(), Neighbours(self.num_draws * (num_units + 1))
+        walks = Permutation(control_variate=False)  # both parts share one table
+        return walks, Neighbours(self.num_draws * (num_units + 1))
 
     def find_open(self, table, num_removed):
         """Returns the units that the next examples sample, a boolean array.

@@ -57,7 +57,7 @@ class OutputSampler(Sampler):
         suffix = Suffix(channel_map, group, keep, shifts)
         walk, readers = plan_incremental(suffix), list(find_readers(suffix))
 
-        def open_with(estimator, step=1):
+        def open_with(estimator, step=1, draws_all=self.draws_all):
             game = OutputGame(suffix, self._value, estimator, self._fold_size, walk)
             key = [self.seed, stream_of(group)]
             # Walks that are nearly free need no help.
@@ -71,12 +71,16 @@ class OutputSampler(Sampler):
                 key,
                 step,
                 contributions,
-                self.draws_all,
+                draws_all,
             )
 
         estimator = self._estimator.for_group(walk)
         if isinstance(estimator, Adaptive):
-            parts = map(open_with, estimator.parts(group.num_units))
+            # Some of the examples walk, but it is not known beforehand how many.
+            parts = [
+                open_with(part, draws_all=False)
+                for part in estimator.parts(group.num_units)
+            ]
             num_removed = calibration.num_removed[group.name]
             sizes = calibration.batch_sizes
             return AdaptiveSource(estimator, *parts, sizes, num_removed)
