@@ -1,7 +1,7 @@
 """Which examples share a block of antithetic walks: those that play alike.
 
 The errors of a block's walks cancel as far as its examples play the same game. Those of
-one class nearly do: where all coalitions of a layer are known, 69 to 87 % of the noise
+one class nearly do: where all coalitions of a layer are known, 66 to 86 % of the noise
 of a walk is that of its class (`benchmarks/control_variates.py`). Within a class, those
 are put together that have about as much to share out.
 """
