@@ -51,6 +51,21 @@ def test_contributions_are_what_the_reader_loses():
         np.testing.assert_allclose(together, np.ravel(lost[example]), atol=1e-5)
 
 
+def test_wide_layers_are_compared_at_fewer_places():
+    inputs = keras.Input((6, 6, 2))
+    x = layers.Conv2D(600, 1, name="units")(inputs)
+    x = layers.Conv2D(700, 1, name="reader")(x)
+    model = keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
+    channel_map = trace_channels(model)
+    (group,) = channel_map.select_groups("units")
+    suffix = Suffix(channel_map, group)
+    network = ForwardPass(channel_map.graph, [[keras.ops.ones((2, 6, 6, 2))]])
+    network.advance(suffix.start)
+    found = Contributions(suffix, list(find_readers(suffix)))
+    for contributions in found.of(suffix.cut_values(network.values(0))):
+        assert contributions.shape == (600, 700)  # one place: 2**19 numbers are enough
+
+
 @pytest.mark.parametrize("window", [1.0, 0.75, 0.5])
 def test_controls_of_walks_have_a_mean_of_zero(window):
     contributions = np.random.default_rng(1).normal(size=(5, 7))
