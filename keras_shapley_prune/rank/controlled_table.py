@@ -4,6 +4,8 @@ import numpy as np
 
 from keras_shapley_prune.rank.table import SampleTable
 
+_ROUNDING = 1e-6  # of the largest sample: less than that is none
+
 
 class ControlledTable(SampleTable):
     """Samples of estimates and, in further rows, of their control variate.
@@ -13,7 +15,8 @@ class ControlledTable(SampleTable):
     regression and shrunk by what may be chance. Each half of the examples takes the
     coefficient of the other half, so that it does not depend on the noise that it is
     multiplied with: the estimate has the mean that it would have without (Owen, "Monte
-    Carlo theory, methods and examples", 8.9).
+    Carlo theory, methods and examples", 8.9). A unit that changes nothing in any
+    example (a null player) has no noise, and keeps its 0.
 
     Args:
         num_rows: Integer, the number of examples.
@@ -46,7 +49,7 @@ class ControlledTable(SampleTable):
     def coefficients(self):
         """List of two floats, by which the control variate of each half counts."""
         sums, counts = self.sum[: self.num_rows], self.count[: self.num_rows]
-        controls = self.sum[self.num_rows :]
+        controls = self._controls
         with np.errstate(invalid="ignore"):
             mean = np.nan_to_num(sums.sum(axis=0) / counts.sum(axis=0))
         products = np.sum((sums - mean * counts) * controls, axis=1)
@@ -61,9 +64,28 @@ class ControlledTable(SampleTable):
         """A `SampleTable` of the samples without what the control variate explains."""
         table = SampleTable(0, self.num_units)
         by_row = np.array(self.coefficients)[self.halves][:, np.newaxis]
-        table.sum = self.sum[: self.num_rows] - by_row * self.sum[self.num_rows :]
+        table.sum = self.sum[: self.num_rows] - by_row * self._controls
         table.count = self.count[: self.num_rows]
         return table
+
+    @property
+    def _controls(self):
+        """Float array: the control variate, without null players.
+
+        The layers behind a reader may drop what a unit contributes to it.
+        """
+        sizes, controls = np.abs(self.sum[: self.num_rows]), self.sum[self.num_rows :]
+        noticed = _ROUNDING * sizes.max(initial=0)
+        # An example without a weight has nothing to share out.
+        plays = (sizes.max(axis=1, initial=0) > 0)[:, np.newaxis] & (
+            sizes.max(axis=0, initial=0) > noticed
+        )
+        counts = self.count[: self.num_rows] * plays
+        kept = np.where(plays, controls, 0)
+        # The sum over the units stays what it was: with walks, 0.
+        left = (controls - kept).sum(axis=1, keepdims=True)
+        share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-30)
+        return kept + left * share
 
 
 def _regress(products, squares):

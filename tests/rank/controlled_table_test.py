@@ -89,3 +89,18 @@ def test_samples_and_moments_are_adjusted_and_decay_and_forget_work():
     values, errors = table.estimate()
     assert np.isnan(values[1]) and np.isinf(errors[1])
     assert np.isfinite(values[0])
+
+
+def test_null_players_and_examples_without_a_weight_keep_their_0():
+    generator = np.random.default_rng(4)
+    controls = generator.normal(size=(40, 3))
+    controls -= controls.mean(axis=1, keepdims=True)
+    samples = np.array([1, 2, 3]) + 2 * controls
+    samples[:, 0], samples[:4] = 1e-9, 0
+    table = _fill(samples, controls)
+    assert min(table.coefficients) > 0.5
+    values, _ = table.estimate()
+    np.testing.assert_allclose(table.samples[:, 0], samples[:, 0])
+    assert (table.samples[:4] == 0).all()
+    # What they had of the control variate is not missing in the sum.
+    np.testing.assert_allclose(values.sum(), samples.mean(axis=0).sum())

@@ -8,6 +8,8 @@ are put together that have about as much to share out.
 
 import numpy as np
 
+_LARGEST = 2**31  # whole numbers beyond that name no class
+
 
 def find_kinds(labels, weights, outputs, size):
     """Returns the class of each example, as far as it is known.
@@ -55,8 +57,11 @@ def _read_classes(found):
     if len(found) != 1:
         return None
     array = np.asarray(found[0])
+    if array.dtype.kind in "OSU":  # a game of the user's may take strings
+        return None
     if array.ndim == 2 and array.shape[1] > 1:  # one-hot, logits or probabilities
         return array.argmax(axis=1)
-    if array.size == len(array) and np.all(array == np.round(array)):
-        return array.ravel().astype(int)
-    return None
+    if array.ndim == 0 or array.size != len(array):
+        return None
+    whole = (array == np.round(array)) & (np.abs(array) < _LARGEST)
+    return array.ravel().astype(int) if np.all(whole) else None

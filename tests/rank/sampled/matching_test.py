@@ -24,6 +24,19 @@ def test_classes_are_read_from_outputs_where_labels_tell_none():
     assert find_kinds([], [], [], 2).tolist() == [0, 0]
 
 
+def test_labels_of_any_kind_are_taken():
+    outputs = [np.eye(4)[[3, 1]]]
+    for labels in (
+        np.array([b"1.0", b"2.0"], object),
+        np.array([["a", "b"], ["c", "d"]]),
+        np.array([1e30, 0], "float32"),
+        np.array([np.inf, np.nan]),
+    ):
+        with np.errstate(all="raise"):
+            assert find_kinds([labels], [], outputs, 2).tolist() == [3, 1]
+    assert find_kinds([np.array([True, False])], [], outputs, 2).tolist() == [1, 0]
+
+
 def test_labels_of_examples_without_a_weight_tell_nothing():
     weights = [np.array([1.0, 0.0, 2.0])]
     assert find_kinds([np.array([1, 2, 3])], weights, [], 3).tolist() == [1, -1, 3]
