@@ -122,12 +122,15 @@ def run_in_rounds(evaluate, num_steps, fold):
     Returns:
         Float tensor, shape `(num_steps, batch)`.
     """
-    num_rounds = -(-num_steps // fold)
+    # One round at least, of which nothing is returned if there are no steps: between
+    # the ends of a walk that removes a single unit.
+    num_rounds = tf.maximum(-(-num_steps // fold), 1)
     values = tf.TensorArray(tf.float32, num_rounds, element_shape=[None, None])
 
     def next_round(round_, values):
         # The last round is filled up with its last step.
-        steps = tf.minimum(round_ * fold + tf.range(fold), num_steps - 1)
+        last = tf.maximum(num_steps - 1, 0)
+        steps = tf.minimum(round_ * fold + tf.range(fold), last)
         return round_ + 1, values.write(round_, evaluate(steps))
 
     # One round at a time: `fold` is chosen so that one fits into memory.

@@ -208,6 +208,26 @@ def test_wrong_arguments(make, name, value, expected):
     assert f"Received: {name}={value!r}" in str(info.value)
 
 
+@pytest.mark.parametrize(
+    "estimator", [Permutation(), Adaptive(), CorrectedGradient(), SharedPermutation()]
+)
+def test_a_group_of_one_unit_is_worth_all(estimator):
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(1, activation="tanh", name="one"),
+            layers.Dense(3),
+            layers.Dense(2),
+        ]
+    )
+    model.compile(loss="mse")
+    x = np.random.default_rng(0).normal(size=(20, 4)).astype("float32")
+    found, exact = [
+        _rank(model, (x, x[:, :2]), e, ["one"])["one"] for e in (estimator, "exact")
+    ]
+    np.testing.assert_allclose(found.values, exact.values, atol=1e-5)
+
+
 def test_defaults_are_in_the_signature():
     assert repr(Permutation()) == (
         "estimators.Permutation(num_draws=1, window=1.0, decay=0.8, "

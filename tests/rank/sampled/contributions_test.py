@@ -156,3 +156,29 @@ def test_a_limit_leaves_walks_to_their_batches():
     one, _ = _errors(Permutation(), stop=never)
     other, _ = _errors(Permutation(control_variate=False), stop=never)
     assert one == other
+
+
+@pytest.mark.parametrize(
+    "estimator", [Permutation(2), Permutation(window=0.5), Gradient(2, efficient=False)]
+)
+def test_a_unit_that_only_a_dead_unit_reads_has_a_value_of_0(estimator):
+    model = _classifier_with_a_dead_unit()
+    model.compile(loss="sparse_categorical_crossentropy")
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(48, 5, 5, 2)).astype("float32")
+    ranker = ShapleyRanker("loss", estimator)
+    scores = ranker.rank(model, (x, np.arange(48) % 3), layers=["units"])["units"]
+    assert scores.values[0] == 0 and (scores.values[1:] != 0).all()
+
+
+def _classifier_with_a_dead_unit():
+    inputs = keras.Input((5, 5, 2))
+    x = layers.Conv2D(4, 3, activation="relu", name="units")(inputs)
+    x = layers.Conv2D(3, 2, activation="relu", name="reader")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, layers.Dense(3, activation="softmax")(x))
+    models.randomize(model)
+    kernel, bias = model.get_layer("reader").get_weights()
+    kernel[:, :, 0, :2], bias[2] = 0, -1e3
+    model.get_layer("reader").set_weights([kernel, bias])
+    return model
