@@ -3,11 +3,22 @@
 import itertools
 
 import numpy as np
+from networks import read_csv
 
 PREFIX = "shapiq "  # of the names of its estimators
 SHOWN_COSTS = (0.05, 0.25, 1, 5)
 PAPER = ("shared_permutation", 5)  # the estimator of the paper, and its permutations
 KINDS = ("exact", "large")
+
+
+def read_rows(path):
+    """Returns the rows of `estimators.csv`, with numbers."""
+    rows = []
+    for row in read_csv(path):
+        kind, game, group, name, cost, seed, *scores = row.values()
+        where = kind, game, group, name, float(cost), int(seed)
+        rows.append((*where, *map(float, scores)))
+    return rows
 
 
 def summarize(rows):

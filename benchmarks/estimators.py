@@ -223,17 +223,6 @@ def write_rows(path, header, rows):
     return written
 
 
-def read_theirs(path):
-    """Returns the rows of a table that are of shapiq's estimators."""
-    found = []
-    for row in networks.read_csv(path):
-        if row["estimator"].startswith("shapiq"):
-            kind, game, group, estimator, cost, seed, *scores = row.values()
-            where = kind, game, group, estimator, float(cost), int(seed)
-            found.append((*where, *map(float, scores)))
-    return found
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=3)
@@ -244,7 +233,10 @@ def main():
     print_versions()
     header = "kind game group estimator cost seed relmse tau overlap"
     path = args.output / "estimators.csv"
-    kept = read_theirs(path) if args.ours else []
+    kept = []
+    if args.ours:
+        rows = reports.read_rows(path)
+        kept = [row for row in rows if row[3].startswith(reports.PREFIX)]
     rows = write_rows(path, header, itertools.chain(kept, measure(args)))
     summary = reports.summarize(rows)
     reports.print_table(summary)

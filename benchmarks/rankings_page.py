@@ -16,6 +16,7 @@ from estimator_reports import (
     PREFIX,
     compare_means,
     costs_of_paper_order,
+    read_rows,
     summarize,
 )
 from networks import read_csv
@@ -90,7 +91,7 @@ def show_errors(folder):
 
 def show_estimators(folder, kind):
     """Returns the errors and the order of all estimators, by cost."""
-    summary, rows = summarize(read_estimators(folder)), []
+    summary, rows = summarize(read_rows(folder / "estimators.csv")), []
     names = dict.fromkeys(name for found, name, _ in summary if found == kind)
     for name in [*OURS, *(name for name in names if name.startswith(PREFIX))]:
         cells = [summary.get((kind, name, cost)) for cost in COSTS[kind]]
@@ -102,7 +103,7 @@ def show_estimators(folder, kind):
 
 def show_halves(folder):
     """Returns our errors over those of the best estimator of shapiq."""
-    rows, measured = [], read_estimators(folder)
+    rows, measured = [], read_rows(folder / "estimators.csv")
     for kind in KINDS:
         for cost in (0.25, 1, 5):
             best, ratios = compare_means(measured, kind, cost)
@@ -114,7 +115,7 @@ def show_halves(folder):
 def show_paper_order(folder):
     """Returns the costs at which the order of the paper's estimator is reached."""
     rows, names = [], OURS[:4]
-    measured = read_estimators(folder)
+    measured = read_rows(folder / "estimators.csv")
     found = costs_of_paper_order(measured)
     lasting = costs_of_paper_order(measured, lasting=True)
     for game, costs in found.items():
@@ -140,16 +141,6 @@ def show_coverage(folder):
         spread = f"{min(means):.1f} to {max(means):.1f}"
         rows.append([f"`{name}`", draws, f"{np.mean(means):.1f} %", spread])
     return to_markdown(["", "draws", "covered", "of single games"], rows)
-
-
-def read_estimators(folder):
-    """Returns the rows of estimators.csv, with numbers."""
-    rows = []
-    for row in read_csv(folder / "estimators.csv"):
-        kind, game, group, name, cost, seed, *scores = row.values()
-        where = kind, game, group, name, float(cost), int(seed)
-        rows.append((*where, *map(float, scores)))
-    return rows
 
 
 def to_markdown(head, rows):

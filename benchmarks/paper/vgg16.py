@@ -7,8 +7,7 @@ layers of 512, 512 and 10 with dropout before the first two, for images of 32x32
 data are 8,000 labelled CIFAR-10 images, a sixth of the training set. So a pretrained
 ResNet-20 (91.7 %) teaches it, on flipped, shifted and mixed images: its logits at the
 end, and its features of 16x16 and 4x4 to the second and the fourth block of the VGG.
-No label is used. The first epochs are on images of half the size, which take a quarter
-of the time.
+No label is used. The first epochs are on images of half the size, which take less time.
 
 Writes vgg16_cifar10.keras to the cache folder.
 """

@@ -55,14 +55,15 @@ class OutputSampler(Sampler):
         if self._replacement == "mean":
             shifts = mean_shifts(network, channel_map, group)
         suffix = Suffix(channel_map, group, keep, shifts)
-        walk, readers = plan_incremental(suffix), list(find_readers(suffix))
+        walk = plan_incremental(suffix)
 
         def open_with(estimator, step=1, draws_all=self.draws_all):
             game = OutputGame(suffix, self._value, estimator, self._fold_size, walk)
             key = [self.seed, stream_of(group)]
-            # Walks that are nearly free need no help.
-            controls = estimator.controls and readers and game.free_walks == 1
-            contributions = Contributions(suffix, readers) if controls else None
+            readers = []
+            if estimator.controls and game.free_walks == 1:  # free ones need no help
+                readers = list(find_readers(suffix))
+            contributions = Contributions(suffix, readers) if readers else None
             return OutputSource(
                 game,
                 network,
