@@ -48,8 +48,10 @@ class ControlledTable(SampleTable):
     @property
     def coefficients(self):
         """List of two floats, by which the control variate of each half counts."""
+        return self._find_coefficients(self._controls)
+
+    def _find_coefficients(self, controls):
         sums, counts = self.sum[: self.num_rows], self.count[: self.num_rows]
-        controls = self._controls
         with np.errstate(invalid="ignore"):
             mean = np.nan_to_num(sums.sum(axis=0) / counts.sum(axis=0))
         products = np.sum((sums - mean * counts) * controls, axis=1)
@@ -62,9 +64,10 @@ class ControlledTable(SampleTable):
     @property
     def _adjusted(self):
         """A `SampleTable` of the samples without what the control variate explains."""
-        table = SampleTable(0, self.num_units)
-        by_row = np.array(self.coefficients)[self.halves][:, np.newaxis]
-        table.sum = self.sum[: self.num_rows] - by_row * self._controls
+        table, controls = SampleTable(0, self.num_units), self._controls
+        coefficients = np.array(self._find_coefficients(controls))
+        by_row = coefficients[self.halves][:, np.newaxis]
+        table.sum = self.sum[: self.num_rows] - by_row * controls
         table.count = self.count[: self.num_rows]
         return table
 

@@ -1,7 +1,6 @@
 """Tests of how estimators are compared: with those of shapiq, and with the paper's."""
 
 import collections
-import csv
 import sys
 
 import numpy as np
@@ -142,11 +141,7 @@ def test_the_comparison_with_the_best_of_shapiq(reports):
 
 def test_the_results_are_of_whole_runs(reports):
     path = ROOT / "benchmarks" / "results" / "estimators.csv"
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = [
-            (*row[:4], float(row[4]), int(row[5]), *map(float, row[6:]))
-            for row in list(csv.reader(file))[1:]
-        ]
+    rows = reports.read_rows(path)
     keys = [row[:6] for row in rows]
     assert len(set(keys)) == len(keys)
     seeds = collections.Counter(key[:5] for key in keys)
