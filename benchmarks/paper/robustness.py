@@ -179,7 +179,7 @@ def parse():
     parser.add_argument("--walks", type=int, default=4)
     parser.add_argument("--test-images", type=int, default=100)
     parser.add_argument("--depths", type=int, default=8)
-    parser.add_argument("--epochs", type=int, nargs=2, default=(10, 4))
+    vgg16.add_options(parser)
     parser.add_argument("--rankings", nargs="+", default=RANKINGS, choices=RANKINGS)
     parser.add_argument("--repaired", nargs="*", default=REPAIRED, choices=RANKINGS)
     parser.add_argument("--ratios", nargs="*", type=float, default=(0.25, 0.5, 0.75))

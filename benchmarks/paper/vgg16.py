@@ -1,6 +1,7 @@
 """The VGG-16 of the layer-wise robustness experiment: builds it, and trains it once.
 
-    python benchmarks/paper/vgg16.py [--epochs 10 4] [--pretrained DIR] [--cache DIR]
+    python benchmarks/paper/vgg16.py [--epochs 24 14] [--dtype mixed_bfloat16]
+        [--pretrained DIR] [--cache DIR]
 
 Thirteen 3x3 convolutions with BatchNormalization and ReLU, five poolings, and dense
 layers of 512, 512 and 10 with dropout before the first two, for images of 32x32. The
@@ -74,7 +75,7 @@ def load(args):
     """Returns the trained network with its data, trains it if it is not in the cache.
 
     Args:
-        args: Parsed options, with `cache`, `pretrained` and `epochs`.
+        args: Parsed options, with `cache`, `pretrained`, `epochs` and `dtype`.
 
     Returns:
         A `networks.Problem`.
@@ -83,20 +84,23 @@ def load(args):
     path = pathlib.Path(args.cache) / "vgg16_cifar10.keras"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        train(problem, args.epochs, path)
+        train(problem, args.epochs, args.dtype, path)
     problem.name, problem.model = "vgg16", keras.models.load_model(path)
     return problem
 
 
-def train(problem, epochs, path):
+def train(problem, epochs, dtype, path):
     """Trains by `problem.model`'s outputs on `problem.train`'s images, and saves.
 
     Args:
         problem: A `networks.Problem` of the teacher.
         epochs: Two integers: of small images, and of whole ones.
+        dtype: String, the dtype policy of the training. What is saved is float32.
         path: Where to save the network.
     """
     keras.utils.set_random_seed(0)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype)
     model = build(image_size=None)
     second, fourth = (model.get_layer(name).output for name in ("relu4", "relu10"))
     hints = [
@@ -104,6 +108,7 @@ def train(problem, epochs, path):
         layers.Conv2D(64, 1, name="hint4")(fourth),
     ]
     student = keras.Model(model.input, [model.output, *hints])
+    keras.config.set_dtype_policy(policy)
     num_steps = sum(epochs) * (len(problem.train[0]) // BATCH_SIZE)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, num_steps, warmup_target=PEAK_RATE, warmup_steps=num_steps // 10
@@ -172,10 +177,21 @@ def _divergence(logits, outputs):
     return TEMPERATURE**2 * (crossed - entropy)
 
 
+def add_options(parser):
+    """Adds the options of the training to an `argparse.ArgumentParser`."""
+    parser.add_argument("--epochs", type=int, nargs=2, default=(24, 14))
+    parser.add_argument(
+        "--dtype",
+        default="float32",
+        choices=("float32", "mixed_bfloat16"),
+        help="of the training; the second is faster where the CPU has bfloat16",
+    )
+
+
 def main():
     """Trains, and prints how good the network is."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, nargs=2, default=(10, 4))
+    add_options(parser)
     problem = load(parse_arguments(parser))
     x, y = (part[:1000] for part in problem.test)
     loss, accuracy = problem.model.evaluate(x, y, verbose=0)
