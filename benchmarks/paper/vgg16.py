@@ -1,6 +1,6 @@
 """The VGG-16 of the layer-wise robustness experiment: builds it, and trains it once.
 
-    python benchmarks/paper/vgg16.py [--epochs 24 14] [--dtype mixed_bfloat16]
+    python benchmarks/paper/vgg16.py [--epochs 26 18] [--dtype mixed_bfloat16]
         [--pretrained DIR] [--cache DIR]
 
 Thirteen 3x3 convolutions with BatchNormalization and ReLU, five poolings, and dense
@@ -179,7 +179,7 @@ def _divergence(logits, outputs):
 
 def add_options(parser):
     """Adds the options of the training to an `argparse.ArgumentParser`."""
-    parser.add_argument("--epochs", type=int, nargs=2, default=(24, 14))
+    parser.add_argument("--epochs", type=int, nargs=2, default=(26, 18))
     parser.add_argument(
         "--dtype",
         default="float32",
