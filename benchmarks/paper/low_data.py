@@ -41,7 +41,7 @@ import keras_shapley_prune as ksp
 from keras_shapley_prune import estimators
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
-from networks import NETWORKS, parse_arguments
+from networks import NETWORKS, parse_arguments, without_tuning
 from paper.runs import Runs, print_versions
 
 RANKINGS = ("random", "l2_norm", "taylor", "apoz", "shapley", "default")
@@ -108,7 +108,7 @@ class Tuner:
             variable.assign(value)
         keras.utils.set_random_seed(seed)
         batches = tf.data.Dataset.from_tensor_slices(data).shuffle(len(data[0]))
-        batches = batches.repeat().batch(BATCH_SIZE).map(flip)
+        batches = without_tuning(batches.repeat().batch(BATCH_SIZE).map(flip))
         options = {"steps_per_epoch": self._num_steps, "shuffle": False}
         self.model.fit(batches, **options, verbose=0)
 
