@@ -18,7 +18,7 @@ MADE_BY_THE_PACKAGE = {  # and not by a user, or shown where they are made
     "ChannelMap",
     "GroupScores",
 }
-LONG = ("mimic", "prune_until")  # they train, or search
+LONG = ("measure_latency_table", "mimic", "prune_until")  # they time, train, search
 NEEDED = {
     "Runtime": ["ai_edge_litert.interpreter", "litert_quantizer"],
     "compare": ["ai_edge_litert.interpreter"],

@@ -1,5 +1,7 @@
 """Tests of pieces as files, and of the script that times them."""
 
+import contextlib
+import io
 import json
 import pathlib
 import re
@@ -26,9 +28,18 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def folder(model, tmp_path_factory):
-    """Its pieces."""
-    return ksp.write_latency_pieces(model, tmp_path_factory.mktemp("latency") / "new")
+def written(model, tmp_path_factory):
+    """Its pieces, and what was printed as they were written."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        path = tmp_path_factory.mktemp("latency") / "new"
+        folder = ksp.write_latency_pieces(model, path)
+    return folder, printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def folder(written):
+    return written[0]
 
 
 def test_what_the_script_writes_is_a_table_of_the_model(model, folder, tmp_path):
@@ -43,12 +54,12 @@ def test_what_the_script_writes_is_a_table_of_the_model(model, folder, tmp_path)
     assert ksp.PruningBudget(0.5, "latency", target=path).target == path
 
 
-def test_a_bar_or_silence(model, tmp_path, capsys):
-    ksp.write_latency_pieces(model, tmp_path / "shown")
-    bar = capsys.readouterr().out
+def test_a_bar_or_silence(written, tmp_path, capsys):
+    _, bar = written
     check_whole(bar)
     assert re.fullmatch(r"writing pieces, 1 of \d+", labels_of(bar)[0])
-    ksp.write_latency_pieces(model, tmp_path / "silent", verbose=0)
+    small = keras.Sequential([keras.Input((2,)), layers.Dense(2), layers.Dense(1)])
+    ksp.write_latency_pieces(small, tmp_path / "silent", verbose=0)
     assert capsys.readouterr().out == ""
 
 

@@ -1,5 +1,6 @@
 """Tests of what units contribute to the layers that read them, and of the controls."""
 
+import functools
 import itertools
 import math
 
@@ -108,8 +109,9 @@ def test_controls_of_gradients_have_a_mean_of_zero():
     assert not one.any()
 
 
+@functools.cache
 def _quadratic():
-    """A model, and a game whose noise the closed form explains as a whole."""
+    """A model, its data, a game whose noise the closed form explains, exact values."""
     inputs = keras.Input((6,))
     x = layers.Dense(8, name="units")(inputs)
     x = layers.Dense(5, use_bias=False, name="reader")(x)
@@ -122,15 +124,16 @@ def _quadratic():
     def lost(labels, outputs):
         return -keras.ops.sum((labels - outputs) ** 2, axis=-1)
 
-    return model, (x, y.astype("float32")), Custom(lost)
+    data, game = (x, y.astype("float32")), Custom(lost)
+    exact = ShapleyRanker(game, "exact").rank(model, data, layers="units", verbose=0)
+    return model, data, game, exact["units"].values
 
 
 def _errors(estimator, **arguments):
-    model, data, game = _quadratic()
-    exact = ShapleyRanker(game, "exact").rank(model, data, layers="units", verbose=0)
+    model, data, game, exact = _quadratic()
     ranker = ShapleyRanker(game, estimator, **arguments)
     found = ranker.rank(model, data, layers="units", verbose=0)["units"].values
-    return np.linalg.norm(found - exact["units"].values), found.sum()
+    return np.linalg.norm(found - exact), found.sum()
 
 
 @pytest.mark.eager
