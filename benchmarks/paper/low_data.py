@@ -34,7 +34,6 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 import keras_shapley_prune as ksp
@@ -42,9 +41,9 @@ from keras_shapley_prune import estimators
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 from networks import NETWORKS, parse_arguments, without_tuning
+from paper.low_data_tables import RANKINGS, WAYS, list_lines, plot
 from paper.runs import Runs, print_versions
 
-RANKINGS = ("random", "l2_norm", "taylor", "apoz", "shapley", "default")
 REDUCED = {
     "networks": ["resnet8"],
     "images": [10, 100, 1000],
@@ -57,8 +56,6 @@ FULL = {
     "ratios": [tenths / 10 for tenths in range(1, 10)],
     "seeds": [0, 1, 2],
 }
-WAYS = ("cut", "cut_tuned", "repaired", "repaired_tuned")
-TITLES = ("no repair", "no repair, fine-tuned", "repaired", "repaired, fine-tuned")
 COLUMNS = f"network images seed ranking ratio {' '.join(WAYS)} params seconds"
 NUM_STEPS, BATCH_SIZE, NUM_TESTED = 100, 32, 2000
 
@@ -165,93 +162,6 @@ def measure_network(name, args, runs):
     # Seeds first: a run that is stopped early has all rankings of the seeds it has.
     keys = itertools.product(args.seeds, args.images, args.rankings, args.ratios)
     runs.run([(name, n, seed, *key) for seed, n, *key in keys], run)
-
-
-def average(rows):
-    """Returns means over the seeds.
-
-    Args:
-        rows: The rows of the table, lists of strings.
-
-    Returns:
-        Dict: `(network, images, ranking, ratio)`, strings -> array of the accuracies
-        of `WAYS` in %, and the number of seeds.
-    """
-    found = {}
-    for network, images, _, ranking, ratio, *values in rows:
-        key = network, images, ranking, ratio
-        found.setdefault(key, []).append(values[: len(WAYS)])
-    return {
-        key: [*(100 * np.mean(np.array(values, float), axis=0)), len(values)]
-        for key, values in found.items()
-    }
-
-
-def list_lines(rows):
-    """Returns the lines of Markdown tables: means over the seeds, in %.
-
-    Args:
-        rows: The rows of the table, lists of strings.
-    """
-    means, lines = average(rows), []
-    for network, position in itertools.product(
-        dict.fromkeys(key[0] for key in means), range(len(WAYS))
-    ):
-        known = {key[1:]: m for key, m in means.items() if key[0] == network}
-        cuts = {}  # number of images -> the ratios that were measured
-        for images, _, ratio in sorted(known, key=lambda key: (int(key[0]), key[2])):
-            cuts.setdefault(images, {})[ratio] = f"{float(ratio):.0%}".rstrip("%")
-        titles = [f"{n} images: {' / '.join(r.values())} %" for n, r in cuts.items()]
-        lines += ["", f"{network}, {TITLES[position]}:", ""]
-        lines += [f"| ranking | {' | '.join(titles)} |", "|---" * len(titles) + "|---|"]
-        for ranking in dict.fromkeys(name for _, name, _ in known):
-            cells = [
-                " / ".join(
-                    f"{known[key][position]:.1f}"
-                    for key in sorted(known)
-                    if key[:2] == (images, ranking)
-                )
-                for images in cuts
-            ]
-            lines.append(f"| {ranking} | {' | '.join(cells)} |")
-    return lines
-
-
-def plot(rows, network, path):
-    """Draws a panel for each number of images and way, a line for each ranking."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    means = {key[1:]: m for key, m in average(rows).items() if key[0] == network}
-    counts = sorted({key[0] for key in means}, key=int)
-    figure, panels = pyplot.subplots(
-        len(counts),
-        len(WAYS),
-        figsize=(11, 2.4 * len(counts)),
-        layout="constrained",
-        squeeze=False,
-        sharex=True,
-        sharey=True,
-    )
-    for (row, images), column in itertools.product(enumerate(counts), range(len(WAYS))):
-        panel = panels[row][column]
-        for ranking in RANKINGS:
-            points = sorted(
-                (float(ratio), values[column])
-                for (count, name, ratio), values in means.items()
-                if (count, name) == (images, ranking)
-            )
-            style = "o-" if ranking in ("shapley", "default") else ".:"
-            panel.plot(*np.transpose(points), style, ms=4, label=ranking)
-            panel.set_xticks([ratio for ratio, _ in points])
-        panel.set_title(f"{images} images, {TITLES[column]}", fontsize=9)
-        panel.spines[["top", "right"]].set_visible(False)
-    panels[0][0].legend(frameon=False, fontsize=7)
-    figure.supxlabel("share of every layer's filters removed")
-    figure.supylabel("accuracy, %")
-    figure.savefig(path, dpi=90)
 
 
 def main():
