@@ -49,6 +49,7 @@ from paper.robustness_tables import (
     PUBLISHED,
     RANKINGS,
     SPREAD,
+    SPREAD_GRADIENTS,
     format_tables,
     plot,
 )
@@ -135,7 +136,7 @@ class Robustness:
                 estimators.SharedPermutation(NUM_PERMUTATIONS),
                 walks,
             )
-        elif name == ALL_GRADIENTS:
+        elif name in (ALL_GRADIENTS, SPREAD_GRADIENTS):
             estimator, num_images = estimators.Gradient(), self.settings.images
         elif name == GRADIENTS:
             # A gradient is counted as five evaluations.
@@ -145,7 +146,8 @@ class Robustness:
         else:
             # An order for each of five times as many images costs the same.
             estimator, num_images = estimators.Permutation(), NUM_PERMUTATIONS * walks
-        reduction = "mean+2std" if name == SPREAD else "mean"
+        spread = name in (SPREAD, SPREAD_GRADIENTS)
+        reduction = "mean+2std" if spread else "mean"
         game = games.Loss(reduction=reduction)
         return ksp.ShapleyRanker(game, estimator, seed=seed), num_images
 

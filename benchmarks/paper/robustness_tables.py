@@ -8,6 +8,7 @@ OURS = "SV, an order for each image"
 SPREAD = "SV, mean + 2 std"
 GRADIENTS = "SV, gradients, 1/100 of the evaluations"
 ALL_GRADIENTS = "SV, gradients, one an image"
+SPREAD_GRADIENTS = "SV, gradients, mean + 2 std"
 DEFAULT = "default: SV, reconstruction"
 CRITERIA = {
     "weight norm (L2)": "l2_norm",
@@ -17,7 +18,15 @@ CRITERIA = {
     "Taylor, signed": "taylor_signed",
     "APoZ": "apoz",
 }
-SHAPLEY = (DEFAULT, GRADIENTS, PUBLISHED, OURS, SPREAD, ALL_GRADIENTS)
+SHAPLEY = (
+    DEFAULT,
+    GRADIENTS,
+    PUBLISHED,
+    OURS,
+    SPREAD,
+    ALL_GRADIENTS,
+    SPREAD_GRADIENTS,
+)
 RANKINGS = (*CRITERIA, *SHAPLEY)
 DRAWN = ("random", *SHAPLEY)  # these are run with several seeds
 # The notebook's, AUC of a VGG-16 with 92.5 % on its 1,000 test images.
@@ -125,7 +134,7 @@ def plot(rows, path):
                 losses = np.mean([np.array(r[8].split(), float) for r in own], axis=0)
                 shares = spread_counts(int(own[0][3]), len(losses) - 1) / int(own[0][3])
                 style = "-" if name not in CRITERIA else ":"
-                color = f"C{number % 10}" if number < 10 else "k"
+                color = pyplot.get_cmap("tab20")(number)
                 panel.plot(
                     shares, losses, style, color=color, label=name, linewidth=1.3
                 )
