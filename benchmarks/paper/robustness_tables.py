@@ -28,6 +28,7 @@ SHAPLEY = (
     SPREAD_GRADIENTS,
 )
 RANKINGS = (*CRITERIA, *SHAPLEY)
+SHOWN = 0.5  # the ratio of which each layer is shown
 DRAWN = ("random", *SHAPLEY)  # these are run with several seeds
 # The notebook's, AUC of a VGG-16 with 92.5 % on its 1,000 test images.
 ORIGINAL = dict(zip(CRITERIA, (0.47, 0.48, 0.47, 0.47, 0.64, 0.56), strict=True))
@@ -64,7 +65,7 @@ def layer_means(rows):
 
 
 def format_tables(rows, repair_rows):
-    """Returns the lines of three tables: AUC, layers, and what repair changes."""
+    """Returns the lines of four tables: AUC, layers, and two of what repair changes."""
     lines = ["| ranking | AUC | seeds | original | evaluations | CPU s |"]
     for name, values in sorted(areas(rows).items(), key=lambda item: item[1].mean()):
         own = [row for row in rows if row[0] == name]
@@ -85,12 +86,34 @@ def format_tables(rows, repair_rows):
         texts = [f"**{text}**" if text == best else text for text in texts]
         lines.append(f"| {layer} | " + " | ".join(texts) + " |")
     lines.append("| ranking | removed | layers | without repair | with repair |")
-    for (name, ratio), rises in repair_rises(repair_rows).items():
+    for (name, ratio), rises in sorted(
+        repair_rises(repair_rows).items(),
+        key=lambda item: (RANKINGS.index(item[0][0]), item[0][1]),
+    ):
         masked, repaired = np.mean(rises, axis=0)
         share = f"{float(ratio):.0%}"
         lines.append(
             f"| {name} | {share} | {len(rises)} | {masked:.3f} | {repaired:.3f} |"
         )
+    return lines + repair_lines(repair_rows)
+
+
+def repair_lines(rows):
+    """Returns the lines of a table: rises of the loss without / with repair, by layer.
+
+    Args:
+        rows: Lists of strings, the values of `REPAIR_COLUMNS`. Those of `SHOWN` count.
+    """
+    shown = {
+        (layer, name): f"{float(masked):.2f} / {float(repaired):.2f}"
+        for name, layer, ratio, _, masked, repaired in rows
+        if float(ratio) == SHOWN
+    }
+    names = sorted({name for _, name in shown}, key=RANKINGS.index)
+    lines = ["| layer, half of it removed | " + " | ".join(names) + " |"]
+    for layer in sorted({layer for layer, _ in shown}, key=_number):
+        texts = [shown.get((layer, name), "–") for name in names]
+        lines.append(f"| {layer} | " + " | ".join(texts) + " |")
     return lines
 
 
@@ -102,17 +125,19 @@ def _number(layer):
 def repair_rises(rows):
     """Returns a dict: (ranking, ratio) -> rises of the loss, without and with repair.
 
-    One row a layer, of the layers that all rankings and ratios have.
+    One row a layer, of the layers that all rankings have at that ratio.
     """
     found = {}
     for name, layer, ratio, _, masked, repaired in rows:
         rises = float(masked), float(repaired)
         found.setdefault((name, ratio), {})[layer] = rises
-    shared = set.intersection(*map(set, found.values())) if found else set()
+    shared = {}
+    for (_, ratio), rises in found.items():
+        shared[ratio] = shared.get(ratio, set(rises)) & set(rises)
     return {
-        key: np.array([rises[layer] for layer in sorted(shared)])
+        key: np.array([rises[layer] for layer in sorted(shared[key[1]])])
         for key, rises in found.items()
-        if shared
+        if shared[key[1]]
     }
 
 

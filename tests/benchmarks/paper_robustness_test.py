@@ -75,6 +75,27 @@ def test_the_area_is_that_found_by_hand(robustness, tables):
     assert tables.layer_means([row, other])["second"]["a"] == pytest.approx(0.05)
 
 
+def test_rises_are_compared_on_the_layers_that_all_have_at_a_ratio(tables):
+    random, norm = "random", "weight norm (L2)"
+    rows = [
+        [norm, "conv2", "0.5000", "2", "0.4", "0.1"],
+        [norm, "conv10", "0.5000", "2", "0.2", "0.0"],
+        [random, "conv10", "0.5000", "2", "0.3", "-0.01"],
+        [norm, "conv2", "0.7500", "3", "0.9", "0.5"],
+    ]
+    found = tables.repair_rises(rows)
+    assert {key: len(rises) for key, rises in found.items()} == {
+        (norm, "0.5000"): 1,
+        (random, "0.5000"): 1,
+        (norm, "0.7500"): 1,
+    }
+    assert tables.repair_lines(rows) == [
+        "| layer, half of it removed | weight norm (L2) | random |",
+        "| conv2 | 0.40 / 0.10 | – |",
+        "| conv10 | 0.20 / 0.00 | 0.30 / -0.01 |",
+    ]
+
+
 @pytest.mark.parametrize("layer", ["conv1", "conv2", "dense1", "dense2"])
 def test_a_masked_layer_is_a_pruned_one(robustness, problem, experiment, layer):
     ranking, *_ = experiment.rank("weight norm (L2)", 0, layer)
