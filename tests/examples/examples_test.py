@@ -25,6 +25,7 @@ FEW = {
     "serve_savedmodel": {"EPOCHS": 1},
     "transformer": {"NUM_BLOCKS": 1, "EPOCHS": 1, "FIT_EPOCHS": 1},
 }
+LONG = ("mobilenet_phone",)  # eight conversions for LiteRT
 NEEDED = {
     "mobilenet_phone": ("ai_edge_litert.interpreter", "litert_quantizer"),
     "segmentation": ("matplotlib",),
@@ -77,7 +78,13 @@ def without_times(text):
 
 
 @pytest.mark.eager
-@pytest.mark.parametrize("name", FEW)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in LONG else name
+        for name in FEW
+    ],
+)
 def test_cells_print_the_lines_that_are_shown(name, run, short_epochs, few_trials):
     printed = run(name, FEW[name])
     assert printed.keys() == shown(name).keys()
