@@ -61,8 +61,8 @@ class Problem:
 def without_tuning(dataset):
     """Returns a `tf.data.Dataset` whose buffers are not tuned as it is read.
 
-    With TensorFlow 2.21 the end of an epoch waits for the next round of the tuning,
-    which comes after twice the time: epochs took 1.5 to 2 times as long.
+    In a process with one core the end of an epoch may wait for the next round of the
+    tuning, which may come after twice the time (TensorFlow 2.20 and 2.21).
     """
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -41,7 +41,7 @@ from keras_shapley_prune import estimators
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 from networks import NETWORKS, parse_arguments, without_tuning
-from paper.low_data_tables import RANKINGS, WAYS, list_lines, plot
+from paper.low_data_tables import RANKINGS, RATIOS, WAYS, list_lines, plot
 from paper.runs import Runs, print_versions
 
 REDUCED = {
@@ -53,7 +53,7 @@ REDUCED = {
 FULL = {
     "networks": ["fashion_small", "resnet8", "resnet20"],
     "images": [10, 50, 100, 500, 1000],
-    "ratios": [tenths / 10 for tenths in range(1, 10)],
+    "ratios": RATIOS,
     "seeds": [0, 1, 2],
 }
 COLUMNS = f"network images seed ranking ratio {' '.join(WAYS)} params seconds"

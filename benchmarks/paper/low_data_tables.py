@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 
 RANKINGS = ("random", "l2_norm", "taylor", "apoz", "shapley", "default")
-NUM_RATIOS = 9  # of the full experiment
-SHOWN = (0.3, 0.5, 0.7)  # of the ratios, in the tables
+RATIOS = [tenths / 10 for tenths in range(1, 10)]  # of the full experiment
+SHOWN = (0.3, 0.5, 0.7)  # of these, in the tables
 WAYS = ("cut", "cut_tuned", "repaired", "repaired_tuned")
 TITLES = ("no repair", "no repair, fine-tuned", "repaired", "repaired, fine-tuned")
 
@@ -78,7 +78,7 @@ def list_mean_lines(rows):
         whole = [
             n
             for n in counts
-            if all(len(m) == NUM_RATIOS for m in cells[network, n].values())
+            if all(len(m) == len(RATIOS) for m in cells[network, n].values())
         ]
         if not whole:
             continue
